@@ -1,0 +1,21 @@
+# All of them are Debian packages; scripts/setup.sh installs them by name.
+find_package(OpenMP REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_path(AKIN_STB_INCLUDE stb/stb_image.h REQUIRED)
+
+# Debian's libdnnl-dev ships no CMake config in every release, so look for the files.
+set(AKIN_HAVE_ONEDNN FALSE)
+if(NOT AKIN_ONEDNN STREQUAL "OFF")
+  find_path(AKIN_ONEDNN_INCLUDE dnnl.hpp PATH_SUFFIXES oneapi/dnnl)
+  find_library(AKIN_ONEDNN_LIBRARY dnnl)
+  if(AKIN_ONEDNN_INCLUDE AND AKIN_ONEDNN_LIBRARY)
+    set(AKIN_HAVE_ONEDNN TRUE)
+  elseif(AKIN_ONEDNN STREQUAL "ON")
+    message(FATAL_ERROR "AKIN_ONEDNN=ON but oneDNN was not found: apt-get install libdnnl-dev")
+  else()
+    message(WARNING "oneDNN not found: convolutions run on the plain loops, many times slower (apt-get install libdnnl-dev)")
+  endif()
+endif()

@@ -1,0 +1,30 @@
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
+// A test program that ran no case has failed: a filter or a build mistake must not look like success.
+int main(int argc, char** argv) {
+  doctest::Context context(argc, argv);
+  struct Count : doctest::IReporter {
+    explicit Count(const doctest::ContextOptions&) {}
+    void report_query(const doctest::QueryData&) override {}
+    void test_run_start() override {}
+    void test_run_end(const doctest::TestRunStats& stats) override { ran() = stats.numTestCasesPassingFilters; }
+    void test_case_start(const doctest::TestCaseData&) override {}
+    void test_case_reenter(const doctest::TestCaseData&) override {}
+    void test_case_end(const doctest::CurrentTestCaseStats&) override {}
+    void test_case_exception(const doctest::TestCaseException&) override {}
+    void subcase_start(const doctest::SubcaseSignature&) override {}
+    void subcase_end() override {}
+    void log_assert(const doctest::AssertData&) override {}
+    void log_message(const doctest::MessageData&) override {}
+    void test_case_skipped(const doctest::TestCaseData&) override {}
+    static unsigned& ran() {
+      static unsigned n = 0;
+      return n;
+    }
+  };
+  doctest::registerReporter<Count>("count", 0, false);
+  const int rc = context.run();
+  if (context.shouldExit()) return rc;
+  return Count::ran() == 0 ? 1 : rc;
+}
