@@ -8,23 +8,33 @@ namespace akin {
 std::size_t size_of(DType dtype) {
   switch (dtype) {
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::f64:
-    case DType::i64: return 8;
-    case DType::bf16: return 2;
-    case DType::u8: return 1;
+    case DType::i64:
+      return 8;
+    case DType::bf16:
+      return 2;
+    case DType::u8:
+      return 1;
   }
   fail("size_of: unknown dtype {}", static_cast<int>(dtype));
 }
 
 const char* name_of(DType dtype) {
   switch (dtype) {
-    case DType::f32: return "f32";
-    case DType::f64: return "f64";
-    case DType::bf16: return "bf16";
-    case DType::u8: return "u8";
-    case DType::i32: return "i32";
-    case DType::i64: return "i64";
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+    case DType::bf16:
+      return "bf16";
+    case DType::u8:
+      return "u8";
+    case DType::i32:
+      return "i32";
+    case DType::i64:
+      return "i64";
   }
   return "?";
 }
@@ -71,11 +81,16 @@ void cast_values(const Array& in, Array& out) {
 template <class To>
 void cast_to(const Array& in, Array& out) {
   switch (in.dtype()) {
-    case DType::f32: return cast_values<To, float>(in, out);
-    case DType::f64: return cast_values<To, double>(in, out);
-    case DType::u8: return cast_values<To, std::uint8_t>(in, out);
-    case DType::i32: return cast_values<To, std::int32_t>(in, out);
-    case DType::i64: return cast_values<To, std::int64_t>(in, out);
+    case DType::f32:
+      return cast_values<To, float>(in, out);
+    case DType::f64:
+      return cast_values<To, double>(in, out);
+    case DType::u8:
+      return cast_values<To, std::uint8_t>(in, out);
+    case DType::i32:
+      return cast_values<To, std::int32_t>(in, out);
+    case DType::i64:
+      return cast_values<To, std::int64_t>(in, out);
     case DType::bf16: {
       const auto to = out.as<To>();
       for (std::size_t i = 0; i < to.size(); ++i) {
@@ -93,12 +108,23 @@ Array Array::cast(DType to) const {
   if (to == dtype_) return *this;
   Array out(to, shape_);
   switch (to) {
-    case DType::f32: cast_to<float>(*this, out); break;
-    case DType::f64: cast_to<double>(*this, out); break;
-    case DType::u8: cast_to<std::uint8_t>(*this, out); break;
-    case DType::i32: cast_to<std::int32_t>(*this, out); break;
-    case DType::i64: cast_to<std::int64_t>(*this, out); break;
-    case DType::bf16: fail("Array: casting to bf16 is not offered; keep f32");
+    case DType::f32:
+      cast_to<float>(*this, out);
+      break;
+    case DType::f64:
+      cast_to<double>(*this, out);
+      break;
+    case DType::u8:
+      cast_to<std::uint8_t>(*this, out);
+      break;
+    case DType::i32:
+      cast_to<std::int32_t>(*this, out);
+      break;
+    case DType::i64:
+      cast_to<std::int64_t>(*this, out);
+      break;
+    case DType::bf16:
+      fail("Array: casting to bf16 is not offered; keep f32");
   }
   return out;
 }

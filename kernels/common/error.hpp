@@ -34,7 +34,7 @@ template <class... Args>
 }  // namespace akin
 
 /// Checks input in every build type; the message is built only on failure.
-#define AKIN_CHECK(condition, ...)           \
-  do {                                       \
+#define AKIN_CHECK(condition, ...)               \
+  do {                                           \
     if (!(condition)) ::akin::fail(__VA_ARGS__); \
   } while (false)

@@ -1,0 +1,57 @@
+// A caching allocator: a training step asks for the same sizes every time, so a freed block is kept for the next ask.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <vector>
+
+namespace akin {
+
+struct AllocatorStats {
+  std::size_t in_use = 0;        ///< bytes handed out now
+  std::size_t peak_in_use = 0;   ///< highest value of in_use
+  std::size_t cached = 0;        ///< bytes kept for reuse
+  std::size_t system_calls = 0;  ///< how often the system was asked
+  std::size_t fence_breaks = 0;  ///< blocks that came back with bytes written behind their end (poison only)
+};
+
+struct AllocatorOptions {
+  std::size_t limit = 0;  ///< bytes in use and cached at most; 0 = no limit
+  /// Fill every block with 0xFF (a NaN in every float type) and fence its end: tests find reads of unwritten memory
+  /// and writes past the end.
+  bool poison = false;
+};
+
+/// Thread-safe. Blocks are 64-byte aligned, at staggered offsets: arrays of one power-of-two size would otherwise start
+/// in the same cache sets and evict each other.
+class Allocator {
+ public:
+  explicit Allocator(AllocatorOptions options = {}) : options_(options) {}
+  ~Allocator();
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+
+  /// A block of at least `bytes` bytes. When the system or the limit refuses, the cache is returned and the ask
+  /// repeated; then Error with the sizes.
+  void* allocate(std::size_t bytes);
+  /// Takes back a block; `bytes` as asked for.
+  void release(void* block, std::size_t bytes) noexcept;
+  /// Returns all cached blocks to the system.
+  void flush() noexcept;
+  AllocatorStats stats() const;
+
+ private:
+  std::size_t rounded(std::size_t bytes) const;
+  void* from_system(std::size_t bytes);
+  void flush_locked() noexcept;
+
+  AllocatorOptions options_;
+  mutable std::mutex mutex_;
+  std::map<std::size_t, std::vector<void*>> free_;  // by rounded size
+  std::map<void*, void*> base_;                     // block -> what the system returned
+  std::size_t stagger_ = 0;
+  AllocatorStats stats_;
+};
+
+}  // namespace akin

@@ -1,0 +1,93 @@
+#include "engine/autograd.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/elementwise.hpp"
+
+namespace akin {
+
+namespace {
+
+void accumulate(const Tensor& sum, const Tensor& x) {
+  if (sum.dtype() == DType::f64)
+    spec::axpy(sum.numel(), 1.0, x.data<double>(), sum.data<double>(), Accum::add);
+  else
+    spec::axpy(sum.numel(), 1.0f, x.data<float>(), sum.data<float>(), Accum::add);
+}
+
+// A gradient that shares its memory with another tensor must not be written in place.
+bool shared_memory(const Tensor::Impl& impl) { return impl.storage.use_count() > 1; }
+
+Tensor copy_of(Context& ctx, const Tensor& x) {
+  Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
+  std::memcpy(y.raw(), x.raw(), x.bytes());
+  return y;
+}
+
+}  // namespace
+
+Grads::Sink Grads::into(std::size_t i) {
+  Tensor::Impl& x = *inputs_[i].handle();
+  if (!x.has_grad) {
+    if (x.grad == nullptr) x.grad = Tensor::empty(ctx_, x.shape, x.dtype).handle();
+    x.has_grad = true;
+    return {Tensor(x.grad), Accum::overwrite};
+  }
+  if (!x.grad_pinned && shared_memory(*x.grad)) x.grad = copy_of(ctx_, Tensor(x.grad)).handle();
+  return {Tensor(x.grad), Accum::add};
+}
+
+void Grads::add(std::size_t i, const Tensor& gradient) {
+  Tensor::Impl& x = *inputs_[i].handle();
+  AKIN_CHECK(gradient.shape() == x.shape, "autograd: gradient {} for an input of shape {}", gradient.shape().str(),
+             x.shape.str());
+  if (!x.has_grad && x.grad == nullptr) {
+    x.grad = gradient.view(gradient.shape()).handle();
+    x.has_grad = true;
+    return;
+  }
+  const Sink sink = into(i);
+  if (sink.mode == Accum::add)
+    accumulate(sink.buffer, gradient);
+  else
+    std::memcpy(sink.buffer.raw(), gradient.raw(), gradient.bytes());
+}
+
+void Tape::backward(Context& ctx, const Tensor& loss, double seed) {
+  AKIN_CHECK(loss.numel() == 1, "backward: the loss has shape {}, one element was expected", loss.shape().str());
+  AKIN_CHECK(loss.requires_grad(), "backward: the loss depends on no parameter (was it recorded on this tape?)");
+  const TapeScope off(ctx, nullptr);  // backward rules may call ops; those are not recorded
+  std::vector<Node> nodes = std::move(nodes_);
+  nodes_.clear();
+  const Tensor one = loss.dtype() == DType::f64
+                         ? Tensor::from(ctx, std::vector<double>{seed}, loss.shape())
+                         : Tensor::from(ctx, std::vector<float>{static_cast<float>(seed)}, loss.shape());
+  loss.handle()->grad = one.handle();
+  loss.handle()->has_grad = true;
+  for (; !nodes.empty(); nodes.pop_back()) {  // popping frees what the node saved as soon as it is used
+    Node& node = nodes.back();
+    if (!node.output.handle()->has_grad) continue;
+    const Tensor dy(node.output.handle()->grad);
+    node.output.handle()->grad.reset();
+    node.output.handle()->has_grad = false;
+    Grads grads(ctx, node.inputs);
+    node.backward(dy, grads);
+  }
+}
+
+Tensor record(Context& ctx, const char* op, Tensor y, std::vector<Tensor> inputs, Tape::Backward backward) {
+  const auto needs = [](const Tensor& t) { return t.defined() && t.requires_grad(); };
+  if (ctx.tape == nullptr || std::none_of(inputs.begin(), inputs.end(), needs)) return y;
+  y.set_requires_grad(true);
+  ctx.tape->push({op, std::move(inputs), y, std::move(backward)});
+  return y;
+}
+
+Tensor record_no_backward(Context& ctx, const char* op, Tensor y, std::vector<Tensor> inputs) {
+  return record(ctx, op, std::move(y), std::move(inputs), [op](const Tensor&, Grads&) {
+    fail("{}: has no backward; detach its input if no gradient is wanted", op);
+  });
+}
+
+}  // namespace akin

@@ -1,0 +1,28 @@
+// What the op files share: choice by element type, and the checks that many ops make.
+#pragma once
+
+#include "engine/tensor.hpp"
+
+namespace akin::ops {
+
+/// Calls body(float{}) or body(double{}) by dtype; other types are an error that names the op.
+template <class Body>
+auto by_type(DType dtype, const char* op, Body&& body) {
+  if (dtype == DType::f32) return body(float{});
+  AKIN_CHECK(dtype == DType::f64, "{}: works on f32 and f64, found {}", op, name_of(dtype));
+  return body(double{});
+}
+
+inline void check_same(const Tensor& a, const Tensor& b, const char* op) {
+  AKIN_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype(), "{}: {} {} and {} {} must have one shape and type", op,
+             name_of(a.dtype()), a.shape().str(), name_of(b.dtype()), b.shape().str());
+}
+
+inline void check_rank(const Tensor& x, std::size_t rank, const char* op, const char* layout) {
+  AKIN_CHECK(x.shape().rank() == rank, "{}: expected {}, found shape {}", op, layout, x.shape().str());
+}
+
+/// The fast path serves f32 unless the Context asks for the specification.
+inline bool fast_path(const Context& ctx, const Tensor& x) { return ctx.use_fast_paths && x.dtype() == DType::f32; }
+
+}  // namespace akin::ops

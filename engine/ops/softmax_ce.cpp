@@ -1,0 +1,32 @@
+#include "kernels/softmax_ce.hpp"
+
+#include "engine/ops.hpp"
+#include "engine/ops/dispatch.hpp"
+
+namespace akin::ops {
+
+Tensor softmax_ce(Context& ctx, const Tensor& logits, const Tensor& targets, const Tensor& weight) {
+  check_rank(logits, 2, "softmax_ce", "logits [B, C]");
+  const std::int64_t B = logits.dim(0), C = logits.dim(1);
+  AKIN_CHECK(C >= 1, "softmax_ce: logits {} hold no class", logits.shape().str());
+  AKIN_CHECK(targets.shape() == Shape{B}, "softmax_ce: {} rows of logits, targets of shape {}", B,
+             targets.shape().str());
+  AKIN_CHECK(!weight.defined() || (weight.shape() == Shape{B} && weight.dtype() == logits.dtype()),
+             "softmax_ce: weights must be {} [{}], found {} {}", name_of(logits.dtype()), B,
+             weight.defined() ? name_of(weight.dtype()) : "", weight.defined() ? weight.shape().str() : "");
+  Tensor y = Tensor::empty(ctx, {B}, logits.dtype());
+  const auto pointer = [weight]<class T>(T) -> const T* { return weight.defined() ? weight.data<T>() : nullptr; };
+  by_type(logits.dtype(), "softmax_ce", [&]<class T>(T one) {
+    spec::softmax_ce_fwd<T>(B, C, logits.data<T>(), targets.data<std::int64_t>(), pointer(one), y.data<T>());
+  });
+  return record(ctx, "softmax_ce", y, {logits},
+                [x = logits.detach(), targets, pointer, B, C](const Tensor& dy, Grads& d) {
+                  const auto [dx, mode] = d.into(0);
+                  by_type(dy.dtype(), "softmax_ce", [&, m = mode, g = dx]<class T>(T one) {
+                    spec::softmax_ce_bwd<T>(B, C, x.data<T>(), targets.data<std::int64_t>(), pointer(one), dy.data<T>(),
+                                            g.template data<T>(), m);
+                  });
+                });
+}
+
+}  // namespace akin::ops

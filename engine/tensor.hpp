@@ -1,0 +1,98 @@
+#pragma once
+
+#include <memory>
+
+#include "engine/context.hpp"
+#include "engine/dtype.hpp"
+
+namespace akin {
+
+/// A block of device memory; goes back to its allocator's cache when the last owner is gone.
+class Storage {
+ public:
+  Storage(std::shared_ptr<Allocator> allocator, std::size_t bytes)
+      : allocator_(std::move(allocator)), bytes_(bytes), data_(static_cast<std::byte*>(allocator_->allocate(bytes))) {}
+  ~Storage() { allocator_->release(data_, bytes_); }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  std::byte* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::shared_ptr<Allocator> allocator_;
+  std::size_t bytes_;
+  std::byte* data_;
+};
+
+/// A contiguous array, row-major; activations are [N, H, W, C]. A cheap handle: copies share the elements.
+class Tensor {
+ public:
+  Tensor() = default;
+  /// Uninitialised elements.
+  static Tensor empty(Context& ctx, Shape shape, DType dtype = DType::f32);
+  static Tensor zeros(Context& ctx, Shape shape, DType dtype = DType::f32);
+  /// A copy of a host array.
+  static Tensor from(Context& ctx, const Array& array);
+  template <class T>
+  static Tensor from(Context& ctx, const std::vector<T>& values, Shape shape) {
+    return from(ctx, Array::from(values, std::move(shape)));
+  }
+
+  bool defined() const { return impl_ != nullptr; }
+  const Shape& shape() const { return impl().shape; }
+  std::int64_t dim(int i) const { return shape().dim(i); }
+  std::int64_t numel() const { return shape().numel(); }
+  DType dtype() const { return impl().dtype; }
+  std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype()); }
+
+  /// First element; throws when T is not the dtype.
+  template <class T>
+  T* data() const {
+    check_type(dtype_of<T>());
+    return reinterpret_cast<T*>(raw());
+  }
+  std::byte* raw() const { return impl().storage->data() + impl().offset; }
+  /// The value of a tensor of one element, as double.
+  double item() const;
+  /// A copy in host memory.
+  Array to_array() const;
+
+  /// `shape.numel()` elements from element `first` on, sharing memory; no gradient flows (ops::reshape, ops::rows do).
+  Tensor view(Shape shape, std::int64_t first = 0) const;
+  /// The same elements without history: gradients stop here, on purpose.
+  Tensor detach() const { return view(shape()); }
+
+  // Gradients (see autograd.hpp).
+  bool requires_grad() const { return impl().requires_grad; }
+  /// Marks a leaf (a parameter). Throws for an integer dtype.
+  void set_requires_grad(bool on);
+  /// Gradient of a leaf after backward(); undefined when none arrived.
+  Tensor grad() const;
+  /// Gives a leaf the memory its gradient is written to (a slice of the optimiser's arena).
+  void set_grad_buffer(Tensor buffer);
+  /// Forgets the gradient; the next backward() overwrites the buffer.
+  void zero_grad();
+
+  struct Impl {
+    Shape shape;
+    DType dtype = DType::f32;
+    std::shared_ptr<Storage> storage;
+    std::size_t offset = 0;  // bytes
+    bool requires_grad = false;
+    bool has_grad = false;       // grad holds a value of this backward pass
+    bool grad_pinned = false;    // grad is a slice of an arena: private although its storage is shared
+    std::shared_ptr<Impl> grad;  // buffer of the gradient
+  };
+  const std::shared_ptr<Impl>& handle() const { return impl_; }
+  explicit Tensor(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+ private:
+  Impl& impl() const {
+    AKIN_CHECK(impl_ != nullptr, "tensor: used before it was given a value");
+    return *impl_;
+  }
+  void check_type(DType wanted) const;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace akin

@@ -1,0 +1,73 @@
+#include "kernels/softmax_ce.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/common/error.hpp"
+#include "kernels/common/instantiate.hpp"
+#include "kernels/common/parallel.hpp"
+
+namespace akin::spec {
+
+namespace {
+
+constexpr std::int64_t kGrainElements = 1 << 12;
+
+std::int64_t row_grain(std::int64_t C) {
+  return std::max<std::int64_t>(1, kGrainElements / std::max<std::int64_t>(C, 1));
+}
+
+/// log sum_c exp(x[c] / temperature)
+template <class T>
+T logsumexp(std::int64_t C, const T* x, T temperature = 1) {
+  const T top = *std::max_element(x, x + C);
+  if (!std::isfinite(top)) return top;  // an infinite or NaN logit must show in the loss
+  T sum = 0;
+  for (std::int64_t c = 0; c < C; ++c) sum += std::exp((x[c] - top) / temperature);
+  return top / temperature + std::log(sum);
+}
+
+}  // namespace
+
+template <class T>
+void softmax_ce_fwd(std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t, const T* weight, T* y) {
+  for (std::int64_t b = 0; b < B; ++b)
+    AKIN_CHECK(t[b] >= 0 && t[b] < C, "softmax_ce: target {} in row {} is outside 0..{} (labels of another data set?)",
+               t[b], b, C - 1);
+  parallel_for(B, row_grain(C), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b)
+      y[b] = (weight ? weight[b] : T(1)) * (logsumexp(C, x + b * C) - x[b * C + t[b]]);
+  });
+}
+
+template <class T>
+void softmax_ce_bwd(std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t, const T* weight, const T* dy,
+                    T* dx, Accum mode) {
+  parallel_for(B, row_grain(C), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const T* row = x + b * C;
+      const T lse = logsumexp(C, row), scale = dy[b] * (weight ? weight[b] : T(1));
+      for (std::int64_t c = 0; c < C; ++c)
+        store(dx[b * C + c], scale * (std::exp(row[c] - lse) - (c == t[b] ? T(1) : T(0))), mode);
+    }
+  });
+}
+
+template <class T>
+void softmax(std::int64_t B, std::int64_t C, T temperature, const T* x, T* p) {
+  parallel_for(B, row_grain(C), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const T lse = logsumexp(C, x + b * C, temperature);
+      for (std::int64_t c = 0; c < C; ++c) p[b * C + c] = std::exp(x[b * C + c] / temperature - lse);
+    }
+  });
+}
+
+#define AKIN_INSTANTIATE(T)                                                                                          \
+  template void softmax_ce_fwd<T>(std::int64_t, std::int64_t, const T*, const std::int64_t*, const T*, T*);          \
+  template void softmax_ce_bwd<T>(std::int64_t, std::int64_t, const T*, const std::int64_t*, const T*, const T*, T*, \
+                                  Accum);                                                                            \
+  template void softmax<T>(std::int64_t, std::int64_t, T, const T*, T*);
+AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+
+}  // namespace akin::spec
