@@ -1,0 +1,50 @@
+#include "kernels/conv2d.hpp"
+
+#include "engine/ops.hpp"
+#include "engine/ops/dispatch.hpp"
+
+namespace akin::ops {
+
+Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad) {
+  check_rank(x, 4, "conv2d", "input [N, H, W, C]");
+  check_rank(w, 4, "conv2d", "weight [K, R, S, C]");
+  AKIN_CHECK(x.dtype() == w.dtype(), "conv2d: input is {}, weight {}", name_of(x.dtype()), name_of(w.dtype()));
+  AKIN_CHECK(x.dim(3) == w.dim(3), "conv2d: input has {} channels, weight expects {} (weights of another layer?)",
+             x.dim(3), w.dim(3));
+  AKIN_CHECK(stride >= 1 && pad >= 0, "conv2d: stride {} and padding {} (at least 1 and 0)", stride, pad);
+  const Conv2dShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(1), w.dim(2), stride, pad};
+  AKIN_CHECK(s.H + 2 * pad >= s.R && s.W + 2 * pad >= s.S, "conv2d: a {}x{} window does not fit in {}x{} padded by {}",
+             s.R, s.S, s.H, s.W, pad);
+  Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.K}, x.dtype());
+  if (fast_path(ctx, x))
+    fast::conv2d_fwd(ctx.onednn, s, x.data<float>(), w.data<float>(), y.data<float>());
+  else
+    by_type(x.dtype(), "conv2d", [&]<class T>(T) { spec::conv2d_fwd<T>(s, x.data<T>(), w.data<T>(), y.data<T>()); });
+
+  return record(ctx, "conv2d", y, {x, w}, [s, x = x.detach(), w = w.detach()](const Tensor& dy, Grads& g) {
+    const bool fast = fast_path(g.ctx(), dy);
+    if (g.wanted(1)) {
+      const auto [dw, mode] = g.into(1);
+      if (fast)
+        fast::conv2d_bwd_weight(g.ctx().onednn, s, x.data<float>(), dy.data<float>(), dw.data<float>(), mode);
+      else
+        by_type(dy.dtype(), "conv2d", [&, m = mode, out = dw]<class T>(T) {
+          spec::conv2d_bwd_weight<T>(s, x.data<T>(), dy.data<T>(), out.template data<T>(), m);
+        });
+    }
+    if (g.wanted(0)) {
+      const auto [dx, mode] = g.into(0);
+      if (fast) {
+        const Tensor scratch = mode == Accum::add ? Tensor::empty(g.ctx(), dx.shape()) : Tensor();
+        fast::conv2d_bwd_data(g.ctx().onednn, s, dy.data<float>(), w.data<float>(), dx.data<float>(), mode,
+                              mode == Accum::add ? scratch.data<float>() : nullptr);
+      } else {
+        by_type(dy.dtype(), "conv2d", [&, m = mode, out = dx]<class T>(T) {
+          spec::conv2d_bwd_data<T>(s, dy.data<T>(), w.data<T>(), out.template data<T>(), m);
+        });
+      }
+    }
+  });
+}
+
+}  // namespace akin::ops

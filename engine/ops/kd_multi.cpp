@@ -1,0 +1,41 @@
+#include "kernels/kd_multi.hpp"
+
+#include "engine/ops.hpp"
+#include "engine/ops/dispatch.hpp"
+#include "kernels/elementwise.hpp"
+
+namespace akin::ops {
+
+Tensor kd_multi(Context& ctx, const Tensor& student, const Tensor& teacher, const KdSources& sources) {
+  check_rank(student, 2, "kd_multi", "student logits [B, sum of C_s]");
+  check_same(student, teacher, "kd_multi");
+  const auto& offsets = sources.offsets;
+  AKIN_CHECK(offsets.size() >= 2 && offsets.size() == sources.alpha.size() + 1 && offsets.front() == 0,
+             "kd_multi: {} weights need {} column offsets from 0, found {}", sources.alpha.size(),
+             sources.alpha.size() + 1, offsets.size());
+  for (std::size_t s = 0; s + 1 < offsets.size(); ++s)
+    AKIN_CHECK(offsets[s] < offsets[s + 1], "kd_multi: source {} has no column", s);
+  AKIN_CHECK(offsets.back() == student.dim(1), "kd_multi: the sources have {} classes, the logits {} columns",
+             offsets.back(), student.dim(1));
+  AKIN_CHECK(student.dim(0) > 0, "kd_multi: no row");
+  AKIN_CHECK(sources.temperature > 0, "kd_multi: temperature {} must be positive", sources.temperature);
+
+  Tensor loss = Tensor::empty(ctx, {1}, student.dtype());
+  const bool differentiate = ctx.tape != nullptr && student.requires_grad();
+  const Tensor gradient = differentiate ? Tensor::empty(ctx, student.shape(), student.dtype()) : Tensor();
+  by_type(student.dtype(), "kd_multi", [&]<class T>(T) {
+    const KdShape shape{student.dim(0), static_cast<std::int64_t>(sources.alpha.size()), offsets.data(),
+                        sources.alpha.data(), sources.temperature};
+    loss.data<T>()[0] = static_cast<T>(
+        spec::kd_multi<T>(shape, teacher.data<T>(), student.data<T>(), differentiate ? gradient.data<T>() : nullptr));
+  });
+  // The gradient was written in the same pass that read the logits; only its scale comes later.
+  return record(ctx, "kd_multi", loss, {student}, [gradient](const Tensor& dy, Grads& d) {
+    const auto [dx, mode] = d.into(0);
+    by_type(dy.dtype(), "kd_multi", [&, m = mode, out = dx]<class T>(T) {
+      spec::axpy<T>(gradient.numel(), dy.data<T>()[0], gradient.data<T>(), out.template data<T>(), m);
+    });
+  });
+}
+
+}  // namespace akin::ops

@@ -1,0 +1,70 @@
+#include "kernels/batchnorm.hpp"
+
+#include <cmath>
+
+#include "kernels/common/instantiate.hpp"
+
+namespace akin::spec {
+
+template <class T>
+void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>& t) {
+  const auto M = static_cast<double>(s.M);
+  for (std::int64_t c = 0; c < s.C; ++c) {
+    double mean = static_cast<double>(t.running_mean[c]), var = static_cast<double>(t.running_var[c]);
+    if (s.training) {
+      mean = var = 0;
+      for (std::int64_t m = 0; m < s.M; ++m) mean += static_cast<double>(t.x[m * s.C + c]);
+      mean /= M;
+      for (std::int64_t m = 0; m < s.M; ++m) {
+        const double d = static_cast<double>(t.x[m * s.C + c]) - mean;
+        var += d * d;
+      }
+      var /= M;
+      const double unbiased = s.M > 1 ? var * M / (M - 1) : var;
+      t.running_mean[c] = static_cast<T>((1 - s.momentum) * static_cast<double>(t.running_mean[c]) + s.momentum * mean);
+      t.running_var[c] =
+          static_cast<T>((1 - s.momentum) * static_cast<double>(t.running_var[c]) + s.momentum * unbiased);
+    }
+    const double invstd = 1 / std::sqrt(var + s.eps);
+    t.mean[c] = static_cast<T>(mean);
+    t.invstd[c] = static_cast<T>(invstd);
+    for (std::int64_t m = 0; m < s.M; ++m) {
+      const std::int64_t i = m * s.C + c;
+      T u = static_cast<T>((static_cast<double>(t.x[i]) - mean) * invstd) * t.gamma[c] + t.beta[c];
+      if (t.residual) u += t.residual[i];
+      t.y[i] = s.relu && u < T(0) ? T(0) : u;  // NaN stays NaN
+    }
+  }
+}
+
+template <class T>
+void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
+  const auto M = static_cast<double>(s.M);
+  for (std::int64_t c = 0; c < s.C; ++c) {
+    const auto mean = static_cast<double>(t.mean[c]), invstd = static_cast<double>(t.invstd[c]);
+    double dbeta = 0, dgamma = 0;
+    const auto du = [&](std::int64_t i) { return s.relu && !(t.y[i] > T(0)) ? 0.0 : static_cast<double>(t.dy[i]); };
+    const auto xhat = [&](std::int64_t i) { return (static_cast<double>(t.x[i]) - mean) * invstd; };
+    for (std::int64_t m = 0; m < s.M; ++m) {
+      const std::int64_t i = m * s.C + c;
+      dbeta += du(i);
+      dgamma += du(i) * xhat(i);
+    }
+    for (std::int64_t m = 0; m < s.M; ++m) {
+      const std::int64_t i = m * s.C + c;
+      const double u = du(i);  // before dresidual is written: it may be dy
+      const double centred = s.training ? u - dbeta / M - xhat(i) * dgamma / M : u;
+      if (t.dx) store(t.dx[i], static_cast<T>(static_cast<double>(t.gamma[c]) * invstd * centred), t.dx_mode);
+      if (t.dresidual) t.dresidual[i] = static_cast<T>(u);
+    }
+    t.dgamma[c] = static_cast<T>(dgamma);
+    t.dbeta[c] = static_cast<T>(dbeta);
+  }
+}
+
+#define AKIN_INSTANTIATE(T)                                                          \
+  template void batchnorm_fwd<T>(const BatchNormShape&, const BatchNormForward<T>&); \
+  template void batchnorm_bwd<T>(const BatchNormShape&, const BatchNormBackward<T>&);
+AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+
+}  // namespace akin::spec

@@ -1,0 +1,213 @@
+// The CPU fast path. A tile of L = C * ceil(64 / C) consecutive elements starts at channel 0, so per-channel numbers
+// repeated L / C times line up with it and the inner loops are long, contiguous and free of index arithmetic.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/batchnorm.hpp"
+#include "kernels/common/parallel.hpp"
+
+namespace akin::fast {
+
+namespace {
+
+constexpr std::int64_t kTile = 64;         // elements: four 512-bit vectors
+constexpr std::int64_t kFlush = 64;        // tiles summed in float before the sums move to double
+constexpr std::int64_t kGrainTiles = 128;  // tiles a thread
+
+std::int64_t tile_of(std::int64_t C) { return C * ((kTile + C - 1) / C); }
+
+/// values[c] repeated to fill a tile
+std::vector<float> tiled(const std::vector<double>& values, std::int64_t L) {
+  std::vector<float> out(static_cast<std::size_t>(L));
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(values[i % values.size()]);
+  return out;
+}
+
+/// Runs body.template operator()<FixedL>(begin element, end element) over ranges that start at tiles.
+template <class Body>
+void for_tiles(std::int64_t total, std::int64_t L, Body&& body) {
+  const std::int64_t tiles = (total + L - 1) / L;
+  parallel_for(tiles, kGrainTiles * kTile / std::min(L, kGrainTiles * kTile),
+               [&](std::int64_t begin, std::int64_t end) { body(begin * L, std::min(total, end * L)); });
+}
+
+/// Per-channel sums of two functions of the element: term(i, l, a, b) adds to a[l], b[l] for element i at tile lane l.
+template <class Term>
+void channel_sums(std::int64_t M, std::int64_t C, Term&& term, std::vector<double>& sum_a, std::vector<double>& sum_b) {
+  const std::int64_t L = tile_of(C), total = M * C;
+  const auto slots = static_cast<std::size_t>(max_threads());
+  std::vector<std::vector<double>> part(slots);  // by thread, added in order: repeatable for a given thread count
+  for_tiles(total, L, [&](std::int64_t begin, std::int64_t end) {
+    auto& p = part[static_cast<std::size_t>(omp_get_thread_num())];
+    p.assign(static_cast<std::size_t>(2 * L), 0.0);
+    std::vector<float> acc(static_cast<std::size_t>(2 * L));
+    float *a = acc.data(), *b = acc.data() + L;
+    for (std::int64_t i = begin; i < end;) {
+      std::fill(acc.begin(), acc.end(), 0.0f);
+      const std::int64_t stop = std::min(end, i + kFlush * L);
+      if (L == kTile) {
+        for (; i + kTile <= stop; i += kTile) term.template operator()<kTile>(i, kTile, a, b);
+      } else {
+        for (; i + L <= stop; i += L) term.template operator()<0>(i, L, a, b);
+      }
+      if (i < stop) {
+        term.template operator()<0>(i, stop - i, a, b);
+        i = stop;
+      }
+      for (std::int64_t l = 0; l < 2 * L; ++l)
+        p[static_cast<std::size_t>(l)] += static_cast<double>(acc[static_cast<std::size_t>(l)]);
+    }
+  });
+  sum_a.assign(static_cast<std::size_t>(C), 0.0);
+  sum_b.assign(static_cast<std::size_t>(C), 0.0);
+  for (const auto& p : part)
+    for (std::size_t l = 0; l < p.size() / 2; ++l) {
+      sum_a[l % static_cast<std::size_t>(C)] += p[l];
+      sum_b[l % static_cast<std::size_t>(C)] += p[p.size() / 2 + l];
+    }
+}
+
+/// Calls body(i, l) for all elements, with l the lane in the tile.
+template <class Body>
+void apply(std::int64_t M, std::int64_t C, Body&& body) {
+  const std::int64_t L = tile_of(C);
+  for_tiles(M * C, L, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i += L) {
+      const std::int64_t n = std::min(L, end - i);
+      if (n == kTile) {
+#pragma GCC ivdep
+        for (std::int64_t l = 0; l < kTile; ++l) body(i + l, l);
+      } else {
+#pragma GCC ivdep
+        for (std::int64_t l = 0; l < n; ++l) body(i + l, l);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t) {
+  if (s.M == 0 || s.C == 0) return;
+  const auto C = static_cast<std::size_t>(s.C);
+  const auto M = static_cast<double>(s.M);
+  const std::int64_t L = tile_of(s.C);
+  std::vector<double> mean(C), var(C), a(C), b(C);
+  if (s.training) {
+    std::vector<double> shift(t.x, t.x + s.C), sum, sum_sq;
+    const std::vector<float> shift_tile = tiled(shift, L);
+    const float *x = t.x, *k = shift_tile.data();
+    channel_sums(
+        s.M, s.C,
+        [x, k]<std::int64_t Fixed>(std::int64_t i, std::int64_t n, float* p, float* q) {
+          const std::int64_t len = Fixed ? Fixed : n;
+#pragma GCC ivdep
+          for (std::int64_t l = 0; l < len; ++l) {
+            const float d = x[i + l] - k[l];
+            p[l] += d;
+            q[l] += d * d;
+          }
+        },
+        sum, sum_sq);
+    for (std::size_t c = 0; c < C; ++c) {
+      const double d = sum[c] / M;
+      mean[c] = shift[c] + d;
+      const double v = sum_sq[c] / M - d * d;
+      var[c] = v < 0 ? 0 : v;  // rounding; NaN stays NaN
+      const double unbiased = s.M > 1 ? var[c] * M / (M - 1) : var[c];
+      t.running_mean[c] = static_cast<float>((1 - s.momentum) * t.running_mean[c] + s.momentum * mean[c]);
+      t.running_var[c] = static_cast<float>((1 - s.momentum) * t.running_var[c] + s.momentum * unbiased);
+    }
+  } else {
+    mean.assign(t.running_mean, t.running_mean + s.C);
+    var.assign(t.running_var, t.running_var + s.C);
+  }
+  for (std::size_t c = 0; c < C; ++c) {
+    const double invstd = 1 / std::sqrt(var[c] + s.eps);
+    t.mean[c] = static_cast<float>(mean[c]);
+    t.invstd[c] = static_cast<float>(invstd);
+    a[c] = t.gamma[c] * invstd;
+    b[c] = t.beta[c];
+  }
+  // y = (x - mean) a + beta: subtracting first keeps the digits when the mean is large.
+  const std::vector<float> m_tile = tiled(mean, L), a_tile = tiled(a, L), b_tile = tiled(b, L);
+  const float *x = t.x, *r = t.residual, *mt = m_tile.data(), *at = a_tile.data(), *bt = b_tile.data();
+  float* y = t.y;
+  const auto affine = [=](std::int64_t i, std::int64_t l) { return (x[i] - mt[l]) * at[l] + bt[l]; };
+  const auto positive = [](float u) { return u < 0.0f ? 0.0f : u; };
+  if (s.relu && r)
+    apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = positive(affine(i, l) + r[i]); });
+  else if (s.relu)
+    apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = positive(affine(i, l)); });
+  else if (r)
+    apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = affine(i, l) + r[i]; });
+  else
+    apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = affine(i, l); });
+}
+
+void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
+  if (s.M == 0 || s.C == 0) return;
+  const auto C = static_cast<std::size_t>(s.C);
+  const auto M = static_cast<double>(s.M);
+  const std::int64_t L = tile_of(s.C);
+  const std::vector<float> mean_tile = tiled({t.mean, t.mean + s.C}, L);
+  const float *x = t.x, *y = t.y, *dy = t.dy, *mt = mean_tile.data();
+  float* dres = t.dresidual;
+  // Pass 1: sums of du and du (x - mean); du goes to dresidual when that is wanted, so that pass 2 reads one array
+  // less.
+  std::vector<double> sum_du, sum_dux;
+  const auto sums = [&](auto du) {
+    channel_sums(
+        s.M, s.C,
+        [=]<std::int64_t Fixed>(std::int64_t i, std::int64_t n, float* p, float* q) {
+          const std::int64_t len = Fixed ? Fixed : n;
+#pragma GCC ivdep
+          for (std::int64_t l = 0; l < len; ++l) {
+            const float u = du(i + l);
+            p[l] += u;
+            q[l] += u * (x[i + l] - mt[l]);
+          }
+        },
+        sum_du, sum_dux);
+  };
+  const auto masked = [=](std::int64_t i) { return y[i] > 0.0f ? dy[i] : 0.0f; };
+  const auto plain = [=](std::int64_t i) { return dy[i]; };
+  if (s.relu && dres)
+    sums([=](std::int64_t i) { return dres[i] = masked(i); });
+  else if (s.relu)
+    sums(masked);
+  else if (dres && dres != dy)
+    sums([=](std::int64_t i) { return dres[i] = dy[i]; });
+  else
+    sums(plain);
+
+  std::vector<double> a(C), b(C), k(C);  // dx = a du + b (x - mean) + k
+  for (std::size_t c = 0; c < C; ++c) {
+    const double invstd = t.invstd[c], scale = t.gamma[c] * invstd, dgamma = sum_dux[c] * invstd;
+    t.dgamma[c] = static_cast<float>(dgamma);
+    t.dbeta[c] = static_cast<float>(sum_du[c]);
+    a[c] = scale;
+    b[c] = s.training ? -scale * dgamma * invstd / M : 0;
+    k[c] = s.training ? -scale * sum_du[c] / M : 0;
+  }
+  if (!t.dx) return;
+  const std::vector<float> a_tile = tiled(a, L), b_tile = tiled(b, L), k_tile = tiled(k, L);
+  const float *at = a_tile.data(), *bt = b_tile.data(), *kt = k_tile.data();
+  float* dx = t.dx;
+  const auto finish = [&](auto du) {
+    const auto value = [=](std::int64_t i, std::int64_t l) { return at[l] * du(i) + (bt[l] * (x[i] - mt[l]) + kt[l]); };
+    if (t.dx_mode == Accum::add)
+      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { dx[i] += value(i, l); });
+    else
+      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { dx[i] = value(i, l); });
+  };
+  if (dres)
+    finish([=](std::int64_t i) { return dres[i]; });
+  else if (s.relu)
+    finish(masked);
+  else
+    finish(plain);
+}
+
+}  // namespace akin::fast

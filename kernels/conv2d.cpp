@@ -1,0 +1,99 @@
+#include "kernels/conv2d.hpp"
+
+#include <algorithm>
+
+#include "kernels/common/instantiate.hpp"
+#include "kernels/common/parallel.hpp"
+
+namespace akin {
+
+namespace spec {
+
+template <class T>
+void conv2d_fwd(const Conv2dShape& s, const T* x, const T* w, T* y) {
+  const std::int64_t P = s.P(), Q = s.Q();
+  parallel_for(s.N * P, 1, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t np = begin; np < end; ++np)
+      for (std::int64_t q = 0; q < Q; ++q)
+        for (std::int64_t k = 0; k < s.K; ++k) {
+          const std::int64_t n = np / P, p = np % P;
+          T sum = 0;
+          for (std::int64_t r = 0; r < s.R; ++r)
+            for (std::int64_t t = 0; t < s.S; ++t) {
+              const std::int64_t h = p * s.stride + r - s.pad, v = q * s.stride + t - s.pad;
+              if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
+              for (std::int64_t c = 0; c < s.C; ++c)
+                sum += x[((n * s.H + h) * s.W + v) * s.C + c] * w[((k * s.R + r) * s.S + t) * s.C + c];
+            }
+          y[(np * Q + q) * s.K + k] = sum;
+        }
+  });
+}
+
+template <class T>
+void conv2d_bwd_data(const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode) {
+  const std::int64_t P = s.P(), Q = s.Q();
+  parallel_for(s.N * s.H, 1, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t nh = begin; nh < end; ++nh)
+      for (std::int64_t v = 0; v < s.W; ++v)
+        for (std::int64_t c = 0; c < s.C; ++c) {
+          const std::int64_t n = nh / s.H, h = nh % s.H;
+          T sum = 0;
+          for (std::int64_t r = 0; r < s.R; ++r)
+            for (std::int64_t t = 0; t < s.S; ++t) {
+              const std::int64_t ph = h + s.pad - r, qw = v + s.pad - t;  // stride * p, stride * q
+              if (ph < 0 || qw < 0 || ph % s.stride != 0 || qw % s.stride != 0) continue;
+              const std::int64_t p = ph / s.stride, q = qw / s.stride;
+              if (p >= P || q >= Q) continue;
+              for (std::int64_t k = 0; k < s.K; ++k)
+                sum += dy[((n * P + p) * Q + q) * s.K + k] * w[((k * s.R + r) * s.S + t) * s.C + c];
+            }
+          store(dx[(nh * s.W + v) * s.C + c], sum, mode);
+        }
+  });
+}
+
+template <class T>
+void conv2d_bwd_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw, Accum mode) {
+  const std::int64_t P = s.P(), Q = s.Q();
+  parallel_for(s.K * s.R, 1, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t kr = begin; kr < end; ++kr)
+      for (std::int64_t t = 0; t < s.S; ++t)
+        for (std::int64_t c = 0; c < s.C; ++c) {
+          const std::int64_t k = kr / s.R, r = kr % s.R;
+          T sum = 0;
+          for (std::int64_t n = 0; n < s.N; ++n)
+            for (std::int64_t p = 0; p < P; ++p)
+              for (std::int64_t q = 0; q < Q; ++q) {
+                const std::int64_t h = p * s.stride + r - s.pad, v = q * s.stride + t - s.pad;
+                if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
+                sum += dy[((n * P + p) * Q + q) * s.K + k] * x[((n * s.H + h) * s.W + v) * s.C + c];
+              }
+          store(dw[(kr * s.S + t) * s.C + c], sum, mode);
+        }
+  });
+}
+
+#define AKIN_INSTANTIATE(T)                                                            \
+  template void conv2d_fwd<T>(const Conv2dShape&, const T*, const T*, T*);             \
+  template void conv2d_bwd_data<T>(const Conv2dShape&, const T*, const T*, T*, Accum); \
+  template void conv2d_bwd_weight<T>(const Conv2dShape&, const T*, const T*, T*, Accum);
+AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+
+}  // namespace spec
+
+#if !AKIN_HAVE_ONEDNN
+void fast::conv2d_fwd(OnednnCache&, const Conv2dShape& s, const float* x, const float* w, float* y) {
+  spec::conv2d_fwd<float>(s, x, w, y);
+}
+void fast::conv2d_bwd_data(OnednnCache&, const Conv2dShape& s, const float* dy, const float* w, float* dx, Accum mode,
+                           float*) {
+  spec::conv2d_bwd_data<float>(s, dy, w, dx, mode);
+}
+void fast::conv2d_bwd_weight(OnednnCache&, const Conv2dShape& s, const float* x, const float* dy, float* dw,
+                             Accum mode) {
+  spec::conv2d_bwd_weight<float>(s, x, dy, dw, mode);
+}
+#endif
+
+}  // namespace akin

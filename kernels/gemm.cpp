@@ -1,0 +1,38 @@
+#include "kernels/gemm.hpp"
+
+#include <algorithm>
+
+#include "kernels/common/instantiate.hpp"
+#include "kernels/common/parallel.hpp"
+
+namespace akin {
+
+namespace spec {
+
+template <class T>
+void gemm(const GemmShape& s, T alpha, const T* A, const T* B, T* C, Accum mode) {
+  const std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(s.N * s.K, 1));
+  parallel_for(s.M, grain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t m = begin; m < end; ++m)
+      for (std::int64_t n = 0; n < s.N; ++n) {
+        T sum = 0;
+        for (std::int64_t k = 0; k < s.K; ++k)
+          sum += (s.a == Trans::no ? A[m * s.K + k] : A[k * s.M + m]) *
+                 (s.b == Trans::no ? B[k * s.N + n] : B[n * s.K + k]);
+        store(C[m * s.N + n], alpha * sum, mode);
+      }
+  });
+}
+
+#define AKIN_INSTANTIATE(T) template void gemm<T>(const GemmShape&, T, const T*, const T*, T*, Accum);
+AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+
+}  // namespace spec
+
+#if !AKIN_HAVE_ONEDNN
+void fast::gemm(OnednnCache&, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode) {
+  spec::gemm<float>(s, alpha, A, B, C, mode);
+}
+#endif
+
+}  // namespace akin

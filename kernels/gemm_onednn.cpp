@@ -1,0 +1,49 @@
+#include "kernels/common/onednn_state.hpp"
+#include "kernels/gemm.hpp"
+
+namespace akin::fast {
+
+namespace {
+
+struct GemmPlan final : OnednnPlan {
+  dnnl::memory::desc a, b, c;
+  dnnl::matmul matmul;
+};
+
+std::unique_ptr<GemmPlan> make_plan(dnnl::engine& engine, const GemmShape& s, float alpha, Accum mode) {
+  using dnnl::memory;
+  auto plan = std::make_unique<GemmPlan>();
+  const auto f32 = memory::data_type::f32;
+  plan->a = {{s.M, s.K}, f32, s.a == Trans::no ? memory::dims{s.K, 1} : memory::dims{1, s.M}};
+  plan->b = {{s.K, s.N}, f32, s.b == Trans::no ? memory::dims{s.N, 1} : memory::dims{1, s.K}};
+  plan->c = {{s.M, s.N}, f32, memory::dims{s.N, 1}};
+  dnnl::primitive_attr attr;
+  if (alpha != 1.0f) attr.set_output_scales(0, {alpha});
+  if (mode == Accum::add) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.0f);
+    attr.set_post_ops(sum);
+  }
+  plan->matmul =
+      dnnl::matmul(dnnl::matmul::primitive_desc(dnnl::matmul::desc(plan->a, plan->b, plan->c), attr, engine));
+  return plan;
+}
+
+}  // namespace
+
+void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode) {
+  if (s.M == 0 || s.N == 0) return;
+  // Below this, dispatching a primitive costs more than the plain loops; K = 0 has no primitive.
+  if (s.K == 0 || s.M * s.N * s.K < 4096) return spec::gemm<float>(s, alpha, A, B, C, mode);
+  auto& state = cache.state();
+  const auto bits = static_cast<std::int64_t>(__builtin_bit_cast(std::uint32_t, alpha));
+  const std::vector<std::int64_t> key{
+      'g', s.M, s.N, s.K, s.a == Trans::yes, s.b == Trans::yes, bits, mode == Accum::add};
+  auto& plan = state.plan<GemmPlan>(key, [&] { return make_plan(state.engine, s, alpha, mode); });
+  dnnl::memory a(plan.a, state.engine, const_cast<float*>(A)), b(plan.b, state.engine, const_cast<float*>(B)),
+      c(plan.c, state.engine, C);
+  plan.matmul.execute(state.stream, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
+  state.stream.wait();
+}
+
+}  // namespace akin::fast
