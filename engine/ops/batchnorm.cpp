@@ -42,11 +42,11 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
 
   return record(ctx, "batchnorm", y, {x, gamma, beta, residual},
                 [s, x = x.detach(), y = y.detach(), gamma = gamma.detach(), mean, invstd](const Tensor& dy, Grads& g) {
-                  const bool fast = fast_path(g.ctx(), dy);
-                  Context& ctx = g.ctx();
-                  const Tensor dgamma = Tensor::empty(ctx, gamma.shape(), gamma.dtype());
-                  const Tensor dbeta = Tensor::empty(ctx, gamma.shape(), gamma.dtype());
-                  const Tensor dres = g.wanted(3) ? Tensor::empty(ctx, x.shape(), x.dtype()) : Tensor();
+                  const bool quick = fast_path(g.ctx(), dy);
+                  Context& c = g.ctx();
+                  const Tensor dgamma = Tensor::empty(c, gamma.shape(), gamma.dtype());
+                  const Tensor dbeta = Tensor::empty(c, gamma.shape(), gamma.dtype());
+                  const Tensor dres = g.wanted(3) ? Tensor::empty(c, x.shape(), x.dtype()) : Tensor();
                   Tensor dx;
                   Accum mode = Accum::overwrite;
                   if (g.wanted(0)) {
@@ -67,7 +67,7 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
                                                  dbeta.data<T>(),
                                                  mode};
                     if constexpr (std::is_same_v<T, float>) {
-                      if (fast) return fast::batchnorm_bwd(s, t);
+                      if (quick) return fast::batchnorm_bwd(s, t);
                     }
                     spec::batchnorm_bwd<T>(s, t);
                   });
