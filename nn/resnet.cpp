@@ -1,0 +1,131 @@
+#include "nn/resnet.hpp"
+
+#include <algorithm>
+
+namespace akin {
+
+namespace {
+
+struct Family {
+  const char* name;
+  bool imagenet, bottleneck;
+  std::vector<int> blocks;
+};
+
+const std::vector<Family>& families() {
+  static const std::vector<Family> all = {
+      {"resnet8", false, false, {1, 1, 1}},    {"resnet14", false, false, {2, 2, 2}},
+      {"resnet20", false, false, {3, 3, 3}},   {"resnet32", false, false, {5, 5, 5}},
+      {"resnet44", false, false, {7, 7, 7}},   {"resnet56", false, false, {9, 9, 9}},
+      {"resnet18", true, false, {2, 2, 2, 2}}, {"resnet34", true, false, {3, 4, 6, 3}},
+      {"resnet50", true, true, {3, 4, 6, 3}},
+  };
+  return all;
+}
+
+const Family* find_family(const std::string& name) {
+  const auto it = std::find_if(families().begin(), families().end(), [&](const Family& f) { return name == f.name; });
+  return it == families().end() ? nullptr : &*it;
+}
+
+}  // namespace
+
+bool ResNet::knows(const std::string& name) { return find_family(name) != nullptr; }
+
+std::vector<std::string> ResNet::names() {
+  std::vector<std::string> out;
+  for (const Family& f : families()) out.emplace_back(f.name);
+  return out;
+}
+
+ResNet::ResNet(Context& ctx, const Architecture& wanted) : Network(wanted) {
+  const Family* family = find_family(wanted.name);
+  AKIN_CHECK(family != nullptr, "ResNet: no architecture '{}'", wanted.name);
+  imagenet_ = family->imagenet;
+  if (architecture_.width == 0) architecture_.width = imagenet_ ? 64 : 16;
+  if (architecture_.shortcut.empty()) architecture_.shortcut = imagenet_ ? "conv" : "A";
+  const std::string& shortcut = architecture_.shortcut;
+  if (shortcut != "A" && shortcut != "conv")
+    fail_usage("shortcut '{}': use A (subsample and pad) or conv (1x1)", shortcut);
+  if (shortcut == "A" && imagenet_)
+    fail_usage("{}: its shortcuts are 1x1 convolutions; option A belongs to CIFAR ResNets", wanted.name);
+  const std::int64_t width = architecture_.width;
+  AKIN_CHECK(width >= 1 && width <= 4096, "{}: width {} is outside 1..4096", wanted.name, width);
+  AKIN_CHECK(wanted.channels >= 1 && wanted.classes >= 1, "{}: {} channels and {} classes (at least 1 of each)",
+             wanted.name, wanted.channels, wanted.classes);
+
+  stem_ = imagenet_ ? Conv2d(ctx, wanted.channels, width, 7, 2, 3) : Conv2d(ctx, wanted.channels, width, 3, 1, 1);
+  stem_bn_ = BatchNorm2d(ctx, width);
+  std::int64_t in = width;
+  for (std::size_t stage = 0; stage < family->blocks.size(); ++stage) {
+    const std::int64_t mid = width << stage, out = family->bottleneck ? 4 * mid : mid;
+    std::vector<Block> blocks;
+    for (int i = 0; i < family->blocks[stage]; ++i) {
+      Block b;
+      b.stride = stage > 0 && i == 0 ? 2 : 1;
+      b.channels = out;
+      if (family->bottleneck) {
+        b.conv = {Conv2d(ctx, in, mid, 1, 1, 0), Conv2d(ctx, mid, mid, 3, b.stride, 1), Conv2d(ctx, mid, out, 1, 1, 0)};
+        b.bn = {BatchNorm2d(ctx, mid), BatchNorm2d(ctx, mid), BatchNorm2d(ctx, out)};
+      } else {
+        b.conv = {Conv2d(ctx, in, mid, 3, b.stride, 1), Conv2d(ctx, mid, mid, 3, 1, 1)};
+        b.bn = {BatchNorm2d(ctx, mid), BatchNorm2d(ctx, mid)};
+      }
+      if (b.stride != 1 || in != out) {
+        b.option_a = shortcut == "A";
+        b.projection = !b.option_a;
+        if (b.projection) {
+          b.down_conv = Conv2d(ctx, in, out, 1, b.stride, 0);
+          b.down_bn = BatchNorm2d(ctx, out);
+        }
+      }
+      in = out;
+      blocks.push_back(std::move(b));
+    }
+    stages_.push_back(std::move(blocks));
+  }
+  fc = Linear(ctx, in, wanted.classes);
+}
+
+Tensor ResNet::run(Context& ctx, Block& b, const Tensor& x, bool training) {
+  Tensor shortcut = x;
+  if (b.option_a) shortcut = ops::shortcut_a(ctx, x, b.stride, b.channels);
+  if (b.projection) shortcut = b.down_bn(ctx, b.down_conv(ctx, x), training, false);
+  Tensor y = x;
+  for (std::size_t i = 0; i < b.conv.size(); ++i) {
+    const bool last = i + 1 == b.conv.size();
+    y = b.bn[i](ctx, b.conv[i](ctx, y), training, true, last ? shortcut : Tensor());
+  }
+  return y;
+}
+
+Tensor ResNet::features(Context& ctx, const Tensor& x, bool training) {
+  AKIN_CHECK(x.shape().rank() == 4 && x.dim(3) == architecture_.channels,
+             "{}: expects images of {} channels [N, H, W, {}], found {}", architecture_.name, architecture_.channels,
+             architecture_.channels, x.shape().str());
+  Tensor y = stem_bn_(ctx, stem_(ctx, x), training, true);
+  if (imagenet_) y = ops::max_pool(ctx, y, 3, 2, 1);
+  for (auto& stage : stages_)
+    for (Block& block : stage) y = run(ctx, block, y, training);
+  return ops::global_avg_pool(ctx, y);
+}
+
+void ResNet::collect_extractor(ParameterList& list) const {
+  stem_.collect("conv1", list);
+  stem_bn_.collect("bn1", list);
+  for (std::size_t s = 0; s < stages_.size(); ++s)
+    for (std::size_t i = 0; i < stages_[s].size(); ++i) {
+      const Block& b = stages_[s][i];
+      const std::string prefix = fmt::format("layer{}.{}.", s + 1, i);
+      for (std::size_t j = 0; j < b.conv.size(); ++j) {
+        b.conv[j].collect(prefix + "conv" + std::to_string(j + 1), list);
+        b.bn[j].collect(prefix + "bn" + std::to_string(j + 1), list);
+      }
+      if (b.projection) {
+        b.down_conv.collect(prefix + "downsample.0", list);
+        b.down_bn.collect(prefix + "downsample.1", list);
+      }
+    }
+}
+
+}  // namespace akin
