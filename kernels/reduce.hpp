@@ -1,5 +1,7 @@
 // reduce: sums in double, whatever the element type.
 //   sum       y = sum_i x[i]; fixed chunks of 4096 elements, so the result does not depend on the thread count
+//   sum_squares  the same for x[i]^2 (the norm of a gradient arena is its square root)
+//   all_finite   true when no element is NaN or infinite; stops early when one is
 //   col_sum   y[d] = sum_n x[n,d], x [N, D]   (bias gradients)
 // FLOPs: one add an element. Bytes: reads each element once.
 #pragma once
@@ -12,6 +14,10 @@ namespace akin::spec {
 
 template <class T>
 double sum(std::int64_t n, const T* x);
+template <class T>
+double sum_squares(std::int64_t n, const T* x);
+template <class T>
+bool all_finite(std::int64_t n, const T* x);
 template <class T>
 void col_sum(std::int64_t N, std::int64_t D, const T* x, T* y, Accum mode);
 

@@ -1,0 +1,204 @@
+#include "engine/io/file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "engine/io/gzip.hpp"
+
+namespace akin {
+namespace fs = std::filesystem;
+namespace {
+
+std::string reason(int error) { return std::generic_category().message(error); }
+
+const char* remedy_for(int error) {
+  switch (error) {
+    case ENOENT:
+      return "check the path, or create the folder";
+    case EACCES:
+    case EPERM:
+      return "check the permissions, or choose another folder";
+    case EROFS:
+      return "the file system is read-only; choose another folder";
+    case ENOSPC:
+    case EDQUOT:
+      return "free some space, or choose another folder; an older file of this name is untouched";
+    case EFBIG:
+      return "raise the file size limit (ulimit -f); an older file of this name is untouched";
+    case ENOTDIR:
+      return "a part of the path is a file, not a folder";
+    case EISDIR:
+      return "give the path of a file";
+    case ENAMETOOLONG:
+      return "choose a shorter name";
+    case EMFILE:
+    case ENFILE:
+      return "too many open files (ulimit -n)";
+    default:
+      return "check the path and the disk";
+  }
+}
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::size_t read_some(int fd, std::uint8_t* to, std::size_t n, const fs::path& path) {
+  for (;;) {
+    const ssize_t got = ::read(fd, to, n);
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EINTR) fail("{}: cannot be read: {} ({})", path.string(), reason(errno), remedy_for(errno));
+  }
+}
+
+[[noreturn]] void fail_too_large(const fs::path& path, std::uint64_t max_bytes) {
+  fail("{}: longer than the limit of {} bytes for this kind of file; is it the right file?", path.string(), max_bytes);
+}
+
+}  // namespace
+
+Bytes read_file(const fs::path& path, std::uint64_t max_bytes) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) fail("{}: cannot be opened: {} ({})", path.string(), reason(errno), remedy_for(errno));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) fail("{}: {} ({})", path.string(), reason(errno), remedy_for(errno));
+  AKIN_CHECK(!S_ISDIR(info.st_mode), "{}: is a folder, a file was expected (give the path of a file)", path.string());
+  Bytes bytes;
+  if (S_ISREG(info.st_mode)) {
+    const auto size = static_cast<std::uint64_t>(info.st_size);
+    if (size > max_bytes) fail_too_large(path, max_bytes);
+    bytes.resize(size);
+    std::size_t at = 0;
+    while (at < bytes.size()) {
+      const std::size_t got = read_some(fd.get(), bytes.data() + at, bytes.size() - at, path);
+      AKIN_CHECK(got > 0, "{}: ended after {} of {} bytes (is another program writing it?)", path.string(), at, size);
+      at += got;
+    }
+    std::uint8_t more = 0;
+    AKIN_CHECK(size == 0 || read_some(fd.get(), &more, 1, path) == 0,
+               "{}: grew while it was read, from {} bytes "
+               "(is another program writing it?)",
+               path.string(), size);
+    if (size > 0) return bytes;
+  }
+  // A pipe, or a file of /proc that claims no length: read to the end.
+  for (std::size_t at = 0;;) {
+    bytes.resize(std::max<std::size_t>(2 * at, 1 << 16));
+    const std::size_t got = read_some(fd.get(), bytes.data() + at, bytes.size() - at, path);
+    at += got;
+    if (at > max_bytes) fail_too_large(path, max_bytes);
+    if (got == 0) {
+      bytes.resize(at);
+      return bytes;
+    }
+  }
+}
+
+std::string read_text(const fs::path& path, std::uint64_t max_bytes) {
+  const Bytes bytes = read_file(path, max_bytes);
+  return {bytes.begin(), bytes.end()};
+}
+
+Bytes read_file_gunzipped(const fs::path& path, std::uint64_t max_bytes) {
+  Bytes bytes = read_file(path, max_bytes);
+  return is_gzip(bytes) ? gunzip(bytes, max_bytes, path.string()) : std::move(bytes);
+}
+
+AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
+  std::error_code ignored;
+  if (fs::is_symlink(path_, ignored)) {
+    const fs::path target = fs::weakly_canonical(path_, ignored);
+    if (!target.empty()) path_ = target;
+  }
+  const fs::file_status status = fs::status(path_, ignored);
+  AKIN_CHECK(path_.has_filename() && !fs::is_directory(status), "{}: is a folder, the name of a file was expected",
+             path.string());
+  AKIN_CHECK(!fs::exists(status) || fs::is_regular_file(status),
+             "{}: is a device or pipe and cannot be replaced "
+             "(choose the name of a file)",
+             path.string());
+  // Unique in this process by the counter, between processes by the process number, beyond that by O_EXCL.
+  static std::atomic<unsigned> counter{0};
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    temporary_ = path_.parent_path() / fmt::format(".{}.{}-{}.tmp", path_.filename().string().substr(0, 200),
+                                                   ::getpid(), counter.fetch_add(1));
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd_ >= 0) return;
+    if (errno != EEXIST) break;
+  }
+  const int error = errno;
+  temporary_.clear();
+  fail_writing("created", error);
+}
+
+AtomicFile::~AtomicFile() { discard(); }
+
+void AtomicFile::discard() noexcept {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  temporary_.clear();
+}
+
+void AtomicFile::fail_writing(const char* step, int error) {
+  discard();
+  fail("{}: cannot be {}: {} ({})", path_.string(), step, reason(error), remedy_for(error));
+}
+
+void AtomicFile::write(ByteView bytes) {
+  AKIN_CHECK(fd_ >= 0, "{}: written after the file was finished", path_.string());
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd_, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) fail_writing("written", errno);
+    if (put == 0) fail_writing("written", ENOSPC);
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+  }
+}
+
+void AtomicFile::commit() {
+  AKIN_CHECK(fd_ >= 0, "{}: finished twice", path_.string());
+  if (::fsync(fd_) != 0 && errno != EINVAL) fail_writing("flushed to the disk", errno);
+  if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) fail_writing("closed", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_writing("renamed into place", errno);
+  temporary_.clear();
+  // The new name should survive a power cut too; some file systems cannot promise that, which is no failure of ours.
+  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() >= 0) ::fsync(fd.get());
+}
+
+void write_file_atomic(const fs::path& path, ByteView bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void write_file_atomic(const fs::path& path, std::string_view text) { write_file_atomic(path, bytes_of(text)); }
+
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail("{}: folder cannot be made: {} ({})", path.string(), error.message(), remedy_for(error.value()));
+  AKIN_CHECK(fs::is_directory(path, error), "{}: is a file, a folder was expected (remove it or choose another name)",
+             path.string());
+}
+
+}  // namespace akin

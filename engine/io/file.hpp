@@ -1,0 +1,58 @@
+// Files read whole and written atomically. Every failure is one akin::Error naming the file and a remedy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/common/error.hpp"
+
+namespace akin {
+
+using Bytes = std::vector<std::uint8_t>;
+using ByteView = std::span<const std::uint8_t>;
+
+inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{16} << 30;
+
+/// The bytes of a text, without a copy.
+inline ByteView bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+/// The whole file. Throws if it is missing, a folder, unreadable, longer than `max_bytes`, or changes while it is read.
+Bytes read_file(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxFileBytes);
+std::string read_text(const std::filesystem::path& path, std::uint64_t max_bytes = std::uint64_t{256} << 20);
+/// read_file, and gunzip where the content (not the name) is gzip; `max_bytes` limits both lengths.
+Bytes read_file_gunzipped(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxFileBytes);
+
+/// A file that appears complete or not at all: written beside its final place under a temporary name, flushed to the
+/// disk and renamed by commit(). Without commit() the temporary file is removed and an older file keeps its content.
+/// A symbolic link is followed: the file it names is replaced.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void write(ByteView bytes);
+  void write(std::string_view text) { write(bytes_of(text)); }
+  void commit();
+
+ private:
+  [[noreturn]] void fail_writing(const char* step, int error);
+  void discard() noexcept;
+  std::filesystem::path path_, temporary_;
+  int fd_ = -1;
+};
+
+void write_file_atomic(const std::filesystem::path& path, ByteView bytes);
+void write_file_atomic(const std::filesystem::path& path, std::string_view text);
+
+/// Makes the folder and its parents; it may exist. Throws where that cannot be done.
+void make_folder(const std::filesystem::path& path);
+
+}  // namespace akin

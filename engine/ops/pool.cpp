@@ -1,0 +1,70 @@
+#include "kernels/pool.hpp"
+
+#include <limits>
+
+#include "engine/ops.hpp"
+#include "engine/ops/dispatch.hpp"
+
+namespace akin::ops {
+
+namespace {
+
+PoolShape checked_shape(const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad, const char* op) {
+  check_rank(x, 4, op, "images [N, H, W, C]");
+  AKIN_CHECK(window >= 1 && stride >= 1, "{}: window {} and stride {} must be at least 1", op, window, stride);
+  AKIN_CHECK(pad >= 0 && 2 * pad <= window, "{}: padding {} must be between 0 and half the window of {}", op, pad,
+             window);
+  const PoolShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), window, stride, pad};
+  AKIN_CHECK(s.H + 2 * pad >= window && s.W + 2 * pad >= window && s.H >= 1 && s.W >= 1,
+             "{}: images {} with padding {} are smaller than the window of {} (image size too small for this network?)",
+             op, x.shape().str(), pad, window);
+  return s;
+}
+
+}  // namespace
+
+Tensor max_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad) {
+  const PoolShape s = checked_shape(x, window, stride, pad, "max_pool");
+  AKIN_CHECK(s.H <= std::numeric_limits<std::int32_t>::max() / s.W, "max_pool: images {} have too many pixels",
+             x.shape().str());
+  Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.C}, x.dtype());
+  const bool keep = ctx.tape != nullptr && x.requires_grad();
+  const Tensor at = keep ? Tensor::empty(ctx, y.shape(), DType::i32) : Tensor();
+  by_type(x.dtype(), "max_pool", [&]<class T>(T) {
+    spec::max_pool_fwd<T>(s, x.data<T>(), y.data<T>(), keep ? at.data<std::int32_t>() : nullptr);
+  });
+  return record(ctx, "max_pool", y, {x}, [s, at](const Tensor& dy, Grads& d) {
+    const auto [dx, mode] = d.into(0);
+    by_type(dy.dtype(), "max_pool", [&, m = mode, g = dx]<class T>(T) {
+      spec::max_pool_bwd<T>(s, at.data<std::int32_t>(), dy.data<T>(), g.template data<T>(), m);
+    });
+  });
+}
+
+Tensor avg_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad) {
+  const PoolShape s = checked_shape(x, window, stride, pad, "avg_pool");
+  Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.C}, x.dtype());
+  by_type(x.dtype(), "avg_pool", [&]<class T>(T) { spec::avg_pool_fwd<T>(s, x.data<T>(), y.data<T>()); });
+  return record(ctx, "avg_pool", y, {x}, [s](const Tensor& dy, Grads& d) {
+    const auto [dx, mode] = d.into(0);
+    by_type(dy.dtype(), "avg_pool",
+            [&, m = mode, g = dx]<class T>(T) { spec::avg_pool_bwd<T>(s, dy.data<T>(), g.template data<T>(), m); });
+  });
+}
+
+Tensor global_avg_pool(Context& ctx, const Tensor& x) {
+  check_rank(x, 4, "global_avg_pool", "images [N, H, W, C]");
+  const std::int64_t N = x.dim(0), pixels = x.dim(1) * x.dim(2), C = x.dim(3);
+  AKIN_CHECK(pixels >= 1, "global_avg_pool: images {} hold no pixel", x.shape().str());
+  Tensor y = Tensor::empty(ctx, {N, C}, x.dtype());
+  by_type(x.dtype(), "global_avg_pool",
+          [&]<class T>(T) { spec::global_avg_pool_fwd<T>(N, pixels, C, x.data<T>(), y.data<T>()); });
+  return record(ctx, "global_avg_pool", y, {x}, [N, pixels, C](const Tensor& dy, Grads& d) {
+    const auto [dx, mode] = d.into(0);
+    by_type(dy.dtype(), "global_avg_pool", [&, m = mode, g = dx]<class T>(T) {
+      spec::global_avg_pool_bwd<T>(N, pixels, C, dy.data<T>(), g.template data<T>(), m);
+    });
+  });
+}
+
+}  // namespace akin::ops

@@ -1,0 +1,158 @@
+#include "kernels/pool.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/common/instantiate.hpp"
+#include "kernels/common/parallel.hpp"
+
+namespace akin::spec {
+
+namespace {
+
+constexpr std::int64_t kGrainElements = 1 << 13;
+
+/// Units of `elements` elements each that make a thread's time worth it.
+std::int64_t grain(std::int64_t elements) {
+  return std::max<std::int64_t>(1, kGrainElements / std::max<std::int64_t>(elements, 1));
+}
+
+/// The part of a window that lies in the image: rows h0..h1-1, columns w0..w1-1.
+struct Window {
+  std::int64_t h0, h1, w0, w1;
+  Window(const PoolShape& s, std::int64_t p, std::int64_t q)
+      : h0(std::max<std::int64_t>(0, p * s.stride - s.pad)),
+        h1(std::min(s.H, p * s.stride - s.pad + s.window)),
+        w0(std::max<std::int64_t>(0, q * s.stride - s.pad)),
+        w1(std::min(s.W, q * s.stride - s.pad + s.window)) {}
+};
+
+/// body(output pixel, its window, image n) for all outputs of the rows [begin, end) of N P rows.
+template <class Body>
+void for_outputs(const PoolShape& s, std::int64_t begin, std::int64_t end, Body&& body) {
+  const std::int64_t P = s.P(), Q = s.Q();
+  for (std::int64_t row = begin; row < end; ++row)
+    for (std::int64_t q = 0; q < Q; ++q) body(row * Q + q, Window(s, row % P, q), row / P);
+}
+
+template <class T>
+void clear_images(const PoolShape& s, std::int64_t begin, std::int64_t end, T* dx, Accum mode) {
+  const std::int64_t image = s.H * s.W * s.C;
+  if (mode == Accum::overwrite) std::fill(dx + begin * image, dx + end * image, T(0));
+}
+
+}  // namespace
+
+template <class T>
+void max_pool_fwd(const PoolShape& s, const T* x, T* y, std::int32_t* at) {
+  parallel_for(s.N * s.P(), grain(s.Q() * s.C * s.window * s.window), [=](std::int64_t begin, std::int64_t end) {
+    std::vector<std::int32_t> unused(at == nullptr ? static_cast<std::size_t>(s.C) : 0);
+    for_outputs(s, begin, end, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
+      T* top = y + pixel * s.C;
+      std::int32_t* where = at == nullptr ? unused.data() : at + pixel * s.C;
+      const T* image = x + n * s.H * s.W * s.C;
+      const std::int64_t first = v.h0 * s.W + v.w0;
+      std::copy_n(image + first * s.C, s.C, top);
+      std::fill_n(where, s.C, static_cast<std::int32_t>(first));
+      for (std::int64_t h = v.h0; h < v.h1; ++h)
+        for (std::int64_t w = v.w0; w < v.w1; ++w) {
+          const auto here = static_cast<std::int32_t>(h * s.W + w);
+          const T* px = image + here * s.C;
+          for (std::int64_t c = 0; c < s.C; ++c) {
+            const bool wins = !(px[c] <= top[c]) && top[c] == top[c];  // true for a NaN, never true against one
+            top[c] = wins ? px[c] : top[c];
+            where[c] = wins ? here : where[c];
+          }
+        }
+    });
+  });
+}
+
+template <class T>
+void max_pool_bwd(const PoolShape& s, const std::int32_t* at, const T* dy, T* dx, Accum mode) {
+  // Windows overlap, so an image belongs to one thread; comparing every pixel of the window keeps the loop over C a
+  // vector loop, which a scatter is not.
+  const std::int64_t P = s.P();
+  parallel_for(s.N, grain(s.H * s.W * s.C), [=](std::int64_t begin, std::int64_t end) {
+    clear_images(s, begin, end, dx, mode);
+    for_outputs(s, begin * P, end * P, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
+      const T* g = dy + pixel * s.C;
+      const std::int32_t* where = at + pixel * s.C;
+      for (std::int64_t h = v.h0; h < v.h1; ++h)
+        for (std::int64_t w = v.w0; w < v.w1; ++w) {
+          const auto here = static_cast<std::int32_t>(h * s.W + w);
+          T* out = dx + (n * s.H * s.W + here) * s.C;
+          for (std::int64_t c = 0; c < s.C; ++c) out[c] += where[c] == here ? g[c] : T(0);
+        }
+    });
+  });
+}
+
+template <class T>
+void avg_pool_fwd(const PoolShape& s, const T* x, T* y) {
+  const T factor = T(1) / static_cast<T>(s.window * s.window);
+  parallel_for(s.N * s.P(), grain(s.Q() * s.C * s.window * s.window), [=](std::int64_t begin, std::int64_t end) {
+    for_outputs(s, begin, end, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
+      T* sum = y + pixel * s.C;
+      std::fill_n(sum, s.C, T(0));
+      for (std::int64_t h = v.h0; h < v.h1; ++h)
+        for (std::int64_t w = v.w0; w < v.w1; ++w) {
+          const T* px = x + ((n * s.H + h) * s.W + w) * s.C;
+          for (std::int64_t c = 0; c < s.C; ++c) sum[c] += px[c];
+        }
+      for (std::int64_t c = 0; c < s.C; ++c) sum[c] *= factor;
+    });
+  });
+}
+
+template <class T>
+void avg_pool_bwd(const PoolShape& s, const T* dy, T* dx, Accum mode) {
+  const T factor = T(1) / static_cast<T>(s.window * s.window);
+  const std::int64_t P = s.P();
+  parallel_for(s.N, grain(s.H * s.W * s.C), [=](std::int64_t begin, std::int64_t end) {
+    clear_images(s, begin, end, dx, mode);
+    for_outputs(s, begin * P, end * P, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
+      const T* g = dy + pixel * s.C;
+      for (std::int64_t h = v.h0; h < v.h1; ++h)
+        for (std::int64_t w = v.w0; w < v.w1; ++w) {
+          T* out = dx + ((n * s.H + h) * s.W + w) * s.C;
+          for (std::int64_t c = 0; c < s.C; ++c) out[c] += factor * g[c];
+        }
+    });
+  });
+}
+
+template <class T>
+void global_avg_pool_fwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x, T* y) {
+  parallel_for(N, grain(pixels * C), [=](std::int64_t begin, std::int64_t end) {
+    std::vector<double> sum(static_cast<std::size_t>(C));
+    for (std::int64_t n = begin; n < end; ++n) {
+      std::fill(sum.begin(), sum.end(), 0.0);
+      double* s = sum.data();
+      for (std::int64_t i = 0; i < pixels; ++i)
+        for (std::int64_t c = 0; c < C; ++c) s[c] += static_cast<double>(x[(n * pixels + i) * C + c]);
+      for (std::int64_t c = 0; c < C; ++c) y[n * C + c] = static_cast<T>(s[c] / static_cast<double>(pixels));
+    }
+  });
+}
+
+template <class T>
+void global_avg_pool_bwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy, T* dx, Accum mode) {
+  const T factor = T(1) / static_cast<T>(pixels);
+  parallel_for(N, grain(pixels * C), [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n)
+      for (std::int64_t i = 0; i < pixels; ++i)
+        for (std::int64_t c = 0; c < C; ++c) store(dx[(n * pixels + i) * C + c], factor * dy[n * C + c], mode);
+  });
+}
+
+#define AKIN_INSTANTIATE(T)                                                                     \
+  template void max_pool_fwd<T>(const PoolShape&, const T*, T*, std::int32_t*);                 \
+  template void max_pool_bwd<T>(const PoolShape&, const std::int32_t*, const T*, T*, Accum);    \
+  template void avg_pool_fwd<T>(const PoolShape&, const T*, T*);                                \
+  template void avg_pool_bwd<T>(const PoolShape&, const T*, T*, Accum);                         \
+  template void global_avg_pool_fwd<T>(std::int64_t, std::int64_t, std::int64_t, const T*, T*); \
+  template void global_avg_pool_bwd<T>(std::int64_t, std::int64_t, std::int64_t, const T*, T*, Accum);
+AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+
+}  // namespace akin::spec

@@ -1,0 +1,45 @@
+// pool: maxima and means over square windows of [N, H, W, C] images, channel by channel.
+//   max_pool  y[n,p,q,c] = max_{r,s} x[n, p stride - pad + r, q stride - pad + s, c], 0 <= r, s < window
+//             Padding never wins; the first of equal pixels (row by row) does; a NaN beats every number.
+//             at[n,p,q,c] = h W + w of the winner, which is all the backward needs:
+//             dx[n,h,w,c] = sum of dy[n,p,q,c] over the outputs that (h, w) won
+//   avg_pool  y = 1/window^2 times the sum over the window; padding counts as zeros
+//             dx[n,h,w,c] = 1/window^2 times the sum of dy over the windows that hold (h, w)
+//   global_avg_pool  y[n,c] = mean_{h,w} x[n,h,w,c], summed in double;  dx[n,h,w,c] = dy[n,c] / (H W)
+// Shapes: x, dx [N, H, W, C]; y, dy, at [N, P, Q, C] with P = (H + 2 pad - window) / stride + 1, Q likewise; 2 pad <=
+// window, so that every window holds a pixel.
+// FLOPs: window^2 N P Q C. Bytes: reads x once from memory (windows overlap in cache), writes y (and at) once.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/accum.hpp"
+
+namespace akin {
+
+struct PoolShape {
+  std::int64_t N, H, W, C;
+  std::int64_t window, stride, pad;
+  std::int64_t P() const { return (H + 2 * pad - window) / stride + 1; }
+  std::int64_t Q() const { return (W + 2 * pad - window) / stride + 1; }
+};
+
+namespace spec {
+
+/// `at` may be nullptr when no backward follows.
+template <class T>
+void max_pool_fwd(const PoolShape& s, const T* x, T* y, std::int32_t* at);
+template <class T>
+void max_pool_bwd(const PoolShape& s, const std::int32_t* at, const T* dy, T* dx, Accum mode);
+template <class T>
+void avg_pool_fwd(const PoolShape& s, const T* x, T* y);
+template <class T>
+void avg_pool_bwd(const PoolShape& s, const T* dy, T* dx, Accum mode);
+/// `pixels` = H W >= 1.
+template <class T>
+void global_avg_pool_fwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x, T* y);
+template <class T>
+void global_avg_pool_bwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy, T* dx, Accum mode);
+
+}  // namespace spec
+}  // namespace akin

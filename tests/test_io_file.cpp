@@ -1,0 +1,202 @@
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "engine/io/file.hpp"
+#include "engine/io/gzip.hpp"
+#include "engine/io/sha256.hpp"
+#include "kernels/common/rng.hpp"
+#include "tests/temp_folder.hpp"
+
+using namespace akin;
+using akin::test::error_of;
+using akin::test::has;
+using akin::test::TempFolder;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::size_t entries(const fs::path& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+Bytes noise(std::size_t n, std::uint64_t seed) {
+  Rng rng(seed);
+  Bytes b(n);
+  for (auto& v : b) v = static_cast<std::uint8_t>(rng.below(7) * 30);  // compressible, but not trivially
+  return b;
+}
+
+/// No file of this process may grow beyond n bytes while this lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t n) {
+    ::getrlimit(RLIMIT_FSIZE, &old_);
+    const rlimit limit{n, old_.rlim_max};
+    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &old_);
+    std::signal(SIGXFSZ, old_handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit old_{};
+  void (*old_handler_)(int) = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("a file is written, read back and replaced, and nothing else stays in the folder") {
+  const TempFolder t;
+  for (const std::size_t n : {0, 1, 7, 4096, 100001}) {
+    const Bytes bytes = noise(n, n);
+    write_file_atomic(t / "f.bin", bytes);
+    CHECK(read_file(t / "f.bin") == bytes);
+    CHECK(entries(t.path()) == 1);
+  }
+  write_file_atomic(t / "f.txt", std::string_view("text\n"));
+  CHECK(read_text(t / "f.txt") == "text\n");
+}
+
+TEST_CASE("reading says what is wrong and names the file") {
+  const TempFolder t;
+  CHECK(has(error_of([&] { read_file(t / "none.bin"); }), "none.bin: cannot be opened"));
+  CHECK(has(error_of([&] { read_file(t.path()); }), "is a folder"));
+  write_file_atomic(t / "f.bin", noise(100, 1));
+  CHECK(has(error_of([&] { read_file(t / "f.bin", 99); }), "f.bin: longer than the limit of 99 bytes"));
+  CHECK(read_file(t / "f.bin", 100).size() == 100);
+  CHECK(has(error_of([&] { read_file(t / "f.bin" / "x"); }), "not a folder"));
+  CHECK(has(error_of([&] { read_file("/dev/zero", 1 << 20); }), "longer than the limit"));
+  CHECK_FALSE(read_file("/proc/self/status").empty());  // claims length 0
+  if (::geteuid() != 0) {
+    fs::permissions(t / "f.bin", fs::perms::none);
+    CHECK(has(error_of([&] { read_file(t / "f.bin"); }), "permissions"));
+  }
+}
+
+TEST_CASE("a failed write leaves the old file and no other trace") {
+  const TempFolder t;
+  write_file_atomic(t / "f.bin", std::string_view("old"));
+  SUBCASE("disk full in the middle") {
+    std::string message;
+    {
+      const FileSizeLimit limit(5000);
+      message = error_of([&] { write_file_atomic(t / "f.bin", noise(20000, 3)); });
+    }
+    CHECK(has(message, "f.bin: cannot be written"));
+    CHECK(has(message, "untouched"));
+  }
+  SUBCASE("given up before commit") {
+    AtomicFile file(t / "f.bin");
+    file.write("half");
+  }
+  SUBCASE("target became a folder") {
+    AtomicFile file(t / "g.bin");
+    file.write("new");
+    fs::create_directories(t / "g.bin" / "inner");
+    CHECK(has(error_of([&] { file.commit(); }), "g.bin: cannot be renamed"));
+    CHECK(has(error_of([&] { file.write("more"); }), "after the file was finished"));
+    fs::remove_all(t / "g.bin");
+  }
+  CHECK(read_text(t / "f.bin") == "old");
+  CHECK(entries(t.path()) == 1);
+}
+
+TEST_CASE("unwritable places are refused with a remedy") {
+  const TempFolder t;
+  const auto attempt = [](const fs::path& p) { return error_of([&] { write_file_atomic(p, std::string_view("x")); }); };
+  CHECK(has(attempt(t / "no" / "f.bin"), "create the folder"));
+  write_file_atomic(t / "plain", std::string_view("x"));
+  CHECK(has(attempt(t / "plain" / "f.bin"), "not a folder"));
+  CHECK(has(attempt(t.path()), "is a folder"));
+  CHECK(has(attempt("/dev/full"), "is a device"));
+  CHECK(has(attempt("/proc/self/akin.bin"), "cannot be created"));
+  CHECK(has(attempt(t / std::string(300, 'a')), "shorter name"));
+  CHECK(has(error_of([&] { make_folder(t / "plain"); }), "plain"));
+  CHECK(has(error_of([&] { make_folder(t / "plain" / "x"); }), "folder cannot be made"));
+  make_folder(t / "a" / "b");
+  make_folder(t / "a" / "b");
+  CHECK(fs::is_directory(t / "a" / "b"));
+  if (::geteuid() != 0) {
+    fs::permissions(t / "a", fs::perms::owner_read | fs::perms::owner_exec);
+    CHECK(has(attempt(t / "a" / "f.bin"), "permissions"));
+    fs::permissions(t / "a", fs::perms::owner_all);
+  }
+}
+
+TEST_CASE("a symbolic link stays a link and its target is replaced") {
+  const TempFolder t;
+  make_folder(t / "d");
+  write_file_atomic(t / "d" / "real", std::string_view("old"));
+  fs::create_symlink(t / "d" / "real", t / "link");
+  write_file_atomic(t / "link", std::string_view("new"));
+  CHECK(fs::is_symlink(t / "link"));
+  CHECK(read_text(t / "d" / "real") == "new");
+}
+
+TEST_CASE("SHA-256 gives the values of FIPS 180-4's examples, however the bytes are cut") {
+  CHECK(sha256_hex("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(sha256_hex("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  const std::string million(1000000, 'a');
+  CHECK(sha256_hex(million) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  for (const std::size_t cut : {1, 55, 56, 63, 64, 65, 119, 120, 999999}) {
+    Sha256 sum;
+    sum.update(std::string_view(million).substr(0, cut));
+    CHECK(sum.hex().size() == 64);  // looking does not disturb
+    CHECK(sum.update(std::string_view(million).substr(cut)).hex() == sha256_hex(million));
+  }
+  const TempFolder t;
+  write_file_atomic(t / "f", std::string_view("abc"));
+  CHECK(sha256_file(t / "f") == sha256_hex("abc"));
+}
+
+TEST_CASE("gzip: round trip, joined members, and every truncation and flipped byte is noticed") {
+  for (const std::size_t n : {0, 1, 31, 257, 70000}) {
+    const Bytes bytes = noise(n, n);
+    CHECK(gunzip(gzip(bytes), n, "x") == bytes);
+    CHECK(gzip(bytes) == gzip(bytes));
+  }
+  const Bytes bytes = noise(300, 9), packed = gzip(bytes);
+  Bytes twice = packed;
+  twice.insert(twice.end(), packed.begin(), packed.end());
+  CHECK(gunzip(twice, 600, "x").size() == 600);
+  for (std::size_t n = 0; n < packed.size(); ++n) {
+    CHECK_FALSE(error_of([&] { gunzip(ByteView(packed).first(n), 1000, "x.gz"); }).empty());
+  }
+  for (std::size_t i = 0; i < packed.size(); ++i) {
+    for (const int bit : {0, 3, 7}) {
+      Bytes bad = packed;
+      bad[i] = static_cast<std::uint8_t>(bad[i] ^ (1 << bit));
+      Bytes out = bytes;
+      const std::string message = error_of([&] { out = gunzip(bad, 1000, "x.gz"); });
+      // A bit that carries no content (time, system, padding of the last byte) may pass; a changed content never.
+      CHECK((!message.empty() || out == bytes));
+    }
+  }
+  Bytes tail = packed;
+  tail.push_back(0);
+  CHECK(has(error_of([&] { gunzip(tail, 1000, "x.gz"); }), "x.gz: 1 bytes follow"));
+  CHECK(has(error_of([&] { gunzip(packed, 299, "x.gz"); }), "more than the limit of 299"));
+  const Bytes bomb = gzip(Bytes(std::size_t{64} << 20));
+  CHECK(bomb.size() < 100000);
+  CHECK(has(error_of([&] { gunzip(bomb, 1000000, "x.gz"); }), "more than the limit"));
+}
+
+TEST_CASE("gzip is recognised by content") {
+  const TempFolder t;
+  const Bytes bytes = noise(50, 1);
+  write_file_atomic(t / "plain.gz", bytes);
+  write_file_atomic(t / "packed.bin", gzip(bytes));
+  CHECK(read_file_gunzipped(t / "plain.gz") == bytes);
+  CHECK(read_file_gunzipped(t / "packed.bin") == bytes);
+}

@@ -1,0 +1,139 @@
+#include <doctest/doctest.h>
+
+#include "kernels/common/parallel.hpp"
+#include "kernels/reduce.hpp"
+#include "tests/op_case.hpp"
+
+using namespace akin;
+using namespace akin::test;
+
+namespace {
+
+constexpr std::int64_t kSizes[] = {1, 7, 10, 31, 33, 257, 4095, 4097, 70001};
+
+OpCase make(std::int64_t n, bool mean) {
+  return {.name = fmt::format("{} [{}]", mean ? "mean" : "sum", n),
+          .inputs = {{n}},
+          .run = [mean](Context& ctx,
+                        const std::vector<Tensor>& x) { return mean ? ops::mean(ctx, x[0]) : ops::sum(ctx, x[0]); },
+          .reference =
+              [mean](const std::vector<Values>& x) {
+                long double s = 0;
+                for (const double v : x[0]) s += v;
+                return Values{static_cast<double>(mean ? s / static_cast<long double>(x[0].size()) : s)};
+              },
+          // f64 rounds n partial sums; f32 sums in double and rounds once.
+          .depth = static_cast<double>(n),
+          .low = 0.1};
+}
+
+std::vector<double> random(std::int64_t n, std::uint64_t seed, double low = -1) {
+  std::vector<double> v;
+  Rng rng(seed);
+  for (std::int64_t i = 0; i < n; ++i) v.push_back(rng.uniform(static_cast<float>(low), 1));
+  return v;
+}
+
+template <class T>
+std::vector<T> narrowed(const std::vector<double>& v) {
+  return {v.begin(), v.end()};
+}
+
+}  // namespace
+
+TEST_CASE("reduce: match, gradcheck, mutants") {
+  std::vector<OpCase> cases;
+  for (const std::int64_t n : {1, 7, 10, 31, 33, 257, 4097})
+    for (const bool mean : {false, true}) cases.push_back(make(n, mean));
+  AKIN_TEST_OP(cases);
+  OpCase wrong = make(4097, true);  // a mean that divides by n - 1
+  wrong.run = [](Context& ctx, const std::vector<Tensor>& x) {
+    return ops::scale(ctx, ops::sum(ctx, x[0]), 1.0 / 4096.0);
+  };
+  CHECK_NE(match(wrong), "");
+}
+
+TEST_CASE("reduce: sum and sum_squares keep double accuracy in float, at any thread count") {
+  const int threads = max_threads();
+  for (const std::int64_t n : kSizes) {
+    CAPTURE(n);
+    const std::vector<double> x = random(n, 3, 0.1);
+    const std::vector<float> xf = narrowed<float>(x);
+    long double s = 0, q = 0;
+    for (const double v : x) s += v, q += static_cast<long double>(v) * v;
+    // A chunk's partial sums round at most chunk + chunks times, each by eps/2 of a positive partial sum.
+    const double tol = 4097 * 1.1e-16;
+    const auto close = [&](double found, long double expected) {
+      return std::abs(found - static_cast<double>(expected)) <= tol * static_cast<double>(expected);
+    };
+    CHECK(close(spec::sum(n, x.data()), s));
+    CHECK(close(spec::sum(n, xf.data()), s));  // the values are floats already
+    CHECK(close(spec::sum_squares(n, x.data()), q));
+    CHECK(close(spec::sum_squares(n, xf.data()), q));
+    set_threads(1);
+    const double one = spec::sum(n, xf.data()), one_q = spec::sum_squares(n, xf.data());
+    set_threads(3);
+    CHECK_EQ(spec::sum(n, xf.data()), one);
+    CHECK_EQ(spec::sum_squares(n, xf.data()), one_q);
+    set_threads(threads);
+    std::vector<float> hurt = xf;
+    hurt.back() = NAN;
+    CHECK(std::isnan(spec::sum(n, hurt.data())));
+    CHECK(std::isnan(spec::sum_squares(n, hurt.data())));
+  }
+  CHECK_EQ(spec::sum<float>(0, nullptr), 0);
+  CHECK_EQ(spec::sum_squares<float>(0, nullptr), 0);
+}
+
+TEST_CASE_TEMPLATE("reduce: all_finite finds one bad element anywhere", T, float, double) {
+  CHECK(spec::all_finite<T>(0, nullptr));
+  for (const std::int64_t n : kSizes) {
+    CAPTURE(n);
+    std::vector<T> x = narrowed<T>(random(n, 4));
+    x[0] = std::numeric_limits<T>::max();  // large is not infinite
+    x[static_cast<std::size_t>(n / 2)] = std::numeric_limits<T>::denorm_min();
+    CHECK(spec::all_finite<T>(n, x.data()));
+    for (const std::int64_t at : {std::int64_t{0}, n / 3, n - 1})
+      for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)}) {
+        const T keep = x[static_cast<std::size_t>(at)];
+        x[static_cast<std::size_t>(at)] = static_cast<T>(bad);
+        CHECK_FALSE(spec::all_finite<T>(n, x.data()));
+        x[static_cast<std::size_t>(at)] = keep;
+      }
+  }
+}
+
+TEST_CASE_TEMPLATE("reduce: col_sum", T, float, double) {
+  for (const std::int64_t N : {1, 7, 257})
+    for (const std::int64_t D : {1, 7, 10, 31, 33, 257}) {
+      CAPTURE(N);
+      CAPTURE(D);
+      const std::vector<double> x = random(N * D, 5);
+      const std::vector<T> xt = narrowed<T>(x);
+      std::vector<T> y(static_cast<std::size_t>(D), std::numeric_limits<T>::quiet_NaN());
+      spec::col_sum<T>(N, D, xt.data(), y.data(), Accum::overwrite);
+      std::vector<T> twice = y;
+      spec::col_sum<T>(N, D, xt.data(), twice.data(), Accum::add);
+      for (std::int64_t d = 0; d < D; ++d) {
+        long double s = 0, size = 0;
+        for (std::int64_t n = 0; n < N; ++n) {
+          s += x[static_cast<std::size_t>(n * D + d)];
+          size += std::abs(x[static_cast<std::size_t>(n * D + d)]);
+        }
+        // N roundings in double, one to T.
+        const double tol = static_cast<double>(size) * (static_cast<double>(N) * 1.1e-16) +
+                           std::abs(static_cast<double>(s)) * static_cast<double>(std::numeric_limits<T>::epsilon());
+        const auto at = static_cast<std::size_t>(d);
+        CHECK(std::abs(static_cast<double>(y[at]) - static_cast<double>(s)) <= tol);
+        CHECK_EQ(twice[at], y[at] + y[at]);
+      }
+    }
+}
+
+TEST_CASE("reduce: the mean of nothing is refused, the sum of nothing is 0") {
+  Context ctx;
+  const Tensor none = Tensor::empty(ctx, {0, 3});
+  CHECK_EQ(ops::sum(ctx, none).item(), 0);
+  CHECK_THROWS_WITH_AS(ops::mean(ctx, none), doctest::Contains("mean: of no element"), Error);
+  CHECK_THROWS_WITH_AS(ops::sum(ctx, Tensor::zeros(ctx, {2}, DType::i64)), doctest::Contains("found i64"), Error);
+}
