@@ -1,0 +1,19 @@
+# Names of Debian packages, to be sourced. All are in bookworm's main section.
+
+# Fonts that printed characters are drawn from: text faces, handwriting and lettering, with Greek and Cyrillic in many.
+# About 40 MB to download; akin works with any subset, and the more families, the better the source models.
+AKIN_FONT_PACKAGES="
+  fonts-agave fonts-anonymous-pro fonts-averia-gwf fonts-averia-sans-gwf fonts-averia-serif-gwf fonts-b612
+  fonts-bajaderka fonts-beteckna fonts-breip fonts-bwht fonts-cabin fonts-cantarell fonts-cmu fonts-comfortaa
+  fonts-comic-neue fonts-courier-prime fonts-crosextra-caladea fonts-crosextra-carlito fonts-dancingscript
+  fonts-dejavu-core fonts-dejavu-extra fonts-dkg-handwriting fonts-dosis fonts-dustin fonts-ecolier-court
+  fonts-essays1743 fonts-eurofurence fonts-fantasque-sans fonts-femkeklaver fonts-freefont-ttf fonts-georgewilliams
+  fonts-gfs-artemisia fonts-gfs-bodoni-classic fonts-gfs-didot fonts-gfs-neohellenic fonts-gfs-solomos
+  fonts-gfs-theokritos fonts-gnutypewriter fonts-go fonts-hack fonts-humor-sans fonts-inconsolata fonts-inter
+  fonts-isabella fonts-jetbrains-mono fonts-junction fonts-jura fonts-karla fonts-kaushanscript fonts-kristi
+  fonts-lato fonts-liberation2 fonts-linuxlibertine fonts-lobstertwo fonts-mononoki fonts-national-park
+  fonts-oldstandard fonts-open-sans fonts-opendin fonts-opendyslexic fonts-osifont fonts-paratype fonts-play
+  fonts-quicksand fonts-roboto-slab fonts-roboto-unhinted fonts-routed-gothic fonts-rufscript fonts-sil-andika
+  fonts-sil-galatia fonts-sil-gentium fonts-sjfonts fonts-smc-chilanka fonts-staypuft fonts-summersby fonts-tiresias
+  fonts-tlwg-purisa-ttf fonts-tomsontalks fonts-tuffy fonts-yanone-kaffeesatz
+"

@@ -1,0 +1,208 @@
+#include "kernels/gram.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/common/error.hpp"
+#include "kernels/common/parallel.hpp"
+#include "kernels/common/rng.hpp"
+
+using namespace akin;
+
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kGuard = 12345.0;
+
+template <class T>
+std::vector<T> random(std::int64_t n, std::uint64_t seed) {
+  std::vector<T> x(static_cast<std::size_t>(n));
+  Rng rng(seed);
+  for (T& value : x) value = static_cast<T>(rng.normal() + 0.5f);
+  return x;
+}
+
+/// An output filled with NaN between two guard zones.
+struct Output {
+  explicit Output(std::int64_t n) : data(static_cast<std::size_t>(n + 16), kGuard), size(static_cast<std::size_t>(n)) {
+    std::fill(span().begin(), span().end(), kNan);
+  }
+  std::span<double> span() { return std::span(data).subspan(8, size); }
+  bool guards_intact() const {
+    for (std::size_t i = 0; i < 8; ++i) {
+      if (data[i] != kGuard || data[data.size() - 1 - i] != kGuard) return false;
+    }
+    return true;
+  }
+  std::vector<double> data;
+  std::size_t size;
+};
+
+/// Largest |g - sum_k x y| in units of its bound: a chain of K additions of products errs by at most
+/// K eps sum_k |x y| (long double makes the reference's own error nothing).
+template <class At>
+double error_in_bounds(std::span<const double> g, std::int64_t rows, std::int64_t columns, std::int64_t depth,
+                       At&& at) {
+  double worst = 0;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      long double sum = 0, magnitude = 0;
+      for (std::int64_t k = 0; k < depth; ++k) {
+        const long double product = at(i, j, k);
+        sum += product;
+        magnitude += std::fabs(product);
+      }
+      const double bound = double(depth) * 0x1p-52 * double(magnitude) + 1e-300;
+      const double error =
+          std::fabs(double(sum - static_cast<long double>(g[static_cast<std::size_t>(i * columns + j)]))) / bound;
+      if (!(error <= worst)) worst = error;
+      if (std::isnan(error)) return error;
+    }
+  }
+  return worst;
+}
+
+template <class T, class Function>
+double check_xyt(Function&& gram, std::int64_t n, std::int64_t m, std::int64_t k) {
+  const auto x = random<T>(n * k, 1), y = random<T>(m * k, 2);
+  Output g(n * m);
+  gram(std::span<const T>(x), std::span<const T>(y), n, m, k, g.span());
+  CHECK(g.guards_intact());
+  return error_in_bounds(g.span(), n, m, k, [&](auto i, auto j, auto p) {
+    return static_cast<long double>(x[static_cast<std::size_t>(i * k + p)]) * y[static_cast<std::size_t>(j * k + p)];
+  });
+}
+
+const std::int64_t kSizes[] = {1, 3, 4, 7, 10, 16, 17, 31, 33};
+const std::int64_t kDepths[] = {1, 7, 33, 256, 257, 515};
+
+template <class T>
+void check_all() {
+  for (const std::int64_t n : kSizes) {
+    for (const std::int64_t k : kDepths) {
+      const std::int64_t m = 34 - n;
+      CAPTURE(n);
+      CAPTURE(m);
+      CAPTURE(k);
+      CHECK(check_xyt<T>(spec::gram_xyt<T>, n, m, k) <= 1);
+      CHECK(check_xyt<T>(fast::gram_xyt<T>, n, m, k) <= 1);
+
+      const auto x = random<T>(n * k, 3), y = random<T>(m * k, 4);
+      for (const bool fast : {false, true}) {
+        Output g(n * n), c(n * m);
+        fast ? fast::gram_xxt<T>(x, n, k, g.span()) : spec::gram_xxt<T>(x, n, k, g.span());
+        CHECK(g.guards_intact());
+        CHECK(error_in_bounds(g.span(), n, n, k, [&](auto i, auto j, auto p) {
+                return static_cast<long double>(x[std::size_t(i * k + p)]) * x[std::size_t(j * k + p)];
+              }) <= 1);
+        // The same numbers read as X [k,n] and Y [k,m].
+        fast ? fast::gram_xty<T>(x, y, k, n, m, c.span()) : spec::gram_xty<T>(x, y, k, n, m, c.span());
+        CHECK(c.guards_intact());
+        CHECK(error_in_bounds(c.span(), n, m, k, [&](auto i, auto j, auto p) {
+                return static_cast<long double>(x[std::size_t(p * n + i)]) * y[std::size_t(p * m + j)];
+              }) <= 1);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gram: specification and fast path against long double sums, float") { check_all<float>(); }
+TEST_CASE("gram: specification and fast path against long double sums, double") { check_all<double>(); }
+
+TEST_CASE("gram: a kernel that forgets its last term is rejected") {
+  const auto mutant = [](std::span<const double> x, std::span<const double> y, std::int64_t n, std::int64_t m,
+                         std::int64_t k, std::span<double> g) {
+    spec::gram_xyt<double>(x, y, n, m, k, g);
+    g.back() -= x.back() * y.back();
+  };
+  CHECK_FALSE(check_xyt<double>(mutant, 7, 17, 33) <= 1);
+  const auto silent = [](auto...) {};  // leaves the NaN
+  CHECK_FALSE(check_xyt<double>(silent, 7, 17, 33) <= 1);
+}
+
+TEST_CASE("gram: equal rows give equal elements wherever they lie, and any number of threads the same bits") {
+  const std::int64_t n = 61, k = 301;
+  auto x = random<float>(n * k, 5);
+  for (std::int64_t p = 0; p < k; ++p) x[std::size_t(58 * k + p)] = x[std::size_t(2 * k + p)];
+  std::vector<double> g(n * n, kNan), again(n * n, kNan);
+  fast::gram_xxt<float>(x, n, k, g);
+  for (std::int64_t i = 0; i < n; ++i) {
+    CHECK_EQ(g[std::size_t(i * n + 58)], g[std::size_t(i * n + 2)]);
+    CHECK_EQ(g[std::size_t(2 * n + i)], g[std::size_t(i * n + 58)]);
+  }
+  const int threads = max_threads();
+  set_threads(3);
+  fast::gram_xxt<float>(x, n, k, again);
+  set_threads(threads);
+  CHECK(g == again);
+}
+
+TEST_CASE("gram: empty matrices and wrong sizes") {
+  std::vector<double> none, some(6, 1.0), out(4, kNan);
+  fast::gram_xxt<double>(none, 0, 5, none);
+  fast::gram_xyt<double>(none, none, 2, 2, 0, out);
+  for (const double value : out) CHECK_EQ(value, 0.0);
+  CHECK_THROWS_AS(fast::gram_xxt<double>(some, 2, 2, out), Error);
+  CHECK_THROWS_AS(spec::gram_xxt<double>(some, 2, 2, out), Error);
+  CHECK_THROWS_AS(fast::gram_xty<double>(some, some, 3, 2, 2, none), Error);
+  CHECK_THROWS_AS(spec::zscore_columns<double>(some, 3, 2, out), Error);
+  CHECK_THROWS_AS(spec::centre_columns<double>(some, -3, -2, some), Error);
+}
+
+TEST_CASE("gram: columns are centred and scaled; a constant column is zero, not rounding noise") {
+  const std::int64_t n = 33, d = 7;
+  auto x = random<double>(n * d, 6);
+  for (std::int64_t i = 0; i < n; ++i) {
+    x[std::size_t(i * d + 3)] = 0.1;
+    x[std::size_t(i * d + 4)] += 1e6;
+  }
+  std::vector<double> centred(n * d, kNan), scaled(n * d, kNan);
+  spec::centre_columns<double>(x, n, d, centred);
+  spec::zscore_columns<double>(x, n, d, scaled);
+  for (std::int64_t c = 0; c < d; ++c) {
+    long double mean = 0, variance = 0;
+    for (std::int64_t i = 0; i < n; ++i) mean += x[std::size_t(i * d + c)];
+    mean /= n;
+    for (std::int64_t i = 0; i < n; ++i)
+      variance += (x[std::size_t(i * d + c)] - mean) * (x[std::size_t(i * d + c)] - mean);
+    variance /= n;  // population
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::size_t at = std::size_t(i * d + c);
+      if (c == 3) {
+        CHECK_EQ(centred[at], 0.0);
+        CHECK_EQ(scaled[at], 0.0);
+      } else {
+        // Values of up to 3, sums of 33 of them: 33 eps * 3 * 3 for the column as shifted by its first value.
+        const double tolerance = 33 * 0x1p-52 * 9;
+        CHECK(std::fabs(double(centred[at] - (x[at] - mean))) <= tolerance);
+        CHECK(std::fabs(double(scaled[at] - (x[at] - mean) / std::sqrt(variance))) <= 4 * tolerance);
+      }
+    }
+  }
+}
+
+TEST_CASE("gram: standardised rows have inner products that are Pearson correlations") {
+  const std::int64_t n = 9, d = 31;
+  auto x = random<double>(n * d, 7);
+  for (std::int64_t c = 0; c < d; ++c) x[std::size_t(4 * d + c)] = 0.3;
+  std::vector<double> z(n * d, kNan), g(n * n, kNan);
+  CHECK_EQ(spec::standardise_rows(x, n, d, z), 1);
+  fast::gram_xxt<double>(z, n, d, g);
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t j = 0; j < n; ++j) {
+      long double mi = 0, mj = 0, ii = 0, jj = 0, ij = 0;
+      for (std::int64_t c = 0; c < d; ++c) mi += x[std::size_t(i * d + c)] / d, mj += x[std::size_t(j * d + c)] / d;
+      for (std::int64_t c = 0; c < d; ++c) {
+        const long double a = x[std::size_t(i * d + c)] - mi, b = x[std::size_t(j * d + c)] - mj;
+        ii += a * a, jj += b * b, ij += a * b;
+      }
+      const double expected = i == 4 || j == 4 ? 0.0 : double(ij / std::sqrt(ii * jj));
+      CHECK(std::fabs(g[std::size_t(i * n + j)] - expected) <= 4 * 31 * 0x1p-52);
+    }
+  }
+}

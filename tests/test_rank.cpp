@@ -1,0 +1,127 @@
+#include "kernels/rank.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/common/error.hpp"
+#include "kernels/common/rng.hpp"
+
+using namespace akin;
+
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+/// By the definition: count who is below and who is equal.
+std::vector<double> ranks_by_counting(const std::vector<double>& keys) {
+  std::vector<double> r;
+  for (const double key : keys) {
+    double below = 0, equal = 0;
+    for (const double other : keys) below += other < key, equal += other == key;
+    r.push_back(1 + below + (equal - 1) / 2);
+  }
+  return r;
+}
+
+double pearson(const std::vector<double>& a, const std::vector<double>& b) {
+  long double ma = 0, mb = 0, aa = 0, bb = 0, ab = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) ma += a[i] / a.size(), mb += b[i] / b.size();
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    aa += (a[i] - ma) * (a[i] - ma);
+    bb += (b[i] - mb) * (b[i] - mb);
+    ab += (a[i] - ma) * (b[i] - mb);
+  }
+  return double(ab / std::sqrt(aa * bb));
+}
+
+/// Integers below `levels`, so that there are ties; levels 0: no ties.
+std::vector<double> random_keys(std::size_t n, std::uint32_t levels, std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<double> keys(n);
+  for (double& key : keys) key = levels ? double(rng.below(levels)) : double(rng.next_u32());
+  return keys;
+}
+
+}  // namespace
+
+TEST_CASE("rank: average ranks against counting, with and without ties") {
+  for (const std::size_t n : {0u, 1u, 2u, 7u, 10u, 31u, 257u}) {
+    for (const std::uint32_t levels : {0u, 1u, 3u, 20u}) {
+      const auto keys = random_keys(n, levels, n + levels);
+      std::vector<double> ranks(n, kNan);
+      spec::average_ranks(keys, ranks);
+      CHECK(ranks == ranks_by_counting(keys));
+    }
+  }
+  std::vector<double> ranks(5, kNan);
+  spec::average_ranks(std::vector<double>{kInf, -0.0, 0.0, -kInf, 1.0}, ranks);
+  CHECK(ranks == std::vector<double>{5, 2.5, 2.5, 1, 4});
+}
+
+TEST_CASE("rank: NaN and a wrong size are refused") {
+  std::vector<double> ranks(3), keys{1, kNan, 2}, good{1, 2};
+  CHECK_THROWS_WITH_AS(spec::average_ranks(keys, ranks), doctest::Contains("key 1 of 3 is NaN"), Error);
+  CHECK_THROWS_AS(spec::average_ranks(good, ranks), Error);
+  CHECK_THROWS_AS(spec::spearman_two_valued(keys, good), Error);
+  CHECK_THROWS_AS(spec::spearman_two_valued(good, keys), Error);
+}
+
+TEST_CASE("rank: Spearman by rank sums equals Pearson on ranks of both sides") {
+  for (const std::size_t n : {2u, 3u, 10u, 33u, 500u}) {
+    for (const std::uint32_t levels : {0u, 2u, 5u, 50u}) {
+      auto keys = random_keys(n, levels, 100 + n + levels);
+      keys[0] = -1;  // never all equal
+      std::vector<double> b(n), small, large;
+      Rng rng(n);
+      for (std::size_t i = 0; i < n; ++i) {
+        b[i] = i == 0 ? 0 : i == 1 ? 1.25 : (rng.below(4) == 0 ? 0 : 1.25);
+        (b[i] == 0 ? small : large).push_back(keys[i]);
+      }
+      const double expected = pearson(ranks_by_counting(keys), ranks_by_counting(b));
+      const double got = spec::spearman_two_valued(small, large);
+      CAPTURE(n);
+      CAPTURE(levels);
+      // Rank sums are exact; what remains is a handful of rounded operations: 16 eps.
+      CHECK(std::fabs(got - expected) <= 16 * 0x1p-52);
+
+      // The planted variant forgets the correction for ties.
+      if (levels == 2 && n >= 10) {
+        double rank_sum = 0;
+        const auto ranks = ranks_by_counting(keys);
+        for (std::size_t i = 0; i < n; ++i) rank_sum += b[i] == 0 ? ranks[i] : 0;
+        const double mutant = spec::spearman_from_rank_sum(rank_sum, double(small.size()), double(large.size()), 0);
+        CHECK_FALSE(std::fabs(mutant - expected) <= 1e-3 * std::fabs(expected));
+      }
+    }
+  }
+}
+
+TEST_CASE("rank: the histogram form is exact when every key has its bin") {
+  Rng rng(3);
+  std::vector<double> small(80), large(300);
+  std::vector<std::int64_t> small_counts(40, 0), large_counts(40, 0);
+  for (double& key : small) ++small_counts[std::size_t(key = rng.below(30))];
+  for (double& key : large) ++large_counts[std::size_t(key = 5 + rng.below(30))];
+  const double expected = spec::spearman_two_valued(small, large);
+  CHECK(expected > 0.1);
+  CHECK(std::fabs(spec::spearman_two_valued_histogram(small_counts, large_counts) - expected) <= 0x1p-50);
+  CHECK_THROWS_AS(spec::spearman_two_valued_histogram(small_counts, std::vector<std::int64_t>(7)), Error);
+}
+
+TEST_CASE("rank: Spearman where it is undefined") {
+  std::vector<double> none, one{1, 1}, same{1, 1, 1};
+  CHECK_THROWS_AS(spec::spearman_two_valued(none, one), Error);
+  CHECK_THROWS_AS(spec::spearman_two_valued(one, none), Error);
+  CHECK_THROWS_WITH_AS(spec::spearman_two_valued(one, same), doctest::Contains("all 5 keys are equal"), Error);
+}
+
+TEST_CASE("rank: complete separation is the largest value the group sizes allow, and reversed it changes sign") {
+  std::vector<double> low{1, 2}, high{3, 4};
+  const double r = spec::spearman_two_valued(low, high);
+  CHECK(std::fabs(r - pearson({1, 2, 3, 4}, {1.5, 1.5, 3.5, 3.5})) <= 0x1p-50);
+  CHECK_EQ(spec::spearman_two_valued(high, low), -r);
+}
