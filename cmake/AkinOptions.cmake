@@ -3,6 +3,8 @@ add_library(akin_options INTERFACE)
 target_include_directories(akin_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(akin_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast
   -Woverloaded-virtual -Wpedantic -Wno-unknown-pragmas)
+# Nobody reads errno after sqrt; without it loops with a sqrt become vector loops.
+target_compile_options(akin_options INTERFACE -fno-math-errno)
 if(AKIN_WERROR)
   target_compile_options(akin_options INTERFACE -Werror)
 endif()

@@ -1,0 +1,226 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "kernels/common/error.hpp"
+#include "kernels/common/parallel.hpp"
+#include "kernels/common/rng.hpp"
+#include "kernels/optim.hpp"
+
+using namespace akin;
+
+namespace {
+
+using Values = std::vector<double>;
+
+Values random(std::int64_t n, std::uint64_t seed, std::uint32_t stream) {
+  Values v;
+  Rng rng(seed, stream);
+  for (std::int64_t i = 0; i < n; ++i) v.push_back(rng.uniform(-1, 1));
+  return v;
+}
+
+struct Sgd {
+  double lr, momentum, decay;
+  bool nesterov;
+};
+
+/// torch.optim.SGD as its documentation states it, one parameter at a time, the first step apart.
+double sgd_reference(const Sgd& o, double p, const std::function<double(int)>& gradient, int steps, bool decays) {
+  double buffer = 0;
+  for (int t = 1; t <= steps; ++t) {
+    double d = gradient(t);
+    if (decays) d = d + o.decay * p;
+    if (o.momentum != 0) {
+      buffer = t == 1 ? d : o.momentum * buffer + d;
+      d = o.nesterov ? d + o.momentum * buffer : buffer;
+    }
+    p = p - o.lr * d;
+  }
+  return p;
+}
+
+/// torch.optim.AdamW as its documentation states it.
+double adamw_reference(double lr, double decay, double p, const std::function<double(int)>& gradient, int steps) {
+  double m = 0, v = 0;
+  for (int t = 1; t <= steps; ++t) {
+    const double g = gradient(t);
+    p = p - lr * decay * p;
+    m = 0.9 * m + 0.1 * g;
+    v = 0.999 * v + 0.001 * g * g;
+    const double m_hat = m / (1 - std::pow(0.9, t)), v_hat = v / (1 - std::pow(0.999, t));
+    p = p - lr * m_hat / (std::sqrt(v_hat) + 1e-8);
+  }
+  return p;
+}
+
+constexpr int kSteps = 5;
+constexpr std::int64_t kSizes[] = {1, 7, 10, 31, 33, 257, 40001};
+
+/// Ranges with a gap in the middle: the gap and the end do not decay.
+std::vector<DecayRange> ranges(std::int64_t n, double decay) {
+  return {{0, n / 3, decay}, {n / 3, n / 3, 99}, {n / 2, n - n / 8, decay}};
+}
+bool decays(std::int64_t i, std::int64_t n) { return i < n / 3 || (i >= n / 2 && i < n - n / 8); }
+
+/// Parameters of order 1 and five steps of some 8 roundings each, every one at most eps/2 of a number below 4.
+template <class T>
+constexpr double tolerance() {
+  return kSteps * 8 * 4 * 0.5 * static_cast<double>(std::numeric_limits<T>::epsilon());
+}
+
+template <class T>
+struct Arena {
+  std::int64_t n;
+  std::vector<T> p, m, v;
+  explicit Arena(std::int64_t size) : n(size), m(std::size_t(size), T(0)), v(std::size_t(size), T(0)) {
+    for (const double x : random(n, 1, 0)) p.push_back(static_cast<T>(x));
+  }
+  std::vector<T> gradient(int t) const {
+    std::vector<T> g;
+    for (const double x : random(n, 2, static_cast<std::uint32_t>(t))) g.push_back(static_cast<T>(x));
+    return g;
+  }
+};
+
+std::vector<Values> gradients(std::int64_t n) {
+  std::vector<Values> g{{}};
+  for (int t = 1; t <= kSteps; ++t) g.push_back(random(n, 2, static_cast<std::uint32_t>(t)));
+  return g;
+}
+
+template <class T>
+bool sgd_agrees(std::int64_t n, const Sgd& o, const SgdStep& step) {
+  Arena<T> a(n);
+  for (int t = 1; t <= kSteps; ++t)
+    spec::sgd_step<T>(n, step, ranges(n, o.decay), a.p.data(), a.gradient(t).data(),
+                      o.momentum == 0 ? nullptr : a.m.data());
+  const Values p = random(n, 1, 0);
+  const auto g = gradients(n);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const double expected = sgd_reference(
+        o, p[at], [&](int t) { return g[static_cast<std::size_t>(t)][at]; }, kSteps, decays(i, n));
+    if (!(std::abs(static_cast<double>(a.p[at]) - expected) <= tolerance<T>())) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("optim: sgd follows torch's recurrence", T, float, double) {
+  for (const std::int64_t n : kSizes)
+    for (const Sgd& o :
+         {Sgd{0.1, 0.9, 5e-2, false}, Sgd{0.1, 0.9, 5e-2, true}, Sgd{0.05, 0, 1e-2, false}, Sgd{0.1, 0.5, 0, false}}) {
+      CAPTURE(n);
+      CAPTURE(o.momentum);
+      CAPTURE(o.nesterov);
+      CHECK(sgd_agrees<T>(n, o, {.lr = o.lr, .momentum = o.momentum, .nesterov = o.nesterov}));
+    }
+}
+
+TEST_CASE("optim: sgd mutants are rejected") {
+  const Sgd o{0.1, 0.9, 5e-2, true};
+  CHECK(sgd_agrees<float>(33, o, {.lr = 0.1, .momentum = 0.9, .nesterov = true}));
+  CHECK_FALSE(sgd_agrees<float>(33, o, {.lr = 0.1, .momentum = 0.9, .nesterov = false}));
+  CHECK_FALSE(sgd_agrees<float>(33, o, {.lr = 0.1, .momentum = 0.9, .nesterov = true, .grad_scale = 1.001}));
+  CHECK_FALSE(sgd_agrees<float>(33, o, {.lr = 0.1001, .momentum = 0.9, .nesterov = true}));
+}
+
+TEST_CASE_TEMPLATE("optim: adamw follows torch's recurrence, and coupled decay does not", T, float, double) {
+  const double lr = 0.01, decay = 0.1;
+  for (const std::int64_t n : kSizes) {
+    CAPTURE(n);
+    Arena<T> a(n);
+    for (int t = 1; t <= kSteps; ++t)
+      spec::adamw_step<T>(n, {.lr = lr, .t = t}, ranges(n, decay), a.p.data(), a.gradient(t).data(), a.m.data(),
+                          a.v.data());
+    const Values p = random(n, 1, 0);
+    const auto g = gradients(n);
+    double worst = 0, coupled = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const auto gradient = [&](int t) { return g[static_cast<std::size_t>(t)][at]; };
+      const double wd = decays(i, n) ? decay : 0;
+      worst =
+          std::fmax(worst, std::abs(static_cast<double>(a.p[at]) - adamw_reference(lr, wd, p[at], gradient, kSteps)));
+      CHECK(std::isfinite(static_cast<double>(a.p[at])));
+      const auto mixed = [&](int t) { return gradient(t) + wd * p[at]; };
+      coupled =
+          std::fmax(coupled, std::abs(static_cast<double>(a.p[at]) - adamw_reference(lr, 0, p[at], mixed, kSteps)));
+    }
+    CHECK(worst <= tolerance<T>());
+    if (n >= 7) CHECK(coupled > 10 * tolerance<float>());
+  }
+}
+
+TEST_CASE("optim: known values of one step") {
+  // p = 1, g = 0.5, lr 0.1, decay 0.01: d = 0.51.
+  const std::vector<DecayRange> all{{0, 1, 0.01}};
+  double p = 1, g = 0.5, m = 0, v = 0;
+  spec::sgd_step<double>(1, {.lr = 0.1}, all, &p, &g, &m);
+  CHECK_EQ(p, doctest::Approx(1 - 0.1 * 0.51).epsilon(1e-15));
+  CHECK_EQ(m, doctest::Approx(0.51).epsilon(1e-15));
+  p = 1, m = 0;
+  spec::sgd_step<double>(1, {.lr = 0.1, .nesterov = true}, all, &p, &g, &m);
+  CHECK_EQ(p, doctest::Approx(1 - 0.1 * 1.9 * 0.51).epsilon(1e-15));
+  p = 1, m = 0;
+  // The first AdamW step has length lr whatever the gradient: 0.999 - 0.1 g / (|g| + eps).
+  spec::adamw_step<double>(1, {.lr = 0.1, .t = 1}, all, &p, &g, &m, &v);
+  CHECK_EQ(p, doctest::Approx(0.999 - 0.1 * 0.5 / (0.5 + 1e-8)).epsilon(1e-14));
+  p = 1, g = 5, m = 0;
+  spec::sgd_step<double>(1, {.lr = 0.1, .grad_scale = 0.1}, all, &p, &g, &m);
+  CHECK_EQ(p, doctest::Approx(1 - 0.1 * 0.51).epsilon(1e-15));
+}
+
+TEST_CASE("optim: the thread count changes no bit") {
+  const std::int64_t n = 40001;
+  const int threads = max_threads();
+  std::vector<Arena<float>> results;
+  for (const int k : {1, 2, 3}) {
+    set_threads(k);
+    Arena<float> a(n);
+    for (int t = 1; t <= 2; ++t) {
+      spec::sgd_step<float>(n, {.lr = 0.1, .nesterov = true}, ranges(n, 5e-4), a.p.data(), a.gradient(t).data(),
+                            a.m.data());
+      spec::adamw_step<float>(n, {.lr = 0.1, .t = t}, ranges(n, 5e-4), a.p.data(), a.gradient(t).data(), a.m.data(),
+                              a.v.data());
+    }
+    results.push_back(a);
+  }
+  set_threads(threads);
+  CHECK(results[0].p == results[1].p);
+  CHECK(results[0].p == results[2].p);
+}
+
+TEST_CASE("optim: a NaN gradient shows, the norm is the norm, clipping bounds it") {
+  float p = 1, g = NAN, m = 0;
+  spec::sgd_step<float>(1, {.lr = 0.1}, {}, &p, &g, &m);
+  CHECK(std::isnan(p));
+  const std::vector<float> v{3, 4, 0, 0, 0};
+  CHECK_EQ(spec::grad_norm<float>(5, v.data()), 5);
+  const float big[] = {3e30f, 4e30f};  // the square overflows float
+  CHECK_EQ(spec::grad_norm<float>(2, big), doctest::Approx(5e30).epsilon(1e-6));
+  CHECK_EQ(clip_scale(0.5, 1), 1);
+  CHECK_EQ(clip_scale(0, 1), 1);
+  CHECK_EQ(clip_scale(4, 1), doctest::Approx(0.25).epsilon(1e-6));
+  CHECK(std::isnan(clip_scale(NAN, 1)));
+}
+
+TEST_CASE("optim: impossible asks are named") {
+  std::vector<float> a(10), b(10), c(10), d(10);
+  const auto sgd = [&](const SgdStep& s, std::vector<DecayRange> r, float* m) {
+    spec::sgd_step<float>(10, s, r, a.data(), b.data(), m);
+  };
+  CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {{0, 11, 0.1}}, c.data()), doctest::Contains("decay range 0..11"), Error);
+  CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {{3, 5, 0.1}, {4, 6, 0.1}}, c.data()),
+                       doctest::Contains("4..6 does not follow 5"), Error);
+  CHECK_THROWS_WITH_AS(sgd({.lr = 1, .momentum = 0, .nesterov = true}, {}, c.data()), doctest::Contains("Nesterov"),
+                       Error);
+  CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {}, nullptr), doctest::Contains("without a momentum arena"), Error);
+  CHECK_THROWS_WITH_AS(spec::adamw_step<float>(10, {.lr = 1, .t = 0}, {}, a.data(), b.data(), c.data(), d.data()),
+                       doctest::Contains("step 0"), Error);
+}
