@@ -6,6 +6,10 @@ target_compile_options(akin_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtu
 if(AKIN_WERROR)
   target_compile_options(akin_options INTERFACE -Werror)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 sees overlapping copies in std::string's "literal" + text where there are none (PR 105651).
+  target_compile_options(akin_options INTERFACE -Wno-restrict)
+endif()
 if(AKIN_NATIVE)
   target_compile_options(akin_options INTERFACE -march=native)
 endif()
