@@ -12,6 +12,7 @@
 
 #include "engine/gradcheck.hpp"
 #include "engine/ops.hpp"
+#include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
 
 namespace akin::test {
@@ -147,6 +148,30 @@ inline std::string gradcheck(const OpCase& c, std::uint64_t seed = 2) {
   return problem.empty() ? "" : c.name + ": " + problem;
 }
 
+/// While alive, parallel loops use n threads.
+class Threads {
+ public:
+  explicit Threads(int n) : before_(max_threads()) { set_threads(n); }
+  ~Threads() { set_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+/// "" when two runs of the fast path give the same bits, values and gradients.
+inline std::string repeatable(const OpCase& c, std::uint64_t seed = 3) {
+  const std::vector<Array> inputs = make_inputs(c, seed);
+  const Outcome first = evaluate(c, inputs, DType::f32, true, false),
+                second = evaluate(c, inputs, DType::f32, true, false);
+  if (auto p = compare(c.name + " again", second.y, first.y, 0.0); !p.empty()) return p;
+  for (std::size_t k = 0; k < first.dx.size(); ++k)
+    if (auto p = compare(fmt::format("{} gradient {} again", c.name, k), second.dx[k], first.dx[k], 0.0); !p.empty())
+      return p;
+  return "";
+}
+
 enum class Plant { last_value, unwritten_value, last_gradient };
 
 /// The case with a bug planted behind its op: the last output off by 0.1 %, or never written, or its gradient off.
@@ -185,3 +210,14 @@ inline OpCase planted(OpCase c, Plant kind) {
     CHECK_NE(akin::test::match(akin::test::planted(c, akin::test::Plant::unwritten_value)), "");                     \
     if (c.differentiable) CHECK_NE(akin::test::match(akin::test::planted(c, akin::test::Plant::last_gradient)), ""); \
   }
+
+/// Match and repeatability of each case with one and with two threads.
+#define AKIN_TEST_THREADS(cases)               \
+  for (const int n : {1, 2})                   \
+    for (const auto& c : (cases)) {            \
+      CAPTURE(c.name);                         \
+      CAPTURE(n);                              \
+      const akin::test::Threads threads(n);    \
+      CHECK_EQ(akin::test::match(c), "");      \
+      CHECK_EQ(akin::test::repeatable(c), ""); \
+    }

@@ -1,0 +1,28 @@
+// Cells of a comma-separated table (RFC 4180).
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace akin {
+
+/// Quoted where it must be.
+inline std::string csv_text(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + '"';
+}
+
+/// The shortest text that reads back as the same number; empty for NaN, which means "not measured".
+inline std::string csv_number(double value) { return std::isnan(value) ? std::string() : fmt::format("{}", value); }
+
+inline std::string csv_line(const std::vector<std::string>& cells) {
+  return fmt::format("{}\n", fmt::join(cells, ","));
+}
+
+}  // namespace akin

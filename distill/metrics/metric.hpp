@@ -1,0 +1,54 @@
+// What every similarity metric takes and returns.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/dtype.hpp"
+
+namespace akin {
+
+/// One source model's view of the probe: the labelled target images on which similarity is measured.
+struct Probe {
+  Array features;            ///< [N, D] f32 or f64: the source's penultimate features
+  std::vector<int> labels;   ///< [N] in 0..classes-1: the target's labels
+  int classes = 0;           ///< C, classes of the target task
+  Array probabilities = {};  ///< [N, Z] softmax of the source's own head; only for metrics that say so
+};
+
+/// How similar one source's task is to the target; higher is more similar, whatever the metric.
+struct Similarity {
+  std::string metric;
+  double value = 0;
+  std::vector<std::string> warnings = {};
+};
+
+/// The metric on a changed probe: image i counted counts[i] >= 0 times, with labels[i]. NaN where undefined. May be
+/// called from several threads at once and does not throw.
+using Resampler = std::function<double(std::span<const int> counts, std::span<const int> labels)>;
+
+struct Metric {
+  std::string name;             ///< as given on the command line
+  std::string title;            ///< as shown in a report
+  double low, high;             ///< range of the value
+  std::string default_mapping;  ///< see distill/weights.hpp
+  bool needs_probabilities;     ///< works on Probe::probabilities instead of Probe::features
+  /// Throws Error where the metric is undefined, with what to do instead.
+  std::function<Similarity(const Probe&)> score;
+  /// Prepares cheap repeated evaluation (bootstrap, permutation); empty: rows are gathered and `score` is called.
+  std::function<Resampler(const Probe&)> resampler = {};
+};
+
+/// Throws Error unless labels and classes are sound; returns warnings (classes without an image).
+std::vector<std::string> check_labels(const std::string& metric, const Probe& probe);
+
+/// Throws Error unless `values` is a finite f32 or f64 matrix with a row for each label; returns it as double.
+std::vector<double> matrix_of(const std::string& metric, const std::string& what, const Array& values,
+                              std::size_t rows);
+
+/// Images of each class, each counted `counts` times (empty: once).
+std::vector<double> class_sizes(std::span<const int> labels, int classes, std::span<const int> counts = {});
+
+}  // namespace akin

@@ -1,0 +1,313 @@
+#include "kernels/batchnorm.hpp"
+
+#include <doctest/doctest.h>
+
+#include "tests/op_case.hpp"
+
+using namespace akin;
+using namespace akin::test;
+
+namespace {
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+struct Setup {
+  std::int64_t M, C;
+  bool training, relu, residual;
+  double mean = 0, std = 0.5;  ///< of the inputs
+};
+
+constexpr double kEps = 1e-5, kMomentum = 0.1;
+
+double running_mean(std::int64_t c) { return 0.1 * static_cast<double>(c % 7) - 0.3; }
+double running_var(std::int64_t c) { return 0.5 + 0.25 * static_cast<double>(c % 3); }
+
+struct Statistics {
+  std::vector<long double> mean, var;
+};
+
+Statistics statistics(const Setup& s, const Values& x) {
+  Statistics out;
+  for (std::int64_t c = 0; c < s.C; ++c) {
+    long double mean = running_mean(c), var = running_var(c);
+    if (s.training) {
+      mean = var = 0;
+      for (std::int64_t m = 0; m < s.M; ++m) mean += x[at(m * s.C + c)];
+      mean /= static_cast<long double>(s.M);
+      for (std::int64_t m = 0; m < s.M; ++m) var += (x[at(m * s.C + c)] - mean) * (x[at(m * s.C + c)] - mean);
+      var /= static_cast<long double>(s.M);
+    }
+    out.mean.push_back(mean);
+    out.var.push_back(var);
+  }
+  return out;
+}
+
+/// Before the ReLU; in = {x, gamma, beta, residual?}
+Values linear_part(const Setup& s, const std::vector<Values>& in) {
+  const Statistics st = statistics(s, in[0]);
+  Values u;
+  for (std::int64_t m = 0; m < s.M; ++m)
+    for (std::int64_t c = 0; c < s.C; ++c) {
+      const long double xhat = (in[0][at(m * s.C + c)] - st.mean[at(c)]) / std::sqrt(st.var[at(c)] + kEps);
+      u.push_back(static_cast<double>(xhat * in[1][at(c)] + in[2][at(c)] + (s.residual ? in[3][at(m * s.C + c)] : 0)));
+    }
+  return u;
+}
+
+/// Inputs with the wished statistics; elements within 1e-3 of the kink are moved until none is left, and the last
+/// element ends clearly positive so that a planted bug shows.
+void adjust(const Setup& s, std::vector<Values>& in) {
+  for (double& v : in[0]) v = static_cast<double>(static_cast<float>(s.mean + s.std * std::sqrt(3.0) * v));
+  for (double& v : in[1]) v = v < 0 ? v - 0.5 : v + 0.5;
+  in[1].back() = 1.25;
+  in[2].back() = 0.5;
+  in[0].back() = s.mean + 1.5 * s.std;
+  if (s.residual) in[3].back() = 0.5;
+  if (!s.relu) return;
+  for (bool clean = false; !clean;) {
+    clean = true;
+    const Values u = linear_part(s, in);
+    for (std::size_t i = 0; i < u.size(); ++i)
+      if (std::abs(u[i]) < 1e-3) {
+        clean = false;
+        in[0][i] += 0.05 * s.std;
+      }
+  }
+}
+
+BatchNormState state_of(Context& ctx, std::int64_t C, DType dtype) {
+  std::vector<double> mean, var;
+  for (std::int64_t c = 0; c < C; ++c) {
+    mean.push_back(running_mean(c));
+    var.push_back(running_var(c));
+  }
+  return {.running_mean = Tensor::from(ctx, Array::from(mean, {C}).cast(dtype)),
+          .running_var = Tensor::from(ctx, Array::from(var, {C}).cast(dtype)),
+          .momentum = kMomentum,
+          .eps = kEps};
+}
+
+OpCase bn(const Setup& s) {
+  // The saved mean is a float: xhat carries an error of eps/2 |mean| / std, whatever the summation does. The sums run
+  // over 64 elements in float and then in double.
+  const double offset = std::abs(s.mean) / s.std;
+  OpCase c{.name = fmt::format("batchnorm {}x{}{}{}{} mean {}", s.M, s.C, s.training ? " train" : " eval",
+                               s.relu ? " relu" : "", s.residual ? " residual" : "", s.mean),
+           .inputs = {{s.M, 1, 1, s.C}, {s.C}, {s.C}},
+           .run =
+               [s](Context& ctx, const std::vector<Tensor>& x) {
+                 BatchNormState state = state_of(ctx, s.C, x[0].dtype());
+                 return ops::batchnorm(ctx, x[0], x[1], x[2], state, s.training, s.relu, s.residual ? x[3] : Tensor());
+               },
+           .reference =
+               [s](const std::vector<Values>& in) {
+                 Values u = linear_part(s, in);
+                 for (double& v : u) v = s.relu && v < 0 ? 0 : v;
+                 return u;
+               },
+           .depth = offset > 1 ? 1.0 : 64.0,
+           .grad_depth = static_cast<double>(s.M),
+           .amplify = 4 + offset,
+           .adjust = [s](std::vector<Values>& in) { adjust(s, in); }};
+  if (s.residual) c.inputs.push_back({s.M, 1, 1, s.C});
+  return c;
+}
+
+/// Running statistics of the op after one training step, f32 fast (or specification), against long double.
+std::string running(const Setup& s, bool fast, const std::function<void(std::vector<float>&)>& spoil = {}) {
+  Context ctx(Device::cpu, {.poison = true});
+  ctx.use_fast_paths = fast;
+  const std::vector<Array> in = make_inputs(bn(s), 4);
+  std::vector<Tensor> x;
+  for (const Array& a : in) x.push_back(Tensor::from(ctx, a.cast(DType::f32)));
+  BatchNormState state = state_of(ctx, s.C, DType::f32);
+  ops::batchnorm(ctx, x[0], x[1], x[2], state, s.training, s.relu);
+  const Statistics st = statistics(s, to_values(x[0]));
+  Values mean, var;
+  const auto M = static_cast<long double>(s.M);
+  for (std::int64_t c = 0; c < s.C; ++c) {
+    const bool t = s.training;
+    mean.push_back(
+        static_cast<double>(t ? (1 - kMomentum) * running_mean(c) + kMomentum * st.mean[at(c)] : st.mean[at(c)]));
+    var.push_back(static_cast<double>(t ? (1 - kMomentum) * running_var(c) + kMomentum * st.var[at(c)] * M / (M - 1)
+                                        : st.var[at(c)]));
+  }
+  Values found_mean = to_values(state.running_mean), found_var = to_values(state.running_var);
+  if (spoil) {
+    std::vector<float> v(found_var.begin(), found_var.end());
+    spoil(v);
+    found_var.assign(v.begin(), v.end());
+  }
+  // Stored as float (eps/2); the variance is a difference of float sums of 64 squares, shifted to within a few std.
+  const double eps = std::numeric_limits<float>::epsilon();
+  if (auto p = compare("running mean", found_mean, mean, 4 * eps * 8); !p.empty()) return p;
+  return compare("running var", found_var, var, 4 * eps * 8 * 4);
+}
+
+}  // namespace
+
+TEST_CASE("batchnorm: match, gradcheck, mutants") {
+  std::vector<OpCase> cases;
+  const std::int64_t sizes[][2] = {{7, 1},   {9, 3},   {11, 7},   {33, 8},  {31, 10}, {17, 16}, {9, 31},
+                                   {10, 33}, {31, 64}, {131, 65}, {9, 100}, {7, 257}, {257, 16}};
+  for (const auto& z : sizes)
+    for (const bool training : {true, false})
+      for (const bool relu : {true, false})
+        for (const bool residual : {true, false}) cases.push_back(bn({z[0], z[1], training, relu, residual}));
+  AKIN_TEST_OP(cases);
+}
+
+TEST_CASE("batchnorm: a mean of 300 standard deviations costs no more digits than the input lost") {
+  std::vector<OpCase> cases;
+  for (const std::int64_t C : {3, 16, 65})
+    for (const bool relu : {true, false}) cases.push_back(bn({331, C, true, relu, relu, 150, 0.5}));
+  AKIN_TEST_OP(cases);
+}
+
+TEST_CASE("batchnorm: one and two threads, repeatable") {
+  std::vector<OpCase> cases;
+  for (const std::int64_t C : {3, 16, 33})  // 40,000 elements and more: several tiles a thread
+    cases.push_back(bn({40001 / C, C, true, true, true}));
+  cases.push_back(bn({2500, 16, false, true, false}));
+  AKIN_TEST_THREADS(cases);
+}
+
+TEST_CASE("batchnorm: running statistics use the unbiased variance, in training only") {
+  for (const int n : {1, 2}) {
+    const Threads threads(n);
+    for (const bool fast : {false, true}) {
+      CAPTURE(fast);
+      for (const Setup& s : {Setup{7, 3, true, false, false},
+                             {131, 65, true, true, false},
+                             {5001, 16, true, true, false},
+                             {331, 8, true, false, false, 150, 0.5},
+                             {9, 10, false, true, false}})
+        CHECK_EQ(running(s, fast), "");
+    }
+  }
+  const auto biased = [](std::vector<float>& v) {
+    for (std::size_t c = 0; c < v.size(); ++c) {
+      const auto old = static_cast<float>(0.9 * running_var(static_cast<std::int64_t>(c)));
+      v[c] = old + (v[c] - old) * 130 / 131;
+    }
+  };
+  CHECK_NE(running({131, 65, true, true, false}, true, biased), "");
+}
+
+TEST_CASE("batchnorm: mutants are rejected") {
+  // The statistics taken for constants in the backward pass: the eval formula in training.
+  OpCase frozen = bn({9, 3, true, false, false});
+  frozen.run = [](Context& ctx, const std::vector<Tensor>& x) {
+    BatchNormState state = state_of(ctx, 3, x[0].dtype());
+    const Tensor y = ops::batchnorm(ctx, x[0].detach(), x[1].detach(), x[2].detach(), state, true);
+    return record(ctx, "mutant", y, {x[0], x[1], x[2]}, [x](const Tensor& dy, Grads& d) {
+      Tape tape;
+      std::vector<Tensor> leaf;
+      for (const Tensor& t : x) {
+        leaf.push_back(Tensor::from(d.ctx(), t.to_array()));
+        leaf.back().set_requires_grad(true);
+      }
+      const Statistics st = statistics({9, 3, true, false, false}, to_values(x[0]));
+      BatchNormState fixed = state_of(d.ctx(), 3, DType::f64);
+      for (std::size_t c = 0; c < 3; ++c) {
+        fixed.running_mean.data<double>()[c] = static_cast<double>(st.mean[c]);
+        fixed.running_var.data<double>()[c] = static_cast<double>(st.var[c]);
+      }
+      const TapeScope scope(d.ctx(), &tape);
+      const Tensor again = ops::batchnorm(d.ctx(), leaf[0], leaf[1], leaf[2], fixed, false);
+      tape.backward(d.ctx(), ops::sum(d.ctx(), ops::mul(d.ctx(), again, dy)));
+      for (std::size_t i = 0; i < 3; ++i) d.add(i, leaf[i].grad());
+    });
+  };
+  CHECK_NE(gradcheck(frozen), "");
+
+  // The residual added after the ReLU instead of before.
+  OpCase late = bn({33, 8, true, true, true});
+  late.run = [](Context& ctx, const std::vector<Tensor>& x) {
+    BatchNormState state = state_of(ctx, 8, x[0].dtype());
+    return ops::add(ctx, ops::batchnorm(ctx, x[0], x[1], x[2], state, true, true), x[3]);
+  };
+  CHECK_NE(match(late), "");
+}
+
+TEST_CASE("batchnorm: fused = unfused composition, values and gradients") {
+  const Setup s{33, 10, true, true, true};
+  OpCase unfused = bn(s);
+  unfused.run = [s](Context& ctx, const std::vector<Tensor>& x) {
+    BatchNormState state = state_of(ctx, s.C, x[0].dtype());
+    return ops::relu(ctx, ops::add(ctx, ops::batchnorm(ctx, x[0], x[1], x[2], state, true), x[3]));
+  };
+  CHECK_EQ(match(unfused), "");
+  const auto in = make_inputs(bn(s), 1);
+  const Outcome a = evaluate(bn(s), in, DType::f64, false, false), b = evaluate(unfused, in, DType::f64, false, false);
+  const double tol = 4 * std::numeric_limits<double>::epsilon();
+  CHECK_EQ(compare("y", a.y, b.y, tol), "");
+  for (std::size_t k = 0; k < a.dx.size(); ++k) CHECK_EQ(compare("gradient", a.dx[k], b.dx[k], tol), "");
+}
+
+TEST_CASE("batchnorm: a tensor that is its own residual gets both gradients") {
+  OpCase own = bn({33, 8, true, true, false});
+  const Setup with{33, 8, true, true, true};
+  own.run = [](Context& ctx, const std::vector<Tensor>& x) {
+    BatchNormState state = state_of(ctx, 8, x[0].dtype());
+    return ops::batchnorm(ctx, x[0], x[1], x[2], state, true, true, x[0]);
+  };
+  own.reference = [with](const std::vector<Values>& in) {
+    Values u = linear_part(with, {in[0], in[1], in[2], in[0]});
+    for (double& v : u) v = v < 0 ? 0 : v;
+    return u;
+  };
+  own.adjust = [with](std::vector<Values>& in) {
+    adjust({33, 8, true, false, false}, in);
+    for (bool clean = false; !clean;) {
+      clean = true;
+      const Values u = linear_part(with, {in[0], in[1], in[2], in[0]});
+      for (std::size_t i = 0; i < u.size(); ++i)
+        if (std::abs(u[i]) < 1e-3) clean = false, in[0][i] += 0.05;
+    }
+  };
+  AKIN_TEST_OP(std::vector<OpCase>{own});
+}
+
+TEST_CASE("batchnorm: constant channels, outliers in front and NaN") {
+  for (const bool fast : {false, true}) {
+    CAPTURE(fast);
+    Context ctx;
+    ctx.use_fast_paths = fast;
+    const std::int64_t M = 999, C = 3;
+    std::vector<float> v;
+    Rng rng(8);
+    for (std::int64_t m = 0; m < M; ++m)  // constant; an outlier of 1000 std in the first row; NaN in one place
+      v.insert(v.end(), {0.1f, m == 0 ? 1000.0f : rng.normal(), m == 500 ? NAN : 1.0f});
+    const Tensor x = Tensor::from(ctx, v, {M, C});
+    const Tensor gamma = Tensor::from(ctx, std::vector<float>{2, 1, 1}, {3});
+    const Tensor beta = Tensor::from(ctx, std::vector<float>{0.25, 0, 0}, {3});
+    BatchNormState state = state_of(ctx, C, DType::f32);
+    const Tensor y = ops::batchnorm(ctx, x, gamma, beta, state, true, true);
+    const float* out = y.data<float>();
+    const Statistics st = statistics({M, C, true, false, false}, to_values(x));
+    for (std::int64_t m = 0; m < M; ++m) {
+      // mean = 0.1 up to rounding, amplified by gamma / sqrt(eps) = 632
+      CHECK(std::abs(out[m * C] - 0.25f) <= 632 * 0.1f * std::numeric_limits<float>::epsilon());
+      const double u = static_cast<double>((v[at(m * C + 1)] - st.mean[1]) / std::sqrt(st.var[1] + kEps));
+      CHECK(std::abs(out[m * C + 1] - std::max(u, 0.0)) <= 1e-5);  // 32 eps of the largest, sqrt(M) = 31.6
+      CHECK(std::isnan(out[m * C + 2]));
+    }
+  }
+}
+
+TEST_CASE("batchnorm: small batches and mismatches are named") {
+  Context ctx;
+  const Tensor one = Tensor::from(ctx, std::vector<float>{1, 1, 1}, {3}), x = Tensor::zeros(ctx, {1, 1, 1, 3});
+  BatchNormState state = state_of(ctx, 3, DType::f32);
+  CHECK_THROWS_WITH_AS(ops::batchnorm(ctx, x, one, one, state, true),
+                       doctest::Contains("needs more than one value a channel"), Error);
+  CHECK_NOTHROW(ops::batchnorm(ctx, x, one, one, state, false));
+  CHECK_THROWS_WITH_AS(ops::batchnorm(ctx, Tensor::zeros(ctx, {2, 4}), one, one, state, true),
+                       doctest::Contains("input has 4 channels of f32, a parameter has [3]"), Error);
+  CHECK_THROWS_WITH_AS(
+      ops::batchnorm(ctx, Tensor::zeros(ctx, {2, 3}), one, one, state, true, false, Tensor::zeros(ctx, {3, 3})),
+      doctest::Contains("batchnorm residual"), Error);
+  CHECK_THROWS_WITH_AS(ops::batchnorm(ctx, one, one, one, state, true), doctest::Contains("[N, ..., C]"), Error);
+}

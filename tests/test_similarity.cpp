@@ -1,0 +1,504 @@
+#include "distill/similarity.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "distill/metrics/cka.hpp"
+#include "distill/metrics/leep.hpp"
+#include "distill/metrics/parc.hpp"
+#include "distill/metrics/pca.hpp"
+#include "kernels/common/parallel.hpp"
+#include "kernels/common/rng.hpp"
+#include "kernels/gram.hpp"
+#include "kernels/rank.hpp"
+
+using namespace akin;
+
+namespace {
+
+struct Case {
+  std::string name;
+  std::int64_t n = 0, d = 0;
+  int classes = 0;
+  std::vector<int> labels;
+  std::vector<double> features;
+  std::map<std::string, double> expect;  ///< NaN: the metric must refuse
+
+  Probe probe() const {
+    Probe p{Array::from(features, {n, d}), labels, classes};
+    std::vector<double> z(features.size());
+    spec::zscore_columns<double>(features, n, d, z);
+    for (std::int64_t i = 0; i < n; ++i) {
+      double sum = 0;
+      for (std::int64_t c = 0; c < d; ++c) sum += z[std::size_t(i * d + c)] = std::exp(z[std::size_t(i * d + c)]);
+      for (std::int64_t c = 0; c < d; ++c) z[std::size_t(i * d + c)] /= sum;
+    }
+    p.probabilities = Array::from(z, {n, d});
+    return p;
+  }
+  Array columns(std::int64_t begin, std::int64_t end) const {
+    std::vector<double> part;
+    for (std::int64_t i = 0; i < n; ++i) {
+      for (std::int64_t c = begin; c < end; ++c) part.push_back(features[std::size_t(i * d + c)]);
+    }
+    return Array::from(part, {n, end - begin});
+  }
+};
+
+/// tests/golden/similarity.txt, made by tests/golden/similarity.py with numpy, scipy and scikit-learn.
+std::vector<Case> read_cases() {
+  std::ifstream in(std::string(AKIN_SOURCE_DIR) + "/tests/golden/similarity.txt");
+  REQUIRE(in.good());
+  std::vector<Case> cases;
+  for (std::string word; in >> word;) {
+    if (word == "case") {
+      Case c;
+      in >> c.name >> c.n >> c.d >> c.classes;
+      c.labels.resize(std::size_t(c.n));
+      c.features.resize(std::size_t(c.n * c.d));
+      cases.push_back(c);
+    } else if (word == "labels") {
+      for (int& label : cases.back().labels) in >> label;
+    } else if (word == "features") {
+      for (double& value : cases.back().features) in >> value;
+    } else if (word == "expect") {
+      std::string key, value;
+      in >> key >> value;
+      cases.back().expect[key] = value == "undefined" ? not_measured : std::stod(value);
+    }
+  }
+  REQUIRE(in.eof());
+  return cases;
+}
+
+Case find_case(const std::string& name) {
+  for (const Case& c : read_cases()) {
+    if (c.name == name) return c;
+  }
+  FAIL("no case " << name);
+  return {};
+}
+
+Probe random_probe(std::int64_t n, std::int64_t d, int classes, double signal, std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<double> centres(std::size_t(classes * d)), x(std::size_t(n * d));
+  for (double& value : centres) value = rng.normal();
+  std::vector<int> labels(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < n; ++i) {
+    labels[std::size_t(i)] = int(i % classes);
+    for (std::int64_t c = 0; c < d; ++c) {
+      x[std::size_t(i * d + c)] = rng.normal() + signal * centres[std::size_t(labels[std::size_t(i)] * d + c)];
+    }
+  }
+  return {Array::from(x, {n, d}), labels, classes};
+}
+
+/// Rounding of these metrics: at most a few thousand additions of numbers of order 1, divided by norms not much
+/// smaller, so 1e4 eps; PCA takes square roots of eigenvalues and adds its own m eps.
+constexpr double kTolerance = 1e4 * 0x1p-52;
+
+bool close(double got, double expected, double tolerance = kTolerance) { return std::abs(got - expected) <= tolerance; }
+
+/// PARC by its definition with B given: double loops, ranks on both sides.
+double parc_by_definition(const Probe& probe, const std::vector<double>& b) {
+  const std::int64_t n = probe.features.shape()[0], d = probe.features.shape()[1];
+  std::vector<double> z(std::size_t(n * d)), a;
+  spec::zscore_columns<double>(probe.features.as<double>(), n, d, z);
+  spec::standardise_rows(z, n, d, z);
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t j = i + 1; j < n; ++j) {
+      double sum = 0;
+      for (std::int64_t c = 0; c < d; ++c) sum += z[std::size_t(i * d + c)] * z[std::size_t(j * d + c)];
+      a.push_back(1 - sum);
+    }
+  }
+  std::vector<double> ra(a.size()), rb(b.size());
+  spec::average_ranks(a, ra);
+  spec::average_ranks(b, rb);
+  const double mean = 0.5 * double(a.size() + 1);
+  double aa = 0, bb = 0, ab = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    aa += (ra[i] - mean) * (ra[i] - mean), bb += (rb[i] - mean) * (rb[i] - mean), ab += (ra[i] - mean) * (rb[i] - mean);
+  }
+  return ab / std::sqrt(aa * bb);
+}
+
+}  // namespace
+
+TEST_CASE("similarity: published values for Fisher's Iris") {
+  const Case iris = find_case("iris");
+  std::ifstream table(std::string(AKIN_SOURCE_DIR) + "/tests/golden/iris.txt");
+  std::vector<double> x;
+  std::vector<int> y;
+  for (double a, b, c, d; table >> a >> b >> c >> d;) {
+    x.insert(x.end(), {a, b, c, d});
+    int label = -1;
+    table >> label;
+    y.push_back(label);
+  }
+  REQUIRE(x == iris.features);
+  REQUIRE(y == iris.labels);
+  REQUIRE_EQ(x.size(), 600u);
+  CHECK(std::vector<double>(x.begin() + 34 * 4, x.begin() + 35 * 4) == std::vector<double>{4.9, 3.1, 1.5, 0.2});
+  CHECK(std::vector<double>(x.begin() + 37 * 4, x.begin() + 38 * 4) == std::vector<double>{4.9, 3.6, 1.4, 0.1});
+
+  const Probe probe = iris.probe();
+  // Printed digits: half a unit of the last one.
+  CHECK(close(100 * similarity("parc", probe).value, 58.679784, 0.5e-6));
+  CHECK(close(similarity("cka", probe).value, 0.663314246, 0.5e-9));
+  CHECK(close(similarity("cka-debiased", probe).value, 0.661525584, 0.5e-9));
+  CHECK(close(similarity("leep", probe).value, -0.817141466, 0.5e-9));
+  CHECK(close(similarity("nce", probe).value, -0.426330043, 0.5e-9));
+  for (const Metric& metric : metrics()) {
+    CHECK_EQ(metric.score(probe).metric, metric.name);
+    CHECK(metric.score(probe).warnings.empty());
+  }
+}
+
+TEST_CASE("similarity: every case of the independent reference") {
+  const auto cases = read_cases();
+  CHECK_EQ(cases.size(), 12u);
+  int compared = 0, refused = 0;
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    const Probe probe = c.probe();
+    for (const auto& [key, expected] : c.expect) {
+      CAPTURE(key);
+      const auto value = [&, k = key]() -> double {
+        if (k == "parc") return parc(probe).value;
+        if (k == "parc_pca") return similarity(fmt::format("parc:{}", c.expect.at("pca")), probe).value;
+        if (k == "cka") return cka(probe, CkaForm::biased).value;
+        if (k == "cka_debiased") return cka(probe, CkaForm::debiased).value;
+        if (k == "cka_half") return cka(c.columns(0, c.d / 2), c.columns(c.d / 2, c.d), CkaForm::biased).value;
+        if (k == "cka_half_debiased") {
+          return cka(c.columns(0, c.d / 2), c.columns(c.d / 2, c.d), CkaForm::debiased).value;
+        }
+        return k == "leep" ? leep(probe).value : nce(probe).value;
+      };
+      if (key == "pca") continue;
+      if (std::isnan(expected)) {
+        CHECK_THROWS_AS(value(), Error);
+        ++refused;
+      } else {
+        const double got = value();
+        CAPTURE(got);
+        CHECK(close(got, expected));
+        CHECK(std::abs(got - expected) <= 1e-8 * std::abs(expected));
+        ++compared;
+      }
+    }
+  }
+  CHECK_EQ(compared, 72);
+  CHECK_EQ(refused, 6);
+}
+
+TEST_CASE("similarity: the feature form and the Gram form of CKA are one number") {
+  // 30 columns of noise and a copy of them padded with zeros beyond N columns, which forces the Gram form.
+  const Probe narrow = random_probe(41, 30, 4, 1.0, 11);
+  const auto x = narrow.features.as<double>();
+  std::vector<double> padded(41 * 60, 0.0);
+  for (std::size_t i = 0; i < 41; ++i) std::copy_n(&x[i * 30], 30, &padded[i * 60]);
+  const Probe wide{Array::from(padded, {41, 60}), narrow.labels, 4};
+  for (const CkaForm form : {CkaForm::biased, CkaForm::debiased}) {
+    CHECK(close(cka(wide, form).value, cka(narrow, form).value));
+    CHECK(close(cka(wide.features, wide.features, form).value, 1.0));
+    CHECK(close(cka(wide.features, narrow.features, form).value, 1.0));
+  }
+  // f32 features are accumulated in double: only the rounding of the features themselves remains.
+  const Probe single{narrow.features.cast(DType::f32), narrow.labels, 4};
+  CHECK(close(cka(single, CkaForm::biased).value, cka(narrow, CkaForm::biased).value, 1e-6));
+  CHECK(close(parc(single).value, parc(narrow).value, 1e-3));
+}
+
+TEST_CASE("similarity: 37 classes - labels must be compared, not correlated as one-hot rows") {
+  const Case c = find_case("c37");
+  const Probe probe = c.probe();
+  std::vector<double> equality, arithmetic;
+  const double mean = 1.0 / c.classes;
+  for (std::size_t i = 0; i < c.labels.size(); ++i) {
+    for (std::size_t j = i + 1; j < c.labels.size(); ++j) {
+      equality.push_back(c.labels[i] == c.labels[j] ? 0 : 1 + 1.0 / (c.classes - 1));
+      double ii = 0, jj = 0, ij = 0;
+      for (int k = 0; k < c.classes; ++k) {
+        const double a = (c.labels[i] == k) - mean, b = (c.labels[j] == k) - mean;
+        ii += a * a, jj += b * b, ij += a * b;
+      }
+      arithmetic.push_back(1 - ij / (std::sqrt(ii) * std::sqrt(jj)));
+    }
+  }
+  // The mutant's distances agree to 15 digits, yet its ranks do not.
+  for (std::size_t i = 0; i < equality.size(); ++i) CHECK(std::abs(equality[i] - arithmetic[i]) <= 1e-14);
+  const double mutant = parc_by_definition(probe, arithmetic), value = parc(probe).value;
+  CHECK(close(parc_by_definition(probe, equality), value));
+  CHECK(close(value, c.expect.at("parc")));
+  CHECK_FALSE(close(mutant, value, 0.01));
+  MESSAGE("PARC " << value << ", with arithmetic one-hot correlations " << mutant);
+}
+
+TEST_CASE("similarity: repeated images are ties, whatever their order") {
+  // Exchanging rows and permuting columns must not change the value, bit for bit in the ranks.
+  const Case c = find_case("ties");
+  const Probe probe = c.probe();
+  std::vector<double> x;
+  std::vector<int> labels;
+  for (std::int64_t i = c.n - 1; i >= 0; --i) {
+    labels.push_back(c.labels[std::size_t(i)]);
+    for (std::int64_t k = c.d - 1; k >= 0; --k) x.push_back(c.features[std::size_t(i * c.d + k)]);
+  }
+  CHECK_EQ(parc({Array::from(x, {c.n, c.d}), labels, c.classes}).value, parc(probe).value);
+}
+
+TEST_CASE("similarity: counted in bins, PARC stays within its stated bound") {
+  const Probe probe = random_probe(300, 40, 6, 0.7, 12);
+  const Similarity exact = parc(probe), binned = parc(probe, {.histogram_from = 0});
+  CHECK(exact.warnings.empty());
+  REQUIRE_EQ(binned.warnings.size(), 1u);
+  const std::string& warning = binned.warnings[0];
+  const double bound = std::stod(warning.substr(warning.rfind(' ')));
+  CHECK(bound < 1e-3);
+  CHECK(close(binned.value, exact.value, 1.06 * bound));  // the bound is printed with two digits
+  CHECK_NE(binned.value, exact.value);
+}
+
+TEST_CASE("similarity: principal components are orthogonal, ordered and rebuild the Gram") {
+  for (const auto& [n, d] : {std::pair{20, 7}, std::pair{9, 31}, std::pair{16, 16}, std::pair{5, 1}}) {
+    const Probe probe = random_probe(n, d, 3, 1.0, std::uint64_t(n));
+    std::vector<double> centred(std::size_t(n * d)), gram(std::size_t(n * n)), rebuilt(std::size_t(n * n));
+    spec::centre_columns<double>(probe.features.as<double>(), n, d, centred);
+    spec::gram_xxt<double>(centred, n, d, gram);
+    std::vector<std::string> warnings;
+    std::int64_t k = std::min(n, d) + 1;
+    const auto scores = principal_components(probe.features.as<double>(), n, d, k, warnings);
+    CHECK_EQ(warnings.size(), 1u);
+    CHECK_EQ(k, std::min(n - 1, d));
+    REQUIRE_EQ(scores.size(), std::size_t(n * k));
+    spec::gram_xxt<double>(scores, n, k, rebuilt);
+    for (std::size_t i = 0; i < gram.size(); ++i) CHECK(close(rebuilt[i], gram[i], 1e-12 * double(n * d)));
+    std::vector<double> products(std::size_t(k * k));
+    spec::gram_xty<double>(scores, scores, n, k, k, products);
+    for (std::int64_t a = 0; a < k; ++a) {
+      for (std::int64_t b = 0; b < k; ++b) {
+        if (a != b) CHECK(close(products[std::size_t(a * k + b)], 0, 1e-12 * products[0]));
+      }
+      if (a > 0) CHECK(products[std::size_t(a * k + a)] <= products[std::size_t((a - 1) * k + a - 1)] * (1 + 1e-12));
+    }
+  }
+}
+
+TEST_CASE("similarity: undefined cases say what is missing and what to use instead") {
+  const Probe one_each = find_case("one_label_a_class").probe();
+  CHECK_THROWS_WITH_AS(parc(one_each), doctest::Contains("at least 2 labels a class"), Error);
+  CHECK_THROWS_WITH_AS(parc(one_each), doctest::Contains("leep"), Error);
+  CHECK_THROWS_WITH_AS(cka(one_each, CkaForm::debiased), doctest::Contains("cka, leep"), Error);
+  CHECK_EQ(cka(one_each, CkaForm::biased).warnings.size(), 1u);
+  CHECK_NOTHROW(similarity("leep", one_each));
+  CHECK_THROWS_WITH_AS(parc(find_case("one_class").probe()), doctest::Contains("same label"), Error);
+  CHECK_THROWS_WITH_AS(cka(find_case("three_images").probe(), CkaForm::debiased), doctest::Contains("at least 4"),
+                       Error);
+  CHECK_THROWS_WITH_AS(similarity("vibes", one_each), doctest::Contains("parc, cka, cka-debiased, leep, nce"),
+                       UsageError);
+  CHECK_THROWS_AS(similarity("parc:x", one_each), UsageError);
+  CHECK_THROWS_AS(similarity("parc:0", one_each), UsageError);
+
+  const Probe empty_class = find_case("empty_class").probe();
+  REQUIRE_EQ(parc(empty_class).warnings.size(), 1u);
+  CHECK(parc(empty_class).warnings[0].find("2 of 5 classes") == 0);
+
+  const Case c = find_case("wide");
+  const auto broken = [&](auto change) {
+    Probe p = c.probe();
+    change(p);
+    return p;
+  };
+  CHECK_THROWS_WITH_AS(parc(broken([](Probe& p) { p.labels[3] = 4; })), doctest::Contains("label 4 of probe image 3"),
+                       Error);
+  CHECK_THROWS_AS(parc(broken([](Probe& p) { p.labels.pop_back(); })), Error);
+  CHECK_THROWS_AS(parc(broken([](Probe& p) { p.classes = 1; })), Error);
+  CHECK_THROWS_WITH_AS(parc(broken([](Probe& p) { p.features.as<double>()[35] = not_measured; })),
+                       doctest::Contains("row 1, column 4"), Error);
+  CHECK_THROWS_AS(cka(broken([](Probe& p) { p.features.as<double>()[0] = 1.0 / 0.0; }), CkaForm::biased), Error);
+  CHECK_THROWS_AS(parc(broken([](Probe& p) { p.features = Array(DType::u8, {17, 31}); })), Error);
+  CHECK_THROWS_AS(parc(broken([](Probe& p) { p.features = Array(DType::f32, {17, 31}); })), Error);  // all zero
+  CHECK_THROWS_AS(cka(broken([](Probe& p) { p.features = Array(DType::f32, {17, 31}); }), CkaForm::biased), Error);
+  CHECK_THROWS_AS(parc(broken([&](Probe& p) { p.features = c.columns(0, 1); })), Error);  // one column
+  CHECK_THROWS_AS(leep(broken([](Probe& p) { p.probabilities = Array(); })), Error);
+  CHECK_THROWS_WITH_AS(leep(broken([](Probe& p) { p.probabilities = p.features; })), doctest::Contains("logits"),
+                       Error);
+
+  // One image whose z-scored features are all zero: its columns' means.
+  std::vector<double> x = c.features;
+  for (std::int64_t k = 0; k < c.d; ++k) {
+    double mean = 0;
+    for (std::int64_t i = 1; i < c.n; ++i)
+      x[std::size_t(i * c.d + k)] = std::round(16 * x[std::size_t(i * c.d + k)]) / 16;
+    for (std::int64_t i = 1; i < c.n; ++i) mean += x[std::size_t(i * c.d + k)] / 16;
+    x[std::size_t(k)] = mean;
+  }
+  const Similarity flat = parc({Array::from(x, {c.n, c.d}), c.labels, c.classes});
+  REQUIRE_EQ(flat.warnings.size(), 1u);
+  CHECK(flat.warnings[0].find("1 of 17 images") == 0);
+}
+
+TEST_CASE("confidence: resamplers agree with the metric on the rows drawn") {
+  for (const std::string name : {"parc", "cka", "cka-debiased", "leep", "nce"}) {
+    CAPTURE(name);
+    const Metric metric = find_metric(name);
+    const Case c = find_case("tall");
+    Probe probe = c.probe();
+    const Resampler resampled = metric.resampler(probe);
+    CHECK(close(resampled(std::vector<int>(33, 1), c.labels), metric.score(probe).value));
+
+    std::vector<int> shuffled = c.labels;
+    std::rotate(shuffled.begin(), shuffled.begin() + 5, shuffled.end());
+    const double with_shuffled = resampled(std::vector<int>(33, 1), shuffled);
+    probe.labels = shuffled;
+    CHECK(close(with_shuffled, metric.score(probe).value));
+    if (name == "parc") continue;  // leaves out pairs of an image with itself, so gathering is another thing
+
+    // Drawn as 0, 1, 2, 0, 1, 2 ... times, as a gathered probe.
+    std::vector<int> counts, labels;
+    std::vector<double> x, p;
+    for (int i = 0; i < 33; ++i) {
+      counts.push_back(i % 3);
+      for (int k = 0; k < i % 3; ++k) {
+        labels.push_back(shuffled[std::size_t(i)]);
+        for (int d = 0; d < 5; ++d) {
+          x.push_back(c.features[std::size_t(i * 5 + d)]);
+          p.push_back(probe.probabilities.as<double>()[std::size_t(i * 5 + d)]);
+        }
+      }
+    }
+    const auto rows = std::int64_t(labels.size());
+    const Probe gathered{Array::from(x, {rows, 5}), labels, c.classes, Array::from(p, {rows, 5})};
+    CHECK(close(resampled(counts, shuffled), metric.score(gathered).value));
+  }
+}
+
+TEST_CASE("confidence: weighted PARC pairs against an explicit list of pairs") {
+  const Probe probe = random_probe(24, 6, 3, 0.5, 21);
+  const std::int64_t n = 24, d = 6;
+  std::vector<double> z(std::size_t(n * d)), same, different;
+  spec::zscore_columns<double>(probe.features.as<double>(), n, d, z);
+  spec::standardise_rows(z, n, d, z);
+  std::vector<int> counts;
+  for (int i = 0; i < n; ++i) counts.push_back((i * 7) % 4);
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t j = i + 1; j < n; ++j) {
+      double sum = 0;
+      for (std::int64_t k = 0; k < d; ++k) sum += z[std::size_t(i * d + k)] * z[std::size_t(j * d + k)];
+      const bool equal = probe.labels[std::size_t(i)] == probe.labels[std::size_t(j)];
+      for (int r = 0; r < counts[std::size_t(i)] * counts[std::size_t(j)]; ++r)
+        (equal ? same : different).push_back(-sum);
+    }
+  }
+  CHECK(close(parc_resampler(probe)(counts, probe.labels), spec::spearman_two_valued(same, different)));
+  std::vector<int> alone(24, 0);
+  alone[3] = 5;
+  CHECK(std::isnan(parc_resampler(probe)(alone, probe.labels)));
+}
+
+TEST_CASE("confidence: intervals cover, chance is near zero, a related source beats it") {
+  const Probe related = random_probe(120, 16, 6, 1.0, 31), unrelated = random_probe(120, 16, 6, 0.0, 32);
+  for (const std::string name : {"parc", "cka", "cka-debiased"}) {
+    CAPTURE(name);
+    const Metric metric = find_metric(name);
+    const double high = metric.score(related).value, low = metric.score(unrelated).value;
+    const Confidence a = bootstrap(metric, related, high), b = bootstrap(metric, unrelated, low);
+    CHECK(a.low < high);
+    CHECK(high < a.high);
+    CHECK(a.std > 0);
+    CHECK(b.high < a.low);
+    CHECK(a.warnings.empty());
+    const auto shares = best_shares(std::vector{b, a});
+    CHECK_EQ(shares[1], 1.0);
+    CHECK_EQ(shares[0], 0.0);
+
+    const Chance chance = chance_level(metric, related, high), none = chance_level(metric, unrelated, low);
+    CHECK(high > chance.high);
+    CHECK_EQ(chance.p_value, 1.0 / 201);
+    CHECK(none.p_value > 0.01);
+    if (name != "cka") CHECK(std::abs(chance.mean) < 0.02);  // biased CKA is positive by chance
+    if (name == "cka") CHECK(chance.mean > 0.05);
+
+    // Same seed, any thread count: the same bits. Another seed: others.
+    const int threads = max_threads();
+    set_threads(3);
+    const Confidence again = bootstrap(metric, related, high);
+    set_threads(threads);
+    CHECK(again.draws == a.draws);
+    CHECK(bootstrap(metric, related, high, {.seed = 1}).draws != a.draws);
+  }
+}
+
+TEST_CASE("confidence: the interval's width is that of fresh samples") {
+  // Twenty fresh probes of one population: their spread against the bootstrap's mean standard error. A standard
+  // deviation from 20 samples is uncertain by 1/sqrt(38) = 16 %, so three of those: a factor between 0.52 and 1.48,
+  // widened for the bootstrap's own error to 0.5 and 1.6.
+  double sum = 0, squares = 0, std = 0;
+  Rng rng(5);
+  std::vector<double> centres(4 * 10);
+  for (double& value : centres) value = rng.normal();
+  for (int sample = 0; sample < 20; ++sample) {
+    std::vector<double> x;
+    std::vector<int> labels;
+    for (int i = 0; i < 80; ++i) {
+      labels.push_back(i % 4);
+      for (int k = 0; k < 10; ++k) x.push_back(rng.normal() + 0.7 * centres[std::size_t(i % 4 * 10 + k)]);
+    }
+    const Probe probe{Array::from(x, {80, 10}), labels, 4};
+    const double value = parc(probe).value;
+    sum += value, squares += value * value;
+    std += bootstrap(find_metric("parc"), probe, value, {.replicates = 100}).std / 20;
+  }
+  const double fresh = std::sqrt((squares - sum * sum / 20) / 19);
+  CAPTURE(fresh);
+  CAPTURE(std);
+  CHECK(std > 0.5 * fresh);
+  CHECK(std < 1.6 * fresh);
+}
+
+TEST_CASE("confidence: thin probes are named, a metric without a resampler is gathered") {
+  const Probe thin = random_probe(6, 8, 3, 1.0, 41);  // two labels a class
+  const double value = parc(thin).value;
+  const Confidence confidence = bootstrap(find_metric("parc"), thin, value);
+  REQUIRE_EQ(confidence.warnings.size(), 1u);  // all classes collapse in one draw of eight
+  CHECK(confidence.warnings[0].find("undefined and left out") != std::string::npos);
+  CHECK(std::isfinite(confidence.low));
+  CHECK_FALSE(bootstrap(find_metric("parc"), find_case("class_of_one").probe(), 0).warnings.empty());
+  CHECK_THROWS_AS(bootstrap(find_metric("parc"), thin, value, {.replicates = 0}), UsageError);
+  CHECK_THROWS_AS(chance_level(find_metric("parc"), thin, value, {.level = 1}), UsageError);
+
+  const Probe probe = random_probe(40, 5, 4, 1.0, 42);
+  Metric plain = find_metric("cka");
+  const Confidence cheap = bootstrap(plain, probe, 0.5, {.replicates = 20});
+  plain.resampler = {};
+  const Confidence gathered = bootstrap(plain, probe, 0.5, {.replicates = 20});
+  for (std::size_t i = 0; i < 20; ++i) CHECK(close(cheap.draws[i], gathered.draws[i]));
+}
+
+TEST_CASE("similarity: the table as text") {
+  Confidence confidence;
+  confidence.low = 0.25;
+  confidence.high = 0.75;
+  const std::vector<SimilarityRow> rows{{"digits", {"parc", 0.5, {}}, confidence, {0.0, 0.125, 0.01}, 1.0},
+                                        {"a, \"b\"", {"parc", -0.1, {"first", "second"}}}};
+  CHECK_EQ(similarity_csv(rows),
+           "source,metric,value,low,high,chance_mean,chance_high,p_value,best_share,warnings\n"
+           "digits,parc,0.5,0.25,0.75,0,0.125,0.01,1,\n"
+           "\"a, \"\"b\"\"\",parc,-0.1,,,,,,,first; second\n");
+}
+
+TEST_CASE("similarity: a bank of six at 500 images and 2048 features takes well under a second") {
+  const Probe probe = random_probe(500, 2048, 10, 0.3, 51);
+  const auto start = std::chrono::steady_clock::now();
+  const double value = parc({probe.features.cast(DType::f32), probe.labels, 10}).value;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  CHECK(value > 0.1);
+  MESSAGE("one source: " << seconds << " s");
+  WARN(6 * seconds < 1);  // a busy machine may be slower; the number is printed
+}
