@@ -1,0 +1,48 @@
+// A trained network on disk: a safetensors file with torchvision's names and OIHW weights that PyTorch reads as it is.
+// What it takes to use it (architecture, input size, normalisation, class names) is in the file's metadata.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/io/safetensors.hpp"
+#include "nn/network.hpp"
+
+namespace akin {
+
+/// How pixels 0..255 become the network's input: (u8 / 255 - mean[c]) / std[c].
+struct Normalization {
+  std::vector<float> mean = {0.5f};
+  std::vector<float> std = {0.5f};
+};
+
+struct ModelInfo {
+  Architecture architecture;
+  std::int64_t height = 0, width = 0;  ///< image size it was trained on; 0 = unknown
+  Normalization normalization;
+  std::vector<std::string> classes;  ///< names; may be empty
+  std::string task;                  ///< what it was trained on, for people
+  double test_accuracy = -1;         ///< in 0..1; -1 = unknown
+};
+
+struct Model {
+  ModelInfo info;
+  std::unique_ptr<Network> network;
+  std::string hash;  ///< SHA-256 of the file, hex: a cache key
+};
+
+/// Weights of `network` as file tensors (OIHW), each name after `prefix`.
+void export_weights(const Network& network, SafeTensors& file, const std::string& prefix = "");
+/// Loads what export_weights wrote. A leading "module." is stripped and "linear." is read as "fc.". Throws one error
+/// that lists every missing, unexpected and misshapen tensor, and on NaN or infinite weights. num_batches_tracked may
+/// be absent.
+void import_weights(Network& network, const SafeTensors& file, const std::string& prefix = "");
+
+void save_model(const std::filesystem::path& path, const Network& network, const ModelInfo& info);
+
+/// Reads a model file. `fallback` serves files without akin's metadata (weights from elsewhere); where that is nullptr
+/// too, the error names the options that say what the file does not.
+Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
+
+}  // namespace akin

@@ -1,0 +1,56 @@
+// Which images are labelled, unlabelled and held out, and in which order they are drawn: functions of the seed alone.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace akin {
+
+using Indices = std::vector<std::int64_t>;
+
+/// 0..n-1 in random order.
+Indices permutation(std::int64_t n, std::uint64_t seed, std::uint32_t stream = 0, std::uint64_t epoch = 0);
+
+struct SplitOptions {
+  std::int64_t labels_per_class = 2;
+  std::int64_t unlabelled = 10000;  ///< at most this many; 0 = all that are left
+  std::int64_t validation = 0;      ///< held out for model selection, taken after the labelled ones
+  std::uint64_t seed = 0;
+};
+
+/// Disjoint parts of a training set, each in ascending order.
+struct TaskSplit {
+  Indices labelled, unlabelled, validation;
+};
+
+/// Draws the parts at random, the labelled ones evenly over the classes. Throws, naming class and counts, where a class
+/// has too few images, and where nothing is left unlabelled.
+TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::string>& classes,
+                     const SplitOptions& options);
+
+/// One drawn sample: its position in the data set and how often the set has been gone through before it.
+struct Pick {
+  std::int64_t index;
+  std::uint32_t epoch;
+};
+
+/// An endless stream of shuffled epochs over `items`, cut into batches; a batch may span epochs, so a set smaller than
+/// the batch works. Batch t depends on (seed, stream, t) alone: a run resumes anywhere.
+class BatchOrder {
+ public:
+  BatchOrder(Indices items, std::int64_t batch, std::uint64_t seed, std::uint32_t stream);
+  std::vector<Pick> batch(std::int64_t t);
+  std::int64_t batch_size() const { return batch_; }
+  std::int64_t size() const { return static_cast<std::int64_t>(items_.size()); }
+
+ private:
+  Indices items_;
+  std::int64_t batch_;
+  std::uint64_t seed_;
+  std::uint32_t stream_;
+  std::int64_t epoch_ = -1;
+  Indices order_;  // of epoch_
+};
+
+}  // namespace akin

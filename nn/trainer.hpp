@@ -1,0 +1,55 @@
+// The one training loop: sources, students and baselines differ only in the loss they hand in.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "nn/optimizer.hpp"
+#include "nn/schedule.hpp"
+
+namespace akin {
+
+struct CurvePoint {
+  std::int64_t step;  ///< steps done
+  double loss;        ///< mean of the training loss since the last point
+  double validation;  ///< accuracy in 0..1, NaN where none was measured
+};
+
+struct TrainOptions {
+  Schedule schedule;
+  OptimizerOptions optimizer;
+  std::int64_t eval_every = 0;            ///< steps between curve points; 0 = a tenth of the run
+  std::filesystem::path checkpoint = {};  ///< empty: none is written
+  std::int64_t checkpoint_every = 0;      ///< steps; 0 = only when stopped
+  bool resume = false;                    ///< go on from the checkpoint where there is one
+  std::string fingerprint;                ///< of the configuration: a checkpoint of another one is refused
+};
+
+struct TrainHooks {
+  /// Called once before the first step with its number: 0, or where a checkpoint left off.
+  std::function<void(std::int64_t first)> begin = {};
+  /// The loss of step t, a scalar recorded on ctx.tape.
+  std::function<Tensor(std::int64_t t)> loss;
+  /// Accuracy on images that no one trains on; optional.
+  std::function<double()> validate = {};
+  std::function<void(std::int64_t done, double loss)> progress = {};
+  /// True: write a checkpoint and return early; optional.
+  std::function<bool()> stop = {};
+};
+
+struct TrainResult {
+  std::int64_t steps = 0;
+  bool finished = false;  ///< false: stopped early, the checkpoint holds the state
+  std::vector<CurvePoint> curve;
+  double best_validation = -1;  ///< -1: never measured
+  std::int64_t best_step = 0;
+};
+
+/// Trains `parameters` in place and leaves them as the last step left them. Deterministic: a run that was stopped and
+/// resumed gives the same bits as one that was not, for the same seed, device and thread count. Throws when the loss is
+/// NaN or infinite, naming the step, and when a checkpoint does not fit.
+TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const TrainHooks& hooks);
+
+}  // namespace akin
