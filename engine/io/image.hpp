@@ -1,0 +1,47 @@
+// Image files and images in memory: u8, [H,W,C], C = 1 grey, 3 RGB. Decoding and resizing through stb.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "engine/dtype.hpp"
+#include "engine/io/file.hpp"
+
+namespace akin {
+
+/// Checked before anything is decoded, so that a small file cannot ask for all the memory.
+struct ImageLimits {
+  std::uint64_t max_file_bytes = std::uint64_t{64} << 20;
+  std::uint64_t max_pixels = std::uint64_t{1} << 26;
+};
+
+struct ImageInfo {
+  int height = 0, width = 0;
+  int channels = 0;  ///< 1 grey, 3 colour; an alpha channel is not counted
+};
+
+/// Size and colour from the header. PNG, JPEG, BMP, GIF (first frame), PGM and PPM are known. Throws, naming the image,
+/// on an unknown or broken header and beyond `limits`.
+ImageInfo image_info(ByteView file, const std::string& name, const ImageLimits& limits = {});
+
+/// u8 [H,W,channels], channels 1, 3 or 0 (as the file has it). Grey becomes RGB by copying, RGB grey by
+/// (77 R + 150 G + 29 B) / 256; alpha is dropped; 16 bits become 8. Throws, naming the image, also where the file ends
+/// too early or a PNG check sum is wrong.
+Array decode_image(ByteView file, const std::string& name, int channels = 0, const ImageLimits& limits = {});
+Array read_image(const std::filesystem::path& path, int channels = 0, const ImageLimits& limits = {});
+
+/// PNG of a u8 [H,W] or [H,W,C] image, C = 1, 3 or 4.
+Bytes to_png(const Array& image);
+void write_png(const std::filesystem::path& path, const Array& image);
+
+/// u8 [H,W,C] to [height,width,C] with a triangle filter, widened when shrinking (antialiased bilinear), edges clamped.
+Array resize_image(const Array& image, int height, int width);
+/// The largest centred part of the wanted aspect ratio, resized: what "shorter side, then centre crop" gives.
+Array resize_and_crop(const Array& image, int height, int width);
+/// u8 [...,1] to [...,3] and back, as decode_image does.
+Array convert_channels(const Array& images, int channels);
+/// resize_and_crop of each image of u8 [N,H,W,C].
+Array resize_images(const Array& images, int height, int width);
+
+}  // namespace akin

@@ -1,0 +1,185 @@
+// Data sets as folders: every layout is recognised, every disagreement between its files is named.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "engine/io/dataset_dir.hpp"
+#include "engine/io/idx.hpp"
+#include "engine/io/image.hpp"
+#include "tests/temp_folder.hpp"
+
+using namespace akin;
+using akin::test::error_of;
+using akin::test::has;
+using akin::test::TempFolder;
+namespace fs = std::filesystem;
+
+namespace {
+
+Array pixels(const Shape& shape, int first = 0) {
+  Array a(DType::u8, shape);
+  for (std::size_t i = 0; i < a.byte_size(); ++i)
+    a.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(i + static_cast<std::size_t>(first));
+  return a;
+}
+
+Array labels(const std::vector<std::uint8_t>& values) {
+  return Array::from(values, {static_cast<std::int64_t>(values.size())});
+}
+
+void make_mnist(const fs::path& folder) {
+  make_folder(folder);
+  write_idx(folder / "train-images-idx3-ubyte.gz", pixels({4, 3, 5}));
+  write_idx(folder / "train-labels-idx1-ubyte.gz", labels({0, 2, 1, 2}));
+  write_idx(folder / "t10k-images-idx3-ubyte.gz", pixels({2, 3, 5}, 100));
+  write_idx(folder / "t10k-labels-idx1-ubyte.gz", labels({1, 2}));
+}
+
+void make_cifar10(const fs::path& folder, int batches) {
+  make_folder(folder);
+  for (int b = 0; b <= batches; ++b) {
+    Bytes file(2 * 3073);
+    file[0] = static_cast<std::uint8_t>(2 * b % 10);
+    file[3073] = static_cast<std::uint8_t>((2 * b + 1) % 10);
+    file[1] = static_cast<std::uint8_t>(b);
+    write_file_atomic(folder / (b == 0 ? "test_batch.bin" : fmt::format("data_batch_{}.bin", b)), file);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("IDX folder with MNIST's names") {
+  const TempFolder t;
+  const fs::path m = t / "mnist";
+  make_mnist(m);
+  const ImageSet train = load_images(m, Split::train), test = load_images(m / "", Split::test);
+  CHECK(train.images.shape() == Shape{4, 3, 5, 1});
+  CHECK(train.labels == std::vector<int>{0, 2, 1, 2});
+  CHECK(train.classes == std::vector<std::string>{"0", "1", "2"});
+  CHECK(train.name == "mnist");
+  CHECK(test.name == "mnist");
+  CHECK(test.images.as<std::uint8_t>()[0] == 100);
+  CHECK(test.classes == train.classes);
+  CHECK(has_split(m, Split::test));
+  CHECK_FALSE(has_split(m, Split::unlabeled));
+  CHECK(has(error_of([&] { load_images(m, Split::unlabeled); }), "no unlabeled images"));
+
+  SUBCASE("names, unlabelled images, other spellings, colour") {
+    write_file_atomic(m / "classes.txt", std::string_view("zero\r\none, or so\nBalinese/2\n\n"));
+    CHECK(load_images(m, Split::train).classes == std::vector<std::string>{"zero", "one, or so", "Balinese/2"});
+    write_idx(m / "unlabeled-images-idx4-ubyte.gz", pixels({6, 3, 5, 3}));
+    CHECK(load_images(m, Split::unlabeled).images.shape() == Shape{6, 3, 5, 3});
+    CHECK(load_images(m, Split::unlabeled).labels.empty());
+    CHECK(load_images(m, Split::unlabeled, {.channels = 1}).images.shape() == Shape{6, 3, 5, 1});
+    CHECK(load_images(m, Split::train, {.height = 8, .width = 8, .channels = 3}).images.shape() == Shape{4, 8, 8, 3});
+    fs::rename(m / "train-images-idx3-ubyte.gz", m / "train-images.idx3-ubyte");  // packed all the same
+    CHECK(load_images(m, Split::train).images.shape() == Shape{4, 3, 5, 1});
+    write_idx(m / "train-images-idx4-ubyte", pixels({4, 3, 5, 3}));
+    CHECK(has(error_of([&] { load_images(m, Split::train); }), "which one is meant"));
+  }
+  SUBCASE("plain and packed side by side are one file") {
+    write_idx(m / "train-images-idx3-ubyte", pixels({4, 3, 5}));
+    CHECK(load_images(m, Split::train).images.shape() == Shape{4, 3, 5, 1});
+  }
+  SUBCASE("counts disagree") {
+    write_idx(m / "train-labels-idx1-ubyte.gz", labels({0, 2, 1}));
+    const std::string message = error_of([&] { load_images(m, Split::train); });
+    CHECK(has(message, "train-labels-idx1-ubyte.gz: 3 labels for the 4 images of"));
+  }
+  SUBCASE("label out of range") {
+    write_file_atomic(m / "classes.txt", std::string_view("a\nb\n"));
+    CHECK(has(error_of([&] { load_images(m, Split::train); }), "train image 1 has label 2, the 2 classes"));
+    write_idx(m / "train-labels-idx1-ubyte.gz", Array::from<std::int32_t>({0, 1, -1, 0}, {4}));
+    CHECK(has(error_of([&] { load_images(m, Split::train); }), "image 2 has label -1"));
+  }
+  SUBCASE("empty class") {
+    write_idx(m / "train-labels-idx1-ubyte.gz", labels({0, 2, 0, 2}));
+    CHECK(has(error_of([&] { load_images(m, Split::train); }), "class 1 (\"1\") has no training image"));
+    CHECK(load_images(m, Split::test).labels.size() == 2);  // a test split may lack a class
+  }
+  SUBCASE("files missing or of another kind") {
+    write_idx(m / "train-images-idx3-ubyte.gz", pixels({4, 3, 5}).cast(DType::f32));
+    CHECK(has(error_of([&] { load_images(m, Split::train); }), "found f32"));
+    write_idx(m / "train-images-idx3-ubyte.gz", pixels({4, 3, 5, 2}));
+    CHECK(has(error_of([&] { load_images(m, Split::train); }), "channels come last"));
+    write_idx(m / "train-images-idx3-ubyte.gz", Array(DType::u8, {0, 3, 5}));
+    write_idx(m / "train-labels-idx1-ubyte.gz", labels({}));
+    CHECK(has(error_of([&] { load_images(m, Split::train); }), "has no image"));
+    fs::remove(m / "train-labels-idx1-ubyte.gz");
+    CHECK(has(error_of([&] { load_images(m, Split::train); }), "its labels are missing"));
+    write_file_atomic(m / "classes.txt", std::string_view("\n\n"));
+    CHECK(has(error_of([&] { load_images(m, Split::test); }), "classes.txt: no class name"));
+    write_file_atomic(m / "classes.txt", std::string_view("a\n\nb"));
+    CHECK(has(error_of([&] { load_images(m, Split::test); }), "classes.txt: line 2 is empty"));
+  }
+}
+
+TEST_CASE("CIFAR-10 and CIFAR-100 folders") {
+  const TempFolder t;
+  make_cifar10(t / "c10", 5);
+  const ImageSet train = load_images(t / "c10", Split::train);
+  CHECK(train.images.shape() == Shape{10, 32, 32, 3});
+  CHECK(train.labels == std::vector<int>{2, 3, 4, 5, 6, 7, 8, 9, 0, 1});
+  CHECK(train.images.as<std::uint8_t>()[2 * 3072] == 2);  // batches in their order
+  CHECK(train.classes.size() == 10);
+  CHECK(load_images(t / "c10", Split::test).labels == std::vector<int>{0, 1});
+  write_file_atomic(t / "c10" / "batches.meta.txt", std::string_view("a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n"));
+  CHECK(load_images(t / "c10", Split::test).classes[9] == "j");
+  CHECK(has(error_of([&] { load_images(t / "c10", Split::unlabeled); }), "no unlabelled images"));
+  fs::remove(t / "c10" / "data_batch_4.bin");
+  CHECK(has(error_of([&] { load_images(t / "c10", Split::train); }), "data_batch_4.bin: cannot be opened"));
+
+  make_folder(t / "c100");
+  Bytes file(100 * 3074);
+  for (std::size_t i = 0; i < 100; ++i) file[i * 3074 + 1] = static_cast<std::uint8_t>(i);
+  write_file_atomic(t / "c100" / "train.bin", file);
+  CHECK(load_images(t / "c100", Split::train).labels[99] == 99);
+  CHECK(load_images(t / "c100", Split::train).classes.size() == 100);
+  CHECK_FALSE(has_split(t / "c100", Split::test));
+}
+
+TEST_CASE("folders of image files") {
+  const TempFolder t;
+  const fs::path s = t / "set";
+  for (const std::string name : {"train/b", "train/a", "test/b", "unlabeled"}) make_folder(s / name);
+  write_png(s / "train" / "a" / "1.png", pixels({4, 4, 1}));
+  write_png(s / "train" / "b" / "1.png", pixels({4, 4, 3}));
+  write_png(s / "test" / "b" / "1.png", pixels({6, 6, 1}));
+  write_png(s / "unlabeled" / "1.png", pixels({4, 8, 1}));
+  const ImageSet train = load_images(s, Split::train), test = load_images(s, Split::test);
+  CHECK(train.images.shape() == Shape{2, 4, 4, 3});
+  CHECK(train.labels == std::vector<int>{0, 1});
+  CHECK(test.classes == std::vector<std::string>{"a", "b"});
+  CHECK(test.labels == std::vector<int>{1});        // numbered as in train, though it is test's only class
+  CHECK(test.images.shape() == Shape{1, 4, 4, 3});  // and of train's size and colour
+  CHECK(load_images(s, Split::unlabeled).images.shape() == Shape{1, 4, 4, 3});
+  CHECK(has_split(s, Split::unlabeled));
+  make_folder(s / "test" / "c");
+  write_png(s / "test" / "c" / "1.png", pixels({4, 4, 1}));
+  CHECK(has(error_of([&] { load_images(s, Split::test); }), "class \"c\" is not among the training classes"));
+  fs::remove_all(s / "test");
+  CHECK(has(error_of([&] { load_images(s, Split::test); }), "has no folder test/"));
+  make_folder(s / "val" / "a");
+  write_png(s / "val" / "a" / "1.png", pixels({4, 4, 1}));
+  CHECK(load_images(s, Split::test).labels == std::vector<int>{0});
+  // Classes without a split, nothing known, nothing there, a file.
+  CHECK(has(error_of([&] { load_images(s / "train", Split::train); }), "no train/ and test/"));
+  CHECK(has(error_of([&] { load_images(s / "train" / "a", Split::train); }), "no data set akin knows"));
+  CHECK(has(error_of([&] { load_images(t / "none", Split::train); }), "none: no such folder"));
+  CHECK(has(error_of([&] { load_images(s / "train" / "a" / "1.png", Split::train); }), "is a file"));
+}
+
+TEST_CASE("content hash: pixels, sizes and labels count, file names do not") {
+  const TempFolder t;
+  make_mnist(t / "one");
+  make_mnist(t / "two");
+  ImageSet a = load_images(t / "one", Split::train);
+  CHECK(content_hash(a) == content_hash(load_images(t / "two", Split::train)));
+  const std::string before = content_hash(a);
+  a.labels[0] = 1;
+  CHECK(content_hash(a) != before);
+  a.labels[0] = 0;
+  CHECK(content_hash(a) == before);
+  a.images = a.images.reshaped({4, 5, 3, 1});
+  CHECK(content_hash(a) != before);
+}

@@ -1,0 +1,287 @@
+// Image files, resizing, and image folders.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/io/image.hpp"
+#include "engine/io/image_folder.hpp"
+#include "kernels/common/rng.hpp"
+#include "tests/temp_folder.hpp"
+
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STBI_WRITE_NO_STDIO
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <stb/stb_image_write.h>
+#pragma GCC diagnostic pop
+
+using namespace akin;
+using akin::test::error_of;
+using akin::test::has;
+using akin::test::TempFolder;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string kGolden = std::string(AKIN_SOURCE_DIR) + "/tests/golden/golden_";
+
+Array picture(int h, int w, int c, std::uint64_t seed) {
+  Array a(DType::u8, {h, w, c});
+  Rng rng(seed);
+  std::size_t i = 0;
+  for (int y = 0; y < h; ++y) {
+    for (int x = 0; x < w; ++x) {
+      for (int k = 0; k < c; ++k) {
+        const double v = 127 + 90 * std::sin(0.35 * x + k) * std::cos(0.25 * y) + rng.uniform(-20.0f, 20.0f);
+        a.as<std::uint8_t>()[i++] = static_cast<std::uint8_t>(v);
+      }
+    }
+  }
+  return a;
+}
+
+void append(void* to, void* data, int n) {
+  auto& bytes = *static_cast<Bytes*>(to);
+  const auto* p = static_cast<const std::uint8_t*>(data);
+  bytes.insert(bytes.end(), p, p + n);
+}
+
+Bytes encode(const Array& a, const std::string& kind) {
+  const int h = static_cast<int>(a.shape()[0]), w = static_cast<int>(a.shape()[1]), c = static_cast<int>(a.shape()[2]);
+  Bytes out;
+  const std::uint8_t* p = a.as<std::uint8_t>().data();
+  if (kind == "jpg") stbi_write_jpg_to_func(append, &out, w, h, c, p, 95);
+  if (kind == "bmp") stbi_write_bmp_to_func(append, &out, w, h, c, p);
+  if (kind == "png") out = to_png(a);
+  if (kind == "pnm") {
+    const std::string head = fmt::format("P{}\n{} {}\n255\n", c == 3 ? 6 : 5, w, h);
+    out.assign(head.begin(), head.end());
+    append(&out, const_cast<std::uint8_t*>(p), static_cast<int>(a.byte_size()));
+  }
+  if (kind == "gif") {  // 1x1 pixel, palette white and black
+    out = {'G', 'I',  'F', '8', '9', 'a', 1, 0, 1, 0, 0x80, 0, 0, 255,  255, 255, 0,   0,
+           0,   0x2C, 0,   0,   0,   0,   1, 0, 1, 0, 0,    2, 2, 0x44, 1,   0,   0x3B};
+  }
+  return out;
+}
+
+int max_difference(const Array& a, const Array& b) {
+  if (!(a.shape() == b.shape())) return 1000;
+  int worst = 0;
+  for (std::size_t i = 0; i < a.byte_size(); ++i) {
+    worst = std::max(worst, std::abs(int{a.as<std::uint8_t>()[i]} - int{b.as<std::uint8_t>()[i]}));
+  }
+  return worst;
+}
+
+/// Triangle filter by its definition: weight max(0, 1 - |distance| / radius), radius 1 output pixel in input pixels,
+/// at least 1; weights made to sum to 1; coordinates clamped to the edge.
+double filtered(const Array& a, int size, double at, bool vertical, int other, int c) {
+  const int n = static_cast<int>(a.shape()[vertical ? 0 : 1]), w = static_cast<int>(a.shape()[1]);
+  const int channels = static_cast<int>(a.shape()[2]);
+  const double radius = std::max(1.0, static_cast<double>(n) / size);
+  double sum = 0, weights = 0;
+  for (int i = static_cast<int>(std::floor(at - radius)) - 1; i <= at + radius + 1; ++i) {
+    const double weight = std::max(0.0, 1 - std::abs(i + 0.5 - at) / radius);
+    const int j = std::clamp(i, 0, n - 1), y = vertical ? j : other, x = vertical ? other : j;
+    sum += weight * a.as<std::uint8_t>()[static_cast<std::size_t>((y * w + x) * channels + c)];
+    weights += weight;
+  }
+  return sum / weights;
+}
+
+}  // namespace
+
+TEST_CASE("PNG written by Python's zlib, pixel for pixel; grey and colour conversions") {
+  const Array rgb = read_image(kGolden + "rgb.png");
+  CHECK(rgb.shape() == Shape{5, 7, 3});
+  for (int y = 0; y < 5; ++y) {
+    for (int x = 0; x < 7; ++x) {
+      const std::uint8_t* p = rgb.as<std::uint8_t>().data() + (y * 7 + x) * 3;
+      CHECK(p[0] == x * 36);
+      CHECK(p[1] == y * 50);
+      CHECK(p[2] == (x + y) * 20);
+    }
+  }
+  const Array grey = read_image(kGolden + "grey.png");
+  CHECK(grey.shape() == Shape{5, 7, 1});
+  CHECK(grey.as<std::uint8_t>()[8] == 31);
+  CHECK(max_difference(read_image(kGolden + "rgb.png", 1), convert_channels(rgb, 1)) == 0);
+  CHECK(max_difference(read_image(kGolden + "grey.png", 3), convert_channels(grey, 3)) == 0);
+  CHECK(max_difference(convert_channels(convert_channels(grey, 3), 1), grey) == 0);
+  CHECK(has(error_of([&] { convert_channels(Array(DType::u8, {2, 2, 4}), 3); }), "4 channels to 3"));
+}
+
+TEST_CASE("PNG round trip through memory and file, odd sizes") {
+  const TempFolder t;
+  for (const int c : {1, 3}) {
+    for (const auto& [h, w] : {std::pair{1, 1}, {7, 31}, {33, 10}, {257, 3}}) {
+      const Array a = picture(h, w, c, 3);
+      CHECK(max_difference(decode_image(to_png(a), "x"), a) == 0);
+      write_png(t / "a.png", a);
+      CHECK(max_difference(read_image(t / "a.png"), a) == 0);
+    }
+  }
+  CHECK(max_difference(decode_image(to_png(picture(4, 5, 4, 1)), "x"),
+                       decode_image(to_png(picture(4, 5, 4, 1)), "x", 3)) == 0);
+  CHECK(to_png(picture(5, 6, 1, 1).reshaped({5, 6})) == to_png(picture(5, 6, 1, 1)));
+  CHECK(has(error_of([&] { to_png(Array(DType::u8, {2, 2, 2})); }), "1, 3 or 4 channels"));
+  CHECK(has(error_of([&] { to_png(Array(DType::f32, {2, 2, 1})); }), "u8"));
+  CHECK(has(error_of([&] { to_png(Array(DType::u8, {0, 2, 1})); }), "not empty"));
+}
+
+TEST_CASE("JPEG, BMP, PNM and GIF are decoded; a lossy file stays close") {
+  for (const int c : {1, 3}) {
+    const Array a = picture(24, 17, c, 5);
+    const Array jpeg = decode_image(encode(a, "jpg"), "x", c);
+    CHECK(max_difference(jpeg, a) <= 60);  // quality 95 on noise of +-20; a shifted or mixed image differs by about 200
+    double sum = 0;
+    for (std::size_t i = 0; i < a.byte_size(); ++i)
+      sum += std::abs(int{a.as<std::uint8_t>()[i]} - int{jpeg.as<std::uint8_t>()[i]});
+    CHECK(sum / static_cast<double>(a.byte_size()) < 8);
+    CHECK(max_difference(decode_image(encode(a, "pnm"), "x"), a) == 0);
+    CHECK(max_difference(decode_image(encode(a, "bmp"), "x", c), a) == 0);
+  }
+  const Array gif = decode_image(encode(picture(1, 1, 1, 1), "gif"), "x");
+  CHECK(gif.shape() == Shape{1, 1, 3});
+}
+
+TEST_CASE("limits are checked before decoding, unknown files are named") {
+  const Bytes png = to_png(picture(20, 30, 1, 1));
+  CHECK(image_info(png, "x").width == 30);
+  CHECK(
+      has(error_of([&] { decode_image(png, "a.png", 0, {.max_pixels = 599}); }), "a.png: 20x30 pixels are more than"));
+  CHECK(error_of([&] { decode_image(png, "a.png", 0, {.max_pixels = 600}); }).empty());
+  CHECK(has(error_of([&] { decode_image(png, "a.png", 0, {.max_file_bytes = 10}); }), "more than the limit of 10"));
+  Bytes huge = png;  // IHDR claims 2^30 x 2^30
+  huge[16] = huge[20] = 0x40;
+  CHECK_FALSE(error_of([&] { decode_image(huge, "a.png"); }).empty());
+  CHECK(has(error_of([&] { decode_image(bytes_of("hello"), "a.png"); }), "a.png: not a PNG"));
+  CHECK(has(error_of([&] { decode_image({}, "a.png"); }), "a.png: not a PNG"));
+  CHECK(has(error_of([&] { decode_image(png, "a.png", 2); }), "2 channels"));
+  const TempFolder t;
+  CHECK(has(error_of([&] { read_image(t / "none.png"); }), "none.png: cannot be opened"));
+}
+
+TEST_CASE("a cut image is an error in every format; a flipped byte never more than an error") {
+  for (const std::string kind : {"png", "jpg", "bmp", "pnm", "gif"}) {
+    const Array a = kind == "gif" ? picture(1, 1, 1, 1) : picture(9, 11, 3, 7);
+    const Bytes good = encode(a, kind);
+    CAPTURE(kind);
+    // What follows the last pixel carries nothing: GIF's end mark (and the empty block before it).
+    const std::size_t needed = good.size() - (kind == "gif" ? 2 : 0);
+    for (std::size_t n = 0; n < needed; ++n) {
+      CAPTURE(n);
+      CHECK(has(error_of([&] { decode_image(ByteView(good).first(n), "cut.img"); }), "cut.img"));
+    }
+    for (std::size_t i = 0; i < good.size(); ++i) {
+      for (const int flip : {0x01, 0x10, 0x80, 0xff}) {
+        Bytes bad = good;
+        bad[i] = static_cast<std::uint8_t>(bad[i] ^ flip);
+        const std::string message = error_of([&] { decode_image(bad, "bad.img", 3, {.max_pixels = 100000}); });
+        if (kind == "png") CHECK_FALSE(message.empty());  // every byte of a PNG is under a check sum
+      }
+    }
+  }
+}
+
+TEST_CASE("resize follows the definition of the triangle filter, up and down") {
+  for (const auto& [h, w, oh, ow] :
+       {std::tuple{10, 10, 7, 3}, {7, 31, 33, 10}, {1, 1, 5, 7}, {33, 33, 1, 1}, {28, 28, 32, 32}}) {
+    CAPTURE(oh);
+    CAPTURE(ow);
+    const Array a = picture(h, w, 3, 11), out = resize_image(a, oh, ow);
+    REQUIRE(out.shape() == Shape{oh, ow, 3});
+    // The filter is separable: each axis is checked on its own, then both together against one after the other.
+    const Array tall = resize_image(a, oh, w), wide = resize_image(a, h, ow);
+    int worst = 0, shifted = 0;
+    for (int c = 0; c < 3; ++c) {
+      for (int y = 0; y < oh; ++y) {
+        for (int x = 0; x < w; ++x) {
+          const double v = filtered(a, oh, (y + 0.5) * h / oh, true, x, c),
+                       bad = filtered(a, oh, 1.0 * y * h / oh, true, x, c);
+          const int got = tall.as<std::uint8_t>()[static_cast<std::size_t>((y * w + x) * 3 + c)];
+          worst = std::max(worst, static_cast<int>(std::ceil(std::abs(v - got) - 0.51)));
+          shifted = std::max(shifted, static_cast<int>(std::ceil(std::abs(bad - got) - 0.51)));
+        }
+      }
+      for (int y = 0; y < h; ++y) {
+        for (int x = 0; x < ow; ++x) {
+          const double v = filtered(a, ow, (x + 0.5) * w / ow, false, y, c);
+          const int got = wide.as<std::uint8_t>()[static_cast<std::size_t>((y * ow + x) * 3 + c)];
+          worst = std::max(worst, static_cast<int>(std::ceil(std::abs(v - got) - 0.51)));
+        }
+      }
+    }
+    CHECK(max_difference(out, resize_image(tall, oh, ow)) <= 1);
+    CHECK(worst <= 1);  // rounding to a byte is 0.5; float weights and stb's window cut stay within one level
+    if (h > 1 && oh != h && oh > 1) CHECK(shifted > 1);  // pixel corners taken for centres would be noticed
+  }
+  CHECK(has(error_of([&] { resize_image(picture(3, 3, 1, 1), 0, 3); }), "0x3"));
+}
+
+TEST_CASE("resize_and_crop keeps the middle") {
+  Array a(DType::u8, {10, 40, 1});
+  for (int y = 0; y < 10; ++y) {
+    for (int x = 0; x < 40; ++x)
+      a.as<std::uint8_t>()[static_cast<std::size_t>(y * 40 + x)] = x >= 15 && x < 25 ? 200 : 0;
+  }
+  const Array middle = resize_and_crop(a, 5, 5);
+  CHECK(middle.shape() == Shape{5, 5, 1});
+  CHECK(*std::min_element(middle.as<std::uint8_t>().begin(), middle.as<std::uint8_t>().end()) == 200);
+  CHECK(resize_and_crop(picture(1, 5000, 1, 1), 4, 4).shape() == Shape{4, 4, 1});
+  Array two(DType::u8, {2, 10, 40, 1});
+  std::memcpy(two.bytes() + a.byte_size(), a.bytes(), a.byte_size());
+  const Array small = resize_images(two, 5, 5);
+  CHECK(small.shape() == Shape{2, 5, 5, 1});
+  CHECK(small.as<std::uint8_t>()[0] == 0);
+  CHECK(small.as<std::uint8_t>()[25] == 200);
+}
+
+TEST_CASE("image folder: classes sorted, nested files found, other files passed over") {
+  const TempFolder t;
+  make_folder(t / "set" / "dog" / "deep");
+  make_folder(t / "set" / "cat");
+  make_folder(t / "set" / ".hidden");
+  write_png(t / "set" / "dog" / "b.png", picture(8, 8, 1, 1));
+  write_png(t / "set" / "dog" / "deep" / "a.PNG", picture(8, 8, 3, 2));
+  write_file_atomic(t / "set" / "cat" / "c.jpg", encode(picture(8, 8, 3, 3), "jpg"));
+  write_file_atomic(t / "set" / "cat" / "notes.txt", std::string_view("no image"));
+  write_file_atomic(t / "set" / "cat" / ".thumb.png", std::string_view("no image"));
+  const ImageFolder f = list_image_folder(t / "set");
+  CHECK(f.classes == std::vector<std::string>{"cat", "dog"});
+  CHECK(f.labels == std::vector<int>{0, 1, 1});
+  CHECK(f.files[1].filename() == "b.png");
+  const Array all = decode_files(f.files);
+  CHECK(all.shape() == Shape{3, 8, 8, 3});  // RGB because one of them is
+  CHECK(decode_files(f.files, {.height = 5, .width = 4, .channels = 1}).shape() == Shape{3, 5, 4, 1});
+  CHECK(has(error_of([&] { decode_files(f.files, {.height = 5}); }), "both be given"));
+  CHECK(has(error_of([&] { decode_files(f.files, {.max_total_bytes = 100}); }), "more than the limit of 100"));
+
+  SUBCASE("another size") {
+    write_png(t / "set" / "dog" / "z.png", picture(9, 8, 1, 1));
+    const auto files = list_image_folder(t / "set").files;
+    CHECK(has(error_of([&] { decode_files(files); }), "z.png: 9x8 pixels, but"));
+    CHECK(decode_files(files, {.height = 8, .width = 8}).shape() == Shape{4, 8, 8, 3});
+  }
+  SUBCASE("broken image") {
+    Bytes cut = to_png(picture(8, 8, 1, 1));
+    cut.resize(cut.size() - 20);
+    write_file_atomic(t / "set" / "cat" / "broken.png", cut);
+    const auto files = list_image_folder(t / "set").files;
+    CHECK(has(error_of([&] { decode_files(files); }), "broken.png: image ends too early"));
+  }
+  SUBCASE("empty class") {
+    make_folder(t / "set" / "bird");
+    CHECK(has(error_of([&] { list_image_folder(t / "set"); }), "class \"bird\" has no image"));
+  }
+  SUBCASE("no class, no folder") {
+    CHECK(has(error_of([&] { list_image_folder(t / "set" / "cat"); }), "no class folder"));
+    CHECK(has(error_of([&] { list_image_folder(t / "none"); }), "no such folder"));
+  }
+}
