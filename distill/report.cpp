@@ -25,10 +25,10 @@ double validation(const MethodResult& method) {
 /// "84.1 %"
 std::string percent_of(const MethodResult& method) {
   const Spread s = test_accuracy(method);
-  return show_percent(s.mean) + " %";
+  return show_percent(s.mean) + " %";  // unbreakable
 }
 
-std::string points(double difference) { return show_number(100 * std::abs(difference), 1) + " points"; }
+std::string points(double difference) { return show_number(100 * std::abs(difference), 1) + " points"; }
 
 std::string on_labels(const ReportData& data) {
   if (data.labelled < 0) return "on the same labelled images";
@@ -50,7 +50,7 @@ std::string verdict(const MethodResult& a, const MethodResult& b) {
   if (sa.n < 2 || sb.n < 2) {
     return "Only one seed was run for at least one of the two, so nothing can be said about chance: run more seeds.";
   }
-  const std::string both = "(± " + show_percent(sa.std) + " and ± " + show_percent(sb.std) + " points)";
+  const std::string both = "(± " + show_percent(sa.std) + " and ± " + show_percent(sb.std) + " points)";
   std::string line;
   if (std::abs(gap) > sa.std + sb.std) {
     line = "That gap of " + points(gap) + " is larger than the spread over seeds of both together " + both + ".";

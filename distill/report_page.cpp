@@ -82,8 +82,8 @@ std::string results(const ReportData& data) {
     out += std::string("<tr") + (contest.student == &m ? " class=\"student\"" : "") + "><th scope=\"row\">" +
            swatch(data, m.name) + e(m.name) + "<span class=\"under\">" +
            (m.role == MethodRole::labels_only  ? "labels only"
-            : m.role == MethodRole::unlabelled ? "and unlabelled images"
-                                               : "and teachers") +
+            : m.role == MethodRole::unlabelled ? "+ unlabelled"
+                                               : "+ unlabelled + teachers") +
            "</span></th><td class=\"plot\">" + dots_svg(data, m, low, high) + "</td><td class=\"num\">" +
            show_percent_spread(s.mean, s.std);
     if (std::isfinite(last_mean)) out += "<span class=\"under\">last step " + show_percent(last_mean) + "</span>";
@@ -122,7 +122,7 @@ std::string teachers(const ReportData& data) {
       " measures, on a few labelled target images, how well its features already tell the target’s "
       "classes apart; the weights turn that into how much the student listens to it.</p>\n<p "
       "class=\"soft\">Bar: similarity, nearest first.";
-  if (interval) out += " Black line: bootstrap interval.";
+  if (interval) out += " Thin line with ends: bootstrap interval.";
   if (chance) out += " Dashed: what shuffled labels give, so anything below it is chance.";
   out +=
       "</p>\n<table class=\"data\"><thead><tr><th scope=\"col\">Teacher</th><th scope=\"col\" class=\"plot\"><span "
@@ -191,12 +191,11 @@ std::string tile(const ReportData& data, const SampleImage& image, const std::ve
   for (const Prediction* p : shown) {
     const bool right = p->label == image.label;
     const std::string answer = class_name(data, p->label);
-    const std::string sure = std::isfinite(p->probability) ? " " + show_percent(p->probability, 0) + " %" : "";
-    alt += "; " + p->method + ": " + answer + sure;
-    lines += std::string("<span title=\"") + e(p->method + ": " + answer + sure) +
-             "\"><span class=\"swatch\" style=\"" +
-             fmt::format("display:inline-block;background:var(--c{})", method_style(data, p->method).colour) +
-             "\"></span><i class=\"" + (right ? "ok\">✓" : "no\">✗") + "</i> " + e(answer) + e(sure) + "</span>";
+    const std::string sure = std::isfinite(p->probability) ? show_percent(p->probability, 0) + " %" : "";
+    alt += "; " + p->method + ": " + answer + (sure.empty() ? "" : ", " + sure);
+    lines += "<span class=\"said\"><span class=\"swatch\" style=\"" +
+             fmt::format("background:var(--c{})", method_style(data, p->method).colour) + "\"></span><i class=\"" +
+             (right ? "ok\">✓" : "no\">✗") + "</i><span>" + e(answer) + " <em>" + e(sure) + "</em></span></span>";
   }
   return "<div class=\"tile\"><img src=\"data:image/png;base64," + base64_encode(encode_sample(image)) + "\" alt=\"" +
          e(alt) + "\"><b>" + e(class_name(data, image.label)) + "</b>" + lines + "</div>\n";
@@ -253,7 +252,7 @@ std::string confusion_table(const ReportData& data, const Confusion& c) {
   for (const std::string& name : data.classes) longest = std::max(longest, name.size());
   const std::int64_t most = c.counts.empty() ? 0 : *std::max_element(c.counts.begin(), c.counts.end());
   std::string out = std::string("<table class=\"cm ") + (longest > 2 ? "long" : "short") +
-                    "\"><thead><tr><th><span class=\"under\">true ↓ said →</span></th>";
+                    "\"><thead><tr><th class=\"corner\">true ↓ said →</th>";
   for (std::size_t p = 0; p < k; ++p) {
     out += "<th scope=\"col\"><span>" + e(class_name(data, static_cast<int>(p))) + "</span></th>";
   }
@@ -317,7 +316,8 @@ std::string confusions(const ReportData& data) {
   if (figures.empty()) return {};
   return "<section>\n<h2>What they mix up</h2>\n<p class=\"soft\">Rows: what the image is; columns: what it was "
          "called; "
-         "blue on the diagonal: right. The darker, the larger the share of the row.</p>\n<div class=\"pair\">\n" +
+         "blue on the diagonal: right. The stronger the colour, the larger the share of the row.</p>\n<div "
+         "class=\"pair\">\n" +
          figures + "</div>\n</section>\n";
 }
 

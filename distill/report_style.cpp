@@ -23,10 +23,10 @@ h2{font-size:1.4rem;line-height:1.25;font-weight:600;margin:0 0 .5rem}
 h3{font:600 .95rem/1.35 var(--sans);margin:1.6rem 0 .5rem}
 p{margin:0 0 .8rem;max-width:40rem}
 section{border-top:1px solid var(--rule);margin-top:2.6rem;padding-top:1.3rem}
-.run,.key,caption,figcaption,th,td,dl,summary,footer{font-family:var(--sans)}
+.run,caption,figcaption,th,td,dl,summary,footer{font-family:var(--sans)}
 .run{color:var(--soft);font-size:.85rem;margin:0}
 .lead p{font-size:1.08rem}
-.soft,.key{color:var(--soft);font-size:.85rem;line-height:1.45}
+.soft{color:var(--soft);font:.85rem/1.5 var(--sans);max-width:44rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;font-size:.88rem;margin:1.2rem 0 0}
 dt{color:var(--soft)}dd{margin:0;min-width:0}
 dl.words{grid-template-columns:minmax(6rem,max-content) 1fr;gap:.5rem 1.2rem;max-width:46rem;line-height:1.45}
@@ -61,7 +61,7 @@ figure{margin:0;break-inside:avoid}
 .mean{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:butt}
 .seed{fill:none;stroke-width:1;stroke-opacity:.4;stroke-linejoin:round}
 .labels line{stroke-width:.8;stroke-opacity:.6}
-.legend{list-style:none;margin:.2rem 0 0;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;
+.legend{list-style:none;margin:.2rem 0 .9rem;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;
  font:.85rem var(--sans)}
 .legend svg{display:inline-block;vertical-align:middle;margin-right:.45em}
 .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(6.1rem,1fr));gap:1.1rem .9rem;margin:.6rem 0 1rem}
@@ -69,21 +69,23 @@ figure{margin:0;break-inside:avoid}
 .tile img{display:block;width:100%;max-width:6.6rem;aspect-ratio:1;object-fit:contain;image-rendering:pixelated;
  background:var(--faint);border:1px solid var(--rule)}
 .tile b{display:block;margin-top:.3rem;font-weight:600}
-.tile span{display:block;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.tile .said{display:flex;align-items:baseline;gap:.35em}.tile .said>span:last-child{min-width:0;overflow-wrap:anywhere}
+.tile .swatch{margin:0;flex:none}
+.tile em{font-style:normal;color:var(--soft)}.tile i{font-style:normal}
 .ok{color:var(--c3)}.no{color:var(--c2)}
 .cm{table-layout:fixed;width:auto;max-width:100%;font-size:.8rem;margin:.6rem 0}
 .cm th,.cm td{padding:0;border:1px solid var(--bg);text-align:center;height:2.1rem;width:2.9rem;vertical-align:middle;
  overflow:hidden}
 .cm thead th{height:auto;padding-bottom:.3rem;vertical-align:bottom;font-size:.75rem}
-.cm.long thead th span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:6.5em;overflow:hidden;
+.cm.long th[scope=col] span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:6.5em;overflow:hidden;
  text-overflow:ellipsis;white-space:nowrap;display:inline-block}
-.cm tbody th{text-align:right;padding-right:.5rem;font-size:.78rem;width:6.2rem;white-space:nowrap;
- text-overflow:ellipsis}
+.cm .corner{width:6.2rem;text-align:right;padding-right:.5rem}
+.cm tbody th{text-align:right;padding-right:.5rem;font-size:.78rem;width:6.2rem;overflow-wrap:anywhere;line-height:1.1}
 .cm td{background:var(--faint)}
 .cm td.nil{color:var(--soft)}
 @media (prefers-color-scheme:light){.cm td.hi{color:#fff}}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.5rem 2.5rem}
-.heat{width:100%;max-width:27rem;height:auto}
+.heat{width:100%;max-width:27rem;height:auto;margin-bottom:.8rem}
 .heat .right{fill:rgb(var(--right))}.heat .wrong{fill:rgb(var(--wrong))}.heat .frame{fill:var(--faint)}
 ol.mix{font:.88rem/1.5 var(--sans);padding-left:1.3rem;margin:.4rem 0}
 pre{font:.78rem/1.5 var(--mono);background:var(--faint);padding:.9rem 1rem;margin:.6rem 0;white-space:pre-wrap;
@@ -94,11 +96,16 @@ ul.notes{padding-left:1.1rem;max-width:40rem}
 footer{margin-top:2.5rem;color:var(--soft);font-size:.8rem}
 @media (max-width:34rem){
  body{font-size:16px}main{padding:1.4rem 1rem 3rem}
- th,td{padding-right:.55rem}table{font-size:.84rem}tbody th{font-size:.84rem}
- .plot{width:32%}.under{font-size:.74rem}
+ .data,.data thead,.data tbody{display:block}
+ .data tr{display:grid;grid-template-columns:minmax(0,1fr) 5.7rem 6.5rem;
+  grid-template-areas:"name first second" "plot plot plot";border-bottom:1px solid var(--rule);padding:.5rem 0}
+ .data th,.data td{border:0;padding:0;min-width:0}
+ .data tr>:nth-child(1){grid-area:name}.data tr>:nth-child(2){grid-area:plot;width:auto;margin-top:.25rem}
+ .data tr>:nth-child(3){grid-area:first}.data tr>:nth-child(4){grid-area:second;padding-left:.7rem}
+ .data thead tr>*{align-self:end}
  .cm{width:100%;font-size:.68rem}.cm td,.cm th{width:auto;height:1.8rem;letter-spacing:-.02em}
- .cm tbody th{width:3.6rem;font-size:.68rem;padding-right:.3rem}
- .cm.short tbody th{width:1.6rem}
+ .cm .corner,.cm tbody th{width:4.4rem;font-size:.66rem;padding-right:.3rem}
+ .cm.short .corner,.cm.short tbody th{width:2.6rem}
  dl,dl.words{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}}
 @media print{
  :root{color-scheme:light;--bg:#fff;--ink:#000;--soft:#444;--rule:#bbb;--faint:#f2f2f2;--right:0,114,178;

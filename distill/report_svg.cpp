@@ -14,7 +14,7 @@ namespace {
 
 // The chart is drawn for the width of a phone, so that its text keeps its size there.
 constexpr double width = 400, height = 262;
-constexpr double left = 36, right = 92, top = 30, bottom = 40;
+constexpr double left = 34, right = 112, top = 30, bottom = 40;
 constexpr double label_gap = 13;
 constexpr std::size_t most_points = 120;
 
@@ -227,7 +227,7 @@ std::string curves_svg(const ReportData& data, CurveKind kind) {
     labels += fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" style=\"stroke:var(--c{})\"/>",
                           ends[i].x + 1, ends[i].y, width - right + 9, label_y[i], style.colour);
     labels += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", width - right + 12, label_y[i] + 4,
-                          html_escape(shorten(ends[i].method, 13)));
+                          html_escape(shorten(ends[i].method, 16)));
   }
   labels += "</g>";
 
@@ -308,7 +308,7 @@ std::string confusion_svg(const Confusion& confusion, const std::vector<std::str
   const auto name = [&](std::size_t c) { return c < classes.size() ? classes[c] : fmt::format("class {}", c); };
   std::string out = fmt::format(
       "<svg class=\"heat\" viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\"><title>Confusion matrix of {}</title>"
-      "<desc>{} classes, rows true, columns predicted; the darker, the larger the share of the row.</desc>"
+      "<desc>{} classes, rows true, columns predicted; the stronger the colour, the larger the share of the row.</desc>"
       "<rect class=\"frame\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
       size + margin + 2, size + margin + 2, html_escape(confusion.method), k, margin, margin, size, size);
   const std::size_t every = std::max<std::size_t>(1, (k + 9) / 10);

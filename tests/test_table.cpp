@@ -1,0 +1,117 @@
+#include "distill/table.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/io/file.hpp"
+#include "tests/report_example.hpp"
+
+using namespace akin;
+using akin_test::example_run;
+
+namespace {
+
+/// RFC 4180 reader, independent of the writer.
+std::vector<std::vector<std::string>> parse_csv(const std::string& text) {
+  std::vector<std::vector<std::string>> rows(1, {""});
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::string& cell = rows.back().back();
+    if (quoted) {
+      if (text[i] != '"') {
+        cell += text[i];
+      } else if (i + 1 < text.size() && text[i + 1] == '"') {
+        cell += text[++i];
+      } else {
+        quoted = false;
+      }
+    } else if (text[i] == '"') {
+      quoted = true;
+    } else if (text[i] == ',') {
+      rows.back().emplace_back();
+    } else if (text[i] == '\n') {
+      rows.push_back({""});
+    } else {
+      cell += text[i];
+    }
+  }
+  rows.pop_back();
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("columns line up whatever the letters") {
+  TextTable t({{"name", TextTable::Align::left}, {"n", TextTable::Align::right}});
+  t.add({"Ελληνικά", "1"});
+  t.add({"漢字", "12.5"});
+  t.add({"a\u0301\x1b[31m", "–"});
+  std::istringstream lines(t.str());
+  std::string line;
+  std::vector<std::size_t> widths;
+  while (std::getline(lines, line)) widths.push_back(display_width(line));
+  CHECK(widths == std::vector<std::size_t>(5, 14));  // 8 + 2 blanks + 4
+  CHECK(t.str().find('\x1b') == std::string::npos);
+  CHECK(display_width("a\u0301漢–") == 4);
+  CHECK(display_width("\xE6\xBC") <= 2);  // cut in the middle of a character
+  CHECK_THROWS_AS(t.add({"one"}), Error);
+}
+
+TEST_CASE("the terminal tables show the numbers, nearest source first") {
+  const ReportData d = example_run();
+  const std::string results = results_table(d), sources = sources_table(d);
+  for (const char* text : {"84.1 ± 0.8", "39.4 33.5", "31 s", "4.1k"})
+    CHECK_MESSAGE(results.find(text) != std::string::npos, text);
+  CHECK(sources.find("digits in print") < sources.find("capitals"));
+  CHECK(sources.find("capitals") < sources.find("clothes"));
+  CHECK(sources.find("28.0 to 34.0") != std::string::npos);
+  CHECK(sources.find("nan") == std::string::npos);
+  CHECK(results_table(ReportData{}).find("method") == 0);
+}
+
+TEST_CASE("CSV survives commas, quotes and line breaks, and numbers read back exactly") {
+  ReportData d = example_run();
+  d.methods[0].name = d.sources[0].name = "a,\"b\"\nc";
+  d.methods[0].seeds[0].test_accuracy = 1.0 / 3;
+  d.methods[0].seeds[1].val_accuracy = not_measured;
+  d.methods[0].seeds[1].best_step = -1;
+  const auto rows = parse_csv(results_csv(d));
+  REQUIRE(rows.size() == 7);
+  CHECK(rows[0] == std::vector<std::string>{"method", "seed", "test_accuracy", "val_accuracy", "best_step", "seconds",
+                                            "last_test_accuracy", "images_per_second"});
+  for (const auto& row : rows) CHECK(row.size() == 8);
+  CHECK(rows[1][0] == "a,\"b\"\nc");
+  CHECK(std::stod(rows[1][2]) == 1.0 / 3);
+  CHECK(rows[2][3].empty());
+  CHECK(rows[2][4].empty());
+  const auto similarity = parse_csv(similarity_csv(d)), weights = parse_csv(weights_csv(d));
+  REQUIRE(similarity.size() == 4);
+  REQUIRE(weights.size() == 4);
+  CHECK(similarity[1][0] == "a,\"b\"\nc");
+  CHECK(std::stod(similarity[2][3]) == 0.312);
+  CHECK(similarity[3][3].empty());
+  CHECK(std::stod(weights[1][2]) == 0.75);
+}
+
+TEST_CASE("JSON has mean, spread and every seed; what is missing is null") {
+  const auto json = nlohmann::json::parse(results_json(example_run()));
+  const auto& m = json["methods"][2];
+  CHECK(m["name"] == "Weighted");
+  CHECK(m["n"] == 2);
+  CHECK(m["test_accuracy_mean"].get<double>() == doctest::Approx(0.8405));
+  CHECK(m["test_accuracy_std"].get<double>() == doctest::Approx(0.011 / std::sqrt(2.0)));
+  CHECK(m["seeds"][1]["test_accuracy"] == 0.835);
+  CHECK(json["sources"][2]["similarity"].is_null());
+}
+
+TEST_CASE("tables are written beside the report; an unwritable folder is one clear error") {
+  const akin_test::TemporaryFolder folder;
+  write_tables(example_run(), folder.path / "run");
+  CHECK(read_text(folder.path / "run" / "results.csv") == results_csv(example_run()));
+  CHECK(read_text(folder.path / "run" / "weights.csv") == weights_csv(example_run()));
+  write_file_atomic(folder.path / "file", std::string_view("x"));
+  CHECK_THROWS_AS(write_tables(example_run(), folder.path / "file"), Error);
+}
