@@ -12,6 +12,7 @@ import math
 import pathlib
 import struct
 import sys
+import warnings
 
 import numpy as np
 import torch
@@ -19,12 +20,13 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 HERE = pathlib.Path(__file__).resolve().parent
+EARLY = ("grad.conv1", "grad.bn1", "grad.layer1.0", "grad.layer2.0", "grad.fc")
 KINK_MARGIN = 1e-5  # no ReLU input and no pair of max-pool candidates may be closer than this to a change of branch
 
 
 # ------------------------------------------------------------------------------------------------------- safetensors
 def write_safetensors(path, tensors, metadata):
-    names = {np.dtype(np.float64): "F64", np.dtype(np.float32): "F32", np.dtype(np.int64): "I64"}
+    names = {np.dtype(np.float64): "F64", np.dtype(np.float32): "F32", np.dtype(np.float16): "F16", np.dtype(np.int64): "I64"}
     header, body = {"__metadata__": metadata}, b""
     # Largest items first keeps every tensor aligned to its item size.
     for name, value in sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])):
@@ -45,7 +47,7 @@ def read_safetensors(path):
     (size,) = struct.unpack("<Q", raw[:8])
     header = json.loads(raw[8 : 8 + size])
     header.pop("__metadata__", None)
-    dtypes = {"F64": "<f8", "F32": "<f4", "I64": "<i8"}
+    dtypes = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8"}
     body = raw[8 + size :]
     return {
         name: np.frombuffer(body[slice(*entry["data_offsets"])], dtypes[entry["dtype"]]).reshape(entry["shape"])
@@ -71,7 +73,7 @@ class Margin:
             windows = F.unfold(padded, 3, stride=2).reshape(n, c, 9, -1)
             top = windows.topk(2, dim=2).values
             gap = (top[:, :, 0] - top[:, :, 1])[top[:, :, 0] > 0]  # all-zero windows pass no gradient anyway
-            self.smallest = min(self.smallest, gap.min().item())
+            self.smallest = min(self.smallest, gap.min().item() if gap.numel() else 0.0)
         return F.max_pool2d(x, 3, 2, 1)
 
 
@@ -159,23 +161,35 @@ class ResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-def randomise(model, generator):
-    """Random values everywhere, also where a fresh net has zeros and ones; rounded to float32, so that the file is exact."""
+def exact(tensor):
+    """Rounds to float16, the type in which weights and images are stored: the file then holds them exactly."""
+    return tensor.half().double()
+
+
+def randomise(model, generator, residual_scale):
+    """Random values everywhere, also where a fresh net has zeros and ones.
+
+    residual_scale is the mean scale of the last norm of a block: a deep net with a handful of pixels in its last norms is
+    chaotic at 1 (float32 rounding grows to several percent in three steps), and well conditioned at 0.25.
+    """
 
     def normal(tensor, scale, mean=0.0):
-        return (mean + scale * torch.randn(tensor.shape, generator=generator, dtype=torch.float64)).float().double()
+        return exact(mean + scale * torch.randn(tensor.shape, generator=generator, dtype=torch.float64))
+
+    last = "bn3.weight" if any(name.endswith("bn3.weight") for name in model.state_dict()) else "bn2.weight"
 
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             if name.endswith("num_batches_tracked"):
                 tensor.fill_(3)
             elif name.endswith("running_var"):
-                tensor.copy_((0.5 + torch.rand(tensor.shape, generator=generator, dtype=torch.float64)).float().double())
+                tensor.copy_(exact(0.5 + torch.rand(tensor.shape, generator=generator, dtype=torch.float64)))
             elif tensor.dim() >= 2:
                 fan_in = tensor[0].numel()
                 tensor.copy_(normal(tensor, math.sqrt((2.0 if tensor.dim() == 4 else 1.0) / fan_in)))
             elif name.endswith("weight"):
-                tensor.copy_(normal(tensor, 0.2, 1.0))
+                mean = residual_scale if name.startswith("layer") and name.endswith(last) else 1.0
+                tensor.copy_(normal(tensor, 0.2 * mean, mean))
             else:
                 tensor.copy_(normal(tensor, 0.2))
 
@@ -193,15 +207,18 @@ def parameters_of(model):
     return {name: value.detach().clone() for name, value in model.named_parameters()}
 
 
-def net_case(make, seed, batch, hw, classes, full_gradients=lambda name: True, full_sgd=False, steps=3):
-    """All references of one net; the next seed is taken when a ReLU or a max-pool window comes too close to its kink."""
+def net_case(make, seed, batch, hw, classes, full, lr=0.05, residual_scale=1.0):
+    """All references of one net; another seed is taken when a ReLU or a max-pool window comes too close to its kink.
+
+    `full` says which tensors are stored whole; the digests cover all of them, and keep the files small.
+    """
     while True:
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         out, margin = {}, math.inf
         model = make().double()
-        randomise(model, generator)
-        x = torch.randn(batch, 3, hw, hw, generator=generator, dtype=torch.float64).float().double()
+        randomise(model, generator, residual_scale)
+        x = exact(torch.randn(batch, 3, hw, hw, generator=generator, dtype=torch.float64))
         target = torch.randint(0, classes, (batch,), generator=generator)
         start = {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -216,22 +233,26 @@ def net_case(make, seed, batch, hw, classes, full_gradients=lambda name: True, f
         gradients = {name: value.grad.clone() for name, value in model.named_parameters()}
         out["digest.grad"] = digest(gradients)
         for name, value in gradients.items():
-            if full_gradients(name):
+            if full("grad." + name):
                 out["grad." + name] = value.numpy().astype(np.float32)
-        for name, value in model.state_dict().items():
-            if name.endswith(("running_mean", "running_var", "num_batches_tracked")):
-                out["train." + name] = value.numpy().copy()
+        buffers = {name: value.clone() for name, value in model.named_buffers()}
+        assert all(v == 4 for n, v in buffers.items() if n.endswith("num_batches_tracked"))
+        running = {name: value for name, value in buffers.items() if value.dim()}
+        out["digest.train"] = digest(running)
+        for name, value in running.items():
+            if full("train." + name):
+                out["train." + name] = value.numpy()
         margin = min(margin, model.margin.smallest)
 
         for kind in ("sgd", "nesterov"):
             model.load_state_dict(start)
             model.margin.smallest = math.inf
             optimizer = torch.optim.SGD(
-                model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=kind == "nesterov"
+                model.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4, nesterov=kind == "nesterov"
             )
             losses = []
             model.train()
-            for _ in range(steps):
+            for _ in range(3):
                 optimizer.zero_grad()
                 loss = F.cross_entropy(model(x), target)
                 loss.backward()
@@ -239,9 +260,9 @@ def net_case(make, seed, batch, hw, classes, full_gradients=lambda name: True, f
                 losses.append(loss.item())
             out[f"loss_{kind}"] = np.array(losses)
             out[f"digest.{kind}"] = digest(parameters_of(model))
-            if kind == "sgd" and full_sgd:
-                for name, value in parameters_of(model).items():
-                    out["sgd." + name] = value.numpy().astype(np.float32)
+            for name, value in parameters_of(model).items():
+                if full(f"{kind}.{name}"):
+                    out[f"{kind}.{name}"] = value.numpy().astype(np.float32)
             model.eval()
             out[f"logits_eval_{kind}"] = model(x).detach().numpy()
             margin = min(margin, model.margin.smallest)
@@ -251,10 +272,10 @@ def net_case(make, seed, batch, hw, classes, full_gradients=lambda name: True, f
 
     for name, value in start.items():
         value = value.numpy()
-        out["state." + name] = value if value.dtype == np.int64 else value.astype(np.float32)
-    out["input"] = np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy()).astype(np.float32)
+        out["state." + name] = value if value.dtype == np.int64 else value.astype(np.float16)
+    out["input"] = np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy()).astype(np.float16)
     out["target"] = target.numpy()
-    # What is not the exact start of the computation must not depend on the order of a float32 sum either.
+    out["lr"] = np.array([lr])
     assert all(np.isfinite(value).all() for value in out.values())
     return out, {"seed": str(seed), "kink_margin": f"{margin:.2e}"}
 
@@ -393,17 +414,19 @@ def schedule_case():
 
 # -------------------------------------------------------------------------------------------------------------- main
 def build_all():
-    early = lambda name: not name.startswith(("layer3", "layer4"))  # keep the files small; digests cover the rest
+    resnet8 = [1, 1, 1]
     cases = {
         "resnet8_option_a": net_case(
-            lambda: ResNet("cifar", BasicBlock, [1, 1, 1], 4, 7, "A"), 1, 5, 12, 7, full_sgd=True
+            lambda: ResNet("cifar", BasicBlock, resnet8, 4, 7, "A"), 1, 5, 12, 7, lambda name: not name.startswith("nesterov")
         ),
-        "resnet8_projection": net_case(lambda: ResNet("cifar", BasicBlock, [1, 1, 1], 4, 7, "B"), 2, 5, 12, 7),
-        "resnet_basic": net_case(
-            lambda: ResNet("imagenet", BasicBlock, [1, 1, 1, 1], 4, 7), 3, 2, 33, 7, early
+        "resnet8_projection": net_case(
+            lambda: ResNet("cifar", BasicBlock, resnet8, 4, 7), 2, 5, 12, 7, lambda name: name.startswith(EARLY)
         ),
-        "resnet_bottleneck": net_case(
-            lambda: ResNet("imagenet", Bottleneck, [1, 2, 1, 1], 2, 7), 4, 2, 33, 7, early
+        "resnet18": net_case(
+            lambda: ResNet("imagenet", BasicBlock, [2, 2, 2, 2], 2, 7), 3, 2, 33, 7, lambda name: name.startswith(EARLY)
+        ),
+        "resnet50": net_case(
+            lambda: ResNet("imagenet", Bottleneck, [3, 4, 6, 3], 2, 7), 4, 2, 33, 7, lambda name: name.startswith(EARLY), 0.01, 0.25
         ),
     }
     losses = {
@@ -418,6 +441,7 @@ def build_all():
 def main():
     if sys.argv[1:] not in ([], ["--check"]):
         raise SystemExit(__doc__)
+    warnings.filterwarnings("ignore", message="The epoch parameter")  # torch's own SequentialLR trips over it
     torch.set_num_threads(1)
     failed = False
     for name, (tensors, metadata) in build_all().items():
