@@ -1,0 +1,86 @@
+// augment: a batch of images from a data set of bytes, converted to float, transformed at random and normalised.
+//   clean      y[b,h,w,c] = (x[i_b,h,w,c] / 255 - mean[c]) / std[c]
+//   geometry   output pixel q shows input pixel  c + M^-1 (q - c - t),  M = scale rotate(angle) shear flip,  c =
+//   centre,
+//              t = (dx, dy). Only shift and flip: whole pixels, values untouched. Otherwise bilinear.
+//   light      v' = clamp(m + contrast (v - m) + 255 brightness, 0, 255), m = the transformed image's mean over all
+//              channels
+//   cutout     a square of the mean colour (0 after normalisation) around a random pixel, cut off at the border
+//              (DeVries, Taylor, "Improved regularization of convolutional neural networks with cutout", 2017)
+// The random numbers of an image depend on (seed, epoch, image, options.view) alone: not on the batch, its order or the
+// thread. All ten numbers are drawn whatever the options, so that turning one on leaves the others as they were.
+// Shapes: images u8 [N, H, W, C]; out f32 [B, H, W, K], K = size of mean: K = C, or K = 1 (mean of C channels), or C =
+// 1 (repeated K times). FLOPs: about 3 an element clean, 12 bilinear. Bytes: reads H W C, writes 4 H W K an image.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace akin {
+
+/// Images of one size, in memory of the caller.
+struct ImageView {
+  const std::uint8_t* data;
+  std::int64_t N, H, W, C;
+};
+
+/// Per output channel, for values in 0..1.
+struct Normalization {
+  std::vector<float> mean, std;
+};
+
+/// What an image shows beyond its border.
+enum class Border { black, edge, mean };
+
+/// All zero (the default): no change but the normalisation.
+struct AugmentOptions {
+  int shift = 0;                        ///< |dx|, |dy| at most, pixels; "crop with padding p" is shift = p
+  bool flip = false;                    ///< left-right, every second image; not for characters
+  float rotate = 0;                     ///< |angle| at most, radians
+  float shear = 0;                      ///< |x shift per y| at most
+  float scale_low = 1, scale_high = 1;  ///< size factor
+  float brightness = 0;                 ///< |added| at most, 1 = from black to white
+  float contrast = 0;                   ///< factor from 1 - contrast to 1 + contrast
+  int cutout = 0;                       ///< side of the square, pixels; 0 = none
+  Border border = Border::black;
+  std::uint32_t view = 0;  ///< two views of one image in one epoch (weak, strong) draw different numbers
+
+  /// False: whole-pixel moves only, no interpolation.
+  bool affine() const { return rotate != 0 || shear != 0 || scale_low != 1 || scale_high != 1; }
+};
+
+/// Presets for images of `side` pixels: weak moves by 2 pixels at 28, 4 at 32, 1/8 of the side above.
+AugmentOptions augment_weak(std::int64_t side, bool flip);
+/// The strong view of FixMatch (Sohn et al., NeurIPS 2020): every distortion at once, each milder than RandAugment's
+/// strongest (akin's choice).
+AugmentOptions augment_strong(std::int64_t side, bool flip);
+
+/// What was drawn for one image.
+struct AugmentParams {
+  float dx = 0, dy = 0;  ///< pixels; whole numbers unless options.affine()
+  bool flip = false;
+  float angle = 0, shear = 0, scale = 1;
+  float brightness = 0, contrast = 1;
+  std::int64_t cut_x = 0, cut_y = 0;  ///< the square's centre
+};
+AugmentParams draw_augment(const AugmentOptions& options, std::int64_t H, std::int64_t W, std::uint64_t seed,
+                           std::uint32_t epoch, std::int64_t image);
+
+/// One row of a batch. The epoch counts passes over the data, so that an image drawn twice looks different.
+struct AugmentItem {
+  std::int64_t image;
+  std::uint32_t epoch;
+};
+
+namespace spec {
+
+/// Throws Error on an image outside 0..N-1, channel counts that do not fit, std <= 0 and options out of range.
+void augment(const ImageView& images, std::span<const AugmentItem> items, const AugmentOptions& options,
+             const Normalization& normalization, std::uint64_t seed, float* out);
+/// All items of one epoch.
+void augment(const ImageView& images, std::span<const std::int64_t> index, std::uint32_t epoch,
+             const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed, float* out);
+
+}  // namespace spec
+}  // namespace akin
