@@ -52,7 +52,7 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t);
 
 namespace fast {
 
-/// The same in float on vectors and threads; one-pass statistics shifted by the first row.
+/// The same in float on vectors and threads; one-pass statistics around the mean of a few rows.
 void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t);
 void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t);
 

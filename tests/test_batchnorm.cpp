@@ -6,6 +6,7 @@
 
 using namespace akin;
 using namespace akin::test;
+using ops::BatchNormState;
 
 namespace {
 
@@ -291,7 +292,8 @@ TEST_CASE("batchnorm: constant channels, outliers in front and NaN") {
       // mean = 0.1 up to rounding, amplified by gamma / sqrt(eps) = 632
       CHECK(std::abs(out[m * C] - 0.25f) <= 632 * 0.1f * std::numeric_limits<float>::epsilon());
       const double u = static_cast<double>((v[at(m * C + 1)] - st.mean[1]) / std::sqrt(st.var[1] + kEps));
-      CHECK(std::abs(out[m * C + 1] - std::max(u, 0.0)) <= 1e-5);  // 32 eps of the largest, sqrt(M) = 31.6
+      CHECK(std::abs(out[m * C + 1] - std::max(u, 0.0)) <=
+            3e-4);  // 4 eps sqrt(64) E[d^2] / (2 var) u, with E[d^2] = 5 var and u = 31.6
       CHECK(std::isnan(out[m * C + 2]));
     }
   }
