@@ -7,23 +7,18 @@
 #include <vector>
 
 #include "engine/io/safetensors.hpp"
+#include "kernels/augment.hpp"
 #include "nn/network.hpp"
 
 namespace akin {
 
-/// How pixels 0..255 become the network's input: (u8 / 255 - mean[c]) / std[c].
-struct Normalization {
-  std::vector<float> mean = {0.5f};
-  std::vector<float> std = {0.5f};
-};
-
 struct ModelInfo {
   Architecture architecture;
-  std::int64_t height = 0, width = 0;  ///< image size it was trained on; 0 = unknown
-  Normalization normalization;
-  std::vector<std::string> classes;  ///< names; may be empty
-  std::string task;                  ///< what it was trained on, for people
-  double test_accuracy = -1;         ///< in 0..1; -1 = unknown
+  std::int64_t height = 0, width = 0;           ///< image size it was trained on; 0 = unknown
+  Normalization normalization{{0.5f}, {0.5f}};  ///< one value a channel, or one for all
+  std::vector<std::string> classes;             ///< names; may be empty
+  std::string task;                             ///< what it was trained on, for people
+  double test_accuracy = -1;                    ///< in 0..1; -1 = unknown
 };
 
 struct Model {

@@ -60,8 +60,8 @@ BatchOrder::BatchOrder(Indices items, std::int64_t batch, std::uint64_t seed, st
   AKIN_CHECK(batch_ >= 1, "batches: a batch of {} images; at least 1", batch_);
 }
 
-std::vector<Pick> BatchOrder::batch(std::int64_t t) {
-  std::vector<Pick> picks;
+std::vector<AugmentItem> BatchOrder::batch(std::int64_t t) {
+  std::vector<AugmentItem> picks;
   for (std::int64_t i = t * batch_; i < (t + 1) * batch_; ++i) {
     const std::int64_t epoch = i / size(), at = i % size();
     if (epoch != epoch_) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/augment.hpp"
+
 namespace akin {
 
 using Indices = std::vector<std::int64_t>;
@@ -29,18 +31,12 @@ struct TaskSplit {
 TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::string>& classes,
                      const SplitOptions& options);
 
-/// One drawn sample: its position in the data set and how often the set has been gone through before it.
-struct Pick {
-  std::int64_t index;
-  std::uint32_t epoch;
-};
-
 /// An endless stream of shuffled epochs over `items`, cut into batches; a batch may span epochs, so a set smaller than
 /// the batch works. Batch t depends on (seed, stream, t) alone: a run resumes anywhere.
 class BatchOrder {
  public:
   BatchOrder(Indices items, std::int64_t batch, std::uint64_t seed, std::uint32_t stream);
-  std::vector<Pick> batch(std::int64_t t);
+  std::vector<AugmentItem> batch(std::int64_t t);
   std::int64_t batch_size() const { return batch_; }
   std::int64_t size() const { return static_cast<std::int64_t>(items_.size()); }
 

@@ -25,7 +25,7 @@ void write_checkpoint(const TrainOptions& options, const ParameterList& paramete
   optimizer.save(file);
   // Numbers that JSON would round or refuse (NaN) travel as an array.
   std::vector<double> curve;
-  for (const CurvePoint& c : s.result.curve)
+  for (const TrainPoint& c : s.result.curve)
     curve.insert(curve.end(), {static_cast<double>(c.step), c.loss, c.validation});
   file.add("curve", Array::from(curve, {static_cast<std::int64_t>(s.result.curve.size()), 3}));
   file.add("progress",
@@ -106,7 +106,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
     s.loss_sum += value;
     ++s.loss_count;
     if (s.step % eval_every == 0 || s.step == steps) {
-      CurvePoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
+      TrainPoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
       if (hooks.validate) {
         point.validation = hooks.validate();
         if (point.validation > s.result.best_validation) {

@@ -11,7 +11,7 @@
 
 namespace akin {
 
-struct CurvePoint {
+struct TrainPoint {
   std::int64_t step;  ///< steps done
   double loss;        ///< mean of the training loss since the last point
   double validation;  ///< accuracy in 0..1, NaN where none was measured
@@ -42,7 +42,7 @@ struct TrainHooks {
 struct TrainResult {
   std::int64_t steps = 0;
   bool finished = false;  ///< false: stopped early, the checkpoint holds the state
-  std::vector<CurvePoint> curve;
+  std::vector<TrainPoint> curve;
   double best_validation = -1;  ///< -1: never measured
   std::int64_t best_step = 0;
 };

@@ -1,0 +1,42 @@
+// Supervised training of one network on one labelled data set: how the sources of a bank are made.
+#pragma once
+
+#include "engine/io/dataset_dir.hpp"
+#include "nn/model_file.hpp"
+#include "nn/trainer.hpp"
+
+namespace akin {
+
+/// Images and targets of one step.
+struct LabelledBatch {
+  Tensor images;   ///< f32 [B,H,W,C]
+  Tensor targets;  ///< i64 [B]
+};
+
+/// Gathers, augments and normalises. `labels` has one entry per image of `images`.
+LabelledBatch make_batch(Context& ctx, const Array& images, std::span<const int> labels,
+                         std::span<const AugmentItem> items, const AugmentOptions& augment,
+                         const Normalization& normalization, std::uint64_t seed);
+
+struct ClassifierOptions {
+  Architecture architecture;  ///< channels and classes are taken from the data
+  std::int64_t epochs = 8;
+  std::int64_t batch = 128;
+  std::uint64_t seed = 0;
+  bool flip = false;    ///< mirror images at random; not for characters
+  bool augment = true;  ///< shifts of an eighth of the side at most
+  TrainOptions train;   ///< schedule.steps is set from epochs
+};
+
+/// Trains on `set` and returns the network with what its file needs. `hooks` may give progress and stop; its begin and
+/// loss are set here. The result's `finished` tells whether it ran to the end.
+struct TrainedClassifier {
+  Model model;
+  TrainResult result;
+};
+TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, ClassifierOptions options, TrainHooks hooks = {});
+
+/// Accuracy of a model on a labelled set.
+double evaluate_model(Context& ctx, Model& model, const ImageSet& set);
+
+}  // namespace akin

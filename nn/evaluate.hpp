@@ -1,0 +1,39 @@
+// Running a trained network over a data set: features, logits, predictions, accuracy. No gradients, no augmentation.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "kernels/augment.hpp"
+#include "nn/network.hpp"
+#include "nn/split.hpp"
+
+namespace akin {
+
+/// What a network says of N images.
+struct Outputs {
+  Array features;  ///< f32 [N, D]
+  Array logits;    ///< f32 [N, C]
+};
+
+/// `images` u8 [M,H,W,C]; `index` picks N of them. `progress`, if given, is called with the number of images done.
+/// Error where the image channels cannot be brought to the network's.
+Outputs run_network(Context& ctx, Network& network, const Array& images, std::span<const std::int64_t> index,
+                    const Normalization& normalization, std::int64_t batch = 256,
+                    const std::function<void(std::int64_t)>& progress = {});
+
+/// Index of the largest logit of each row (the lower one of equals); NaN rows are refused.
+std::vector<int> argmax_rows(const Array& logits);
+/// Softmax of each row: f32 [N, C].
+Array softmax_rows(const Array& logits);
+/// Share of equal entries, in 0..1; both lists have one entry an image.
+double accuracy(std::span<const int> predictions, std::span<const int> labels);
+
+/// 0..n-1
+Indices all_indices(std::int64_t n);
+/// Mean and standard deviation of each channel over all images, of values in 0..1; a constant channel gets std 1.
+Normalization measure_normalization(const Array& images);
+/// View of u8 [N,H,W,C] for the augment kernel.
+ImageView view_of(const Array& images);
+
+}  // namespace akin
