@@ -4,11 +4,10 @@
 #include <array>
 #include <cctype>
 #include <cmath>
-#include <fstream>
-#include <optional>
 #include <span>
 #include <string_view>
 
+#include "engine/io/file.hpp"
 #include "kernels/common/error.hpp"
 
 namespace {
@@ -56,18 +55,6 @@ class View {
   std::span<const std::uint8_t> bytes_;
   std::size_t start_ = 0;
 };
-
-std::vector<std::uint8_t> read_font(const std::filesystem::path& path) {
-  std::error_code ec;
-  const auto size = std::filesystem::file_size(path, ec);
-  AKIN_CHECK(!ec, "{}", ec.message());
-  AKIN_CHECK(size <= kMaxFontBytes, "{} bytes, more than the {} a font may have", size, kMaxFontBytes);
-  std::vector<std::uint8_t> bytes(size);
-  std::ifstream in(path, std::ios::binary);
-  in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size));
-  AKIN_CHECK(in.good() || size == 0, "cannot be read");
-  return bytes;
-}
 
 /// Weight, width and slope belong to a face; what is left names the family.
 std::string without_style(std::string name) {
@@ -251,8 +238,8 @@ struct Font::Tables {
 };
 
 Font::Font(const std::filesystem::path& path) : path_(path), tables_(std::make_unique<Tables>()) {
+  tables_->bytes = read_file(path, kMaxFontBytes);
   try {
-    tables_->bytes = read_font(path);
     tables_->read_directory();
     tables_->start_stb();
     if (!tables_->name.empty()) family_ = family_name(tables_->name);

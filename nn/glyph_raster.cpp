@@ -9,10 +9,10 @@
 namespace akin {
 namespace {
 
-constexpr int kKnots = 7;              // of the elastic field, one way; knots 1..5 span the character
-constexpr int kOversample = 4;         // canvas pixels a finished pixel
-constexpr int kMaxShift = 24;          // canvas pixels that a stroke's edge may move
-constexpr float kMaxThinning = 0.40f;  // of the stroke width, on each side... so that hairlines survive
+constexpr int kKnots = 7;             // of the elastic field, one way; knots 1..5 span the character
+constexpr int kOversample = 4;        // canvas pixels a finished pixel
+constexpr int kMaxShift = 16;         // canvas pixels that the edge of a stroke may move
+constexpr float kMaxThinning = 0.4f;  // of the mean width, off each side: more would break strokes
 
 struct Box {
   float x0 = std::numeric_limits<float>::max(), y0 = x0, x1 = -x0, y1 = -x0;
@@ -205,7 +205,7 @@ GlyphWarp draw_warp(const GlyphDistortion& ranges, Rng& rng) {
 bool draw_glyph(const Outline& outline, int side, const GlyphWarp* warp, std::vector<float>& image) {
   const float box = std::round(static_cast<float>(side) * 20.0f / 28.0f);
   const float longest = box * kOversample;
-  const int n = static_cast<int>(longest) * 3 / 2 + 2 * kMaxShift;
+  const int n = static_cast<int>(longest) + 2 * (kMaxShift + 2);
   const float centre = 0.5f * static_cast<float>(n);
   Outline shape = outline;
   if (warp != nullptr) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 #include <system_error>
 
@@ -14,8 +15,6 @@ namespace akin {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::uint32_t kElasticStream = 1;  // Rng(seed, stream, image)
 
 /// Decodes UTF-8 into characters, each with its own bytes.
 std::vector<std::pair<char32_t, std::string>> decode(const std::string& text) {
@@ -46,6 +45,8 @@ std::uint32_t hash_of(const std::string& text) {  // FNV-1a
   return h;
 }
 
+constexpr std::size_t kFacesPerFamily = 6;
+
 struct Face {
   std::string file, family;
   std::vector<Outline> outlines;          // one a class
@@ -53,32 +54,72 @@ struct Face {
 };
 
 /// Empty if the face can be used for the set, otherwise why it cannot.
-std::string load_face(const fs::path& path, const std::vector<char32_t>& characters, FontPart part, Face& face) {
+std::string load_face(const Font& font, const std::vector<char32_t>& characters, Face& face) {
+  const auto code = [](char32_t c) { return fmt::format("U+{:04X}", static_cast<std::uint32_t>(c)); };
   try {
-    const Font font(path);
-    const bool held_out = hash_of(font.family()) % 5 == 0;
-    if (part != FontPart::all && held_out != (part == FontPart::held_out)) return "its family is in the other part";
-    face.file = path.filename().string();
+    face.file = font.path().filename().string();
     face.family = font.family();
     for (const char32_t c : characters) {
       const int glyph = font.glyph_of(c);
-      if (glyph == 0) return fmt::format("no character U+{:04X}", static_cast<std::uint32_t>(c));
+      if (glyph == 0) return "no character " + code(c);
       face.outlines.push_back(font.outline(glyph));
-      if (face.outlines.back().empty())
-        return fmt::format("character U+{:04X} is blank", static_cast<std::uint32_t>(c));
+      if (face.outlines.back().empty()) return code(c) + " is blank";
       std::vector<float> image(28 * 28);
-      if (!draw_glyph(face.outlines.back(), 28, nullptr, image))
-        return fmt::format("character U+{:04X} is too thin to see", static_cast<std::uint32_t>(c));
+      if (!draw_glyph(face.outlines.back(), 28, nullptr, image)) return code(c) + " is too small to see";
       for (std::size_t other = 0; other < face.plain.size(); ++other)
-        if (face.plain[other] == image)
-          return fmt::format("draws U+{:04X} and U+{:04X} alike", static_cast<std::uint32_t>(characters[other]),
-                             static_cast<std::uint32_t>(c));
+        if (face.plain[other] == image) return code(characters[other]) + " and " + code(c) + " are drawn alike";
       face.plain.push_back(std::move(image));
     }
   } catch (const Error& e) {
     return e.what();
   }
   return {};
+}
+
+/// The faces to draw from: those of the wanted part, at most kFacesPerFamily of a family.
+std::vector<Face> load_faces(std::span<const fs::path> paths, const std::vector<char32_t>& characters, FontPart part,
+                             std::vector<std::string>& skipped) {
+  const auto n = static_cast<std::int64_t>(paths.size());
+  std::vector<std::optional<Font>> fonts(paths.size());
+  std::vector<std::string> why(paths.size());
+  parallel_for(n, 4, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      try {
+        fonts[i].emplace(paths[i]);
+        const bool held_out = hash_of(fonts[i]->family()) % 5 == 0;
+        if (part != FontPart::all && held_out != (part == FontPart::held_out)) {
+          why[i] = "its family is in the other part";
+        } else if (fonts[i]->glyph_of(characters[0]) == 0) {
+          why[i] = "no character of the set";
+        }
+      } catch (const Error& e) {
+        why[i] = e.what();
+      }
+    }
+  });
+  // A family of thirty weights gives a few spread over its list.
+  std::map<std::string, std::vector<std::size_t>> families;
+  for (std::size_t i = 0; i < fonts.size(); ++i)
+    if (why[i].empty()) families[fonts[i]->family()].push_back(i);
+  for (const auto& [name, members] : families)
+    for (std::size_t k = 0; k < members.size() && members.size() > kFacesPerFamily; ++k)
+      if (k * kFacesPerFamily % members.size() >= kFacesPerFamily) why[members[k]] = "enough faces of its family";
+
+  std::vector<Face> faces(paths.size()), kept;
+  parallel_for(n, 4, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+      if (why[i].empty()) why[i] = load_face(*fonts[i], characters, faces[i]);
+  });
+  std::set<std::vector<std::vector<float>>> seen;  // the same face is often installed as .ttf and .otf
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (why[i].empty() && !seen.insert(faces[i].plain).second) why[i] = "the same face as another file";
+    if (why[i].empty()) {
+      kept.push_back(std::move(faces[i]));
+    } else {
+      skipped.push_back(fmt::format("{}: {}", paths[i].filename().string(), why[i]));
+    }
+  }
+  return kept;
 }
 
 float correlation(const std::vector<float>& a, const std::vector<double>& b) {
@@ -93,7 +134,7 @@ float correlation(const std::vector<float>& a, const std::vector<double>& b) {
 
 /// Symbol, cipher and barcode fonts answer to letters too: they are the ones that look like nobody else.
 void drop_strangers(std::vector<Face>& faces, std::vector<std::string>& skipped) {
-  constexpr float kLeast = 0.40f;  // mean over classes; ordinary text faces lie above 0.5, symbol fonts below 0.25
+  constexpr float kLeast = 0.28f;  // mean over classes: a keyboard font has 0.1 to 0.27, handwriting 0.3 and more
   if (faces.size() < 8) return;
   const std::size_t classes = faces[0].plain.size(), pixels = faces[0].plain[0].size();
   std::vector<float> mean(faces.size(), 0.0f);
@@ -215,21 +256,7 @@ GlyphImages render_glyphs(const GlyphSet& set, std::span<const fs::path> fonts, 
   }
 
   GlyphImages out;
-  std::vector<Face> loaded(fonts.size());
-  std::vector<std::string> why(fonts.size());
-  parallel_for(static_cast<std::int64_t>(fonts.size()), 4, [&](std::int64_t begin, std::int64_t end) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
-      why[i] = load_face(fonts[i], characters, options.part, loaded[i]);
-  });
-  std::vector<Face> faces;
-  std::set<std::vector<float>> seen;  // the same face is often installed as .ttf and .otf
-  for (std::size_t i = 0; i < fonts.size(); ++i) {
-    if (why[i].empty() && !seen.insert(loaded[i].plain[0]).second) why[i] = "the same face as another file";
-    if (why[i].empty())
-      faces.push_back(std::move(loaded[i]));
-    else
-      out.skipped.push_back(fmt::format("{}: {}", fonts[i].filename().string(), why[i]));
-  }
+  std::vector<Face> faces = load_faces(fonts, characters, options.part, out.skipped);
   drop_strangers(faces, out.skipped);
   AKIN_CHECK(!faces.empty(),
              "character set {}: none of {} fonts can draw it{}; install a font that has these characters, for example "

@@ -30,12 +30,12 @@ enum class FontPart { all, train, held_out };
 
 /// How far a drawn character may leave its print. Lengths are in pixels of the finished image.
 struct GlyphDistortion {
-  float shear = 0.35f;      ///< x += s * y, s uniform in +-shear
+  float shear = 0.45f;      ///< x += s * y, s uniform in +-shear
   float rotation = 0.25f;   ///< radians, uniform in +-rotation
-  float stretch = 0.25f;    ///< width over height times exp(uniform in +-stretch)
-  float elastic = 0.9f;     ///< standard deviation of a smooth displacement field, drawn between 0 and this
+  float stretch = 0.4f;     ///< width over height times exp(uniform in +-stretch)
+  float elastic = 1.9f;     ///< standard deviation of a smooth displacement field, drawn between 0 and this
   float stroke_min = 1.3f;  ///< mean stroke width wanted after thickening or thinning, uniform between the two
-  float stroke_max = 3.6f;
+  float stroke_max = 3.2f;
 };
 
 struct GlyphOptions {
@@ -64,13 +64,14 @@ std::vector<std::filesystem::path> find_fonts(std::span<const std::filesystem::p
 
 /// Draws options.count characters of the set.
 ///
-/// For each image: a family, a face and the class's outline; shear, rotation, stretch and an elastic field act on the
-/// outline (Simard, Steinkraus, Platt, "Best practices for convolutional neural networks", ICDAR 2003); strokes are
-/// thickened or thinned to a drawn width by a Euclidean distance map; the result is fitted into a box of 20/28 of the
-/// side and placed by its centre of mass, as MNIST's makers did (LeCun et al., "Gradient-based learning applied to
-/// document recognition", 1998). Left out, and listed in `skipped`: fonts that cannot be read, lack one of the
-/// characters, draw two of them alike or one blank, or whose drawings resemble no other font's (symbol fonts).
-/// Error when no font is left. The result is bitwise the same for the same seed and fonts on any number of threads.
+/// For each image: a family, one of its faces (six at most are used) and the class's outline; shear, rotation, stretch
+/// and an elastic field act on the outline (Simard, Steinkraus, Platt, "Best practices for convolutional neural
+/// networks", ICDAR 2003); strokes are thickened or thinned to a drawn width by a Euclidean distance map; the result is
+/// fitted into a box of 20/28 of the side and placed by its centre of mass, as MNIST's makers did (LeCun et al.,
+/// "Gradient-based learning applied to document recognition", 1998). Left out, and listed in `skipped`: fonts that
+/// cannot be read, lack one of the characters, draw two of them alike or one blank, or whose drawings resemble no other
+/// font's (symbol fonts). Error when no font is left. The result is bitwise the same for the same seed and fonts on any
+/// number of threads.
 GlyphImages render_glyphs(const GlyphSet& set, std::span<const std::filesystem::path> fonts,
                           const GlyphOptions& options = {});
 

@@ -250,7 +250,7 @@ TEST_CASE("fonts: cut off, empty, foreign and damaged files are refused or read 
   const auto smallest = *std::ranges::min_element(fonts, {}, [](const fs::path& p) { return fs::file_size(p); });
   const std::vector<char> good = bytes_of_file(smallest);
   const fs::path bad = f.path / "bad.ttf";
-  const auto refused = [&](const char* why) {
+  const auto refused = [&](const std::string& why) {
     INFO(why);
     const std::string message = message_of([&] { Font font(bad); });
     CHECK(has(message, "bad.ttf"));
