@@ -17,7 +17,11 @@ const std::vector<std::string> kNames{"digits", "capitals", "fashion", "photos"}
 
 void check_close(const std::vector<double>& got, const std::vector<double>& expected, double tolerance = 8 * 0x1p-52) {
   REQUIRE_EQ(got.size(), expected.size());
-  for (std::size_t i = 0; i < got.size(); ++i) CHECK(std::abs(got[i] - expected[i]) <= tolerance);
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    CAPTURE(i);
+    CAPTURE(got[i]);
+    CHECK(std::abs(got[i] - expected[i]) <= tolerance);
+  }
 }
 
 }  // namespace
