@@ -55,8 +55,9 @@ double difference(const Values& got, const Values& want) {
   if (got.size() != want.size()) return INFINITY;
   double worst = 0, scale = 0;
   for (std::size_t i = 0; i < want.size(); ++i) {
-    if (!(std::abs(got[i] - want[i]) <= worst)) worst = std::abs(got[i] - want[i]);
-    if (std::isnan(worst)) return INFINITY;
+    const double error = std::abs(got[i] - want[i]);
+    if (!std::isfinite(error)) return INFINITY;
+    worst = std::max(worst, error);
     scale = std::max(scale, std::abs(want[i]));
   }
   return scale > 0 ? worst / scale : worst;
@@ -85,11 +86,12 @@ double digest_difference(const std::map<std::string, Values>& tensors, const Arr
     const double scale[3] = {reach, norm * norm + 1e-30, reach};
     for (std::size_t j = 0; j < 3; ++j) {
       const double error = std::abs(got[j] - rows[row + j]) / scale[j];
-      if (!(error <= worst)) worst = error;
+      if (!std::isfinite(error)) return INFINITY;
+      worst = std::max(worst, error);
     }
     row += 3;
   }
-  return std::isnan(worst) ? INFINITY : worst;
+  return worst;
 }
 
 struct Case {
