@@ -1,0 +1,276 @@
+// Whole networks against PyTorch in float64: tests/golden/README.md says how the references were made.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/autograd.hpp"
+#include "engine/io/safetensors.hpp"
+#include "nn/network.hpp"
+
+using namespace akin;
+
+namespace {
+
+using Values = std::vector<double>;
+
+SafeTensors golden(const std::string& name) {
+  return read_safetensors(std::string(AKIN_SOURCE_DIR) + "/tests/golden/" + name + ".safetensors");
+}
+
+Values values_of(const Array& a) {
+  const Array wide = a.cast(DType::f64);
+  const auto span = wide.as<double>();
+  return Values(span.begin(), span.end());
+}
+
+Values values_of(const Tensor& t) { return values_of(t.to_array()); }
+
+/// Element positions of a parameter in file order (OIHW) -> memory order (OHWI).
+std::vector<std::size_t> file_order(const Parameter& p) {
+  std::vector<std::size_t> at(static_cast<std::size_t>(p.tensor.numel()));
+  for (std::size_t i = 0; i < at.size(); ++i) at[i] = i;
+  if (p.kind != ParameterKind::conv_weight) return at;
+  const auto K = static_cast<std::size_t>(p.tensor.dim(0)), R = static_cast<std::size_t>(p.tensor.dim(1)),
+             S = static_cast<std::size_t>(p.tensor.dim(2)), C = static_cast<std::size_t>(p.tensor.dim(3));
+  std::size_t i = 0;
+  for (std::size_t k = 0; k < K; ++k)
+    for (std::size_t c = 0; c < C; ++c)
+      for (std::size_t r = 0; r < R; ++r)
+        for (std::size_t s = 0; s < S; ++s) at[i++] = ((k * R + r) * S + s) * C + c;
+  return at;
+}
+
+Values in_file_order(const Parameter& p, const Values& memory) {
+  Values out;
+  for (const std::size_t i : file_order(p)) out.push_back(memory[i]);
+  return out;
+}
+
+/// Largest difference relative to the largest expected entry; NaN and a wrong length give infinity.
+double difference(const Values& got, const Values& want) {
+  if (got.size() != want.size()) return INFINITY;
+  double worst = 0, scale = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const double error = std::abs(got[i] - want[i]);
+    if (!std::isfinite(error)) return INFINITY;
+    worst = std::max(worst, error);
+    scale = std::max(scale, std::abs(want[i]));
+  }
+  return scale > 0 ? worst / scale : worst;
+}
+
+Values digest(const Values& v) {
+  double sum = 0, squares = 0, pattern = 0;
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    sum += v[i];
+    squares += v[i] * v[i];
+    pattern += v[i] * std::cos(0.7 * static_cast<double>(i) + 0.3);
+  }
+  return {sum, squares, pattern};
+}
+
+/// Largest difference of digests, each relative to what its tensor can reach: ||v|| sqrt(n) for the two linear sums
+/// (Cauchy and Schwarz), ||v||^2 for the squares.
+double digest_difference(const std::map<std::string, Values>& tensors, const Array& want) {
+  const Values rows = values_of(want);
+  if (rows.size() != 3 * tensors.size()) return INFINITY;
+  double worst = 0;
+  std::size_t row = 0;
+  for (const auto& [name, v] : tensors) {  // std::map: byte order, as in the file
+    const Values got = digest(v);
+    const double norm = std::sqrt(rows[row + 1]), reach = norm * std::sqrt(static_cast<double>(v.size())) + 1e-30;
+    const double scale[3] = {reach, norm * norm + 1e-30, reach};
+    for (std::size_t j = 0; j < 3; ++j) {
+      const double error = std::abs(got[j] - rows[row + j]) / scale[j];
+      if (!std::isfinite(error)) return INFINITY;
+      worst = std::max(worst, error);
+    }
+    row += 3;
+  }
+  return worst;
+}
+
+struct Case {
+  const char* file;
+  Architecture architecture;
+  double tol;  ///< of logits; gradients get 8 times, digests of gradients 32 times as much
+};
+
+/// tol: float32 rounding grows with depth; the README's measured float32 errors of PyTorch, times about ten.
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all = {
+      {"resnet8_option_a", {"resnet8", 4, "A", 3, 7}, 4e-6},
+      {"resnet8_projection", {"resnet8", 4, "conv", 3, 7}, 4e-6},
+      {"resnet18", {"resnet18", 2, "", 3, 7}, 2e-5},
+      {"resnet50", {"resnet50", 2, "", 3, 7}, 5e-5},
+  };
+  return all;
+}
+
+/// A network with its reference, ready at the start state.
+struct Bench {
+  Context ctx;
+  SafeTensors file;
+  std::unique_ptr<Network> net;
+  ParameterList parameters;
+  Tensor x, target;
+
+  explicit Bench(const Case& c) : file(golden(c.file)) {
+    net = make_network(ctx, c.architecture);
+    parameters = net->parameters();
+    restart();
+    x = Tensor::from(ctx, file.at("input"));
+    target = Tensor::from(ctx, file.at("target"));
+  }
+
+  void restart() {
+    std::size_t states = 0;
+    for (const auto& [name, array] : file.tensors) states += name.starts_with("state.");
+    REQUIRE(states == parameters.size());  // no name more, none less
+    for (const Parameter& p : parameters) {
+      const Values v = values_of(file.at("state." + p.name));
+      REQUIRE(static_cast<std::int64_t>(v.size()) == p.tensor.numel());
+      if (p.kind == ParameterKind::counter) {
+        p.tensor.data<std::int64_t>()[0] = static_cast<std::int64_t>(v[0]);
+        continue;
+      }
+      const std::vector<std::size_t> at = file_order(p);
+      for (std::size_t i = 0; i < v.size(); ++i) p.tensor.data<float>()[at[i]] = static_cast<float>(v[i]);
+    }
+  }
+
+  Values eval() { return values_of(net->logits(ctx, x, false)); }
+
+  /// One forward in training mode and its backward; returns the loss.
+  double forward_backward(Values* logits = nullptr) {
+    Tape tape;
+    TapeScope scope(ctx, &tape);
+    for (const Parameter& p : parameters)
+      if (p.trainable()) Tensor(p.tensor).zero_grad();
+    const Tensor y = net->logits(ctx, x, true);
+    if (logits) *logits = values_of(y);
+    const Tensor loss = ops::mean(ctx, ops::softmax_ce(ctx, y, target));
+    tape.backward(ctx, loss);
+    return loss.item();
+  }
+
+  std::map<std::string, Values> collect(auto&& wanted, auto&& tensor) const {
+    std::map<std::string, Values> out;
+    for (const Parameter& p : parameters)
+      if (wanted(p)) out[p.name] = in_file_order(p, values_of(tensor(p)));
+    return out;
+  }
+  std::map<std::string, Values> gradients() const {
+    return collect([](const Parameter& p) { return p.trainable(); },
+                   [](const Parameter& p) { return p.tensor.grad(); });
+  }
+  std::map<std::string, Values> weights() const {
+    return collect([](const Parameter& p) { return p.trainable(); }, [](const Parameter& p) { return p.tensor; });
+  }
+  std::map<std::string, Values> running() const {
+    return collect([](const Parameter& p) { return p.kind == ParameterKind::buffer; },
+                   [](const Parameter& p) { return p.tensor; });
+  }
+
+  /// Compares the whole tensors that the file holds under `prefix`.
+  double whole(const std::string& prefix, const std::map<std::string, Values>& got) const {
+    double worst = 0;
+    for (const auto& [name, array] : file.tensors)
+      if (name.starts_with(prefix)) {
+        const auto it = got.find(name.substr(prefix.size()));
+        worst = std::max(worst, it == got.end() ? INFINITY : difference(it->second, values_of(array)));
+      }
+    return worst;
+  }
+
+  /// Three steps of SGD by plain loops, so that this test depends on no optimiser. Returns the losses.
+  Values train(bool nesterov, double weight_decay = 5e-4) {
+    const double rate = values_of(file.at("lr"))[0];
+    std::map<std::string, Values> momentum;
+    Values losses;
+    for (int step = 0; step < 3; ++step) {
+      losses.push_back(forward_backward());
+      for (const Parameter& p : parameters) {
+        if (!p.trainable()) continue;
+        const Values g = values_of(p.tensor.grad());
+        float* w = p.tensor.data<float>();
+        Values& v = momentum.try_emplace(p.name, g.size(), 0.0).first->second;
+        for (std::size_t i = 0; i < g.size(); ++i) {
+          const double d = g[i] + weight_decay * static_cast<double>(w[i]);
+          v[i] = 0.9 * v[i] + d;
+          w[i] = static_cast<float>(static_cast<double>(w[i]) - rate * (nesterov ? d + 0.9 * v[i] : v[i]));
+        }
+      }
+    }
+    return losses;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("logits, gradients and running statistics agree with PyTorch") {
+  for (const Case& c : cases())
+    for (const bool fast : {true, false}) {
+      CAPTURE(c.file);
+      CAPTURE(fast);
+      Bench b(c);
+      b.ctx.use_fast_paths = fast;
+      CHECK(difference(b.eval(), values_of(b.file.at("logits_eval"))) <= 4e-6);
+      Values logits;
+      const double loss = b.forward_backward(&logits);
+      CHECK(difference(logits, values_of(b.file.at("logits_train"))) <= c.tol);
+      CHECK(difference({loss}, values_of(b.file.at("loss_train"))) <= c.tol);
+      const auto gradients = b.gradients();
+      CHECK(b.whole("grad.", gradients) <= 8 * c.tol);
+      CHECK(digest_difference(gradients, b.file.at("digest.grad")) <= 32 * c.tol);
+      const auto running = b.running();
+      CHECK(b.whole("train.", running) <= c.tol);
+      CHECK(digest_difference(running, b.file.at("digest.train")) <= c.tol);
+      for (const Parameter& p : b.parameters)
+        if (p.kind == ParameterKind::counter) CHECK(p.tensor.data<std::int64_t>()[0] == 4);
+    }
+}
+
+TEST_CASE("three steps of SGD agree with PyTorch") {
+  for (const Case& c : cases())
+    for (const bool nesterov : {false, true}) {
+      CAPTURE(c.file);
+      CAPTURE(nesterov);
+      const std::string kind = nesterov ? "nesterov" : "sgd";
+      Bench b(c);
+      CHECK(difference(b.train(nesterov), values_of(b.file.at("loss_" + kind))) <= 2 * c.tol);
+      const auto weights = b.weights();
+      CHECK(b.whole(kind + ".", weights) <= 2 * c.tol);
+      CHECK(digest_difference(weights, b.file.at("digest." + kind)) <= 2 * c.tol);
+      CHECK(difference(b.eval(), values_of(b.file.at("logits_eval_" + kind))) <= 4 * c.tol);
+    }
+}
+
+TEST_CASE("the comparison rejects small mistakes") {
+  const Case& c = cases()[0];
+  Bench b(c);
+  const auto losses = values_of(b.file.at("loss_sgd"));
+  const auto digests = b.file.at("digest.sgd");
+
+  SUBCASE("no weight decay") {
+    b.train(false, 0.0);
+    CHECK(!(digest_difference(b.weights(), digests) <= 2 * c.tol));
+  }
+  SUBCASE("Nesterov for plain momentum") { CHECK(!(difference(b.train(true), losses) <= 2 * c.tol)); }
+  SUBCASE("one weight transposed in space") {
+    for (const Parameter& p : b.parameters)
+      if (p.name == "layer2.0.conv1.weight") std::swap(p.tensor.data<float>()[4], p.tensor.data<float>()[12]);
+    CHECK(!(difference(b.eval(), values_of(b.file.at("logits_eval"))) <= 4e-6));
+    CHECK(!(digest_difference(b.weights(), digests) <= 2 * c.tol));
+  }
+  SUBCASE("NaN") {
+    CHECK(!(difference({1.0, NAN}, {1.0, 2.0}) <= 1.0));
+    auto weights = b.weights();
+    weights.begin()->second[0] = NAN;
+    CHECK(!(digest_difference(weights, digests) <= 1.0));
+  }
+}
