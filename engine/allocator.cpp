@@ -10,7 +10,8 @@ namespace akin {
 
 namespace {
 constexpr std::size_t kAlign = 64;
-constexpr std::size_t kStaggerSteps = 15;  // offsets of 0 .. 14 cache lines
+constexpr std::size_t kStaggerSteps = 15;            // offsets of 0 .. 14 cache lines
+constexpr std::size_t kMost = std::size_t{1} << 46;  // half an address space; rounding a larger size up could wrap
 }  // namespace
 
 std::size_t Allocator::rounded(std::size_t bytes) const {
@@ -33,8 +34,14 @@ void* Allocator::from_system(std::size_t bytes) {
 }
 
 void* Allocator::allocate(std::size_t bytes) {
-  const std::size_t size = rounded(bytes);
   const std::lock_guard lock(mutex_);
+  const auto check = [&](bool ok) {
+    AKIN_CHECK(ok, "out of memory: {} bytes asked for, {} in use, limit {}; use a smaller batch, image size or network",
+               bytes, stats_.in_use,
+               options_.limit == 0 ? std::string("the machine's") : std::to_string(options_.limit));
+  };
+  check(bytes <= kMost);
+  const std::size_t size = rounded(bytes);
   void* block = nullptr;
   auto& list = free_[size];
   if (!list.empty()) {
@@ -47,10 +54,7 @@ void* Allocator::allocate(std::size_t bytes) {
       flush_locked();
       block = from_system(size);
     }
-    AKIN_CHECK(block != nullptr,
-               "out of memory: {} bytes asked for, {} in use, limit {}; use a smaller batch, image size or network",
-               bytes, stats_.in_use,
-               options_.limit == 0 ? std::string("the machine's") : std::to_string(options_.limit));
+    check(block != nullptr);
   }
   stats_.in_use += size;
   stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);

@@ -56,7 +56,10 @@ void Grads::add(std::size_t i, const Tensor& gradient) {
 
 void Tape::backward(Context& ctx, const Tensor& loss, double seed) {
   AKIN_CHECK(loss.numel() == 1, "backward: the loss has shape {}, one element was expected", loss.shape().str());
-  AKIN_CHECK(loss.requires_grad(), "backward: the loss depends on no parameter (was it recorded on this tape?)");
+  const bool recorded = std::any_of(nodes_.rbegin(), nodes_.rend(),
+                                    [&](const Node& node) { return node.output.handle() == loss.handle(); });
+  AKIN_CHECK(loss.requires_grad() && recorded,
+             "backward: the loss depends on no parameter, or was not recorded on this tape since its last backward");
   const TapeScope off(ctx, nullptr);  // backward rules may call ops; those are not recorded
   std::vector<Node> nodes = std::move(nodes_);
   nodes_.clear();

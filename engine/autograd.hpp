@@ -47,7 +47,8 @@ class Tape {
   void push(Node node) { nodes_.push_back(std::move(node)); }
   std::size_t size() const { return nodes_.size(); }
   void clear() { nodes_.clear(); }
-  /// Gradients of the scalar `loss` for every leaf that requires one, times `seed`. Empties the tape.
+  /// Gradients of the scalar `loss` for every leaf that requires one, times `seed`, added to what they hold. Empties
+  /// the tape. Throws when `loss` is not one element, or no op of this tape made it.
   void backward(Context& ctx, const Tensor& loss, double seed = 1.0);
 
  private:

@@ -1,0 +1,147 @@
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <set>
+#include <thread>
+
+#include "engine/allocator.hpp"
+#include "engine/tensor.hpp"
+#include "kernels/common/error.hpp"
+#include "kernels/common/rng.hpp"
+
+using namespace akin;
+
+TEST_CASE("allocator: a released block is used again, and only for its size") {
+  Allocator a;
+  void* first = a.allocate(1000);
+  a.release(first, 1000);
+  CHECK_EQ(a.stats().in_use, 0);
+  CHECK_EQ(a.stats().cached, 1024);
+  CHECK_EQ(a.allocate(1010), first);  // the same 16 cache lines
+  CHECK_EQ(a.stats().cached, 0);
+  void* other = a.allocate(2000);
+  CHECK_NE(other, first);
+  CHECK_EQ(a.stats().system_calls, 2);
+  a.release(first, 1010);
+  CHECK_NE(a.allocate(1025), first);
+  CHECK_EQ(a.stats().system_calls, 3);
+}
+
+TEST_CASE("allocator: stats follow every call") {
+  Allocator a;
+  void* x = a.allocate(640);
+  void* y = a.allocate(1);
+  CHECK_EQ(a.stats().in_use, 704);
+  a.release(x, 640);
+  CHECK_EQ(a.stats().in_use, 64);
+  CHECK_EQ(a.stats().cached, 640);
+  CHECK_EQ(a.stats().peak_in_use, 704);
+  a.flush();
+  CHECK_EQ(a.stats().cached, 0);
+  CHECK_EQ(a.stats().in_use, 64);  // what is out stays out
+  static_cast<char*>(y)[0] = 1;
+  a.release(y, 1);
+  CHECK_EQ(a.stats().in_use, 0);
+  CHECK_EQ(a.stats().peak_in_use, 704);
+  CHECK_EQ(a.stats().fence_breaks, 0);
+}
+
+TEST_CASE("allocator: blocks are aligned, apart, and start in different cache sets") {
+  Allocator a;
+  std::set<std::uintptr_t> offsets;
+  std::vector<char*> blocks;
+  constexpr std::size_t size = 1 << 16;
+  for (int i = 0; i < 15; ++i) {
+    blocks.push_back(static_cast<char*>(a.allocate(size)));
+    std::memset(blocks.back(), i, size);
+    CHECK_EQ(reinterpret_cast<std::uintptr_t>(blocks.back()) % 64, 0);
+    offsets.insert(reinterpret_cast<std::uintptr_t>(blocks.back()) % 4096);
+  }
+  CHECK(offsets.size() >= 8);  // of 64 sets of a page; without staggering big blocks share one
+  for (int i = 0; i < 15; ++i) {
+    CHECK_EQ(blocks[std::size_t(i)][0], i);
+    CHECK_EQ(blocks[std::size_t(i)][size - 1], i);
+    a.release(blocks[std::size_t(i)], size);
+  }
+  CHECK_NE(a.allocate(0), nullptr);
+}
+
+TEST_CASE("allocator: poison fills fresh and reused blocks and guards their end") {
+  Allocator a({.poison = true});
+  for (int round = 0; round < 2; ++round) {
+    auto* block = static_cast<unsigned char*>(a.allocate(100));
+    for (int i = 0; i < 100; ++i) CHECK_EQ(block[i], 0xFF);
+    std::memset(block, 0, 100);
+    a.release(block, 100);
+    CHECK_EQ(a.stats().fence_breaks, 0);
+  }
+  CHECK_EQ(a.stats().system_calls, 1);
+  auto* block = static_cast<unsigned char*>(a.allocate(128));  // a full number of cache lines has a fence, too
+  block[128] = 0;
+  a.release(block, 128);
+  CHECK_EQ(a.stats().fence_breaks, 1);
+  block = static_cast<unsigned char*>(a.allocate(100));
+  block[100] = 7;
+  a.release(block, 100);
+  CHECK_EQ(a.stats().fence_breaks, 2);
+}
+
+TEST_CASE("allocator: at the limit the cache goes back first, then an error gives the sizes") {
+  Allocator a({.limit = 10000});
+  void* x = a.allocate(6000);
+  a.release(x, 6000);
+  CHECK_EQ(a.stats().cached, 6016);
+  void* y = a.allocate(8000);  // does not fit beside the cached block
+  CHECK_EQ(a.stats().cached, 0);
+  CHECK_EQ(a.stats().in_use, 8000);
+  CHECK_THROWS_WITH_AS(a.allocate(3000), doctest::Contains("3000 bytes asked for, 8000 in use, limit 10000"), Error);
+  CHECK_THROWS_WITH_AS(a.allocate(3000), doctest::Contains("smaller batch"), Error);
+  CHECK_EQ(a.stats().in_use, 8000);  // the refusal changed nothing
+  void* z = a.allocate(1900);
+  a.release(z, 1900);
+  a.release(y, 8000);
+  CHECK_NE(a.allocate(9000), nullptr);
+
+  Allocator unlimited;
+  CHECK_THROWS_WITH_AS(unlimited.allocate(std::size_t{1} << 60), doctest::Contains("limit the machine's"), Error);
+  CHECK_THROWS_AS(unlimited.allocate(SIZE_MAX), Error);  // rounding up must not wrap around to a small block
+  CHECK_THROWS_AS(unlimited.allocate(SIZE_MAX - 500), Error);
+  CHECK_EQ(unlimited.stats().in_use, 0);
+  Allocator limited({.limit = 1000});
+  CHECK_THROWS_AS(limited.allocate(SIZE_MAX - 500), Error);
+}
+
+TEST_CASE("allocator: a Context's tensors obey its limit and outlive the Context") {
+  Tensor kept;
+  {
+    Context ctx(Device::cpu, {.limit = 1 << 20});
+    kept = Tensor::zeros(ctx, {1000});
+    CHECK_THROWS_WITH_AS(Tensor::zeros(ctx, {1 << 20}), doctest::Contains("out of memory: 4194304 bytes"), Error);
+  }
+  CHECK_EQ(kept.data<float>()[999], 0);
+}
+
+TEST_CASE("allocator: threads never get the same block") {
+  Allocator a({.poison = true});
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4, 0);
+  for (std::uint32_t t = 0; t < 4; ++t)
+    threads.emplace_back([&a, &wrong, t] {
+      Rng rng(1, t);
+      for (int i = 0; i < 1000; ++i) {
+        const std::size_t bytes = 64 * (1 + rng.below(4));
+        auto* block = static_cast<unsigned char*>(a.allocate(bytes));
+        std::memset(block, static_cast<int>(t), bytes);
+        if (i % 100 == 0) a.flush();
+        std::this_thread::yield();
+        for (std::size_t k = 0; k < bytes; ++k) wrong[t] += block[k] != t;
+        a.release(block, bytes);
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(wrong == std::vector<int>(4, 0));
+  CHECK_EQ(a.stats().in_use, 0);
+  CHECK_EQ(a.stats().fence_breaks, 0);
+  CHECK(a.stats().peak_in_use <= 4 * 320);
+}
