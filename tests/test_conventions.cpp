@@ -1,0 +1,216 @@
+// The rules that keep the house in order, checked over the sources; each rule is shown to reject a violation.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/temp_folder.hpp"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Problems = std::vector<std::string>;
+
+const std::vector<std::string> kLayers{"kernels", "engine", "nn", "distill", "apps"};
+const std::set<std::string> kCode{".cpp", ".hpp", ".cu", ".cuh", ".py", ".sh", ".cmake"};
+constexpr std::size_t kMaxLines = 420;
+
+struct File {
+  std::string path;  ///< from the root, with '/'
+  std::string extension;
+  std::vector<std::string> lines;
+};
+
+/// Every text file of the project: the folders of the house and the files beside them; nothing that is built or run.
+std::vector<File> project(const fs::path& root) {
+  const std::set<std::string> text{".cpp", ".hpp", ".cu", ".cuh", ".py", ".sh", ".cmake", ".md", ".txt"};
+  std::vector<File> out;
+  const auto take = [&](const fs::path& p) {
+    if (!fs::is_regular_file(p) || !text.contains(p.extension().string())) return;
+    std::ifstream in(p);
+    File f{fs::relative(p, root).generic_string(), p.extension().string(), {}};
+    for (std::string line; std::getline(in, line);) f.lines.push_back(line);
+    out.push_back(std::move(f));
+  };
+  for (const auto& e : fs::directory_iterator(root)) take(e.path());
+  for (const char* folder :
+       {"kernels", "engine", "nn", "distill", "apps", "tests", "bench", "scripts", "docs", "cmake"})
+    if (fs::is_directory(root / folder))
+      for (const auto& e : fs::recursive_directory_iterator(root / folder)) take(e.path());
+  std::sort(out.begin(), out.end(), [](const File& a, const File& b) { return a.path < b.path; });
+  return out;
+}
+
+std::string first_folder(const std::string& path) { return path.substr(0, path.find('/')); }
+
+/// kernels <- engine <- nn <- distill <- apps, and none of them looks at tests or bench.
+Problems include_direction(const std::vector<File>& files) {
+  const auto rank = [](const std::string& layer) {
+    return std::find(kLayers.begin(), kLayers.end(), layer) - kLayers.begin();
+  };
+  const auto none = static_cast<std::ptrdiff_t>(kLayers.size());
+  const std::regex include(R"re(^\s*#\s*include\s*"([^"]+)")re");
+  Problems out;
+  for (const File& f : files) {
+    const auto own = rank(first_folder(f.path));
+    if (!kCode.contains(f.extension)) continue;
+    for (std::size_t i = 0; i < f.lines.size(); ++i) {
+      std::smatch m;
+      if (!std::regex_search(f.lines[i], m, include)) continue;
+      const std::string target = m[1], layer = first_folder(target);
+      if (target.find("..") != std::string::npos || target.find('/') == std::string::npos)
+        out.push_back(fmt::format("{}:{}: include \"{}\": write it from the repository root", f.path, i + 1, target));
+      else if (own != none && (rank(layer) > own || layer == "tests" || layer == "bench"))
+        out.push_back(fmt::format("{}:{}: {} must not include {}", f.path, i + 1, first_folder(f.path), target));
+    }
+  }
+  return out;
+}
+
+/// A stem kernels/<stem>.hpp has its specification, its test and its benchmark.
+Problems siblings(const std::vector<File>& files) {
+  std::set<std::string> paths;
+  for (const File& f : files) paths.insert(f.path);
+  const std::regex header(R"(kernels/([^/]+)\.hpp)");
+  Problems out;
+  for (const std::string& path : paths) {
+    std::smatch m;
+    if (!std::regex_match(path, m, header)) continue;
+    const std::string stem = m[1];
+    for (const std::string& need :
+         {"kernels/" + stem + ".cpp", "tests/test_" + stem + ".cpp", "bench/bench_" + stem + ".cpp"})
+      if (!paths.contains(need)) out.push_back(fmt::format("{}: its sibling {} is missing", path, need));
+  }
+  return out;
+}
+
+Problems lengths(const std::vector<File>& files) {
+  Problems out;
+  for (const File& f : files)
+    if (kCode.contains(f.extension) && f.lines.size() > kMaxLines)
+      out.push_back(fmt::format("{}: {} lines, at most {}: split it", f.path, f.lines.size(), kMaxLines));
+  return out;
+}
+
+Problems unfinished(const std::vector<File>& files) {
+  const std::regex mark(
+      "\\b(TO"
+      "DO|FIX"
+      "ME|X"
+      "XX)\\b");  // in pieces, so that this file passes
+  Problems out;
+  for (const File& f : files)
+    for (std::size_t i = 0; i < f.lines.size(); ++i)
+      if (std::regex_search(f.lines[i], mark))
+        out.push_back(fmt::format("{}:{}: finish it or write an issue: {}", f.path, i + 1, f.lines[i]));
+  return out;
+}
+
+/// Relative links in Markdown point to something that exists. Code blocks are not looked at.
+Problems links(const fs::path& root, const std::vector<File>& files) {
+  const std::regex link(R"(\]\(([^)\s]+)(?:\s+"[^"]*")?\))");
+  const std::regex code("`[^`]*`");
+  Problems out;
+  for (const File& f : files) {
+    if (f.extension != ".md") continue;
+    bool block = false;
+    for (std::size_t i = 0; i < f.lines.size(); ++i) {
+      if (f.lines[i].starts_with("```")) block = !block;
+      if (block) continue;
+      const std::string line = std::regex_replace(f.lines[i], code, "");
+      for (std::sregex_iterator m(line.begin(), line.end(), link), end; m != end; ++m) {
+        std::string target = (*m)[1];
+        target.resize(std::min(target.size(), target.find('#')));
+        if (target.empty() || target.find("://") != std::string::npos || target.starts_with("mailto:")) continue;
+        if (!fs::exists((root / f.path).parent_path() / target))
+          out.push_back(fmt::format("{}:{}: the link to {} leads nowhere", f.path, i + 1, target));
+      }
+    }
+  }
+  return out;
+}
+
+std::string list(const Problems& problems) { return fmt::format("{}", fmt::join(problems, "\n")); }
+
+void write(const fs::path& file, const std::string& text) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file) << text;
+}
+
+}  // namespace
+
+TEST_CASE("conventions: the project keeps its rules") {
+  const fs::path root = AKIN_SOURCE_DIR;
+  const std::vector<File> files = project(root);
+  REQUIRE(files.size() > 30);
+  CHECK_EQ(list(include_direction(files)), "");
+  CHECK_EQ(list(siblings(files)), "");
+  CHECK_EQ(list(lengths(files)), "");
+  CHECK_EQ(list(unfinished(files)), "");
+  CHECK_EQ(list(links(root, files)), "");
+}
+
+TEST_CASE("conventions: every rule rejects a violation, and a clean tree passes") {
+  const akin::test::TempFolder folder;
+  const fs::path root = folder.path();
+  write(root / "README.md", "See [the tour](docs/tour.md#start), [web](https://example.org), `a[0](x)`.\n");
+  write(root / "docs/tour.md", "```\n[no](link)\n```\n[back](../README.md) [section](#here)\n");
+  write(root / "kernels/conv.hpp", "#include <cstdint>\n#include \"kernels/common/accum.hpp\"\n");
+  write(root / "kernels/conv.cpp", "#include \"kernels/conv.hpp\"\n");
+  write(root / "tests/test_conv.cpp", "#include \"apps/cli.hpp\"\n");
+  write(root / "bench/bench_conv.cpp", "#include \"nn/resnet.hpp\"\n");
+  write(root / "distill/loss.cpp", "#include \"engine/ops.hpp\"\n#include \"nn/resnet.hpp\"\n");
+  write(root / "scripts/get.sh",
+        "mktemp -d akin.XX"
+        "XXXX\n");
+  const auto check = [&](const Problems& p, const std::string& expected) {
+    CAPTURE(list(p));
+    CHECK_EQ(p.size(), expected.empty() ? 0 : 1);
+    if (!expected.empty() && !p.empty()) CHECK(p[0].find(expected) != std::string::npos);
+  };
+  const auto all = [&](const std::string& direction, const std::string& sibling, const std::string& length,
+                       const std::string& open, const std::string& link) {
+    const std::vector<File> files = project(root);
+    check(include_direction(files), direction);
+    check(siblings(files), sibling);
+    check(lengths(files), length);
+    check(unfinished(files), open);
+    check(links(root, files), link);
+  };
+  all("", "", "", "", "");
+
+  write(root / "engine/bad.cpp", "\n#include \"nn/resnet.hpp\"\n");
+  all("engine/bad.cpp:2: engine must not include nn/resnet.hpp", "", "", "", "");
+  write(root / "engine/bad.cpp", "#include \"tests/op_case.hpp\"\n");
+  all("engine/bad.cpp:1: engine must not include tests/op_case.hpp", "", "", "", "");
+  write(root / "engine/bad.cpp", "#include \"../kernels/conv.hpp\"\n");
+  all("write it from the repository root", "", "", "", "");
+  fs::remove(root / "engine/bad.cpp");
+
+  for (const char* need : {"kernels/conv.cpp", "tests/test_conv.cpp", "bench/bench_conv.cpp"}) {
+    fs::rename(root / need, root / "kept");
+    all("", fmt::format("sibling {} is missing", need), "", "", "");
+    fs::rename(root / "kept", root / need);
+  }
+
+  std::string text;
+  for (std::size_t i = 0; i <= kMaxLines; ++i) text += "int x;\n";
+  write(root / "nn/long.cpp", text);
+  all("", "", "nn/long.cpp: 421 lines", "", "");
+  write(root / "nn/long.cpp",
+        "// TO"
+        "DO: later\n");
+  all("", "", "", "nn/long.cpp:1", "");
+  fs::remove(root / "nn/long.cpp");
+
+  write(root / "docs/tour.md", "[gone](nowhere.md)\n");
+  all("", "", "", "", "docs/tour.md:1: the link to nowhere.md leads nowhere");
+}
