@@ -272,6 +272,8 @@ GlyphImages render_glyphs(const GlyphSet& set, std::span<const fs::path> fonts, 
   out.fonts = static_cast<int>(faces.size());
   out.families = static_cast<int>(families.size());
   out.classes = set.characters;
+  out.name = set.name;
+  out.source = fmt::format("{} of {} fonts", out.fonts, fonts.size());
   out.images = Array(DType::u8, Shape{options.count, options.size, options.size, 1});
   out.labels.resize(static_cast<std::size_t>(options.count));
   const std::span<std::uint8_t> pixels = out.images.as<std::uint8_t>();

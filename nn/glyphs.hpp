@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/dtype.hpp"
+#include "engine/io/dataset_dir.hpp"
 
 namespace akin {
 
@@ -46,11 +46,8 @@ struct GlyphOptions {
   GlyphDistortion distortion;
 };
 
-/// White characters on black.
-struct GlyphImages {
-  Array images;             ///< u8 [count, size, size, 1]
-  std::vector<int> labels;  ///< label of image i: i modulo the number of classes
-  std::vector<std::string> classes;
+/// White characters on black, u8 [count, size, size, 1]; label of image i: i modulo the number of classes.
+struct GlyphImages : ImageSet {
   int fonts = 0, families = 0;       ///< faces and families that were usable and drawn from
   std::vector<std::string> skipped;  ///< "file: why" for every font left out
 };

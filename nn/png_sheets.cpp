@@ -1,24 +1,17 @@
 #include "nn/png_sheets.hpp"
 
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 
+#include "engine/io/dataset_dir.hpp"
 #include "engine/io/file.hpp"
-#include "engine/io/idx.hpp"
 #include "engine/io/image.hpp"
 
 namespace akin {
 namespace {
 
-constexpr const char* kClasses = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n";
-
-struct Split {
-  Array images, labels;
-};
-
-Split read_split(const std::filesystem::path& folder, const std::vector<std::string>& sheets, const char* labels) {
+ImageSet read_split(const std::filesystem::path& folder, const std::vector<std::string>& sheets, const char* labels) {
   std::vector<std::uint8_t> pixels;
   std::int64_t count = 0;
   for (const std::string& name : sheets) {
@@ -27,8 +20,11 @@ Split read_split(const std::filesystem::path& folder, const std::vector<std::str
     pixels.insert(pixels.end(), bytes.begin(), bytes.end());
     count += part.shape()[0];
   }
-  Array label_array = Array::from(read_sheet_labels(folder / labels, count, 10), Shape{count});
-  return {Array::from(pixels, Shape{count, 32, 32, 3}), std::move(label_array)};
+  ImageSet set;
+  set.images = Array::from(pixels, Shape{count, 32, 32, 3});
+  set.labels = read_sheet_labels(folder / labels, count, 10);
+  set.classes = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+  return set;
 }
 
 }  // namespace
@@ -42,7 +38,7 @@ Array read_sheet(const std::filesystem::path& path, int height, int width, int c
   return sheet.reshaped(Shape{rows, height, width, channels});
 }
 
-std::vector<std::uint8_t> read_sheet_labels(const std::filesystem::path& path, std::int64_t count, int classes) {
+std::vector<int> read_sheet_labels(const std::filesystem::path& path, std::int64_t count, int classes) {
   AKIN_CHECK(classes >= 1 && classes <= 256, "{}: {} classes, expected 1 to 256", path.string(), classes);
   // Not the parser's own message: it would quote the file back.
   const nlohmann::json list = nlohmann::json::parse(read_text(path), nullptr, false);
@@ -50,28 +46,24 @@ std::vector<std::uint8_t> read_sheet_labels(const std::filesystem::path& path, s
   AKIN_CHECK(static_cast<std::int64_t>(list.size()) == count,
              "{}: {} labels for {} images; the sheets and labels of one download belong together", path.string(),
              list.size(), count);
-  std::vector<std::uint8_t> labels;
+  std::vector<int> labels;
   labels.reserve(list.size());
   for (const auto& label : list) {
     AKIN_CHECK(label.is_number_integer() && label >= 0 && label < classes,
                "{}: label {} of image {}, expected a whole number from 0 to {}", path.string(), label.dump(),
                labels.size(), classes - 1);
-    labels.push_back(label.get<std::uint8_t>());
+    labels.push_back(label.get<int>());
   }
   return labels;
 }
 
 void convert_cifar10_sheets(const std::filesystem::path& from, const std::filesystem::path& to) {
-  const Split test = read_split(from, {"test_batch.png"}, "test_lables.json");
-  const Split train = read_split(
+  const ImageSet test = read_split(from, {"test_batch.png"}, "test_lables.json");
+  const ImageSet train = read_split(
       from, {"data_batch_1.png", "data_batch_2.png", "data_batch_3.png", "data_batch_4.png", "data_batch_5.png"},
       "train_lables.json");
-  make_folder(to);
-  write_file_atomic(to / "classes.txt", std::string_view(kClasses));
-  write_idx(to / "t10k-labels-idx1-ubyte", test.labels);
-  write_idx(to / "t10k-images-idx4-ubyte", test.images);
-  write_idx(to / "train-labels-idx1-ubyte", train.labels);
-  write_idx(to / "train-images-idx4-ubyte", train.images);
+  save_images(test, Split::test, to);
+  save_images(train, Split::train, to);
 }
 
 }  // namespace akin

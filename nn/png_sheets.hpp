@@ -14,7 +14,7 @@ namespace akin {
 Array read_sheet(const std::filesystem::path& path, int height, int width, int channels = 3);
 
 /// A JSON list of `count` whole numbers from 0 to classes - 1. Throws, naming the file, on anything else.
-std::vector<std::uint8_t> read_sheet_labels(const std::filesystem::path& path, std::int64_t count, int classes);
+std::vector<int> read_sheet_labels(const std::filesystem::path& path, std::int64_t count, int classes);
 
 /// Writes CIFAR-10 as IDX files under MNIST's names (train-images-idx4-ubyte [N,32,32,3], train-labels-idx1-ubyte,
 /// t10k-*) and classes.txt to the folder `to`, from the sheets data_batch_1.png to data_batch_5.png and test_batch.png

@@ -1,6 +1,5 @@
 // Printed characters: deterministic, balanced, centred, not blank; fonts that lie are refused.
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -15,21 +14,15 @@
 #include "nn/font.hpp"
 #include "nn/glyph_raster.hpp"
 #include "nn/glyphs.hpp"
+#include "tests/temp_folder.hpp"
 
 namespace fs = std::filesystem;
 using namespace akin;
+using akin::test::error_of;
+using akin::test::has;
+using akin::test::TempFolder;
 
 namespace {
-
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "akin_glyphs_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { fs::remove_all(path); }
-};
 
 /// A few text faces are enough, and keep the test quick however many fonts there are.
 std::vector<fs::path> some_fonts() {
@@ -84,18 +77,6 @@ GlyphImages digits(std::uint64_t seed, std::int64_t count = 503) {
 bool equal(const GlyphImages& a, const GlyphImages& b) {
   return std::ranges::equal(a.images.as<std::uint8_t>(), b.images.as<std::uint8_t>()) && a.labels == b.labels;
 }
-
-template <class Body>
-std::string message_of(Body&& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return {};
-}
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -212,51 +193,50 @@ TEST_CASE("glyphs: families are split into disjoint parts") {
 
 TEST_CASE("glyphs: sets of one's own, and wrong requests") {
   CHECK(glyph_set_of("mine", "aß☺").characters == std::vector<std::string>{"a", "ß", "☺"});
-  CHECK(has(message_of([] { glyph_set_of("mine", "aba"); }), "twice"));
-  CHECK(has(message_of([] { glyph_set_of("mine", "a"); }), "at least 2"));
-  CHECK(has(message_of([] { glyph_set_of("mine", "a\xC3"); }), "UTF-8"));
-  CHECK(has(message_of([] { glyph_set_of("mine", "a\xC3z"); }), "UTF-8"));
+  CHECK(has(error_of([] { glyph_set_of("mine", "aba"); }), "twice"));
+  CHECK(has(error_of([] { glyph_set_of("mine", "a"); }), "at least 2"));
+  CHECK(has(error_of([] { glyph_set_of("mine", "a\xC3"); }), "UTF-8"));
+  CHECK(has(error_of([] { glyph_set_of("mine", "a\xC3z"); }), "UTF-8"));
   CHECK_THROWS_AS(glyph_set("runes"), UsageError);
-  CHECK(has(message_of([] { glyph_set("runes"); }), "greek"));
+  CHECK(has(error_of([] { glyph_set("runes"); }), "greek"));
   for (const GlyphSet& set : glyph_sets()) CHECK(set.characters.size() >= 10);
   const auto fonts = some_fonts();
   GlyphOptions o;
   o.count = 9;
-  CHECK(has(message_of([&] { render_glyphs(glyph_set("digits"), fonts, o); }), "9 images for 10 classes"));
+  CHECK(has(error_of([&] { render_glyphs(glyph_set("digits"), fonts, o); }), "9 images for 10 classes"));
   o.count = 100;
   o.distortion.stroke_min = std::nanf("");
-  CHECK(has(message_of([&] { render_glyphs(glyph_set("digits"), fonts, o); }), "stroke"));
+  CHECK(has(error_of([&] { render_glyphs(glyph_set("digits"), fonts, o); }), "stroke"));
   o.distortion = {};
   o.distortion.shear = std::nanf("");
-  CHECK(has(message_of([&] { render_glyphs(glyph_set("digits"), fonts, o); }), "shear"));
+  CHECK(has(error_of([&] { render_glyphs(glyph_set("digits"), fonts, o); }), "shear"));
   o.distortion = {};
-  const std::string message =
-      message_of([&] { render_glyphs(glyph_set_of("none", "\U00010000\U0010FFFD"), fonts, o); });
+  const std::string message = error_of([&] { render_glyphs(glyph_set_of("none", "\U00010000\U0010FFFD"), fonts, o); });
   CHECK(has(message, "none of"));
   CHECK(has(message, "apt-get install"));
 }
 
 TEST_CASE("glyphs: no font is an error with a remedy") {
-  Folder f;
-  const std::vector<fs::path> folders = {f.path, f.path / "missing"};
-  const std::string message = message_of([&] { find_fonts(folders); });
-  CHECK(has(message, f.path.string()));
+  TempFolder f;
+  const std::vector<fs::path> folders = {f.path(), f / "missing"};
+  const std::string message = error_of([&] { find_fonts(folders); });
+  CHECK(has(message, f.path().string()));
   CHECK(has(message, "apt-get install"));
 }
 
 TEST_CASE("fonts: cut off, empty, foreign and damaged files are refused or read safely") {
-  Folder f;
+  TempFolder f;
   const auto fonts = some_fonts();
   const auto smallest = *std::ranges::min_element(fonts, {}, [](const fs::path& p) { return fs::file_size(p); });
   const std::vector<char> good = bytes_of_file(smallest);
-  const fs::path bad = f.path / "bad.ttf";
+  const fs::path bad = f / "bad.ttf";
   const auto refused = [&](const std::string& why) {
     INFO(why);
-    const std::string message = message_of([&] { Font font(bad); });
+    const std::string message = error_of([&] { Font font(bad); });
     CHECK(has(message, "bad.ttf"));
     CHECK(has(message, "another copy"));
   };
-  CHECK(has(message_of([&] { Font font(f.path / "gone.ttf"); }), "gone.ttf"));
+  CHECK(has(error_of([&] { Font font(f / "gone.ttf"); }), "gone.ttf"));
   write_bytes(bad, {});
   refused("empty");
   write_bytes(bad, std::vector<char>(4096, 'x'));

@@ -183,3 +183,37 @@ TEST_CASE("content hash: pixels, sizes and labels count, file names do not") {
   a.images = a.images.reshaped({4, 5, 3, 1});
   CHECK(content_hash(a) != before);
 }
+
+TEST_CASE("save_images: what is saved is loaded, a set that could not be loaded is not saved") {
+  TempFolder f;
+  ImageSet grey;
+  grey.images = pixels({3, 4, 5, 1});
+  grey.labels = {0, 1, 1};
+  grey.classes = {"alpha", "\u03b2"};
+  ImageSet colour = grey;
+  colour.images = pixels({3, 4, 5, 3}, 9);
+  for (const ImageSet* set : {&grey, &colour}) {
+    const fs::path folder = f / (set == &grey ? "grey" : "colour");
+    save_images(*set, Split::train, folder);
+    save_images(*set, Split::test, folder);
+    save_images(*set, Split::unlabeled, folder);
+    for (const Split split : {Split::train, Split::test}) {
+      const ImageSet back = load_images(folder, split);
+      CHECK(content_hash(back) == content_hash(*set));
+      CHECK(back.classes == set->classes);
+    }
+    CHECK(load_images(folder, Split::unlabeled).labels.empty());
+  }
+  ImageSet bad = grey;
+  bad.labels = {0, 1, 2};
+  CHECK(has(error_of([&] { save_images(bad, Split::train, f / "bad"); }), "bad"));
+  bad.labels = {0, 0, 0};
+  CHECK(has(error_of([&] { save_images(bad, Split::train, f / "bad"); }), "bad"));
+  bad = grey;
+  bad.classes[1] = "two\nlines";
+  CHECK(has(error_of([&] { save_images(bad, Split::train, f / "bad"); }), "two lines"));
+  CHECK(!fs::exists(f / "bad"));
+  bad.classes[1] = "other";
+  CHECK(has(error_of([&] { save_images(bad, Split::train, f / "grey"); }), "classes.txt"));
+  CHECK(load_images(f / "grey", Split::train).classes[1] == "\u03b2");
+}

@@ -1,6 +1,5 @@
 // Picture sheets become the same images in IDX files, and wrong sheets are refused before anything is written.
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -10,21 +9,15 @@
 #include "engine/io/idx.hpp"
 #include "engine/io/image.hpp"
 #include "nn/png_sheets.hpp"
+#include "tests/temp_folder.hpp"
 
 namespace fs = std::filesystem;
 using namespace akin;
+using akin::test::error_of;
+using akin::test::has;
+using akin::test::TempFolder;
 
 namespace {
-
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "akin_sheets_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { fs::remove_all(path); }
-};
 
 std::uint8_t pixel(int sheet, int row, int column, int channel) {
   return static_cast<std::uint8_t>(sheet * 53 + row * 31 + column * 7 + channel * 101);
@@ -54,24 +47,16 @@ void write_sheets(const fs::path& folder, int columns = 1024) {
 }
 
 std::string message_of(const fs::path& from, const fs::path& to) {
-  try {
-    convert_cifar10_sheets(from, to);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return {};
+  return error_of([&] { convert_cifar10_sheets(from, to); });
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
 TEST_CASE("sheets: every pixel and label arrives, in order") {
-  Folder f;
-  write_sheets(f.path);
-  convert_cifar10_sheets(f.path, f.path / "idx");
-  const Array train = read_idx(f.path / "idx/train-images-idx4-ubyte"),
-              test = read_idx(f.path / "idx/t10k-images-idx4-ubyte");
+  TempFolder f;
+  write_sheets(f.path());
+  convert_cifar10_sheets(f.path(), f / "idx");
+  const Array train = read_idx(f / "idx/train-images-idx4-ubyte"), test = read_idx(f / "idx/t10k-images-idx4-ubyte");
   REQUIRE(train.shape() == Shape{15, 32, 32, 3});
   REQUIRE(test.shape() == Shape{6, 32, 32, 3});
   std::size_t at = 0;
@@ -83,11 +68,11 @@ TEST_CASE("sheets: every pixel and label arrives, in order") {
           for (int c = 0; c < 3; ++c) wrong += train.as<std::uint8_t>()[at++] != pixel(s, r, y * 32 + x, c);
   CHECK(wrong == 0);
   CHECK(test.as<std::uint8_t>()[3 * 3072 + 3 * (5 * 32 + 7) + 2] == pixel(5, 3, 5 * 32 + 7, 2));
-  const Array labels = read_idx(f.path / "idx/train-labels-idx1-ubyte");
+  const Array labels = read_idx(f / "idx/train-labels-idx1-ubyte");
   REQUIRE(labels.shape() == Shape{15});
   for (std::size_t k = 0; k < 15; ++k) CHECK(labels.as<std::uint8_t>()[k] == k % 10);
-  CHECK(read_idx(f.path / "idx/t10k-labels-idx1-ubyte").shape() == Shape{6});
-  std::ifstream classes(f.path / "idx/classes.txt");
+  CHECK(read_idx(f / "idx/t10k-labels-idx1-ubyte").shape() == Shape{6});
+  std::ifstream classes(f / "idx/classes.txt");
   std::string first;
   std::getline(classes, first);
   CHECK(first == "airplane");
@@ -96,14 +81,14 @@ TEST_CASE("sheets: every pixel and label arrives, in order") {
 TEST_CASE("sheets: what is wrong is named, and nothing is written") {
   const auto check = [](const std::string& what, auto&& damage, const std::string& file, const std::string& says) {
     INFO(what);
-    Folder f;
-    write_sheets(f.path);
-    damage(f.path);
-    const std::string message = message_of(f.path, f.path / "idx");
+    TempFolder f;
+    write_sheets(f.path());
+    damage(f.path());
+    const std::string message = message_of(f.path(), f / "idx");
     INFO(message);
     CHECK(has(message, file));
     CHECK(has(message, says));
-    CHECK(!fs::exists(f.path / "idx"));
+    CHECK(!fs::exists(f / "idx"));
   };
   check(
       "missing", [](const fs::path& p) { fs::remove(p / "data_batch_3.png"); }, "data_batch_3.png", "");

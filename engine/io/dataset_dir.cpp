@@ -245,6 +245,37 @@ bool has_split(const fs::path& folder, Split split) {
   return false;
 }
 
+void save_images(const ImageSet& set, Split split, const fs::path& folder) {
+  const Shape& s = set.images.shape();
+  AKIN_CHECK(set.images.dtype() == DType::u8 && s.rank() == 4 && (s[3] == 1 || s[3] == 3),
+             "{}: images are u8 [N,H,W,1 or 3], found {} {}", folder.string(), name_of(set.images.dtype()), s.str());
+  std::string names;
+  for (const std::string& name : set.classes) {
+    AKIN_CHECK(!name.empty() && name.find_first_of("\r\n") == std::string::npos,
+               "{}: a class has an empty name or one of two lines", folder.string());
+    names += name + "\n";
+  }
+  ImageSet named = set;
+  named.source = folder.string();
+  check_set(named, split);
+  make_folder(folder);
+  const fs::path classes = folder / "classes.txt";
+  AKIN_CHECK(!fs::exists(classes) || read_text(classes) == names,
+             "{}: is there already with other names; write each data set to a folder of its own", classes.string());
+  write_file_atomic(classes, std::string_view(names));
+  const std::string stem = split == Split::test ? "t10k" : name_of(split);
+  if (split != Split::unlabeled) {
+    const std::int64_t n = s[0];
+    const Array wide = Array::from(std::vector<std::int32_t>(set.labels.begin(), set.labels.end()), Shape{n});
+    write_idx(folder / (stem + "-labels-idx1-ubyte"), set.classes.size() <= 256 ? wide.cast(DType::u8) : wide);
+  }
+  if (s[3] == 1) {
+    write_idx(folder / (stem + "-images-idx3-ubyte"), set.images.reshaped({s[0], s[1], s[2]}));
+  } else {
+    write_idx(folder / (stem + "-images-idx4-ubyte"), set.images);
+  }
+}
+
 std::string content_hash(const ImageSet& set) {
   Sha256 sum;
   sum.update(set.images.shape().str());

@@ -35,6 +35,11 @@ ImageSet load_images(const std::filesystem::path& folder, Split split, const Ima
 /// True where the folder has that split (what load_images would look for; nothing is read).
 bool has_split(const std::filesystem::path& folder, Split split);
 
+/// Writes one split of a data set as plain IDX files under MNIST's names, and classes.txt, for load_images to read.
+/// Labels and names go first and the images last. Throws on a set that load_images would refuse, and where classes.txt
+/// is there already with other names (the splits of one data set share their classes).
+void save_images(const ImageSet& set, Split split, const std::filesystem::path& folder);
+
 /// SHA-256 of the sizes, pixels and labels: equal for equal content, whatever the files were.
 std::string content_hash(const ImageSet& set);
 
