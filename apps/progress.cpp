@@ -109,7 +109,7 @@ void Progress::draw(Time now, const char* state) {
     return;
   }
   // One column stays free: some terminals wrap when the last one is written.
-  const int columns = std::max(10, style_.columns - 1);
+  const int columns = std::max(1, style_.columns - 1);
   std::string bar;
   int bar_columns = 0;
   if (options_.total > 0) {

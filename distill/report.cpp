@@ -188,6 +188,14 @@ Headline headline_of(const ReportData& data) {
     }
     h.lines.push_back(line);
   }
+  const MethodResult* best = &student;
+  for (const MethodResult& m : data.methods) {
+    if (m.role == MethodRole::taught && test_accuracy(m).mean > test_accuracy(*best).mean) best = &m;
+  }
+  if (best != &student) {
+    h.lines.push_back("Of the ways to listen to the teachers, " + best->name +
+                      " does best on the test images: " + percent_of(*best) + ".");
+  }
   if (c.student_chosen_on_test) {
     h.lines.push_back(student.name +
                       " was chosen for this page by its test accuracy, as no validation accuracy was measured; that "

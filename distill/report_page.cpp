@@ -66,10 +66,14 @@ std::string results(const ReportData& data) {
   if (data.methods.empty()) return {};
   const auto [low, high] = accuracy_range(data);
   const Contest contest = contest_of(data);
+  const bool chosen = std::all_of(data.methods.begin(), data.methods.end(), [](const MethodResult& m) {
+    return std::all_of(m.seeds.begin(), m.seeds.end(), [](const SeedResult& r) { return r.best_step >= 0; });
+  });
   std::string out =
       "<section>\n<h2>Results</h2>\n<p class=\"soft\">Test accuracy in per cent, mean ± standard deviation over "
-      "seeds. A dot is one seed, the upright line their mean. The step of each run was chosen on validation images, "
-      "never on test images.</p>\n<table class=\"data\"><thead><tr><th scope=\"col\">Method</th><th scope=\"col\" "
+      "seeds. A dot is one seed, the upright line their mean." +
+      std::string(chosen ? " The step of each run was chosen on validation images, never on test images." : "") +
+      "</p>\n<table class=\"data\"><thead><tr><th scope=\"col\">Method</th><th scope=\"col\" "
       "class=\"plot\"><span class=\"ends\"><span>" +
       show_percent(low, 0) + "</span><span>" + show_percent(high, 0) +
       " %</span></span></th><th scope=\"col\" class=\"num\">Test, %</th><th scope=\"col\" class=\"num\">Time a "

@@ -33,7 +33,7 @@ inline akin::ReportData example_run() {
   };
   d.methods = {{"Scratch", MethodRole::labels_only, {seed(0, 0.394), seed(1, 0.335)}},
                {"FixMatch", MethodRole::unlabelled, {seed(0, 0.764), seed(1, 0.754)}},
-               {"Weighted", MethodRole::taught, {seed(0, 0.846), seed(1, 0.835)}}};
+               {"Weighted", MethodRole::taught, {seed(0, 0.847), seed(1, 0.835)}}};
   for (const MethodResult& m : d.methods) {
     for (const SeedResult& s : m.seeds) {
       Curve c{m.name, s.seed, {}};
