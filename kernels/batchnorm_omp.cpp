@@ -183,7 +183,10 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
         },
         sum_du, sum_dux);
   };
-  const auto masked = [=](std::int64_t i) { return y[i] > 0.0f ? dy[i] : 0.0f; };
+  const auto masked = [=](std::int64_t i) {
+    const float g = dy[i];  // read in any case: a load under a condition is not vectorised
+    return y[i] > 0.0f ? g : 0.0f;
+  };
   const auto plain = [=](std::int64_t i) { return dy[i]; };
   if (s.relu && dres)
     sums([=](std::int64_t i) { return dres[i] = masked(i); });

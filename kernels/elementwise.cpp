@@ -44,7 +44,10 @@ void relu_fwd(std::int64_t n, const T* x, T* y) {
 template <class T>
 void relu_bwd(std::int64_t n, const T* y, const T* dy, T* dx, Accum mode) {
   parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) store(dx[i], y[i] > T(0) ? dy[i] : T(0), mode);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const T g = dy[i];  // read in any case: a load under a condition is not vectorised
+      store(dx[i], y[i] > T(0) ? g : T(0), mode);
+    }
   });
 }
 

@@ -1,0 +1,53 @@
+#include "bench/op_bench.hpp"
+#include "kernels/elementwise.hpp"
+
+using namespace akin;
+using namespace akin::bench;
+
+namespace {
+
+const bool registered = [] {
+  for (const Activation& a : kActivations) {
+    const std::int64_t n = a.M * a.C;
+    const auto size = static_cast<double>(n);
+    const std::string at = "/" + std::to_string(n);
+    add("axpy" + at, [=](benchmark::State& state) {
+      Rotating<> t{n, n};
+      measure(state, {size, 8 * size}, [&] {
+        spec::axpy<float>(n, 0.5f, t[0], t[1], Accum::overwrite);
+        t.next();
+      });
+    });
+    add("axpy_add" + at, [=](benchmark::State& state) {
+      Rotating<> t{n, n};
+      measure(state, {2 * size, 12 * size}, [&] {
+        spec::axpy<float>(n, 1e-3f, t[0], t[1], Accum::add);
+        t.next();
+      });
+    });
+    add("add" + at, [=](benchmark::State& state) {
+      Rotating<> t{n, n, n};
+      measure(state, {size, 12 * size}, [&] {
+        spec::add<float>(n, t[0], t[1], t[2]);
+        t.next();
+      });
+    });
+    add("relu_fwd" + at, [=](benchmark::State& state) {
+      Rotating<> t{n, n};
+      measure(state, {size, 8 * size}, [&] {
+        spec::relu_fwd<float>(n, t[0], t[1]);
+        t.next();
+      });
+    });
+    add("relu_bwd" + at, [=](benchmark::State& state) {
+      Rotating<> t{n, n, n};
+      measure(state, {size, 12 * size}, [&] {
+        spec::relu_bwd<float>(n, t[0], t[1], t[2], Accum::overwrite);
+        t.next();
+      });
+    });
+  }
+  return true;
+}();
+
+}  // namespace

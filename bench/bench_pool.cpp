@@ -1,0 +1,67 @@
+#include "bench/op_bench.hpp"
+#include "kernels/pool.hpp"
+
+using namespace akin;
+using namespace akin::bench;
+
+namespace {
+
+const bool registered = [] {
+  for (const PoolShape& s : {PoolShape{kBatch, 28, 28, 16, 2, 2, 0}, {kBatch, 32, 32, 64, 3, 2, 1}}) {
+    const std::int64_t nx = s.N * s.H * s.W * s.C, ny = s.N * s.P() * s.Q() * s.C;
+    const Cost cost{static_cast<double>(s.window * s.window * ny), 4.0 * static_cast<double>(nx + ny)};
+    const std::string at = fmt::format("/{}x{}x{} window {}", s.H, s.W, s.C, s.window);
+    add("max_fwd" + at, [=](benchmark::State& state) {
+      Rotating<> t{nx, ny};
+      std::vector<std::int32_t> winner(static_cast<std::size_t>(ny));
+      measure(state, {cost.flops, cost.bytes + 4.0 * static_cast<double>(ny)}, [&] {
+        spec::max_pool_fwd<float>(s, t[0], t[1], winner.data());
+        t.next();
+      });
+    });
+    add("max_bwd" + at, [=](benchmark::State& state) {
+      Rotating<> t{nx, ny};
+      std::vector<std::int32_t> winner(static_cast<std::size_t>(ny));
+      spec::max_pool_fwd<float>(s, t[0], t[1], winner.data());
+      measure(state, {cost.flops, cost.bytes + 4.0 * static_cast<double>(ny)}, [&] {
+        spec::max_pool_bwd<float>(s, winner.data(), t[1], t[0], Accum::overwrite);
+        t.next();
+      });
+    });
+    add("avg_fwd" + at, [=](benchmark::State& state) {
+      Rotating<> t{nx, ny};
+      measure(state, cost, [&] {
+        spec::avg_pool_fwd<float>(s, t[0], t[1]);
+        t.next();
+      });
+    });
+    add("avg_bwd" + at, [=](benchmark::State& state) {
+      Rotating<> t{nx, ny};
+      measure(state, cost, [&] {
+        spec::avg_pool_bwd<float>(s, t[1], t[0], Accum::overwrite);
+        t.next();
+      });
+    });
+  }
+  for (const std::int64_t side : {7, 8}) {
+    const std::int64_t n = kBatch * side * side * 64;
+    const Cost cost{static_cast<double>(n), 4.0 * static_cast<double>(n + kBatch * 64)};
+    add(fmt::format("global_fwd/{}x{}x64", side, side), [=](benchmark::State& state) {
+      Rotating<> t{n, kBatch * 64};
+      measure(state, cost, [&] {
+        spec::global_avg_pool_fwd<float>(kBatch, side * side, 64, t[0], t[1]);
+        t.next();
+      });
+    });
+    add(fmt::format("global_bwd/{}x{}x64", side, side), [=](benchmark::State& state) {
+      Rotating<> t{n, kBatch * 64};
+      measure(state, cost, [&] {
+        spec::global_avg_pool_bwd<float>(kBatch, side * side, 64, t[1], t[0], Accum::overwrite);
+        t.next();
+      });
+    });
+  }
+  return true;
+}();
+
+}  // namespace

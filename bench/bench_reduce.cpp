@@ -1,0 +1,30 @@
+#include "bench/op_bench.hpp"
+#include "kernels/reduce.hpp"
+
+using namespace akin;
+using namespace akin::bench;
+
+namespace {
+
+const bool registered = [] {
+  for (const std::int64_t n : {kBatch, kBatch * 10, kBatch * 28 * 28 * 16})
+    add("sum/" + std::to_string(n), [=](benchmark::State& state) {
+      Rotating<> t{n};
+      measure(state, {static_cast<double>(n), 4.0 * static_cast<double>(n)}, [&] {
+        benchmark::DoNotOptimize(spec::sum<float>(n, t[0]));
+        t.next();
+      });
+    });
+  for (const Activation& a : {Activation{kBatch, 10}, {kBatch, 257}, {10000, 64}})
+    add("col_sum/" + a.str(), [=](benchmark::State& state) {
+      Rotating<> t{a.M * a.C, a.C};
+      const auto n = static_cast<double>(a.M * a.C);
+      measure(state, {n, 4 * n}, [&] {
+        spec::col_sum<float>(a.M, a.C, t[0], t[1], Accum::overwrite);
+        t.next();
+      });
+    });
+  return true;
+}();
+
+}  // namespace
