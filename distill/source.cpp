@@ -1,0 +1,143 @@
+#include "distill/source.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/io/npy.hpp"
+#include "engine/io/sha256.hpp"
+
+namespace akin {
+
+namespace {
+
+Array checked_table(const Array& a, const std::string& name, const std::string& file) {
+  AKIN_CHECK(a.shape().rank() == 2 && a.shape()[0] > 0 && a.shape()[1] > 0, "{}: {} is {}, expected [images, columns]",
+             file, name, a.shape().str());
+  const Array f = a.cast(DType::f32);
+  check_finite(f, name, file);
+  return f;
+}
+
+Source table_source(Source source, const Array& features, const Array& logits, const std::string& file) {
+  source.table = {checked_table(features, "features", file), checked_table(logits, "logits", file)};
+  AKIN_CHECK(source.table.features.shape()[0] == source.table.logits.shape()[0],
+             "{}: {} rows of features, {} of logits", file, source.table.features.shape()[0],
+             source.table.logits.shape()[0]);
+  return source;
+}
+
+Array pick_rows(const Array& table, const Indices& index) {
+  const std::int64_t D = table.shape()[1];
+  Array out(DType::f32, {static_cast<std::int64_t>(index.size()), D});
+  const auto row = static_cast<std::size_t>(D) * sizeof(float);
+  for (std::size_t i = 0; i < index.size(); ++i)
+    std::memcpy(out.bytes() + i * row, table.bytes() + static_cast<std::size_t>(index[i]) * row, row);
+  return out;
+}
+
+std::string cache_key(const Source& source, const Task& task) {
+  Sha256 h;
+  h.update("clean-1|" + source.hash + "|" + task.hash + "|");
+  const Normalization& n = source.model.info.normalization;
+  h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.mean.data()), n.mean.size() * sizeof(float)));
+  h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.std.data()), n.std.size() * sizeof(float)));
+  h.update(
+      ByteView(reinterpret_cast<const std::uint8_t*>(task.target.data()), task.target.size() * sizeof(std::int64_t)));
+  return h.hex();
+}
+
+/// True when `file` holds outputs of the expected shapes; a damaged or foreign file is simply not used.
+bool read_cached(const std::filesystem::path& file, std::int64_t N, std::int64_t D, std::int64_t C, Outputs& out) {
+  if (!std::filesystem::exists(file)) return false;
+  try {
+    const SafeTensors t = read_safetensors(file);
+    const Array &features = t.at("features"), &logits = t.at("logits");
+    if (!(features.shape() == Shape{N, D}) || !(logits.shape() == Shape{N, C})) return false;
+    check_finite(features, "features", file.string());
+    check_finite(logits, "logits", file.string());
+    out = {features, logits};
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+std::int64_t Source::classes() const { return is_table() ? table.logits.shape()[1] : model.info.architecture.classes; }
+
+Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
+  Source source;
+  source.name = path.stem().string();
+  if (std::filesystem::is_directory(path)) {
+    source.name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
+    AKIN_CHECK(std::filesystem::exists(path / "features.npy") && std::filesystem::exists(path / "logits.npy"),
+               "{}: a source folder holds features.npy and logits.npy", path.string());
+    source.hash = sha256_hex(sha256_file(path / "features.npy") + sha256_file(path / "logits.npy"));
+    return table_source(std::move(source), read_npy(path / "features.npy"), read_npy(path / "logits.npy"),
+                        path.string());
+  }
+  const SafeTensors file = read_safetensors(path);
+  if (file.find("features") != nullptr && file.find("logits") != nullptr) {
+    source.hash = sha256_file(path);
+    return table_source(std::move(source), file.at("features"), file.at("logits"), path.string());
+  }
+  source.model = load_model(ctx, path, fallback);
+  source.hash = source.model.hash;
+  return source;
+}
+
+void check_channels(const Source& source, const Task& task, bool match_channels) {
+  if (source.is_table()) return;
+  const std::int64_t wanted = source.model.info.architecture.channels, found = task.pool.images.shape()[3];
+  const bool possible = wanted == found || wanted == 1 || found == 1;
+  AKIN_CHECK(wanted == found || (match_channels && possible),
+             "source {} expects images of {} channels, the target's have {}{}", source.name, wanted, found,
+             possible ? "; --match-channels turns grey to colour and colour to grey" : "; leave this source out");
+}
+
+Outputs source_outputs(Context& ctx, Source& source, const Task& task, const OutputOptions& options) {
+  const auto N = static_cast<std::int64_t>(task.target.size());
+  if (source.is_table()) {
+    const std::int64_t rows = source.table.features.shape()[0], images = task.pool.images.shape()[0];
+    AKIN_CHECK(rows == images,
+               "source {}: its table has {} rows, the target {} training images; one row an image, in their order",
+               source.name, rows, images);
+    return {pick_rows(source.table.features, task.target), pick_rows(source.table.logits, task.target)};
+  }
+  check_channels(source, task, options.match_channels);
+  const std::int64_t D = source.model.network->feature_size(), C = source.classes();
+  const std::filesystem::path file =
+      options.cache.empty() ? std::filesystem::path() : options.cache / (cache_key(source, task) + ".safetensors");
+  Outputs out;
+  if (!file.empty() && read_cached(file, N, D, C, out)) return out;
+  out = run_network(ctx, *source.model.network, task.pool.images, task.target, source.model.info.normalization, 256,
+                    options.progress);
+  check_finite(out.logits, "logits", "source " + source.name);
+  if (!file.empty()) {
+    make_folder(options.cache);
+    SafeTensors t;
+    t.add("features", out.features);
+    t.add("logits", out.logits);
+    t.metadata = {{"source", source.name}, {"task", task.pool.name}};
+    write_safetensors(file, t);
+  }
+  return out;
+}
+
+Probe make_probe(const Outputs& outputs, const Task& task, const Indices& probe) {
+  Indices rows;
+  Probe p;
+  for (const std::int64_t i : probe) {
+    const auto it = std::lower_bound(task.target.begin(), task.target.end(), i);
+    AKIN_CHECK(it != task.target.end() && *it == i, "probe: image {} is not one of the target's", i);
+    rows.push_back(it - task.target.begin());
+    p.labels.push_back(task.pool.labels[static_cast<std::size_t>(i)]);
+  }
+  p.features = pick_rows(outputs.features, rows);
+  p.probabilities = softmax_rows(pick_rows(outputs.logits, rows));
+  p.classes = static_cast<int>(task.classes());
+  return p;
+}
+
+}  // namespace akin

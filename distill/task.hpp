@@ -1,0 +1,37 @@
+// Stage "Task" of the pipeline: the target, a few labelled images and many unlabelled ones.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "engine/io/dataset_dir.hpp"
+#include "nn/split.hpp"
+
+namespace akin {
+
+struct TaskOptions {
+  std::filesystem::path data;  ///< folder of the target data set, see load_images
+  SplitOptions split;
+  ImageFormat format = {};  ///< bring images to one size and colour; 0 = as they are
+};
+
+struct Task {
+  ImageSet pool;                ///< training images; those of an "unlabeled" split follow with label -1
+  ImageSet test;                ///< read for the final figures only
+  TaskSplit split;              ///< positions in the pool
+  Indices target;               ///< labelled and unlabelled together, ascending: what sources are run on
+  Normalization normalization;  ///< of the target images
+  std::string hash;             ///< of the pool's content
+
+  std::int64_t classes() const { return static_cast<std::int64_t>(pool.classes.size()); }
+};
+
+/// Loads and splits. Where the data set brings an "unlabeled" split, its images join the unlabelled part.
+Task load_task(const TaskOptions& options);
+/// The same from sets in memory (`unlabelled` may be empty).
+Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split);
+
+/// Up to `limit` labelled images, evenly over the classes: positions in the pool on which similarity is measured.
+Indices probe_of(const Task& task, std::int64_t limit = 500);
+
+}  // namespace akin
