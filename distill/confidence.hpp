@@ -8,11 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "distill/measured.hpp"
 #include "distill/metrics/metric.hpp"
 
 namespace akin {
-
-inline constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
 
 struct ConfidenceOptions {
   int replicates = 200;

@@ -9,10 +9,9 @@
 #include <utility>
 #include <vector>
 
-namespace akin {
+#include "distill/measured.hpp"
 
-/// A number that was not measured. Pages and tables show it as "–", JSON as null, CSV as an empty cell.
-inline constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
+namespace akin {
 
 /// What a method learns from; the headline compares `taught` with the other two.
 enum class MethodRole { labels_only, unlabelled, taught };
