@@ -127,7 +127,7 @@ void add_output(CLI::App& app, CommonOptions& options) {
 void add_common(CLI::App& app, CommonOptions& options) {
   app.add_option("--device", options.device, "cpu, or auto: the best there is")->group("General");
   app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or all processors")
-      ->check(CLI::Range(0, 4096))
+      ->check(CLI::Range(0, 4096).description(""))
       ->group("General");
   add_output(app, options);
   app.add_option("--stop-after", options.stop_after)->configurable(false)->group("");

@@ -10,8 +10,11 @@ namespace akin {
 
 namespace {
 
-const CLI::Range kPositive(std::int64_t{1}, std::numeric_limits<std::int64_t>::max(), "whole number from 1");
-const CLI::Range kNotNegative(std::int64_t{0}, std::numeric_limits<std::int64_t>::max(), "whole number from 0");
+/// Whole numbers from `low`; without a name of its own, which would crowd the help.
+CLI::Validator at_least(std::int64_t low) {
+  return CLI::Range(low, std::numeric_limits<std::int64_t>::max()).description("");
+}
+CLI::Validator share() { return CLI::Range(0.0, 1.0).description(""); }
 
 /// A switch with --no-<name>; its default is shown and saved.
 void add_switch(CLI::App& app, const std::string& name, bool& value, const std::string& text,
@@ -48,7 +51,7 @@ void add_format(CLI::App& app, FormatFlags& flags) {
       ->type_name("HxW")
       ->group("Data");
   app.add_option("--channels", flags.channels, "Bring images to 1 (grey) or 3 (colour) channels; 0: as they are")
-      ->check(CLI::IsMember({0, 1, 3}))
+      ->check(CLI::IsMember({0, 1, 3}).description(""))
       ->group("Data");
 }
 
@@ -56,7 +59,7 @@ void add_architecture(CLI::App& app, Architecture& a, const std::string& name, c
   app.add_option("--" + name, a.name, fmt::format("Network: {}", fmt::join(known_architectures(), ", ")))
       ->group("Network");
   app.add_option("--" + prefix + "width", a.width, "Channels of its first stage; 0: the family's own")
-      ->check(kNotNegative)
+      ->check(at_least(0))
       ->group("Network");
   app.add_option("--" + prefix + "shortcut", a.shortcut, "A (subsample and pad) or conv (1x1); empty: the family's own")
       ->group("Network");
@@ -66,7 +69,7 @@ void add_training(CLI::App& app, TrainOptions& o) {
   const char* group = "Training";
   app.add_option("--lr", o.schedule.base, "Highest learning rate")->group(group);
   app.add_option("--schedule", o.schedule.kind, "cosine, step or constant")->group(group);
-  app.add_option("--warmup", o.schedule.warmup, "Steps of linear warm-up")->check(kNotNegative)->group(group);
+  app.add_option("--warmup", o.schedule.warmup, "Steps of linear warm-up")->check(at_least(0))->group(group);
   app.add_option("--optimizer", o.optimizer.kind, "sgd or adamw")->group(group);
   app.add_option("--momentum", o.optimizer.momentum, "Of sgd")->group(group);
   add_switch(app, "nesterov", o.optimizer.nesterov, "Nesterov's momentum", group);
@@ -74,7 +77,7 @@ void add_training(CLI::App& app, TrainOptions& o) {
   app.add_option("--clip-norm", o.optimizer.clip_norm, "Shorten longer gradients to this length; 0: off")->group(group);
   o.checkpoint_every = 500;
   app.add_option("--checkpoint-every", o.checkpoint_every, "Steps; 0: only when stopped")
-      ->check(kNotNegative)
+      ->check(at_least(0))
       ->group(group);
 }
 
@@ -96,7 +99,7 @@ void add_foreign(CLI::App& app, ForeignFlags& flags) {
   app.add_option("--arch", flags.architecture.name, fmt::format("{}", fmt::join(known_architectures(), ", ")))
       ->group(group);
   app.add_option("--width", flags.architecture.width, "Channels of the first stage; 0: as the file has it")
-      ->check(kNotNegative)
+      ->check(at_least(0))
       ->group(group);
   app.add_option("--shortcut", flags.architecture.shortcut, "A or conv; empty: the family's own")->group(group);
   app.add_option("--mean", flags.mean, "Mean of pixels in 0..1, one for all channels or one each; default 0.5")
@@ -111,14 +114,14 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
       ->type_name("DIR")
       ->group("Data");
   app.add_option("--labels-per-class,--labels", flags.split.labels_per_class, "Labelled images of each class")
-      ->check(kPositive)
+      ->check(at_least(1))
       ->group("Data");
   if (semi) {
     app.add_option("--unlabelled", flags.split.unlabelled, "Unlabelled images at most; 0: all")
-        ->check(kNotNegative)
+        ->check(at_least(0))
         ->group("Data");
     app.add_option("--validation", flags.split.validation, "Labelled images held out for curves and choice of a step")
-        ->check(kNotNegative)
+        ->check(at_least(0))
         ->group("Data");
   }
   add_format(app, flags.format);
@@ -131,10 +134,10 @@ void add_rank_options(CLI::App& app, RankOptions& o) {
                  "Similarity to a number from 0: clip0, minmax, rank, softmax[:T]; empty: the metric's own")
       ->group(group);
   app.add_option("--probe", o.probe_limit, "Labelled images that similarity is measured on, at most")
-      ->check(kPositive)
+      ->check(at_least(1))
       ->group(group);
   app.add_option("--replicates", o.replicates, "Bootstrap draws and label shuffles; 0: no interval")
-      ->check(CLI::Range(0, 1000000))
+      ->check(at_least(0))
       ->group(group);
 }
 
@@ -154,25 +157,25 @@ void add_student(CLI::App& app, StudentFlags& flags) {
   app.add_option("--init", flags.init, "Start from this model's extractor instead of random weights")
       ->type_name("FILE")
       ->group("Network");
-  app.add_option("--steps", o.train.schedule.steps, "Training steps")->check(kPositive)->group("Training");
-  app.add_option("--batch", o.batch, "Labelled images a step")->check(kPositive)->group("Training");
+  app.add_option("--steps", o.train.schedule.steps, "Training steps")->check(at_least(1))->group("Training");
+  app.add_option("--batch", o.batch, "Labelled images a step")->check(at_least(1))->group("Training");
   app.add_option("--unlabelled-batch", o.unlabelled_batch, "Unlabelled images a step")
-      ->check(kPositive)
+      ->check(at_least(1))
       ->group("Training");
   app.add_option("--eval-every", o.train.eval_every, "Steps between points of the curve; 0: a tenth of the run")
-      ->check(kNotNegative)
+      ->check(at_least(0))
       ->group("Training");
   add_switch(app, "augment", o.augment, "Shift images at random", "Training");
   add_switch(app, "flip", o.flip, "Mirror images at random; not for characters", "Training");
   add_training(app, o.train);
-  app.add_option("--lambda", o.lambda, "Share of the labelled loss, 0..1")->check(CLI::Range(0.0, 1.0))->group(group);
+  app.add_option("--lambda", o.lambda, "Share of the labelled loss, 0..1")->check(share())->group(group);
   app.add_option("--temperature", o.temperature, "T of the soft targets")->group(group);
   app.add_option("--teacher-view", flags.teacher_view,
                  "clean: the sources see unchanged images, computed once; same: the student's augmented ones, another "
                  "and slower method")
       ->group(group);
   app.add_option("--threshold", o.threshold, "FixMatch: confidence that makes a pseudo-label count")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(share())
       ->group(group);
 }
 

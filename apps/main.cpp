@@ -60,6 +60,10 @@ int run(int argc, char** argv) {
       "Example:\n  akin eval --model model.safetensors --data data/mnist\n"
       "Each command's --help ends with an example of its own.");
   add_train(app);
+  add_features(app);
+  add_rank(app);
+  add_distill(app);
+  add_eval(app);
   add_report(app);
   try {
     app.parse(reordered(argc, argv));

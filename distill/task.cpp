@@ -70,6 +70,12 @@ Task load_task(const TaskOptions& options) {
                    load_images(options.data, Split::test, options.format), unlabelled, options.split);
 }
 
+ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format) {
+  ImageSet pool = load_images(data, Split::train, format);
+  if (has_split(data, Split::unlabeled)) append(pool, load_images(data, Split::unlabeled, format));
+  return pool;
+}
+
 Indices probe_of(const Task& task, std::int64_t limit) {
   // Round by round over the classes, so that a limit cuts all classes alike.
   std::vector<Indices> by_class(static_cast<std::size_t>(task.classes()));

@@ -31,6 +31,9 @@ Task load_task(const TaskOptions& options);
 /// The same from sets in memory (`unlabelled` may be empty).
 Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split);
 
+/// All training images and those of an "unlabeled" split behind them: the rows of a table source, in order.
+ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format = {});
+
 /// Up to `limit` labelled images, evenly over the classes: positions in the pool on which similarity is measured.
 Indices probe_of(const Task& task, std::int64_t limit = 500);
 

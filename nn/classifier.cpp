@@ -63,15 +63,20 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
   return out;
 }
 
-double evaluate_model(Context& ctx, Model& model, const ImageSet& set) {
+std::vector<int> predict(Context& ctx, Model& model, const ImageSet& set,
+                         const std::function<void(std::int64_t)>& progress) {
   const Architecture& a = model.info.architecture;
   AKIN_CHECK(a.classes == static_cast<std::int64_t>(set.classes.size()),
              "the model tells {} classes apart, '{}' has {}", a.classes, set.name, set.classes.size());
   AKIN_CHECK(a.channels == set.images.shape()[3], "the model expects images of {} channels, '{}' has {}", a.channels,
              set.name, set.images.shape()[3]);
-  const Outputs out =
-      run_network(ctx, *model.network, set.images, all_indices(set.images.shape()[0]), model.info.normalization);
-  return accuracy(argmax_rows(out.logits), set.labels);
+  return argmax_rows(run_network(ctx, *model.network, set.images, all_indices(set.images.shape()[0]),
+                                 model.info.normalization, 256, progress)
+                         .logits);
+}
+
+double evaluate_model(Context& ctx, Model& model, const ImageSet& set) {
+  return accuracy(predict(ctx, model, set), set.labels);
 }
 
 }  // namespace akin

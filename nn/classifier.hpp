@@ -36,6 +36,11 @@ struct TrainedClassifier {
 };
 TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, ClassifierOptions options, TrainHooks hooks = {});
 
+/// The class that a model gives each image of a set. Error where it tells another number of classes apart, or expects
+/// other channels. `progress`: see run_network.
+std::vector<int> predict(Context& ctx, Model& model, const ImageSet& set,
+                         const std::function<void(std::int64_t)>& progress = {});
+
 /// Accuracy of a model on a labelled set.
 double evaluate_model(Context& ctx, Model& model, const ImageSet& set);
 

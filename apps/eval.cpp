@@ -1,0 +1,145 @@
+// akin eval: what a model gets right on a data set, or how far its outputs are from those of another program.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.hpp"
+#include "apps/common.hpp"
+#include "apps/flags.hpp"
+#include "distill/table.hpp"
+
+namespace akin {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  CommonOptions common;
+  std::string model, data, split = "test";
+  FormatFlags format;
+  ForeignFlags foreign;
+  bool confusion = false;
+  std::string reference, images, logits;
+  double tolerance = 1e-4;
+};
+
+std::string confusion_table(const std::vector<std::string>& classes, const std::vector<std::int64_t>& counts) {
+  std::vector<TextTable::Column> columns{{"true \\ said"}};
+  for (const std::string& c : classes) columns.push_back({c, TextTable::Align::right});
+  TextTable table(columns);
+  for (std::size_t t = 0; t < classes.size(); ++t) {
+    std::vector<std::string> cells{classes[t]};
+    for (std::size_t p = 0; p < classes.size(); ++p) cells.push_back(std::to_string(counts[t * classes.size() + p]));
+    table.add(cells);
+  }
+  return table.str();
+}
+
+void evaluate(Context& ctx, const Options& o, Model& model) {
+  const Split split = o.split == "train" ? Split::train : Split::test;
+  const ImageSet set = load_images(o.data, split, o.format.format());
+  const PipelineEvents events = make_events(o.common);
+  const auto N = static_cast<std::int64_t>(set.labels.size());
+  const std::vector<int> said =
+      predict(ctx, model, set, [&](std::int64_t done) { events.progress("testing", done, N, "images", ""); });
+  const int classes = static_cast<int>(set.classes.size());
+  const std::vector<std::int64_t> counts = confusion_counts(set.labels, said, classes);
+  std::int64_t wrong = N;
+  for (int c = 0; c < classes; ++c) wrong -= counts[static_cast<std::size_t>(c * classes + c)];
+  const double error = static_cast<double>(wrong) / static_cast<double>(N);
+  if (o.common.json) {
+    Json rows = Json::array();
+    for (int t = 0; t < classes; ++t)
+      rows.push_back(std::vector<std::int64_t>(counts.begin() + t * classes, counts.begin() + (t + 1) * classes));
+    const Json j = {{"model", o.model},
+                    {"data", o.data},
+                    {"split", o.split},
+                    {"images", N},
+                    {"wrong", wrong},
+                    {"accuracy", 1 - error},
+                    {"error_percent", 100 * error},
+                    {"classes", set.classes},
+                    {"confusion", rows}};
+    print(j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    return;
+  }
+  print(fmt::format("{:.2f} % right, {:.2f} % error, {} of {} wrong\n", 100 * (1 - error), 100 * error, wrong, N));
+  if (o.confusion) print("\n" + confusion_table(set.classes, counts));
+}
+
+/// Largest difference between our logits and those that another program stored beside its images.
+void compare(Context& ctx, const Options& o, Model& model) {
+  if (o.images.empty() || o.logits.empty())
+    fail_usage("--reference: name its tensors, --reference-images and --reference-logits");
+  const SafeTensors file = read_safetensors(o.reference);
+  const Array &images = file.at(o.images), &expected = file.at(o.logits);
+  AKIN_CHECK(images.dtype() == DType::u8 && images.shape().rank() == 4, "{}: {} is {} {}, expected u8 [N, H, W, C]",
+             o.reference, o.images, name_of(images.dtype()), images.shape().str());
+  const Outputs out =
+      run_network(ctx, *model.network, images, all_indices(images.shape()[0]), model.info.normalization);
+  AKIN_CHECK(out.logits.shape() == expected.shape() && expected.dtype() == DType::f32,
+             "{}: {} is {} {}, the model gives f32 {}", o.reference, o.logits, name_of(expected.dtype()),
+             expected.shape().str(), out.logits.shape().str());
+  const auto found = out.logits.as<float>(), wanted = expected.as<float>();
+  double worst = 0;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const double d = std::abs(static_cast<double>(found[i]) - static_cast<double>(wanted[i]));
+    if (!(d <= worst)) worst = d;  // NaN stays
+    if (std::isnan(d)) break;
+  }
+  const bool good = worst <= o.tolerance;
+  if (o.common.json)
+    print(Json{{"model", o.model},
+               {"reference", o.reference},
+               {"images", images.shape()[0]},
+               {"largest_difference", worst},
+               {"tolerance", o.tolerance},
+               {"agrees", good}}
+              .dump(2) +
+          "\n");
+  else
+    print(fmt::format("{} images, largest difference of a logit {:.3g}\n", images.shape()[0], worst));
+  AKIN_CHECK(good, "{}: the logits differ by up to {:.3g} from {} in {}, allowed is {:.3g}", o.model, worst, o.logits,
+             o.reference, o.tolerance);
+}
+
+void run(const Options& o) {
+  if (o.data.empty() == o.reference.empty()) fail_usage("eval: give --data DIR, or --reference FILE");
+  if (o.split != "train" && o.split != "test") fail_usage("--split {}: use test or train", o.split);
+  Context ctx = start(o.common);
+  const std::optional<ModelInfo> info = o.foreign.info();
+  Model model = load_model(ctx, o.model, info ? &*info : nullptr);
+  if (o.reference.empty())
+    evaluate(ctx, o, model);
+  else
+    compare(ctx, o, model);
+}
+
+}  // namespace
+
+void add_eval(CLI::App& akin) {
+  CLI::App* app = akin.add_subcommand("eval", "Measure a model's accuracy, or compare its outputs with a reference");
+  const auto o = std::make_shared<Options>();
+  app->add_option("--model", o->model, "Model file")->required()->type_name("FILE");
+  app->add_option("--data", o->data, "Folder of the data set")->type_name("DIR")->group("Data");
+  app->add_option("--split", o->split, "test or train")->group("Data");
+  add_format(*app, o->format);
+  app->add_flag("--confusion", o->confusion, "Print how often each class was taken for each other")->group("Data");
+  add_foreign(*app, o->foreign);
+  const char* group = "Comparison with another program";
+  app->add_option("--reference", o->reference, "safetensors file with images and the logits another program gives them")
+      ->type_name("FILE")
+      ->group(group);
+  app->add_option("--reference-images", o->images, "Tensor: u8 [N, H, W, C]")->type_name("NAME")->group(group);
+  app->add_option("--reference-logits", o->logits, "Tensor: f32 [N, classes]")->type_name("NAME")->group(group);
+  app->add_option("--tolerance", o->tolerance, "Largest difference allowed")->group(group);
+  add_common(*app, o->common);
+  app->footer(
+      "Example:\n  akin eval --model runs/fashion/model.safetensors --data data/fashion --confusion\n"
+      "A file of another program needs its architecture:\n"
+      "  akin eval --model resnet20.safetensors --data data/cifar10 --arch resnet20 --shortcut A \\\n"
+      "    --mean .485,.456,.406 --std .229,.224,.225");
+  app->callback([o] { run(*o); });
+}
+
+}  // namespace akin

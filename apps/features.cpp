@@ -1,0 +1,101 @@
+// akin features: what a model says of every image of a data set, as a table that `akin rank` and `akin distill` take.
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.hpp"
+#include "apps/common.hpp"
+#include "apps/flags.hpp"
+#include "engine/io/npy.hpp"
+
+namespace akin {
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::string model, data, split = "target", out;
+  FormatFlags format;
+  ForeignFlags foreign;
+  bool match_channels = false;
+};
+
+ImageSet load(const Options& o) {
+  if (o.split == "target") return load_pool(o.data, o.format.format());
+  for (const Split split : {Split::train, Split::test, Split::unlabeled})
+    if (o.split == name_of(split)) return load_images(o.data, split, o.format.format());
+  fail_usage("--split {}: use target (train and unlabeled), train, test or unlabeled", o.split);
+}
+
+void run(const Options& o) {
+  Context ctx = start(o.common);
+  const std::optional<ModelInfo> info = o.foreign.info();
+  Model model = load_model(ctx, o.model, info ? &*info : nullptr);
+  const ImageSet set = load(o);
+  const std::int64_t channels = set.images.shape()[3], wanted = model.info.architecture.channels;
+  const bool possible = channels == 1 || wanted == 1;
+  AKIN_CHECK(channels == wanted || (o.match_channels && possible),
+             "{}: expects images of {} channels, those of {} have {}{}", o.model, wanted, o.data, channels,
+             possible ? "; --match-channels turns grey to colour and colour to grey" : "");
+  const std::int64_t N = set.images.shape()[0];
+  const PipelineEvents events = make_events(o.common);
+  const Outputs out = run_network(ctx, *model.network, set.images, all_indices(N), model.info.normalization, 256,
+                                  [&](std::int64_t done) { events.progress("features", done, N, "images", ""); });
+  check_finite(out.features, "features", o.model);
+  check_finite(out.logits, "logits", o.model);
+  const std::vector<std::int32_t> labels(set.labels.begin(), set.labels.end());
+  const Array label_array = labels.empty() ? Array() : Array::from(labels, {static_cast<std::int64_t>(labels.size())});
+  const std::filesystem::path path = o.out;
+  if (path.extension() == ".safetensors") {
+    SafeTensors file;
+    file.add("features", out.features);
+    file.add("logits", out.logits);
+    if (!labels.empty()) file.add("labels", label_array);
+    file.metadata = {{"format", "akin-table-1"},          {"model", o.model},   {"model_sha256", model.hash},
+                     {"task", model.info.task},           {"images", set.name}, {"split", o.split},
+                     {"images_sha256", content_hash(set)}};
+    write_safetensors(path, file);
+  } else {
+    make_folder(path);
+    write_npy(path / "features.npy", out.features);
+    write_npy(path / "logits.npy", out.logits);
+    if (!labels.empty()) write_npy(path / "labels.npy", label_array);
+  }
+  if (o.common.json)
+    print(
+        nlohmann::ordered_json{
+            {"table", o.out}, {"images", N}, {"features", out.features.shape()[1]}, {"classes", out.logits.shape()[1]}}
+            .dump(2) +
+        "\n");
+  else
+    print(fmt::format("{}: {} images, {} features, {} logits\n", o.out, N, out.features.shape()[1],
+                      out.logits.shape()[1]));
+}
+
+}  // namespace
+
+void add_features(CLI::App& akin) {
+  CLI::App* app = akin.add_subcommand("features", "Write a model's features and logits of all images as a table");
+  const auto o = std::make_shared<Options>();
+  app->add_option("--model", o->model, "Model file")->required()->type_name("FILE");
+  app->add_option("--data", o->data, "Folder of the data set")->required()->type_name("DIR")->group("Data");
+  app->add_option("--split", o->split,
+                  "target: train followed by unlabeled, what rank and distill expect of a source; or train, test, "
+                  "unlabeled")
+      ->group("Data");
+  add_format(*app, o->format);
+  app->add_flag("--match-channels", o->match_channels, "Turn grey to colour and colour to grey as the model expects")
+      ->group("Data");
+  add_foreign(*app, o->foreign);
+  app->add_option("--out", o->out, "A .safetensors file, or a folder for .npy files")
+      ->required()
+      ->type_name("FILE|DIR")
+      ->group("Run");
+  add_common(*app, o->common);
+  app->footer(
+      "Tensors: features [N, D] and logits [N, C] as f32, labels [N] as i32, a row an image in the data set's "
+      "order.\n\n"
+      "Example:\n  akin features --model runs/fashion/model.safetensors --data data/mnist --out fashion.safetensors");
+  app->callback([o] { run(*o); });
+}
+
+}  // namespace akin
