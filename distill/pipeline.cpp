@@ -270,6 +270,7 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
         model = std::move(run.model);
       }
       test_student(ctx, task, model, cell);
+      if (!cell.curve.points.empty()) cell.result.val_accuracy = cell.curve.points.back().val_accuracy;
       model.info.test_accuracy = cell.result.test_accuracy;
       save_model(student_file, *model.network, model.info);
       write_cell(cell_file, cell, options.fingerprint);
