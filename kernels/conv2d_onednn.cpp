@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "kernels/common/onednn_state.hpp"
 #include "kernels/conv2d.hpp"
 #include "kernels/elementwise.hpp"
+#include "kernels/shortcut.hpp"
 
 namespace akin::fast {
 
@@ -164,6 +166,14 @@ void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const float* dy, 
 void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* dy, float* dw,
                        Accum mode) {
   if (s.w_size() == 0) return;
+  // oneDNN gathers the pixels that a strided 1x1 convolution reads into a workspace, and with few channels it writes
+  // past the end of that (https://github.com/uxlfoundation/oneDNN/issues/6035, open). The gather is done here instead.
+  if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.C < 16) {
+    const Conv2dShape dense{s.N, s.P(), s.Q(), s.C, s.K, 1, 1, 1, 0};
+    std::vector<float> read(static_cast<std::size_t>(dense.x_size()));
+    spec::shortcut_a_fwd<float>({s.N, s.H, s.W, s.C, s.C, s.stride}, x, read.data());
+    return conv2d_bwd_weight(cache, dense, read.data(), dy, dw, mode);
+  }
   auto& state = cache.state();
   ConvPlan& plan = plan_for(state, s);
   plan.bwd_weight.execute(state.stream, {{DNNL_ARG_SRC, wrap(plan.x, state.engine, x)},

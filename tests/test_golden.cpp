@@ -5,10 +5,12 @@
 #include <cmath>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/autograd.hpp"
 #include "engine/io/safetensors.hpp"
+#include "kernels/common/parallel.hpp"
 #include "kernels/optim.hpp"
 #include "nn/network.hpp"
 #include "nn/schedule.hpp"
@@ -214,11 +216,14 @@ struct Bench {
 
 }  // namespace
 
-TEST_CASE("logits, gradients and running statistics agree with PyTorch") {
+TEST_CASE("logits, gradients and running statistics agree with PyTorch, on one thread and on several") {
+  const int before = max_threads();
   for (const Case& c : cases())
-    for (const bool fast : {true, false}) {
+    for (const auto& [fast, threads] : {std::pair{true, 1}, {true, 2}, {true, 3}, {false, 2}}) {
       CAPTURE(c.file);
       CAPTURE(fast);
+      CAPTURE(threads);
+      set_threads(threads);
       Bench b(c);
       b.ctx.use_fast_paths = fast;
       CHECK(difference(b.eval(), values_of(b.file.at("logits_eval"))) <= 4e-6);
@@ -235,6 +240,7 @@ TEST_CASE("logits, gradients and running statistics agree with PyTorch") {
       for (const Parameter& p : b.parameters)
         if (p.kind == ParameterKind::counter) CHECK(p.tensor.data<std::int64_t>()[0] == 4);
     }
+  set_threads(before);
 }
 
 TEST_CASE("three steps of SGD agree with PyTorch") {
