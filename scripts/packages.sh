@@ -1,4 +1,5 @@
 # Names of Debian packages, to be sourced. All are in bookworm's main section.
+# shellcheck shell=bash disable=SC2034
 
 # What a build needs, one package a line, and how to see that it is there whoever installed it.
 AKIN_BUILD_NEEDS="g++ command c++

@@ -69,17 +69,24 @@ install_missing() {
   command -v apt-get > /dev/null || can_install=0
   if ! ((can_install)); then
     say "These packages are missing, and installing them needs apt and root (or sudo without a password):"
-    say "  ${missing[*]}"
-    say "On Debian and Ubuntu:  sudo apt-get install --no-install-recommends ${missing[*]}"
+    if command -v apt-get > /dev/null; then
+      say "  sudo apt-get install --no-install-recommends ${missing[*]}"
+    else
+      say "  ${missing[*]}"
+    fi
     return 1
   fi
   say "Installing ${#missing[@]} packages: ${missing[*]}"
   local -a apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0)
-  if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } >&2; then
-    say "apt could not install all of: ${missing[*]}"
-    say "The reason is above; with them in place, run this command again."
+  local log
+  log=$(mktemp) || return 1
+  if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } > "$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    say "apt could not install all of these packages, for the reason above; with them in place, run this command again"
     return 1
   fi
+  rm -f "$log"
   # Asked again, for a package may be there and its file not.
   mapfile -t missing < <(missing_packages "$1" | sort -u)
   if ((${#missing[@]})); then
