@@ -1,0 +1,21 @@
+// The subcommands of akin. Each function declares one: its options, its help and what runs when it is called. They do
+// argument parsing and printing only; the work is in distill and below.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace akin {
+
+void add_data(CLI::App& akin);
+void add_train(CLI::App& akin);
+void add_features(CLI::App& akin);
+void add_rank(CLI::App& akin);
+void add_distill(CLI::App& akin);
+void add_eval(CLI::App& akin);
+void add_report(CLI::App& akin);
+void add_info(CLI::App& akin);
+void add_demo(CLI::App& akin);
+
+}  // namespace akin

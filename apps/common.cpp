@@ -1,0 +1,290 @@
+#include "apps/common.hpp"
+
+#include <unistd.h>
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "apps/progress.hpp"
+#include "engine/io/file.hpp"
+#include "engine/io/sha256.hpp"
+#include "kernels/common/parallel.hpp"
+
+namespace akin {
+
+namespace {
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+extern "C" void on_interrupt(int signal_number) {
+  stop_signal = signal_number;
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  constexpr std::string_view text = "\nakin: stopping after this step; once more to end at once\n";
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+/// Draws the progress of one piece of work after the other.
+class Listener {
+ public:
+  Listener(bool quiet, std::int64_t stop_after) : quiet_(quiet), stop_after_(stop_after), style_(stderr_style()) {}
+
+  void stage(const std::string& line) {
+    if (line.starts_with("warning: "))
+      warn(line.substr(9));
+    else if (!quiet_ && bar_)
+      bar_->message(line);
+    else if (!quiet_)
+      std::cerr << line << '\n';
+  }
+
+  void warn(const std::string& line) {
+    if (bar_)
+      bar_->message("akin: warning: " + line);
+    else
+      std::cerr << "akin: warning: " << line << '\n';
+  }
+
+  void progress(const std::string& label, std::int64_t done, std::int64_t total, const std::string& unit,
+                const std::string& note) {
+    // Training loops ask stop() and save their state; what else reports progress has none.
+    if (interrupted() && unit != "steps") {
+      bar_.reset();
+      fail("stopped on request; the same command with --resume goes on");
+    }
+    if (quiet_) return;
+    if (!bar_ || label != label_ || done < done_) {
+      bar_.reset();
+      label_ = label;
+      ProgressOptions options;
+      options.label = label;
+      options.total = total;
+      options.unit = unit;
+      bar_.emplace(std::cerr, style_, options);
+      done_ = 0;
+      if (unit == "steps" && done > 1) {  // a resumed run
+        bar_->skip(done - 1);
+        done_ = done - 1;
+      }
+    }
+    if (!note.empty()) bar_->note(note);
+    bar_->advance(done - done_);
+    done_ = done;
+    if (done >= total) {
+      bar_->finish();
+      bar_.reset();
+    }
+  }
+
+  bool stop() {
+    const bool now = interrupted() || (stop_after_ > 0 && --stop_after_ == 0);
+    if (now) bar_.reset();
+    return now;
+  }
+
+ private:
+  bool quiet_;
+  std::int64_t stop_after_;
+  ProgressStyle style_;
+  std::optional<Progress> bar_;
+  std::string label_;
+  std::int64_t done_ = 0;
+};
+
+std::string format_time(const char* format) {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, format, &utc)};
+}
+
+std::string shell_quoted(const std::string& text) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=+@%";
+  if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+}  // namespace
+
+const char* version() { return AKIN_VERSION; }
+const char* commit() { return AKIN_COMMIT; }
+const char* build_flags() { return AKIN_BUILD; }
+std::string version_line() { return fmt::format("akin {} ({})", version(), commit()); }
+
+void add_output(CLI::App& app, CommonOptions& options) {
+  app.add_flag("--json", options.json, "Print one JSON object on stdout")->configurable(false)->group("General");
+  app.add_flag("--quiet", options.quiet, "No progress on stderr; warnings stay")->configurable(false)->group("General");
+}
+
+void add_common(CLI::App& app, CommonOptions& options) {
+  app.add_option("--device", options.device, "cpu, or auto: the best there is")->group("General");
+  app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or all processors")
+      ->check(CLI::Range(0, 4096))
+      ->group("General");
+  add_output(app, options);
+  app.add_option("--stop-after", options.stop_after)->configurable(false)->group("");
+}
+
+void add_config(CLI::App& app) {
+  app.add_option("--config",
+                 "Settings from a TOML file, 'option = value' a line; the command line wins. A run saves its own as "
+                 "config.toml")
+      ->type_name("FILE")
+      ->configurable(false)
+      ->group("General");
+}
+
+Context start(const CommonOptions& options) {
+  if (options.threads > 0) set_threads(options.threads);
+  const Device device = parse_device(options.device);
+  say(options, "device: " + describe(device));
+  return Context(device);
+}
+
+void say(const CommonOptions& options, const std::string& line) {
+  if (!options.quiet) std::cerr << line << '\n';
+}
+
+void warn(const std::string& line) { std::cerr << "akin: warning: " << line << '\n'; }
+
+void print(std::string_view text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  AKIN_CHECK(written, "standard output cannot be written (disk full, or closed)");
+}
+
+void catch_interrupts() {
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+}
+
+bool interrupted() { return stop_signal != 0; }
+
+PipelineEvents make_events(const CommonOptions& options) {
+  const auto listener = std::make_shared<Listener>(options.quiet, options.stop_after);
+  PipelineEvents events;
+  events.stage = [listener](const std::string& line) { listener->stage(line); };
+  events.progress = [listener](const std::string& label, std::int64_t done, std::int64_t total, const std::string& unit,
+                               const std::string& note) { listener->progress(label, done, total, unit, note); };
+  events.stop = [listener] { return listener->stop(); };
+  return events;
+}
+
+std::string iso_time() { return format_time("%Y-%m-%dT%H:%M:%SZ"); }
+std::string run_stamp() { return format_time("%Y%m%d-%H%M%S"); }
+
+std::string config_text(const CLI::App& app) {
+  return fmt::format("# {}\n[{}]\n{}", version_line(), app.get_name(), app.config_to_str(true, false));
+}
+
+void save_config(const CLI::App& app, const std::filesystem::path& run_folder) {
+  make_folder(run_folder);
+  write_file_atomic(run_folder / "config.toml", std::string_view(config_text(app)));
+}
+
+std::string command_of(const CLI::App& app) {
+  std::string text = "akin " + app.get_name();
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0 || option->get_lnames().empty()) continue;
+    const std::string& name = option->get_lnames().front();
+    if (name == "config" || name == "resume" || name == "stop-after") continue;
+    if (option->get_expected_min() == 0) {  // a flag
+      const bool off = option->as<std::string>() == "false";
+      text += (off ? " --no-" : " --") + name;
+      continue;
+    }
+    text += " --" + name;
+    for (const std::string& value : option->reduced_results()) text += " " + shell_quoted(value);
+  }
+  return text;
+}
+
+std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out, std::string_view more) {
+  leave_out.insert(leave_out.end(), {"device", "threads", "out", "resume", "force", "checkpoint-every", "cache"});
+  std::string text = app.get_name() + "\n";
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_configurable() || option->get_lnames().empty()) continue;
+    const std::string& name = option->get_lnames().front();
+    if (std::find(leave_out.begin(), leave_out.end(), name) != leave_out.end()) continue;
+    text += name + "=";
+    text += option->count() > 0 ? fmt::format("{}", fmt::join(option->reduced_results(), "\x1f"))
+                                : option->get_default_str();
+    text += "\n";
+  }
+  text += more;
+  return sha256_hex(bytes_of(text));
+}
+
+void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,
+                      bool force) {
+  if (resume || force) return;
+  for (const std::string& name : results) {
+    std::error_code ignored;
+    const std::filesystem::path path = folder / name;
+    const bool there = std::filesystem::is_directory(path, ignored) ? !std::filesystem::is_empty(path, ignored)
+                                                                    : std::filesystem::exists(path, ignored);
+    AKIN_CHECK(!there,
+               "{}: is there from an earlier run; --resume goes on with it, --force starts anew, --out DIR "
+               "chooses another folder",
+               path.string());
+  }
+}
+
+void sign_report(ReportData& report, const CLI::App& app, const Context& ctx, const std::string& begun,
+                 std::chrono::steady_clock::time_point clock) {
+  report.device = describe(ctx.device);
+  report.threads = max_threads();
+  report.commit = commit();
+  report.time = begun;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
+  report.command = command_of(app);
+  report.config = config_text(app);
+}
+
+std::vector<std::string> split_list(std::string_view text, const std::string& option) {
+  std::vector<std::string> items;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    std::string_view item = text.substr(at, comma - at);
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ')) item.remove_suffix(1);
+    if (item.empty()) fail_usage("{} '{}': an item is empty; separate them by single commas", option, text);
+    items.emplace_back(item);
+    at = comma + 1;
+  }
+  return items;
+}
+
+std::vector<std::uint64_t> parse_seeds(std::string_view text) {
+  std::vector<std::uint64_t> seeds;
+  for (const std::string& item : split_list(text, "--seeds")) {
+    std::uint64_t seed = 0;
+    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), seed);
+    if (error != std::errc() || end != item.data() + item.size())
+      fail_usage("--seeds '{}': '{}' is no whole number from 0", text, item);
+    if (std::find(seeds.begin(), seeds.end(), seed) != seeds.end()) fail_usage("--seeds '{}': {} twice", text, item);
+    seeds.push_back(seed);
+  }
+  return seeds;
+}
+
+std::vector<float> parse_floats(std::string_view text, const std::string& option) {
+  std::vector<float> values;
+  for (const std::string& item : split_list(text, option)) {
+    float value = 0;
+    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), value);
+    if (error != std::errc() || end != item.data() + item.size())
+      fail_usage("{} '{}': '{}' is no number", option, text, item);
+    values.push_back(value);
+  }
+  return values;
+}
+
+}  // namespace akin

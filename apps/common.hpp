@@ -1,0 +1,83 @@
+// What all subcommands share: options every command has, progress and interruption, the record of a run.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "distill/pipeline.hpp"
+#include "engine/context.hpp"
+
+namespace akin {
+
+const char* version();       ///< "0.1.0"
+const char* commit();        ///< of the sources when the build was configured, or "unknown"
+const char* build_flags();   ///< compiler, build type
+std::string version_line();  ///< "akin 0.1.0 (commit)"
+
+struct CommonOptions {
+  std::string device = "auto";
+  int threads = 0;  ///< 0: OMP_NUM_THREADS or all processors
+  bool quiet = false;
+  bool json = false;
+  std::int64_t stop_after = 0;  ///< for tests: behave as if interrupted before this many further steps; 0 = never
+};
+
+/// --json, --quiet.
+void add_output(CLI::App& app, CommonOptions& options);
+/// --device, --threads and add_output.
+void add_common(CLI::App& app, CommonOptions& options);
+/// --config FILE, in the help of a command that runs long. main() hands the option to CLI11.
+void add_config(CLI::App& app);
+
+/// Sets the threads and says on stderr where the work runs (unless quiet).
+Context start(const CommonOptions& options);
+
+/// A line on stderr, unless quiet.
+void say(const CommonOptions& options, const std::string& line);
+/// "akin: warning: ..." on stderr, always.
+void warn(const std::string& line);
+/// The text on stdout. Throws where stdout cannot take it (a full disk).
+void print(std::string_view text);
+
+/// The first SIGINT or SIGTERM from now on only asks to stop; the second one ends the program at once.
+void catch_interrupts();
+bool interrupted();
+
+/// Progress bar or lines, stage lines and the stop flag, for run_pipeline and the training loops. --quiet leaves
+/// warnings. An interruption while images are run through a network throws: there is nothing to save yet.
+PipelineEvents make_events(const CommonOptions& options);
+
+/// "2026-01-31T12:05:07Z", now.
+std::string iso_time();
+/// "20260131-120507", now: name of a run without one.
+std::string run_stamp();
+
+/// The effective settings of a parsed subcommand as TOML, under its name; `akin <command> --config` reads it.
+std::string config_text(const CLI::App& app);
+/// config_text to <run folder>/config.toml, whole or not at all.
+void save_config(const CLI::App& app, const std::filesystem::path& run_folder);
+/// "akin train --data ...": the options that were given, quoted for a shell.
+std::string command_of(const CLI::App& app);
+/// A digest of all settings but the named ones (long names without dashes) and those that cannot change a result.
+std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out, std::string_view more);
+
+/// Refuses a run folder that holds an earlier run's `results` (files or folders in it), unless resume or force.
+void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,
+                      bool force);
+
+/// Fills what a report says of the run itself: device, threads, commit, times, command and configuration.
+void sign_report(ReportData& report, const CLI::App& app, const Context& ctx, const std::string& begun,
+                 std::chrono::steady_clock::time_point clock);
+
+/// "a, b ,c" -> {"a", "b", "c"}; UsageError, naming the option, on an empty item.
+std::vector<std::string> split_list(std::string_view text, const std::string& option);
+/// "0,1" -> {0, 1}
+std::vector<std::uint64_t> parse_seeds(std::string_view text);
+std::vector<float> parse_floats(std::string_view text, const std::string& option);
+
+}  // namespace akin

@@ -1,0 +1,95 @@
+// akin: dispatch and exit codes; the subcommands are in the files beside this one.
+#include <exception>
+
+#include "apps/commands.hpp"
+#include "apps/common.hpp"
+
+namespace akin {
+namespace {
+
+/// TOML of one command: top-level keys belong to the command that is running; sections of other commands are refused.
+class CommandConfig : public CLI::ConfigTOML {
+ public:
+  explicit CommandConfig(const CLI::App& app) : app_(app) {}
+  std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
+    const std::vector<const CLI::App*> commands = app_.get_subcommands([](const CLI::App* a) { return a->parsed(); });
+    const std::string name = commands.empty() ? "" : commands.front()->get_name();
+    std::vector<CLI::ConfigItem> own;
+    for (CLI::ConfigItem item : CLI::ConfigTOML::from_config(in)) {
+      if (item.name == "++" || item.name == "--") continue;  // section marks
+      if (item.parents.empty()) item.parents = {name};
+      if (item.parents.front() != name)
+        fail_usage("--config: holds [{}], the settings of another command than {}", item.parents.front(), name);
+      own.push_back(std::move(item));
+    }
+    return own;
+  }
+
+ private:
+  const CLI::App& app_;
+};
+
+/// CLI11 reads configuration files at the top level only, so `akin train --config f` becomes `akin --config f train`.
+std::vector<std::string> reordered(int argc, char** argv) {
+  std::vector<std::string> front, rest;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const bool separate = argument == "--config" && i + 1 < argc;
+    if (separate || argument.starts_with("--config=")) {
+      front.push_back(argument);
+      if (separate) front.emplace_back(argv[++i]);
+    } else {
+      rest.push_back(argument);
+    }
+  }
+  front.insert(front.end(), rest.begin(), rest.end());
+  return {front.rbegin(), front.rend()};  // CLI11 takes them from the back
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Distils one small image classifier for a new task out of many models trained on other tasks.", "akin");
+  app.set_version_flag("--version", version_line());
+  app.require_subcommand(1);
+  app.option_defaults()->always_capture_default();
+  app.config_formatter(std::make_shared<CommandConfig>(app));
+  app.set_config("--config")->group("");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.footer(
+      "Data goes to stdout, progress and warnings to stderr.\n"
+      "Exit codes: 0 done, 1 failed or stopped (a stopped run goes on with --resume), 2 wrong usage.\n\n"
+      "Example:\n  akin eval --model model.safetensors --data data/mnist\n"
+      "Each command's --help ends with an example of its own.");
+  add_train(app);
+  add_report(app);
+  try {
+    app.parse(reordered(argc, argv));
+  } catch (const CLI::FileError& e) {
+    fail("{}: the configuration file cannot be read", e.what());
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // help and version
+    fail_usage("{} (see akin --help)", e.what());
+  }
+  return 0;
+}
+
+int report(const char* kind, const char* what, int code) {
+  fmt::print(stderr, "akin: {}{}\n", kind, what);
+  return code;
+}
+
+}  // namespace
+}  // namespace akin
+
+int main(int argc, char** argv) {
+  try {
+    return akin::run(argc, argv);
+  } catch (const akin::UsageError& e) {
+    return akin::report("", e.what(), 2);
+  } catch (const akin::Error& e) {
+    return akin::report("", e.what(), 1);
+  } catch (const std::bad_alloc&) {
+    return akin::report("", "out of memory; use smaller batches or a smaller network", 1);
+  } catch (const std::exception& e) {
+    return akin::report("internal error: ", e.what(), 1);
+  }
+}
