@@ -61,6 +61,7 @@ int run(int argc, char** argv) {
       "Each command's --help ends with an example of its own.");
   add_train(app);
   add_report(app);
+  add_demo(app);
   try {
     app.parse(reordered(argc, argv));
   } catch (const CLI::FileError& e) {

@@ -32,9 +32,15 @@ ImageSet sample(ImageSet set, std::int64_t limit, std::uint64_t seed) {
 
 std::string fingerprint(const BankOptions& o, const std::string& name, std::size_t fonts) {
   const ClassifierOptions& c = o.classifier;
-  return sha256_hex(fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", kRecipe, name, static_cast<int>(o.fonts),
-                                fonts, o.images, o.side, c.architecture.name, c.architecture.width, c.epochs, c.batch,
-                                c.seed, c.train.schedule.base, c.train.optimizer.weight_decay, c.augment));
+  const Schedule& s = c.train.schedule;
+  const OptimizerOptions& p = c.train.optimizer;
+  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|", kRecipe, name, static_cast<int>(o.fonts), fonts, o.images,
+                                 o.test_images, o.side);
+  text += fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|", c.architecture.name, c.architecture.width, c.architecture.shortcut,
+                      c.epochs, c.batch, c.seed, c.augment, c.flip);
+  text += fmt::format("{}|{}|{}|{}|{}|", s.kind, s.base, s.warmup, s.gamma, fmt::join(s.milestones, ","));
+  text += fmt::format("{}|{}|{}|{}|{}|{}", p.kind, p.momentum, p.nesterov, p.weight_decay, p.decay_all, p.clip_norm);
+  return sha256_hex(text);
 }
 
 bool is_made(const std::filesystem::path& model, const std::filesystem::path& mark, const std::string& fp) {
@@ -88,6 +94,8 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
                sample(load_images(data, Split::test, format), options.test_images, options.classifier.seed)};
          }});
   }
+  AKIN_CHECK(!recipes.empty(), "{}: neither fashion/ nor cifar10/ is there, and no characters are asked for: no source",
+             options.data.string());
   std::vector<std::filesystem::path> out;
   for (const Recipe& recipe : recipes) {
     const std::filesystem::path model = options.folder / (recipe.name + ".safetensors"),
