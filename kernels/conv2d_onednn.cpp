@@ -166,6 +166,7 @@ void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const float* dy, 
 void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* dy, float* dw,
                        Accum mode) {
   if (s.w_size() == 0) return;
+  if (s.y_size() == 0) return spec::conv2d_bwd_weight<float>(s, x, dy, dw, mode);  // a sum of nothing
   // oneDNN gathers the pixels that a strided 1x1 convolution reads into a workspace, and with few channels it writes
   // past the end of that (https://github.com/uxlfoundation/oneDNN/issues/6035, open). The gather is done here instead.
   if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.C < 16) {
