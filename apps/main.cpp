@@ -65,6 +65,7 @@ int run(int argc, char** argv) {
   add_distill(app);
   add_eval(app);
   add_report(app);
+  add_demo(app);
   try {
     app.parse(reordered(argc, argv));
   } catch (const CLI::FileError& e) {

@@ -1,4 +1,4 @@
-# All of them are Debian packages; scripts/setup.sh installs them by name.
+# All of them are Debian packages; scripts/packages.sh names them.
 find_package(OpenMP REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(fmt REQUIRED)

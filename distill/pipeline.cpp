@@ -46,14 +46,19 @@ void write_cell(const std::filesystem::path& file, const Cell& c, const std::str
 /// Figures of a finished student; false where there is none of this configuration.
 bool read_cell(const std::filesystem::path& file, const std::string& fingerprint, Cell& c) {
   if (!std::filesystem::exists(file)) return false;
-  const auto j = nlohmann::json::parse(read_text(file), nullptr, false);
-  if (j.is_discarded() || !j.is_object() || j.value("fingerprint", "") != fingerprint || !j.contains("curve"))
+  try {
+    const auto j = nlohmann::json::parse(read_text(file));
+    if (j.at("fingerprint").get<std::string>() != fingerprint) return false;
+    std::vector<CurvePoint> points;
+    for (const auto& p : j.at("curve"))
+      points.push_back({p.at(0).get<std::int64_t>(), number(p.at(1)), number(p.at(2))});
+    c.result.seconds = number(j.at("seconds"));
+    c.result.images_per_second = number(j.at("images_per_second"));
+    c.curve.points = std::move(points);
+    return true;
+  } catch (const nlohmann::json::exception&) {  // damaged: the student is trained again
     return false;
-  c.result.seconds = number(j.value("seconds", nlohmann::json()));
-  c.result.images_per_second = number(j.value("images_per_second", nlohmann::json()));
-  for (const auto& p : j["curve"])
-    c.curve.points.push_back({p.at(0).get<std::int64_t>(), number(p.at(1)), number(p.at(2))});
-  return true;
+  }
 }
 
 /// The one reading of the test split: predictions and their probabilities.
@@ -237,15 +242,15 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
       Model model;
       if (options.resume && std::filesystem::exists(student_file) && read_cell(cell_file, options.fingerprint, cell)) {
         model = load_model(ctx, student_file);
+        test_student(ctx, task, model, cell);
       } else {
         StudentOptions student = options.student;
         student.method = method;
         student.seed = seed;
         student.match_channels = options.outputs.match_channels;
-        student.train.resume = options.resume;
         student.train.fingerprint = options.fingerprint + "|" + name;
-        make_folder(folder / "checkpoints");
         student.train.checkpoint = folder / "checkpoints" / (name + ".safetensors");
+        student.train.resume = options.resume && is_checkpoint_of(student.train.checkpoint, student.train.fingerprint);
         std::vector<Teacher> teachers;
         if (uses_sources(method))
           for (std::size_t s = 0; s < sources.size(); ++s)
@@ -268,11 +273,16 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
                   "FixMatch, seed {}: {:.0f} % of the unlabelled images got a confident pseudo-label at the end", seed,
                   100 * run.pseudo_labelled));
         model = std::move(run.model);
+        test_student(ctx, task, model, cell);
+        model.info.test_accuracy = cell.result.test_accuracy;
+        // The figures vouch for the student, so old ones go before and new ones come after it; the checkpoint goes
+        // last.
+        std::filesystem::remove(cell_file);
+        save_model(student_file, *model.network, model.info);
+        write_cell(cell_file, cell, options.fingerprint);
+        remove_checkpoint(student.train);
       }
-      test_student(ctx, task, model, cell);
-      model.info.test_accuracy = cell.result.test_accuracy;
-      save_model(student_file, *model.network, model.info);
-      write_cell(cell_file, cell, options.fingerprint);
+      if (!cell.curve.points.empty()) cell.result.val_accuracy = cell.curve.points.back().val_accuracy;
       for (const CurvePoint& p : cell.curve.points) {
         const nlohmann::ordered_json line = {{"method", name_of(method)},
                                              {"seed", seed},
@@ -305,7 +315,8 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
   const std::filesystem::path best =
       folder / "students" / (cell_name(options.methods.back(), options.seeds.front()) + ".safetensors");
   write_file_atomic(folder / "student.safetensors", ByteView(read_file(best)));
-  std::filesystem::remove_all(folder / "checkpoints");
+  std::error_code not_empty;  // checkpoints of methods that this run did not ask for
+  std::filesystem::remove(folder / "checkpoints", not_empty);
   out.finished = true;
   return out;
 }

@@ -48,10 +48,12 @@ std::string cache_key(const Source& source, const Task& task) {
 
 /// True when `file` holds outputs of the expected shapes; a damaged or foreign file is simply not used.
 bool read_cached(const std::filesystem::path& file, std::int64_t N, std::int64_t D, std::int64_t C, Outputs& out) {
-  if (!std::filesystem::exists(file)) return false;
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) return false;
   try {
     const SafeTensors t = read_safetensors(file);
     const Array &features = t.at("features"), &logits = t.at("logits");
+    if (features.dtype() != DType::f32 || logits.dtype() != DType::f32) return false;
     if (!(features.shape() == Shape{N, D}) || !(logits.shape() == Shape{N, C})) return false;
     check_finite(features, "features", file.string());
     check_finite(logits, "logits", file.string());
@@ -82,6 +84,8 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
     source.hash = sha256_file(path);
     return table_source(std::move(source), file.at("features"), file.at("logits"), path.string());
   }
+  AKIN_CHECK((file.find("features") == nullptr) == (file.find("logits") == nullptr),
+             "{}: holds only one of features and logits; a table has both", path.string());
   source.model = load_model(ctx, path, fallback);
   source.hash = source.model.hash;
   return source;
@@ -113,6 +117,7 @@ Outputs source_outputs(Context& ctx, Source& source, const Task& task, const Out
   if (!file.empty() && read_cached(file, N, D, C, out)) return out;
   out = run_network(ctx, *source.model.network, task.pool.images, task.target, source.model.info.normalization, 256,
                     options.progress);
+  check_finite(out.features, "features", "source " + source.name);
   check_finite(out.logits, "logits", "source " + source.name);
   if (!file.empty()) {
     make_folder(options.cache);

@@ -44,9 +44,7 @@ class BatchMaker {
         options_(o),
         side_(task.pool.images.shape()[1]),
         labelled_(task.split.labelled, o.batch, o.seed, kLabelledOrder),
-        // Distillation ignores labels, so the labelled images teach there too.
-        unlabelled_(uses_sources(o.method) ? task.target : task.split.unlabelled, o.unlabelled_batch, o.seed,
-                    kUnlabelledOrder) {
+        unlabelled_(listened_to(task, o.method), o.unlabelled_batch, o.seed, kUnlabelledOrder) {
     weak_ = o.augment ? augment_weak(side_, o.flip) : AugmentOptions{};
     weak_.view = kWeakView;
     strong_ = augment_strong(side_, o.flip);
@@ -100,6 +98,13 @@ class BatchMaker {
   }
 
  private:
+  /// The images of the second term. Distillation ignores labels, so the labelled ones teach there too; scratch draws
+  /// none, and works where there is none.
+  static const Indices& listened_to(const Task& task, Method method) {
+    if (method == Method::fixmatch) return task.split.unlabelled;
+    return uses_sources(method) ? task.target : task.split.labelled;
+  }
+
   Context& ctx_;
   const Task& task_;
   const std::vector<Teacher>& teachers_;
@@ -149,9 +154,11 @@ Tensor fixmatch_term(Context& ctx, const Tensor& weak, const Tensor& strong, dou
 void start_from(Context& ctx, Network& network, const std::filesystem::path& file) {
   const Model from = load_model(ctx, file);
   const Architecture &a = from.info.architecture, &b = network.architecture();
-  AKIN_CHECK(a.name == b.name && a.width == b.width && a.shortcut == b.shortcut && a.channels == b.channels,
-             "{}: is a {} of width {} for {} channels; a student of {}, width {}, {} channels cannot start from it",
-             file.string(), a.name, a.width, a.channels, b.name, b.width, b.channels);
+  AKIN_CHECK(
+      a.name == b.name && a.width == b.width && a.shortcut == b.shortcut && a.channels == b.channels,
+      "{}: is a {} of width {}, shortcut {}, for {} channels; a student of {}, width {}, shortcut {}, {} channels "
+      "cannot start from it",
+      file.string(), a.name, a.width, a.shortcut, a.channels, b.name, b.width, b.shortcut, b.channels);
   const ParameterList ours = network.parameters(), theirs = from.network->parameters();
   for (std::size_t i = 0; i < ours.size(); ++i)
     if (!ours[i].name.starts_with("fc."))
@@ -164,6 +171,7 @@ void check_options(const StudentOptions& o, const Task& task, const std::vector<
   if (!(o.lambda >= 0 && o.lambda <= 1)) fail_usage("lambda {}: must be in [0, 1]", o.lambda);
   if (!(o.temperature > 0) || !std::isfinite(o.temperature))
     fail_usage("temperature {}: must be positive", o.temperature);
+  if (!(o.threshold >= 0)) fail_usage("threshold {}: must not be negative", o.threshold);
   if (o.method != Method::scratch)
     AKIN_CHECK(!task.split.unlabelled.empty(), "{}: the task has no unlabelled image; only scratch works without",
                title_of(o.method));
@@ -171,6 +179,10 @@ void check_options(const StudentOptions& o, const Task& task, const std::vector<
   AKIN_CHECK(!teachers.empty(), "{}: needs at least one source with a weight above 0", title_of(o.method));
   for (const Teacher& t : teachers) {
     check_channels(*t.source, task, o.match_channels);
+    const Shape expected{static_cast<std::int64_t>(task.target.size()), t.source->classes()};
+    AKIN_CHECK(o.teacher_view == TeacherView::same || (t.outputs != nullptr && t.outputs->logits.shape() == expected),
+               "source {}: its logits are {}, expected {} for this task's images", t.source->name,
+               t.outputs == nullptr ? "missing" : t.outputs->logits.shape().str(), expected.str());
     AKIN_CHECK(o.teacher_view == TeacherView::clean || !t.source->is_table(),
                "source {} is a table: it cannot look at augmented images; use --teacher-view clean", t.source->name);
   }
@@ -190,6 +202,9 @@ const char* title_of(Method method) { return kMethods[static_cast<int>(method)].
 StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teacher>& all_teachers,
                          StudentOptions options, TrainHooks hooks) {
   std::vector<Teacher> teachers;
+  for (const Teacher& t : all_teachers)
+    AKIN_CHECK(t.alpha >= 0 && std::isfinite(t.alpha), "source {}: weight {} is not a number >= 0", t.source->name,
+               t.alpha);
   if (uses_sources(options.method))
     std::copy_if(all_teachers.begin(), all_teachers.end(), std::back_inserter(teachers),
                  [](const Teacher& t) { return t.alpha > 0; });
@@ -265,8 +280,9 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
   }
   const auto start = std::chrono::steady_clock::now();
   run.result = train(ctx, parameters, options.train, hooks);
-  run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  run.images_per_second = run.seconds > 0 ? static_cast<double>(images) / run.seconds : 0;
+  const double own = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  run.seconds = run.result.seconds;
+  run.images_per_second = own > 0 ? static_cast<double>(images) / own : 0;  // of this part of a resumed run
   if (considered > 0) run.pseudo_labelled = static_cast<double>(counted) / static_cast<double>(considered);
   return run;
 }

@@ -43,16 +43,23 @@ Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const 
   Task task;
   const std::int64_t more = unlabelled.images.numel() > 0 ? unlabelled.images.shape()[0] : 0;
   SplitOptions own = split;
-  if (more > 0 && split.unlabelled > 0) own.unlabelled = std::max<std::int64_t>(1, split.unlabelled - more);
-  task.split = split_task(train.labels, train.classes, own);
+  if (more > 0) own.unlabelled = 0;  // all that are left; both kinds are drawn from below
+  task.split = split_task(train.labels, train.classes, own, more > 0);
   task.pool = std::move(train);
   task.test = std::move(test);
   if (more > 0) {
     const std::int64_t first = task.pool.images.shape()[0];
     append(task.pool, unlabelled);
-    for (std::int64_t i = 0; i < more; ++i) task.split.unlabelled.push_back(first + i);
-    if (split.unlabelled > 0 && static_cast<std::int64_t>(task.split.unlabelled.size()) > split.unlabelled)
-      task.split.unlabelled.resize(static_cast<std::size_t>(split.unlabelled));
+    Indices& all = task.split.unlabelled;
+    for (std::int64_t i = 0; i < more; ++i) all.push_back(first + i);
+    if (split.unlabelled > 0 && static_cast<std::int64_t>(all.size()) > split.unlabelled) {
+      constexpr std::uint32_t kStream = 0x6d6f7265;  // "more"
+      Indices drawn = permutation(static_cast<std::int64_t>(all.size()), split.seed, kStream);
+      drawn.resize(static_cast<std::size_t>(split.unlabelled));
+      for (std::int64_t& i : drawn) i = all[static_cast<std::size_t>(i)];
+      std::sort(drawn.begin(), drawn.end());
+      all = std::move(drawn);
+    }
   }
   task.target = task.split.labelled;
   task.target.insert(task.target.end(), task.split.unlabelled.begin(), task.split.unlabelled.end());

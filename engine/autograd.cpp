@@ -40,8 +40,8 @@ Grads::Sink Grads::into(std::size_t i) {
 
 void Grads::add(std::size_t i, const Tensor& gradient) {
   Tensor::Impl& x = *inputs_[i].handle();
-  AKIN_CHECK(gradient.shape() == x.shape, "autograd: gradient {} for an input of shape {}", gradient.shape().str(),
-             x.shape.str());
+  AKIN_CHECK(gradient.shape() == x.shape && gradient.dtype() == x.dtype,
+             "autograd: gradient {} for an input of shape {}", gradient.shape().str(), x.shape.str());
   if (!x.has_grad && x.grad == nullptr) {
     x.grad = gradient.view(gradient.shape()).handle();
     x.has_grad = true;

@@ -17,15 +17,16 @@ void conv2d_fwd(const Conv2dShape& s, const T* x, const T* w, T* y) {
       for (std::int64_t q = 0; q < Q; ++q)
         for (std::int64_t k = 0; k < s.K; ++k) {
           const std::int64_t n = np / P, p = np % P;
-          T sum = 0;
+          double sum = 0;
           for (std::int64_t r = 0; r < s.R; ++r)
             for (std::int64_t t = 0; t < s.S; ++t) {
               const std::int64_t h = p * s.stride + r - s.pad, v = q * s.stride + t - s.pad;
               if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
               for (std::int64_t c = 0; c < s.C; ++c)
-                sum += x[((n * s.H + h) * s.W + v) * s.C + c] * w[((k * s.R + r) * s.S + t) * s.C + c];
+                sum += static_cast<double>(x[((n * s.H + h) * s.W + v) * s.C + c]) *
+                       static_cast<double>(w[((k * s.R + r) * s.S + t) * s.C + c]);
             }
-          y[(np * Q + q) * s.K + k] = sum;
+          y[(np * Q + q) * s.K + k] = static_cast<T>(sum);
         }
   });
 }
@@ -38,7 +39,7 @@ void conv2d_bwd_data(const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum
       for (std::int64_t v = 0; v < s.W; ++v)
         for (std::int64_t c = 0; c < s.C; ++c) {
           const std::int64_t n = nh / s.H, h = nh % s.H;
-          T sum = 0;
+          double sum = 0;
           for (std::int64_t r = 0; r < s.R; ++r)
             for (std::int64_t t = 0; t < s.S; ++t) {
               const std::int64_t ph = h + s.pad - r, qw = v + s.pad - t;  // stride * p, stride * q
@@ -46,9 +47,10 @@ void conv2d_bwd_data(const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum
               const std::int64_t p = ph / s.stride, q = qw / s.stride;
               if (p >= P || q >= Q) continue;
               for (std::int64_t k = 0; k < s.K; ++k)
-                sum += dy[((n * P + p) * Q + q) * s.K + k] * w[((k * s.R + r) * s.S + t) * s.C + c];
+                sum += static_cast<double>(dy[((n * P + p) * Q + q) * s.K + k]) *
+                       static_cast<double>(w[((k * s.R + r) * s.S + t) * s.C + c]);
             }
-          store(dx[(nh * s.W + v) * s.C + c], sum, mode);
+          store(dx[(nh * s.W + v) * s.C + c], static_cast<T>(sum), mode);
         }
   });
 }
@@ -61,15 +63,16 @@ void conv2d_bwd_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw, Acc
       for (std::int64_t t = 0; t < s.S; ++t)
         for (std::int64_t c = 0; c < s.C; ++c) {
           const std::int64_t k = kr / s.R, r = kr % s.R;
-          T sum = 0;
+          double sum = 0;
           for (std::int64_t n = 0; n < s.N; ++n)
             for (std::int64_t p = 0; p < P; ++p)
               for (std::int64_t q = 0; q < Q; ++q) {
                 const std::int64_t h = p * s.stride + r - s.pad, v = q * s.stride + t - s.pad;
                 if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
-                sum += dy[((n * P + p) * Q + q) * s.K + k] * x[((n * s.H + h) * s.W + v) * s.C + c];
+                sum += static_cast<double>(dy[((n * P + p) * Q + q) * s.K + k]) *
+                       static_cast<double>(x[((n * s.H + h) * s.W + v) * s.C + c]);
               }
-          store(dw[(kr * s.S + t) * s.C + c], sum, mode);
+          store(dw[(kr * s.S + t) * s.C + c], static_cast<T>(sum), mode);
         }
   });
 }

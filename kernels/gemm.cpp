@@ -15,11 +15,11 @@ void gemm(const GemmShape& s, T alpha, const T* A, const T* B, T* C, Accum mode)
   parallel_for(s.M, grain, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t m = begin; m < end; ++m)
       for (std::int64_t n = 0; n < s.N; ++n) {
-        T sum = 0;
+        double sum = 0;  // float chains of a whole batch would lose digits
         for (std::int64_t k = 0; k < s.K; ++k)
-          sum += (s.a == Trans::no ? A[m * s.K + k] : A[k * s.M + m]) *
-                 (s.b == Trans::no ? B[k * s.N + n] : B[n * s.K + k]);
-        store(C[m * s.N + n], alpha * sum, mode);
+          sum += static_cast<double>(s.a == Trans::no ? A[m * s.K + k] : A[k * s.M + m]) *
+                 static_cast<double>(s.b == Trans::no ? B[k * s.N + n] : B[n * s.K + k]);
+        store(C[m * s.N + n], static_cast<T>(static_cast<double>(alpha) * sum), mode);
       }
   });
 }

@@ -60,6 +60,7 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
     return ops::mean(ctx, ops::softmax_ce(ctx, network.logits(ctx, b.images, true), b.targets));
   };
   out.result = train(ctx, network.parameters(), options.train, hooks);
+  loader.reset();  // its thread reads `info`, which leaves with `out`
   return out;
 }
 

@@ -14,14 +14,14 @@
 
 namespace akin {
 
-/// Calls make(t) for t = first, first + 1, ... on its own thread, at most `depth` batches ahead; next() returns them in
-/// order. An exception in make() comes out of next(). The thread runs its loops alone: two OpenMP teams on the same
-/// cores would slow each other down many times.
+/// Calls make(t) for t = first, first + 1, ... on its own thread, at most `depth` batches (at least 1) ahead; next()
+/// returns them in order. An exception in make() comes out of next(). The thread runs its loops alone: two OpenMP teams
+/// on the same cores would slow each other down many times.
 template <class Batch>
 class Loader {
  public:
   Loader(std::function<Batch(std::int64_t)> make, std::int64_t first, std::size_t depth = 3)
-      : make_(std::move(make)), depth_(depth), thread_([this, first] { work(first); }) {}
+      : make_(std::move(make)), depth_(depth < 1 ? 1 : depth), thread_([this, first] { work(first); }) {}
   ~Loader() {
     {
       const std::lock_guard lock(mutex_);

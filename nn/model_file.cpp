@@ -14,6 +14,8 @@ namespace {
 
 constexpr const char* kFormat = "akin-model-1";
 
+bool is_float(DType t) { return t == DType::f32 || t == DType::f64 || t == DType::bf16; }
+
 /// [K,R,S,C] -> [K,C,R,S], or back when `to_memory`.
 Array permute_conv(const Array& w, const Shape& memory, bool to_memory) {
   const std::int64_t K = memory[0], R = memory[1], S = memory[2], C = memory[3];
@@ -45,6 +47,32 @@ std::string canonical(std::string name) {
   return name;
 }
 
+/// The tensor that import_weights will read as `name`; nullptr where there is none.
+const Array* find_canonical(const SafeTensors& file, const std::string& name) {
+  const auto it = std::find_if(file.tensors.begin(), file.tensors.end(),
+                               [&](const auto& tensor) { return canonical(tensor.first) == name; });
+  return it == file.tensors.end() ? nullptr : &it->second;
+}
+
+/// A file that claims a large network but holds a small one must not cost the memory of the large one.
+void check_claims(const ModelInfo& info, const SafeTensors& file) {
+  const Architecture& a = info.architecture;
+  const auto known = [&](std::int64_t n) { return n >= 1 && n <= 1'000'000; };
+  AKIN_CHECK(known(a.channels) && known(a.classes) && a.width >= 0,
+             "{}: {} channels, {} classes and width {} are no network's (damaged description?)", file.source,
+             a.channels, a.classes, a.width);
+  AKIN_CHECK(info.classes.empty() || static_cast<std::int64_t>(info.classes.size()) == a.classes,
+             "{}: names {} classes of {} (damaged description?)", file.source, info.classes.size(), a.classes);
+  if (const Array* fc = find_canonical(file, "fc.weight"); fc != nullptr && fc->shape().rank() == 2)
+    AKIN_CHECK(fc->shape()[0] == a.classes,
+               "{}: weights do not fit: fc.weight is {}, the network tells {} classes apart", file.source,
+               fc->shape().str(), a.classes);
+  if (const Array* stem = find_canonical(file, "conv1.weight"); stem != nullptr && stem->shape().rank() == 4)
+    AKIN_CHECK(stem->shape()[1] == a.channels && (a.width == 0 || stem->shape()[0] == a.width),
+               "{}: weights do not fit: conv1.weight is {}, expected width {} and {} channels", file.source,
+               stem->shape().str(), a.width, a.channels);
+}
+
 std::vector<float> floats(const nlohmann::json& j, const char* key, const std::string& file) {
   AKIN_CHECK(j.contains(key) && j[key].is_array(), "{}: metadata has no list '{}'", file, key);
   return j[key].get<std::vector<float>>();
@@ -62,9 +90,12 @@ void export_weights(const Network& network, SafeTensors& file, const std::string
 
 void import_weights(Network& network, const SafeTensors& file, const std::string& prefix) {
   std::map<std::string, const Array*> found;
-  for (const auto& [name, array] : file.tensors)
-    if (name.starts_with(prefix)) found[canonical(name.substr(prefix.size()))] = &array;
   std::vector<std::string> problems;
+  for (const auto& [name, array] : file.tensors) {
+    if (!name.starts_with(prefix)) continue;
+    const std::string own = canonical(name.substr(prefix.size()));
+    if (!found.emplace(own, &array).second) problems.push_back("two tensors for " + own);
+  }
   const ParameterList list = network.parameters();
   for (const Parameter& p : list) {
     const auto it = found.find(p.name);
@@ -74,6 +105,8 @@ void import_weights(Network& network, const SafeTensors& file, const std::string
     }
     if (!(it->second->shape() == file_shape(p)))
       problems.push_back(fmt::format("{} is {}, expected {}", p.name, it->second->shape().str(), file_shape(p).str()));
+    else if (p.kind != ParameterKind::counter && !is_float(it->second->dtype()))
+      problems.push_back(fmt::format("{} is of {}, a float type is expected", p.name, name_of(it->second->dtype())));
     else
       check_finite(*it->second, p.name, file.source);
   }
@@ -95,6 +128,7 @@ void import_weights(Network& network, const SafeTensors& file, const std::string
     const auto it = found.find(p.name);
     if (it == found.end()) continue;
     Array a = it->second->cast(p.tensor.dtype());
+    check_finite(a, p.name, file.source);  // again: what was finite in f64 may not be in f32
     if (p.kind == ParameterKind::conv_weight) a = permute_conv(a, p.tensor.shape(), true);
     std::memcpy(p.tensor.raw(), a.bytes(), p.tensor.bytes());
   }
@@ -116,7 +150,8 @@ void save_model(const std::filesystem::path& path, const Network& network, const
                                     {"class_names", info.classes},
                                     {"task", info.task},
                                     {"test_accuracy", info.test_accuracy}};
-  file.metadata = {{"format", kFormat}, {"model", j.dump()}};
+  file.metadata = {{"format", kFormat},
+                   {"model", j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)}};
   write_safetensors(path, file);
 }
 
@@ -146,10 +181,9 @@ Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInf
     }
   } else if (fallback != nullptr) {
     model.info = *fallback;
-    if (const Array* fc = file.find("fc.weight") ? file.find("fc.weight") : file.find("linear.weight");
-        fc && fc->shape().rank() == 2)
+    if (const Array* fc = find_canonical(file, "fc.weight"); fc && fc->shape().rank() == 2)
       model.info.architecture.classes = fc->shape()[0];
-    if (const Array* stem = file.find("conv1.weight"); stem && stem->shape().rank() == 4) {
+    if (const Array* stem = find_canonical(file, "conv1.weight"); stem && stem->shape().rank() == 4) {
       model.info.architecture.channels = stem->shape()[1];
       if (model.info.architecture.width == 0) model.info.architecture.width = stem->shape()[0];
     }
@@ -157,6 +191,7 @@ Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInf
     fail("{}: has no description of its network; say what it is with --arch (and --width, --shortcut, --mean, --std)",
          path.string());
   }
+  check_claims(model.info, file);
   const auto channels = static_cast<std::size_t>(model.info.architecture.channels);
   Normalization& norm = model.info.normalization;
   if (norm.mean.size() == 1) norm.mean.resize(channels, norm.mean[0]);
@@ -164,6 +199,7 @@ Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInf
   AKIN_CHECK(norm.mean.size() == channels && norm.std.size() == channels,
              "{}: mean has {} and std {} values for {} channels", path.string(), norm.mean.size(), norm.std.size(),
              channels);
+  for (const float m : norm.mean) AKIN_CHECK(std::isfinite(m), "{}: mean {} must be finite", path.string(), m);
   for (const float s : norm.std) AKIN_CHECK(s > 0 && std::isfinite(s), "{}: std {} must be positive", path.string(), s);
   model.network = make_network(ctx, model.info.architecture);
   import_weights(*model.network, file);

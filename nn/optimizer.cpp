@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace akin {
 
@@ -73,17 +74,24 @@ void Optimizer::save(SafeTensors& file) const {
 }
 
 void Optimizer::load(const SafeTensors& file) {
-  steps_ = file.at("optimizer.steps").as<std::int64_t>()[0];
-  const auto restore = [&](const char* name, const Tensor& to) {
-    if (!to.defined()) return;
+  const Array& steps = file.at("optimizer.steps");
+  AKIN_CHECK(steps.dtype() == DType::i64 && steps.numel() == 1 && steps.as<std::int64_t>()[0] >= 0,
+             "{}: optimizer.steps is not one count (damaged file)", file.source);
+  const std::pair<const char*, const Tensor&> moments[] = {{"optimizer.first", first_}, {"optimizer.second", second_}};
+  for (const auto& [name, to] : moments) {  // all are checked before anything changes
+    if (!to.defined()) {
+      AKIN_CHECK(file.find(name) == nullptr, "{}: holds {}, which this optimizer has not (another optimizer)",
+                 file.source, name);
+      continue;
+    }
     const Array& a = file.at(name);
     AKIN_CHECK(a.shape() == to.shape() && a.dtype() == to.dtype(),
-               "{}: {} is {}, expected {} (another network or optimizer)", file.source, name, a.shape().str(),
-               to.shape().str());
-    std::memcpy(to.raw(), a.bytes(), to.bytes());
-  };
-  restore("optimizer.first", first_);
-  restore("optimizer.second", second_);
+               "{}: {} is {} {}, expected {} {} (another network or optimizer)", file.source, name, name_of(a.dtype()),
+               a.shape().str(), name_of(to.dtype()), to.shape().str());
+  }
+  steps_ = steps.as<std::int64_t>()[0];
+  for (const auto& [name, to] : moments)
+    if (to.defined()) std::memcpy(to.raw(), file.at(name).bytes(), to.bytes());
 }
 
 }  // namespace akin

@@ -18,7 +18,7 @@ Indices permutation(std::int64_t n, std::uint64_t seed, std::uint32_t stream, st
 }
 
 TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::string>& classes,
-                     const SplitOptions& options) {
+                     const SplitOptions& options, bool more_elsewhere) {
   constexpr std::uint32_t kStream = 0x73706c74;  // "splt"
   if (options.labels_per_class < 1) fail_usage("{} labels a class: at least 1 is needed", options.labels_per_class);
   if (options.validation < 0 || options.unlabelled < 0)
@@ -42,7 +42,7 @@ TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::stri
     AKIN_CHECK(taken[c] == options.labels_per_class,
                "class '{}' has {} images, {} labelled ones are wanted; lower the label budget", classes[c], taken[c],
                options.labels_per_class);
-  AKIN_CHECK(static_cast<std::int64_t>(rest.size()) > options.validation,
+  AKIN_CHECK(static_cast<std::int64_t>(rest.size()) + more_elsewhere > options.validation,
              "{} images are left after the labelled ones: too few for {} validation images and an unlabelled part",
              rest.size(), options.validation);
   const auto middle = rest.begin() + options.validation;

@@ -27,9 +27,9 @@ struct TaskSplit {
 };
 
 /// Draws the parts at random, the labelled ones evenly over the classes. Throws, naming class and counts, where a class
-/// has too few images, and where nothing is left unlabelled.
+/// has too few images, and where nothing is left unlabelled, unless `more_elsewhere` says that other images will be.
 TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::string>& classes,
-                     const SplitOptions& options);
+                     const SplitOptions& options, bool more_elsewhere = false);
 
 /// An endless stream of shuffled epochs over `items`, cut into batches; a batch may span epochs, so a set smaller than
 /// the batch works. Batch t depends on (seed, stream, t) alone: a run resumes anywhere.

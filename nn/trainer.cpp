@@ -1,15 +1,15 @@
 #include "nn/trainer.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 namespace akin {
 
 namespace {
 
-constexpr const char* kFormat = "akin-checkpoint-1";
+constexpr const char* kFormat = "akin-checkpoint-2";
 
 struct State {
   std::int64_t step = 0;
@@ -23,52 +23,79 @@ void write_checkpoint(const TrainOptions& options, const ParameterList& paramete
   SafeTensors file;
   for (const Parameter& p : parameters) file.add("parameter." + p.name, p.tensor.to_array());
   optimizer.save(file);
-  // Numbers that JSON would round or refuse (NaN) travel as an array.
+  // As arrays: text would round them, and validation may be NaN.
   std::vector<double> curve;
   for (const TrainPoint& c : s.result.curve)
     curve.insert(curve.end(), {static_cast<double>(c.step), c.loss, c.validation});
   file.add("curve", Array::from(curve, {static_cast<std::int64_t>(s.result.curve.size()), 3}));
-  file.add("progress",
-           Array::from(std::vector<double>{static_cast<double>(s.step), s.loss_sum, static_cast<double>(s.loss_count),
-                                           s.result.best_validation, static_cast<double>(s.result.best_step)},
-                       {5}));
+  file.add("progress", Array::from(std::vector<double>{static_cast<double>(s.step), s.loss_sum,
+                                                       static_cast<double>(s.loss_count), s.result.best_validation,
+                                                       static_cast<double>(s.result.best_step), s.result.seconds},
+                                   {6}));
   file.metadata = {{"format", kFormat}, {"fingerprint", options.fingerprint}};
   write_safetensors(options.checkpoint, file);
 }
 
+SafeTensors open_checkpoint(const std::filesystem::path& path) {
+  try {
+    return read_safetensors(path);
+  } catch (const Error& e) {
+    fail("{}; no run can go on from this checkpoint: remove it to start anew", e.what());
+  }
+}
+
+std::string metadata(const SafeTensors& file, const char* key) {
+  const auto it = file.metadata.find(key);
+  return it == file.metadata.end() ? std::string() : it->second;
+}
+
+/// A whole number in 0..most, as a checkpoint keeps it.
+bool is_count(double v, double most) { return v >= 0 && v <= most && v == std::floor(v); }
+
 State read_checkpoint(const TrainOptions& options, const ParameterList& parameters, Optimizer& optimizer) {
-  const SafeTensors file = read_safetensors(options.checkpoint);
-  const auto meta = [&](const char* key) {
-    const auto it = file.metadata.find(key);
-    return it == file.metadata.end() ? std::string() : it->second;
-  };
-  AKIN_CHECK(meta("format") == kFormat,
+  const SafeTensors file = open_checkpoint(options.checkpoint);
+  AKIN_CHECK(metadata(file, "format") == kFormat,
              "{}: is not a checkpoint of a training run; remove it or choose another run folder", file.source);
-  AKIN_CHECK(meta("fingerprint") == options.fingerprint,
+  AKIN_CHECK(metadata(file, "fingerprint") == options.fingerprint,
              "{}: was written with other settings; resume with those, or start anew in another run folder",
              file.source);
   for (const Parameter& p : parameters) {
     const Array& a = file.at("parameter." + p.name);
     AKIN_CHECK(a.shape() == p.tensor.shape() && a.dtype() == p.tensor.dtype(),
-               "{}: {} is {}, expected {} (another network)", file.source, p.name, a.shape().str(),
-               p.tensor.shape().str());
-    std::memcpy(p.tensor.raw(), a.bytes(), p.tensor.bytes());
+               "{}: {} is {} {}, expected {} {} (another network)", file.source, p.name, name_of(a.dtype()),
+               a.shape().str(), name_of(p.tensor.dtype()), p.tensor.shape().str());
   }
-  optimizer.load(file);
   State s;
   const Array &curve = file.at("curve"), &progress = file.at("progress");
-  AKIN_CHECK(progress.numel() == 5 && curve.numel() % 3 == 0, "{}: damaged checkpoint; remove it and start anew",
-             file.source);
+  const auto damaged = [&](bool ok) {
+    AKIN_CHECK(ok, "{}: its record of the run is damaged; remove it to start anew", file.source);
+  };
+  damaged(progress.dtype() == DType::f64 && progress.shape() == Shape{6} && curve.dtype() == DType::f64 &&
+          curve.shape().rank() == 2 && curve.shape()[1] == 3);
   const auto v = progress.as<double>();
+  const auto steps = static_cast<double>(options.schedule.steps);
+  damaged(is_count(v[0], steps) && is_count(v[2], v[0]) && is_count(v[4], v[0]) && std::isfinite(v[1]) && v[3] >= -1 &&
+          v[3] <= 1 && v[5] >= 0);
   s.step = static_cast<std::int64_t>(v[0]);
   s.loss_sum = v[1];
   s.loss_count = static_cast<std::int64_t>(v[2]);
   s.result.best_validation = v[3];
   s.result.best_step = static_cast<std::int64_t>(v[4]);
+  s.result.seconds = v[5];
   const auto c = curve.as<double>();
-  for (std::size_t i = 0; i < c.size(); i += 3)
+  for (std::size_t i = 0; i < c.size(); i += 3) {
+    damaged(is_count(c[i], v[0]));
     s.result.curve.push_back({static_cast<std::int64_t>(c[i]), c[i + 1], c[i + 2]});
+  }
+  optimizer.load(file);
+  for (const Parameter& p : parameters)
+    std::memcpy(p.tensor.raw(), file.at("parameter." + p.name).bytes(), p.tensor.bytes());
   return s;
+}
+
+bool is_there(const std::filesystem::path& file) {
+  std::error_code ignored;
+  return std::filesystem::exists(file, ignored);
 }
 
 }  // namespace
@@ -78,13 +105,22 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   Optimizer optimizer(ctx, parameters, options.optimizer);
   State s;
   const bool keeps = !options.checkpoint.empty();
-  if (keeps && options.resume && std::filesystem::exists(options.checkpoint))
-    s = read_checkpoint(options, parameters, optimizer);
+  if (keeps && options.resume && is_there(options.checkpoint)) s = read_checkpoint(options, parameters, optimizer);
+  if (keeps) {  // a folder that cannot be written shall not show only when there is something to lose
+    if (options.checkpoint.has_parent_path()) make_folder(options.checkpoint.parent_path());
+    const AtomicFile probe(options.checkpoint);
+  }
+  const double seconds_before = s.result.seconds;
+  const auto start = std::chrono::steady_clock::now();
+  const auto measure = [&] {
+    s.result.seconds = seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   const std::int64_t steps = options.schedule.steps;
   const std::int64_t eval_every = options.eval_every > 0 ? options.eval_every : std::max<std::int64_t>(1, steps / 10);
   if (s.step < steps && hooks.begin) hooks.begin(s.step);
   while (s.step < steps) {
     if (hooks.stop && hooks.stop()) {
+      measure();
       if (keeps) write_checkpoint(options, parameters, optimizer, s);
       s.result.steps = s.step;
       return std::move(s.result);
@@ -119,13 +155,28 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       s.loss_count = 0;
     }
     if (hooks.progress) hooks.progress(s.step, value);
-    if (keeps && options.checkpoint_every > 0 && s.step % options.checkpoint_every == 0 && s.step < steps)
+    if (keeps && options.checkpoint_every > 0 && s.step % options.checkpoint_every == 0 && s.step < steps) {
+      measure();
       write_checkpoint(options, parameters, optimizer, s);
+    }
   }
   s.result.steps = s.step;
   s.result.finished = true;
-  if (keeps) std::filesystem::remove(options.checkpoint);
+  measure();
   return std::move(s.result);
+}
+
+void remove_checkpoint(const TrainOptions& options) {
+  std::error_code error;
+  if (!options.checkpoint.empty()) std::filesystem::remove(options.checkpoint, error);
+  AKIN_CHECK(!error, "{}: cannot be removed: {}; the run it belongs to is finished", options.checkpoint.string(),
+             error.message());
+}
+
+bool is_checkpoint_of(const std::filesystem::path& file, const std::string& fingerprint) {
+  if (!is_there(file)) return false;
+  const SafeTensors t = open_checkpoint(file);
+  return metadata(t, "format") == kFormat && metadata(t, "fingerprint") == fingerprint;
 }
 
 }  // namespace akin

@@ -21,7 +21,7 @@ struct TrainOptions {
   Schedule schedule;
   OptimizerOptions optimizer;
   std::int64_t eval_every = 0;            ///< steps between curve points; 0 = a tenth of the run
-  std::filesystem::path checkpoint = {};  ///< empty: none is written
+  std::filesystem::path checkpoint = {};  ///< empty: none is written; its folder is made where it is missing
   std::int64_t checkpoint_every = 0;      ///< steps; 0 = only when stopped
   bool resume = false;                    ///< go on from the checkpoint where there is one
   std::string fingerprint;                ///< of the configuration: a checkpoint of another one is refused
@@ -45,11 +45,20 @@ struct TrainResult {
   std::vector<TrainPoint> curve;
   double best_validation = -1;  ///< -1: never measured
   std::int64_t best_step = 0;
+  double seconds = 0;  ///< in the loop, the parts before a resume included
 };
 
 /// Trains `parameters` in place and leaves them as the last step left them. Deterministic: a run that was stopped and
 /// resumed gives the same bits as one that was not, for the same seed, device and thread count. Throws when the loss is
-/// NaN or infinite, naming the step, and when a checkpoint does not fit.
+/// NaN or infinite, naming the step, when a checkpoint does not fit, and before the first step where none can be
+/// written. A finished run leaves its last checkpoint behind: whoever saves the result calls remove_checkpoint() after
+/// that, so that a crash in between costs the steps since then and not the run.
 TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const TrainHooks& hooks);
+
+/// Removes options.checkpoint where there is one.
+void remove_checkpoint(const TrainOptions& options);
+
+/// Whether `file` is there and was written under this fingerprint. Throws, naming the file, where it is damaged.
+bool is_checkpoint_of(const std::filesystem::path& file, const std::string& fingerprint);
 
 }  // namespace akin

@@ -1,4 +1,27 @@
 # Names of Debian packages, to be sourced. All are in bookworm's main section.
+# shellcheck shell=bash disable=SC2034
+
+# What a build needs, one package a line, and how to see that it is there whoever installed it.
+AKIN_BUILD_NEEDS="g++ command c++
+cmake command cmake
+ninja-build command ninja
+libdnnl-dev header dnnl.hpp
+libfmt-dev header fmt/format.h
+libcli11-dev header CLI/CLI.hpp
+nlohmann-json3-dev header nlohmann/json.hpp
+libstb-dev header stb/stb_image.h
+zlib1g-dev header zlib.h"
+
+# On top of that: tests and benchmarks.
+AKIN_TEST_NEEDS="doctest-dev header doctest/doctest.h
+libbenchmark-dev header benchmark/benchmark.h"
+
+# On top of the build: fetching data sets from their own pages.
+AKIN_DEMO_NEEDS="curl command curl
+ca-certificates file /etc/ssl/certs/ca-certificates.crt"
+
+# The tests draw characters too: TrueType faces, and one of the PostScript kind.
+AKIN_TEST_FONT_PACKAGES="fonts-dejavu-core fonts-liberation2 fonts-junction"
 
 # Fonts that printed characters are drawn from: text faces, handwriting and lettering, with Greek and Cyrillic in many.
 # About 40 MB to download; akin works with any subset, and the more families, the better the source models.

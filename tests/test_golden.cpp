@@ -5,11 +5,15 @@
 #include <cmath>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/autograd.hpp"
 #include "engine/io/safetensors.hpp"
+#include "kernels/common/parallel.hpp"
+#include "kernels/optim.hpp"
 #include "nn/network.hpp"
+#include "nn/schedule.hpp"
 
 using namespace akin;
 
@@ -212,11 +216,14 @@ struct Bench {
 
 }  // namespace
 
-TEST_CASE("logits, gradients and running statistics agree with PyTorch") {
+TEST_CASE("logits, gradients and running statistics agree with PyTorch, on one thread and on several") {
+  const int before = max_threads();
   for (const Case& c : cases())
-    for (const bool fast : {true, false}) {
+    for (const auto& [fast, threads] : {std::pair{true, 1}, {true, 2}, {true, 3}, {false, 2}}) {
       CAPTURE(c.file);
       CAPTURE(fast);
+      CAPTURE(threads);
+      set_threads(threads);
       Bench b(c);
       b.ctx.use_fast_paths = fast;
       CHECK(difference(b.eval(), values_of(b.file.at("logits_eval"))) <= 4e-6);
@@ -233,6 +240,7 @@ TEST_CASE("logits, gradients and running statistics agree with PyTorch") {
       for (const Parameter& p : b.parameters)
         if (p.kind == ParameterKind::counter) CHECK(p.tensor.data<std::int64_t>()[0] == 4);
     }
+  set_threads(before);
 }
 
 TEST_CASE("three steps of SGD agree with PyTorch") {
@@ -273,4 +281,112 @@ TEST_CASE("the comparison rejects small mistakes") {
     weights.begin()->second[0] = NAN;
     CHECK(!(digest_difference(weights, digests) <= 1.0));
   }
+}
+
+TEST_CASE("kd_multi agrees with PyTorch in double, saturated rows included") {
+  const SafeTensors file = golden("kd_multi");
+  Context ctx;
+  const Tensor teacher = Tensor::from(ctx, file.at("teacher_logits"));
+  const Values temperature = values_of(file.at("temperature")), alpha = values_of(file.at("alpha"));
+  ops::KdSources sources{{0}, alpha, 1.0};
+  for (const double c : values_of(file.at("classes")))
+    sources.offsets.push_back(sources.offsets.back() + static_cast<std::int64_t>(c));
+  for (std::size_t i = 0; i < temperature.size(); ++i) {
+    CAPTURE(temperature[i]);
+    const std::string prefix = "t" + std::to_string(i) + ".";
+    sources.temperature = temperature[i];
+    const auto loss_of = [&](const std::vector<double>& weights, Tensor* gradient) {
+      Tensor student = Tensor::from(ctx, file.at("student_logits"));
+      student.set_requires_grad(true);
+      Tape tape;
+      TapeScope scope(ctx, &tape);
+      sources.alpha = weights;
+      const Tensor loss = ops::kd_multi(ctx, student, teacher, sources);
+      tape.backward(ctx, loss);
+      if (gradient) *gradient = student.grad();
+      return loss.item();
+    };
+    Tensor gradient;
+    const double loss = loss_of(alpha, &gradient);
+    // 14 classes, logits up to 200 in double: a few thousand eps.
+    CHECK(difference({loss}, values_of(file.at(prefix + "loss"))) <= 1e-12);
+    CHECK(difference(values_of(gradient), values_of(file.at(prefix + "dstudent"))) <= 1e-12);
+    const Values each = values_of(file.at(prefix + "source_loss"));
+    for (std::size_t s = 0; s < each.size(); ++s) {
+      std::vector<double> one(each.size(), 0.0);
+      one[s] = 1.0;
+      CHECK(difference({loss_of(one, nullptr)}, {each[s]}) <= 1e-12);
+    }
+  }
+}
+
+TEST_CASE("a FixMatch loss built from softmax_ce agrees with PyTorch in double") {
+  const SafeTensors file = golden("fixmatch");
+  Context ctx;
+  Tensor labelled = Tensor::from(ctx, file.at("labelled_logits")), strong = Tensor::from(ctx, file.at("strong_logits"));
+  labelled.set_requires_grad(true);
+  strong.set_requires_grad(true);
+  Tape tape;
+  TapeScope scope(ctx, &tape);
+  const Tensor supervised = ops::mean(ctx, ops::softmax_ce(ctx, labelled, Tensor::from(ctx, file.at("target"))));
+  const Tensor unsupervised = ops::mean(ctx, ops::softmax_ce(ctx, strong, Tensor::from(ctx, file.at("pseudo_label")),
+                                                             Tensor::from(ctx, file.at("mask"))));
+  const double weight = values_of(file.at("unlabelled_weight"))[0];
+  const Tensor loss = ops::add(ctx, supervised, ops::scale(ctx, unsupervised, weight));
+  CHECK(difference({unsupervised.item()}, values_of(file.at("unsupervised_loss"))) <= 1e-13);
+  CHECK(difference({loss.item()}, values_of(file.at("loss"))) <= 1e-13);
+  tape.backward(ctx, loss);
+  CHECK(difference(values_of(labelled.grad()), values_of(file.at("dlabelled"))) <= 1e-13);
+  CHECK(difference(values_of(strong.grad()), values_of(file.at("dstrong"))) <= 1e-13);
+}
+
+TEST_CASE("optimiser steps agree with PyTorch in double") {
+  const SafeTensors file = golden("optim");
+  const Values start = values_of(file.at("start")), gradients = values_of(file.at("gradients"));
+  const auto n = static_cast<std::int64_t>(start.size());
+  const auto trail = [&](auto&& step) {
+    Values p = start, m(start.size(), 0.0), v(start.size(), 0.0), out;
+    for (std::int64_t t = 0; t < 3; ++t) {
+      step(t, p.data(), gradients.data() + t * n, m.data(), v.data());
+      out.insert(out.end(), p.begin(), p.end());
+    }
+    return out;
+  };
+  const auto sgd = [&](double momentum, bool nesterov) {
+    return trail([&, momentum, nesterov](std::int64_t, double* p, const double* g, double* m, double*) {
+      const DecayRange decay[] = {{0, n, 5e-4}};
+      spec::sgd_step<double>(n, {.lr = 0.1, .momentum = momentum, .nesterov = nesterov}, decay, p, g, m);
+    });
+  };
+  CHECK(difference(sgd(0.0, false), values_of(file.at("sgd"))) <= 1e-14);
+  CHECK(difference(sgd(0.9, false), values_of(file.at("momentum"))) <= 1e-14);
+  CHECK(difference(sgd(0.9, true), values_of(file.at("nesterov"))) <= 1e-14);
+  CHECK(!(difference(sgd(0.9, true), values_of(file.at("momentum"))) <= 1e-14));
+  const auto adamw = [&](double wd) {
+    return trail([&, wd](std::int64_t t, double* p, const double* g, double* m, double* v) {
+      const DecayRange decay[] = {{0, n, wd}};
+      spec::adamw_step<double>(n, {.lr = 1e-2, .t = t + 1}, decay, p, g, m, v);
+    });
+  };
+  CHECK(difference(adamw(0.05), values_of(file.at("adamw"))) <= 1e-13);
+  CHECK(!(difference(adamw(0.04), values_of(file.at("adamw"))) <= 1e-13));
+}
+
+TEST_CASE("learning rates agree with PyTorch") {
+  const SafeTensors file = golden("schedule");
+  const auto rates = [&](const char* kind, std::int64_t warmup) {
+    Schedule schedule;
+    schedule.kind = kind;
+    schedule.base = 0.1;
+    schedule.steps = 40;
+    schedule.warmup = warmup;
+    Values out;
+    for (std::int64_t t = 0; t < schedule.steps; ++t) out.push_back(schedule.at(t));
+    return out;
+  };
+  // torch.optim.lr_scheduler multiplies step by step: 40 roundings
+  CHECK(difference(rates("cosine", 0), values_of(file.at("cosine"))) <= 1e-14);
+  CHECK(difference(rates("cosine", 5), values_of(file.at("cosine_warmup"))) <= 1e-14);
+  CHECK(difference(rates("step", 0), values_of(file.at("step"))) <= 1e-14);
+  CHECK(!(difference(rates("cosine", 4), values_of(file.at("cosine_warmup"))) <= 1e-14));
 }

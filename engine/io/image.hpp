@@ -21,8 +21,8 @@ struct ImageInfo {
   int channels = 0;  ///< 1 grey, 3 colour; an alpha channel is not counted
 };
 
-/// Size and colour from the header. PNG, JPEG, BMP, GIF (first frame), PGM and PPM are known. Throws, naming the image,
-/// on an unknown or broken header and beyond `limits`.
+/// Size and colour from the header. PNG, JPEG and BMP are known; stb would read more formats, but its readers of those
+/// are not sound against damaged files. Throws, naming the image, on an unknown or broken header and beyond `limits`.
 ImageInfo image_info(ByteView file, const std::string& name, const ImageLimits& limits = {});
 
 /// u8 [H,W,channels], channels 1, 3 or 0 (as the file has it). Grey becomes RGB by copying, RGB grey by

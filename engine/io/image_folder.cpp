@@ -18,7 +18,7 @@ bool is_image_name(const fs::path& path) {
   std::string ext = path.extension().string();
   std::transform(ext.begin(), ext.end(), ext.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  for (const char* known : {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm"}) {
+  for (const char* known : {".png", ".jpg", ".jpeg", ".bmp"}) {
     if (ext == known) return true;
   }
   return false;
@@ -86,7 +86,7 @@ std::vector<fs::path> list_images(const fs::path& root) {
   AKIN_CHECK(fs::is_directory(root), "{}: no such folder", root.string());
   std::vector<fs::path> files;
   find_images(root, files);
-  AKIN_CHECK(!files.empty(), "{}: no image file in it (png, jpg, bmp, gif, pgm or ppm)", root.string());
+  AKIN_CHECK(!files.empty(), "{}: no image file in it (png, jpg or bmp)", root.string());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -108,7 +108,7 @@ ImageFolder list_image_folder(const fs::path& root) {
     std::vector<fs::path> files;
     find_images(root / found.classes[c], files);
     AKIN_CHECK(!files.empty(),
-               "{}: class \"{}\" has no image file (png, jpg, bmp, gif, pgm or ppm); add some or remove the "
+               "{}: class \"{}\" has no image file (png, jpg or bmp); add some or remove the "
                "folder",
                (root / found.classes[c]).string(), found.classes[c]);
     std::sort(files.begin(), files.end());

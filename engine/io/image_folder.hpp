@@ -24,7 +24,7 @@ struct ImageFolder {
   std::vector<int> labels;                   ///< of each file
 };
 
-/// Lists the image files (png jpg jpeg bmp gif pgm ppm, in any case) of each class folder and the folders below it.
+/// Lists the image files (png jpg jpeg bmp, in any case) of each class folder and the folders below it.
 /// Hidden names and other files are passed over; linked class folders are followed, links further down are not.
 /// Throws where there is no class folder, or a class without an image.
 ImageFolder list_image_folder(const std::filesystem::path& root);

@@ -1,5 +1,7 @@
 #include "kernels/kd_multi.hpp"
 
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
 #include "kernels/elementwise.hpp"
@@ -15,6 +17,9 @@ Tensor kd_multi(Context& ctx, const Tensor& student, const Tensor& teacher, cons
              sources.alpha.size() + 1, offsets.size());
   for (std::size_t s = 0; s + 1 < offsets.size(); ++s)
     AKIN_CHECK(offsets[s] < offsets[s + 1], "kd_multi: source {} has no column", s);
+  for (const double a : sources.alpha)
+    AKIN_CHECK(a >= 0 && std::isfinite(a), "kd_multi: weight {} must be finite and not negative", a);
+  AKIN_CHECK(!teacher.requires_grad(), "kd_multi: the teacher gets no gradient; detach it");
   AKIN_CHECK(offsets.back() == student.dim(1), "kd_multi: the sources have {} classes, the logits {} columns",
              offsets.back(), student.dim(1));
   AKIN_CHECK(student.dim(0) > 0, "kd_multi: no row");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/common/onednn.hpp"
+#include "kernels/common/parallel.hpp"
 
 namespace akin::fast {
 
@@ -21,9 +22,11 @@ struct OnednnCache::State {
   dnnl::stream stream{engine};
   std::map<std::vector<std::int64_t>, std::unique_ptr<OnednnPlan>> plans;
 
-  /// The plan for `key` (first number: a stem's own constant), made by `make()` the first time.
+  /// The plan for `key` (first number: a stem's own constant), made by `make()` the first time. A plan fits one thread
+  /// count: its work is cut and its workspace sized when it is made.
   template <class Plan, class Make>
-  Plan& plan(const std::vector<std::int64_t>& key, Make&& make) {
+  Plan& plan(std::vector<std::int64_t> key, Make&& make) {
+    key.push_back(max_threads());
     auto& slot = plans[key];
     if (!slot) slot = make();
     return static_cast<Plan&>(*slot);
