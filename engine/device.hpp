@@ -12,7 +12,7 @@ enum class Device { cpu };
 /// or this machine does not have: there is no silent fallback.
 Device parse_device(std::string_view name);
 
-/// "cpu, 2 threads, oneDNN 2.7.2": what a run prints so that everyone knows where it ran.
+/// "cpu, 2 threads, oneDNN 2.6.3": what a run prints so that everyone knows where it ran.
 std::string describe(Device device);
 
 }  // namespace akin

@@ -67,7 +67,7 @@ DataDesc data_desc(const dnnl::engine& engine, const Conv2dShape& s, const Forwa
 bool can_mirror(const Conv2dShape& s) { return s.stride == 1 && s.R == s.S && s.R > 1 && s.pad < s.R; }
 Conv2dShape mirror(const Conv2dShape& s) { return {s.N, s.P(), s.Q(), s.K, s.C, s.R, s.S, 1, s.R - 1 - s.pad}; }
 
-// On AVX-512, oneDNN 2.7 runs forward passes on brgconv and data gradients on jit. Measured on 3x3 layers, one thread:
+// On AVX-512, oneDNN 2.6 runs forward passes on brgconv and data gradients on jit. Measured on 3x3 layers, one thread:
 // jit takes 0.64 to 0.80 of brgconv's time at 8 and 16 channels, 0.9 to 1.15 at 32, 1.06 to 1.31 from 64 on. The rule
 // is fixed, not timed at run time: the order of summation, and so the bits of a result, must not depend on a clock.
 bool is_brgconv(const char* implementation) { return std::strstr(implementation, "brgconv") != nullptr; }

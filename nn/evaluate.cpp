@@ -29,6 +29,7 @@ Outputs run_network(Context& ctx, Network& network, const Array& images, std::sp
   const auto N = static_cast<std::int64_t>(index.size());
   const std::int64_t D = network.feature_size(), C = network.architecture().classes;
   Outputs out{Array(DType::f32, {N, D}), Array(DType::f32, {N, C})};
+  if (progress) progress(0);  // so that rates count from here
   for (std::int64_t i = 0; i < N; i += batch) {
     const std::int64_t n = std::min(batch, N - i);
     const Tensor x = Tensor::empty(ctx, {n, view.H, view.W, static_cast<std::int64_t>(normalization.mean.size())});

@@ -6,7 +6,7 @@
 
 namespace akin::fast {
 
-/// "oneDNN 2.7.2", or "" in a build without it.
+/// "oneDNN 2.6.3", or "" in a build without it.
 std::string onednn_version();
 
 /// The cache; one per Context, used from one thread at a time. Empty in a build without oneDNN.
