@@ -63,13 +63,14 @@ void run(const CLI::App& app, Options& o) {
   AKIN_CHECK(trained.result.finished, "stopped at step {} of {}; {}: the same command with --resume --out {} goes on",
              trained.result.steps, steps, c.train.checkpoint.string(), o.out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
-  // Saved before the test as well: the checkpoint is gone, and nothing may be lost.
+  // Saved before the test as well: a test that fails shall not cost the training.
   save_model(model_file, *trained.model.network, trained.model.info);
   write_file_atomic(out / "log.jsonl", std::string_view(curve_lines(trained.result)));
   if (has_test) {
     trained.model.info.test_accuracy = evaluate_model(ctx, trained.model, test);
     save_model(model_file, *trained.model.network, trained.model.info);
   }
+  remove_checkpoint(c.train);
   const double accuracy = trained.model.info.test_accuracy;
   if (o.common.json) {
     const nlohmann::ordered_json j = {{"model", model_file.string()},

@@ -277,7 +277,9 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
         model.info.test_accuracy = cell.result.test_accuracy;
         // The figures vouch for the student, so old ones go before and new ones come after it; the checkpoint goes
         // last.
-        std::filesystem::remove(cell_file);
+        std::error_code error;
+        std::filesystem::remove(cell_file, error);
+        AKIN_CHECK(!error, "{}: cannot be removed: {}", cell_file.string(), error.message());
         save_model(student_file, *model.network, model.info);
         write_cell(cell_file, cell, options.fingerprint);
         remove_checkpoint(student.train);

@@ -1,0 +1,388 @@
+// The whole flow on toy tasks: what lies in the run folder, what is kept, what is made again, and what errors cost.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "distill/bank.hpp"
+#include "distill/pipeline.hpp"
+#include "tests/temp_folder.hpp"
+#include "tests/toy.hpp"
+
+using namespace akin;
+using namespace akin::test;
+
+namespace {
+
+std::vector<std::vector<std::string>> table_of(const std::filesystem::path& file) {
+  std::vector<std::vector<std::string>> rows;
+  std::istringstream text(read_text(file));
+  for (std::string line; std::getline(text, line);) {
+    std::vector<std::string> cells;
+    std::istringstream row(line);
+    for (std::string cell; std::getline(row, cell, ',');) cells.push_back(cell);
+    rows.push_back(cells);
+  }
+  return rows;
+}
+
+/// results.csv without its two columns of times, which no two runs share.
+std::vector<std::vector<std::string>> results_of(const std::filesystem::path& folder) {
+  auto rows = table_of(folder / "results.csv");
+  for (std::size_t c = rows[0].size(); c-- > 0;)
+    if (rows[0][c] == "seconds" || rows[0][c] == "images_per_second")
+      for (auto& row : rows)
+        if (c < row.size()) row.erase(row.begin() + static_cast<std::ptrdiff_t>(c));
+  return rows;
+}
+
+/// Every file below the folder with its content.
+std::map<std::string, Bytes> files_of(const std::filesystem::path& folder) {
+  std::map<std::string, Bytes> out;
+  for (const auto& e : std::filesystem::recursive_directory_iterator(folder))
+    if (e.is_regular_file()) out[e.path().lexically_relative(folder).string()] = read_file(e.path());
+  return out;
+}
+
+std::map<std::string, Bytes> students_of(const std::filesystem::path& folder) {
+  std::map<std::string, Bytes> out;
+  for (auto& [name, content] : files_of(folder))
+    if (name.ends_with(".safetensors")) out[name] = content;
+  return out;
+}
+
+struct Killed {};
+
+struct Bench {
+  Context ctx;
+  std::vector<Source> sources;
+  PipelineOptions options;
+  PipelineEvents events;
+  int steps = 0;
+  std::string lines;
+
+  Bench() {
+    for (const int classes : {4, 3}) {
+      TrainedClassifier c = toy_source(ctx, classes, static_cast<std::uint64_t>(classes));
+      sources.push_back({.name = "source" + std::to_string(classes),
+                         .hash = std::to_string(classes),
+                         .model = std::move(c.model),
+                         .table = {}});
+    }
+    options.student.architecture = toy_net();
+    options.student.batch = options.student.unlabelled_batch = 12;
+    options.student.flip = true;
+    options.student.train.schedule = {.base = 0.1, .steps = 6};
+    options.student.train.eval_every = 4;
+    options.student.train.checkpoint_every = 2;
+    options.seeds = {0, 1};
+    options.rank.replicates = 20;
+    options.rank.mapping = "softmax";  // toy sources may have no positive similarity
+    options.fingerprint = "toy";
+    events.stage = [this](const std::string& line) { lines += line + "\n"; };
+    events.progress = [this](const std::string&, std::int64_t, std::int64_t, const std::string& unit,
+                             const std::string&) { steps += unit == "steps"; };
+  }
+  PipelineResult run(const std::filesystem::path& folder) {
+    options.run_folder = folder;
+    steps = 0;
+    lines.clear();
+    return run_pipeline(
+        ctx,
+        [](std::uint64_t seed) {
+          return make_task(toy_set(60, 4, 1), toy_set(24, 4, 2), {},
+                           {.labels_per_class = 3, .unlabelled = 30, .validation = 8, .seed = seed});
+        },
+        sources, options, events);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a run writes all its files, and the next one with resume keeps every student untouched") {
+  Bench b;
+  const TempFolder folder;
+  b.options.outputs.cache = folder / "cache";
+  const PipelineResult r = b.run(folder / "run");
+  CHECK(r.finished);
+  CHECK_EQ(b.steps, 2 * 5 * 6);
+  for (const char* name : {"similarity.csv", "weights.csv", "results.csv", "log.jsonl", "student.safetensors",
+                           "students/scratch-seed0.safetensors", "students/weighted-seed1.safetensors"})
+    CHECK_MESSAGE(std::filesystem::is_regular_file(folder / "run" / name), name);
+  CHECK_FALSE(std::filesystem::exists(folder / "run/checkpoints"));
+
+  const auto results = table_of(folder / "run/results.csv");
+  REQUIRE_EQ(results.size(), 11);
+  std::set<std::string> cells;
+  for (std::size_t i = 1; i < results.size(); ++i) {
+    cells.insert(results[i][0] + results[i][1]);
+    const double accuracy = std::stod(results[i][2]);
+    CHECK(accuracy >= 0);
+    CHECK(accuracy <= 1);
+    CHECK(std::abs(accuracy * 24 - std::round(accuracy * 24)) <= 1e-9);  // 24 test images
+  }
+  CHECK_EQ(cells.size(), 10);
+  CHECK_EQ(table_of(folder / "run/similarity.csv").size(), 1 + 2 * 2);
+  const auto weights = table_of(folder / "run/weights.csv");
+  REQUIRE_EQ(weights.size(), 1 + 2 * 2);
+  CHECK_EQ(weights[0][0], "seed");
+  CHECK(std::abs(std::stod(weights[1].back()) + std::stod(weights[2].back()) - 1) <= 1e-12);
+  std::istringstream log(read_text(folder / "run/log.jsonl"));
+  int logged = 0;
+  for (std::string line; std::getline(log, line); ++logged) CHECK(nlohmann::json::parse(line).contains("validation"));
+  CHECK_EQ(logged, 10 * 2);
+  CHECK(read_file(folder / "run/student.safetensors") == read_file(folder / "run/students/weighted-seed0.safetensors"));
+
+  // The page's numbers.
+  CHECK_EQ(r.report.methods.size(), 5);
+  CHECK_EQ(r.report.labelled, 12);
+  CHECK_EQ(r.report.unlabelled, 30);
+  REQUIRE_EQ(r.report.sources.size(), 2);
+  CHECK(std::abs(r.report.sources[0].alpha + r.report.sources[1].alpha - 1) <= 1e-12);
+  CHECK_EQ(r.report.curves.size(), 10);
+  CHECK_FALSE(r.report.confusions.empty());
+  // A saved student says what the table says.
+  Model m = load_model(b.ctx, folder / "run/students/nearest-seed1.safetensors");
+  CHECK_EQ(evaluate_model(b.ctx, m, toy_set(24, 4, 2)), m.info.test_accuracy);
+  for (const auto& row : results)
+    if (row[0] == "DistillNearest" && row[1] == "1") CHECK_EQ(std::stod(row[2]), m.info.test_accuracy);
+
+  const auto before = files_of(folder.path());
+  const auto time = std::filesystem::last_write_time(folder / "run/students/nearest-seed1.safetensors");
+  b.options.resume = true;
+  CHECK(b.run(folder / "run").finished);
+  CHECK_EQ(b.steps, 0);
+  CHECK(files_of(folder.path()) == before);
+  CHECK(std::filesystem::last_write_time(folder / "run/students/nearest-seed1.safetensors") == time);
+
+  SUBCASE("other settings: every student is trained again") {
+    b.options.fingerprint = "changed";
+    b.options.student.train.schedule.steps = 5;
+    CHECK(b.run(folder / "run").finished);
+    CHECK_EQ(b.steps, 2 * 5 * 5);
+    for (const auto& [name, content] : students_of(folder / "run"))
+      CHECK_MESSAGE(before.at("run/" + name) != content, name);
+  }
+  SUBCASE("without resume: likewise, with the same bits") {
+    b.options.resume = false;
+    CHECK(b.run(folder / "run").finished);
+    CHECK_EQ(b.steps, 60);
+    std::map<std::string, Bytes> now = students_of(folder / "run");
+    for (const auto& [name, content] : now) CHECK_MESSAGE(before.at("run/" + name) == content, name);
+  }
+  SUBCASE("a student with damaged, missing or foreign figures is trained again, the others are kept") {
+    const std::filesystem::path figures = folder / "run/students/equal-seed0.json";
+    const std::string good = read_text(figures);
+    std::string foreign = good;
+    foreign.replace(foreign.find("toy"), 3, "her");
+    for (const std::string& text :
+         {std::string(), std::string("{"), std::string("[]"), good.substr(0, good.size() / 2), foreign,
+          std::string(R"({"fingerprint":7,"curve":[]})"),
+          std::string(R"({"fingerprint":"toy","seconds":1,"images_per_second":1,"curve":[["x"]]})"),
+          std::string(R"({"fingerprint":"toy","seconds":1,"images_per_second":1,"curve":3})")}) {
+      CAPTURE(text);
+      write_file_atomic(figures, std::string_view(text));
+      CHECK(b.run(folder / "run").finished);
+      CHECK_EQ(b.steps, 6);
+      CHECK(students_of(folder / "run") == [&] {
+        std::map<std::string, Bytes> all;
+        for (const auto& [name, content] : before)
+          if (name.starts_with("run/") && name.ends_with(".safetensors")) all[name.substr(4)] = content;
+        return all;
+      }());
+    }
+  }
+  SUBCASE("a damaged student is an error that names it") {
+    write_file_atomic(folder / "run/students/equal-seed0.safetensors", std::string_view("broken"));
+    CHECK(has(error_of([&] { b.run(folder / "run"); }), "equal-seed0.safetensors"));
+  }
+}
+
+TEST_CASE("stopped or killed anywhere and resumed: students and results of a run that never stopped") {
+  Bench b;
+  const TempFolder folder;
+  b.options.methods = {Method::scratch, Method::fixmatch, Method::weighted};
+  b.options.seeds = {3};
+  CHECK(b.run(folder / "whole").finished);
+  const auto students = students_of(folder / "whole");
+  const auto results = results_of(folder / "whole");
+  const auto counted = b.events.progress;
+  for (const int at : {0, 3, 6, 9, 15}) {
+    for (const bool kill : {false, true}) {
+      CAPTURE(at);
+      CAPTURE(kill);
+      const std::filesystem::path run = folder / fmt::format("run{}{}", at, kill);
+      b.options.resume = false;
+      if (kill) {
+        b.events.progress = [&](const std::string& l, std::int64_t done, std::int64_t total, const std::string& unit,
+                                const std::string& note) {
+          counted(l, done, total, unit, note);
+          if (b.steps > at) throw Killed();
+        };
+        CHECK_THROWS_AS(b.run(run), Killed);
+      } else {
+        b.events.stop = [&] { return b.steps == at; };
+        CHECK_FALSE(b.run(run).finished);
+      }
+      b.events.progress = counted;
+      b.events.stop = {};
+      CHECK_FALSE(std::filesystem::exists(run / "results.csv"));
+      b.options.resume = true;
+      CHECK(b.run(run).finished);
+      // A checkpoint comes after every second of a student's six steps; what is done since then is done again.
+      CHECK_EQ(b.steps, 18 - (kill ? at - at % 6 % 2 : at));
+      CHECK(students_of(run) == students);
+      CHECK(results_of(run) == results);
+      CHECK(read_text(run / "log.jsonl") == read_text(folder / "whole/log.jsonl"));
+      CHECK_FALSE(std::filesystem::exists(run / "checkpoints"));
+    }
+  }
+}
+
+TEST_CASE("checkpoints: of other settings they are not used, of other methods they are kept, damaged ones are named") {
+  Bench b;
+  const TempFolder folder;
+  b.options.seeds = {0};
+  b.options.methods = {Method::weighted};
+  b.events.stop = [&] { return b.steps == 4; };
+  CHECK_FALSE(b.run(folder / "run").finished);
+  const std::filesystem::path checkpoint = folder / "run/checkpoints/weighted-seed0.safetensors";
+  const Bytes good = read_file(checkpoint);
+  b.events.stop = {};
+  b.options.resume = true;
+  b.options.methods = {Method::scratch};
+  CHECK(b.run(folder / "run").finished);
+  CHECK(read_file(checkpoint) == good);
+  b.options.methods = {Method::weighted};
+  write_file_atomic(checkpoint, ByteView(good).first(good.size() / 2));
+  CHECK(has(error_of([&] { b.run(folder / "run"); }), "checkpoints/weighted-seed0.safetensors"));
+  write_file_atomic(checkpoint, ByteView(good));
+  b.options.fingerprint = "changed";
+  CHECK(b.run(folder / "run").finished);
+  CHECK_EQ(b.steps, 6);
+}
+
+TEST_CASE("without sources in play none is needed; a table of another framework teaches too") {
+  Bench b;
+  const TempFolder folder;
+  std::vector<Source> none;
+  std::swap(none, b.sources);
+  b.options.methods = {Method::scratch};
+  b.options.seeds = {0};
+  CHECK(b.run(folder / "scratch").finished);
+  CHECK_FALSE(std::filesystem::exists(folder / "scratch/weights.csv"));
+  b.options.methods = {Method::nearest};
+  CHECK(has(error_of([&] { b.run(folder / "nearest"); }), "no source"));
+  CHECK_EQ(b.steps, 0);
+  Outputs table{Array(DType::f32, {60, 3}), Array(DType::f32, {60, 4})};
+  for (std::size_t i = 0; i < 60; ++i) {
+    table.logits.as<float>()[4 * i + i % 4] = 5;
+    for (std::size_t d = 0; d < 3; ++d)
+      table.features.as<float>()[3 * i + d] =
+          static_cast<float>(i % 4 == d) + 0.01f * static_cast<float>(i * (d + 1) % 7);
+  }
+  b.sources.push_back({.name = "table", .hash = "t", .model = {}, .table = table});
+  CHECK(b.run(folder / "table").finished);
+  b.options.student.teacher_view = TeacherView::same;
+  CHECK(has(error_of([&] { b.run(folder / "same"); }), "--teacher-view clean"));
+}
+
+TEST_CASE("bad input and folders that cannot be written stop a run before it trains") {
+  Bench b;
+  const TempFolder folder;
+  const auto error = [&](const std::filesystem::path& run) {
+    const std::string e = error_of([&] { b.run(run); });
+    CHECK_EQ(b.steps, 0);
+    return e;
+  };
+  write_file_atomic(folder / "file", std::string_view("x"));
+  CHECK(has(error(folder / "file"), "file"));
+  CHECK(has(error(folder / "file/below"), "file"));
+  make_folder(folder / "run");
+  std::filesystem::create_directory(folder / "run/similarity.csv");
+  CHECK(has(error(folder / "run"), "similarity.csv"));
+  write_file_atomic(folder / "checkpoints-file", std::string_view("x"));
+  make_folder(folder / "other");
+  write_file_atomic(folder / "other/checkpoints", std::string_view("x"));
+  CHECK(has(error(folder / "other"), "checkpoints"));
+  const auto rank = b.options.rank;
+  b.options.rank.metric = "guess";
+  CHECK(has(error(folder / "a"), "guess"));
+  b.options.rank = rank;
+  b.options.methods.clear();
+  CHECK_THROWS_AS(b.run(folder / "b"), UsageError);
+  b.options.methods = {Method::equal};
+  b.options.seeds.clear();
+  CHECK_THROWS_AS(b.run(folder / "b"), UsageError);
+  b.options.seeds = {0};
+  TrainedClassifier colour = toy_source(b.ctx, 3, 5, 3);
+  b.sources.push_back({.name = "colour", .hash = "c", .model = std::move(colour.model), .table = {}});
+  const std::string e = error(folder / "c");
+  CHECK(has(e, "colour"));
+  CHECK(has(e, "--match-channels"));
+  b.options.outputs.match_channels = true;
+  CHECK(b.run(folder / "c").finished);
+}
+
+TEST_CASE("a bank: characters and data sets, kept while the recipe is the same") {
+  Context ctx;
+  const TempFolder folder;
+  save_images(toy_set(30, 3, 1, 1, 28), Split::train, folder / "data/fashion");
+  save_images(toy_set(12, 3, 2, 1, 28), Split::test, folder / "data/fashion");
+  BankOptions o;
+  o.folder = folder / "bank";
+  o.data = folder / "data";
+  o.glyphs = {"digits"};
+  o.images = 40;
+  o.test_images = 20;
+  o.side = 12;
+  o.classifier.architecture = toy_net();
+  o.classifier.epochs = 1;
+  o.classifier.batch = 10;
+  std::string lines;
+  int steps = 0;
+  PipelineEvents events;
+  events.stage = [&](const std::string& line) { lines += line + "\n"; };
+  events.progress = [&](const std::string&, std::int64_t, std::int64_t, const std::string&, const std::string&) {
+    ++steps;
+  };
+  const auto make = [&] {
+    std::vector<std::string> missing;
+    lines.clear();
+    steps = 0;
+    const auto files = make_bank(ctx, o, events, missing);
+    CHECK_EQ(missing, std::vector<std::string>{"cifar10"});
+    return files;
+  };
+  const auto files = make();
+  REQUIRE_EQ(files.size(), 2);
+  CHECK_EQ(files[0], folder / "bank/digits.safetensors");
+  CHECK_EQ(files[1], folder / "bank/fashion.safetensors");
+  CHECK_EQ(steps, 4 + 3);
+  const Model digits = load_model(ctx, files[0]);
+  CHECK_EQ(digits.info.architecture.classes, 10);
+  CHECK_EQ(digits.info.height, 12);
+  CHECK(digits.info.test_accuracy >= 0);
+  const auto before = files_of(o.folder);
+  CHECK_EQ(make(), files);
+  CHECK_EQ(steps, 0);
+  CHECK(has(lines, "source digits: there from an earlier run"));
+  CHECK(files_of(o.folder) == before);
+  o.classifier.train.schedule.warmup = 1;  // another recipe
+  make();
+  CHECK_EQ(steps, 7);
+  std::filesystem::remove(folder / "bank/digits.recipe");
+  make();
+  CHECK_EQ(steps, 4);
+  std::filesystem::remove(folder / "bank/fashion.safetensors");
+  events.stop = [&] { return true; };
+  CHECK(make().empty());
+  CHECK_FALSE(std::filesystem::exists(folder / "bank/fashion.safetensors"));
+  o.glyphs.clear();
+  o.data = folder / "nowhere";
+  std::vector<std::string> missing;
+  CHECK(has(error_of([&] { make_bank(ctx, o, {}, missing); }), "no source"));
+}
