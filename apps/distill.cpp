@@ -102,8 +102,8 @@ void run(const CLI::App& app, Options& o) {
   if (o.cache != "none") p.outputs.cache = o.cache.empty() ? parent / "cache" : std::filesystem::path(o.cache);
   p.resume = o.resume;
   p.fingerprint = fingerprint(app, {"methods", "seeds", "target", "sources", "title", "replicates"}, inputs);
-  save_config(app, p.run_folder);
   catch_interrupts();
+  save_config(app, p.run_folder);
   PipelineResult result = run_pipeline(
       ctx, [&](std::uint64_t seed) { return tasks(seed); }, sources, p, make_events(o.common));
   AKIN_CHECK(result.finished,

@@ -59,12 +59,14 @@ int run(int argc, char** argv) {
       "Exit codes: 0 done, 1 failed or stopped (a stopped run goes on with --resume), 2 wrong usage.\n\n"
       "Example:\n  akin eval --model model.safetensors --data data/mnist\n"
       "Each command's --help ends with an example of its own.");
+  add_data(app);
   add_train(app);
   add_features(app);
   add_rank(app);
   add_distill(app);
   add_eval(app);
   add_report(app);
+  add_info(app);
   add_demo(app);
   try {
     app.parse(reordered(argc, argv));

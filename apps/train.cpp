@@ -44,6 +44,7 @@ void run(const CLI::App& app, Options& o) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
   }
+  catch_interrupts();
   save_config(app, out);
   if (o.force) std::filesystem::remove(out / "checkpoint.safetensors");
   c.train.checkpoint = out / "checkpoint.safetensors";
@@ -51,7 +52,6 @@ void run(const CLI::App& app, Options& o) {
   c.train.fingerprint = print_of_run;
   const std::int64_t images = set.images.shape()[0], steps = std::max<std::int64_t>(1, c.epochs * images / c.batch);
   c.train.eval_every = std::max<std::int64_t>(1, images / c.batch);
-  catch_interrupts();
   const PipelineEvents events = make_events(o.common);
   TrainHooks hooks;
   hooks.stop = events.stop;
@@ -63,13 +63,13 @@ void run(const CLI::App& app, Options& o) {
   AKIN_CHECK(trained.result.finished, "stopped at step {} of {}; {}: the same command with --resume --out {} goes on",
              trained.result.steps, steps, c.train.checkpoint.string(), o.out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
-  // Saved before the test as well: the checkpoint is gone, and nothing may be lost.
   save_model(model_file, *trained.model.network, trained.model.info);
   write_file_atomic(out / "log.jsonl", std::string_view(curve_lines(trained.result)));
   if (has_test) {
     trained.model.info.test_accuracy = evaluate_model(ctx, trained.model, test);
     save_model(model_file, *trained.model.network, trained.model.info);
   }
+  remove_checkpoint(c.train);  // it stays until the model is on the disk
   const double accuracy = trained.model.info.test_accuracy;
   if (o.common.json) {
     const nlohmann::ordered_json j = {{"model", model_file.string()},

@@ -1,0 +1,395 @@
+// The real program on small data: every command from data to report, and what it says of bad input.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "engine/io/idx.hpp"
+#include "engine/io/safetensors.hpp"
+#include "tests/cli_process.hpp"
+
+namespace fs = std::filesystem;
+using namespace akin;
+using namespace akin::test;
+
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+Finished akin_(const TempFolder& folder, const Arguments& arguments) {
+  return Process(folder.path(), arguments).wait();
+}
+
+std::string join(const Arguments& a) { return fmt::format("{}", fmt::join(a, " ")); }
+
+nlohmann::json json_of(const Finished& f) { return nlohmann::json::parse(f.out, nullptr, false); }
+
+/// Fails with one line that names `what`, exit code `code`.
+void check_fails(const TempFolder& folder, const Arguments& arguments, int code, const std::string& what) {
+  const Finished f = akin_(folder, arguments);
+  CAPTURE(join(arguments));
+  CAPTURE(f.err);
+  CHECK_EQ(f.code, code);
+  CHECK_EQ(f.out, "");
+  const std::size_t at = f.err.find("akin: ");
+  REQUIRE(at != std::string::npos);
+  const std::string message = f.err.substr(at);
+  CHECK_EQ(std::count(message.begin(), message.end(), '\n'), 1);  // the last line, and nothing after it
+  CHECK(has(message, what));
+}
+
+/// Names left in a folder, sorted; nothing else may stay after a failure.
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  if (fs::exists(folder))
+    for (const auto& e : fs::recursive_directory_iterator(folder))
+      if (!e.is_directory()) names.push_back(fs::relative(e.path(), folder).string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Arguments train_arguments(const fs::path& data, const fs::path& out) {
+  return {"train",   "--data", data.string(), "--width", "4",     "--epochs",   "6",
+          "--batch", "12",     "--seed",      "3",       "--out", out.string(), "--quiet"};
+}
+
+Arguments distill_arguments(const TempFolder& folder, const std::string& out, const Arguments& more = {}) {
+  Arguments a{"distill",
+              "--target",
+              (folder / "target").string(),
+              "--labels-per-class",
+              "4",
+              "--unlabelled",
+              "60",
+              "--methods",
+              "scratch,nearest,weighted",
+              "--steps",
+              "20",
+              "--batch",
+              "8",
+              "--unlabelled-batch",
+              "8",
+              "--student-width",
+              "4",
+              "--replicates",
+              "20",
+              "--threads",
+              "1",
+              "--quiet",
+              "--out",
+              (folder / out).string(),
+              "--sources",
+              (folder / "a.safetensors").string(),
+              (folder / "b.safetensors").string()};
+  a.insert(a.end(), more.begin(), more.end());
+  return a;
+}
+
+/// A target, and two sources: a on the same bars, b on upright ones.
+void make_bank(const TempFolder& folder) {
+  write_bars(folder / "target", 1, false);
+  for (const char* name : {"a", "b"}) {
+    write_bars(folder / (std::string("data_") + name), 10, *name == 'b');
+    const fs::path run = folder / (std::string("run_") + name);
+    const Finished f = akin_(folder, train_arguments(folder / (std::string("data_") + name), run));
+    CAPTURE(f.err);
+    REQUIRE_EQ(f.code, 0);
+    fs::copy_file(run / "model.safetensors", folder / (std::string(name) + ".safetensors"));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("cli: help, version and wrong usage") {
+  const TempFolder folder;
+  const Finished top = akin_(folder, {"--help"});
+  CHECK_EQ(top.code, 0);
+  CHECK(has(top.out, "Exit codes: 0 done, 1 failed"));
+  for (const Arguments& command : {Arguments{"data"},
+                                   {"data", "glyphs"},
+                                   {"data", "convert-sheets"},
+                                   {"data", "show"},
+                                   {"data", "pack"},
+                                   {"train"},
+                                   {"features"},
+                                   {"rank"},
+                                   {"distill"},
+                                   {"eval"},
+                                   {"report"},
+                                   {"info"},
+                                   {"demo"}}) {
+    Arguments a = command;
+    a.emplace_back("--help");
+    const Finished f = akin_(folder, a);
+    CAPTURE(join(a));
+    CHECK_EQ(f.code, 0);
+    CHECK_EQ(f.err, "");
+    CHECK(has(f.out, "Example:\n  akin " + join(command).substr(0, 4)));
+    if (command.size() == 1) CHECK(has(top.out, "\n  " + command.front() + " "));
+  }
+  CHECK(has(akin_(folder, {"--version"}).out, "akin 0."));
+  check_fails(folder, {}, 2, "subcommand");
+  check_fails(folder, {"eval", "--model", "m", "--bogus"}, 2, "--bogus");
+  check_fails(folder, {"train", "--data", "x", "--epochs", "many"}, 2, "--epochs");
+  check_fails(folder, {"train"}, 2, "--data");
+  check_fails(folder, {"eval", "--model", "m", "--data", "d", "--device", "abacus"}, 2, "abacus");
+  check_fails(folder, {"distill", "--target", "d", "--methods", "scratch,magic"}, 2, "magic");
+  check_fails(folder, {"distill", "--target", "d", "--methods", "weighted"}, 2, "--sources");
+  check_fails(folder, {"distill", "--target", "d", "--methods", "scratch", "--seeds", "0,,1"}, 2, "--seeds");
+  check_fails(folder, {"rank", "--target", "d", "--sources", "s", "--metric", "guess"}, 2, "guess");
+  check_fails(folder, {"info", "nowhere.safetensors"}, 1, "nowhere.safetensors");
+  check_fails(folder, {"eval", "--model", "nowhere.safetensors", "--data", "d"}, 1, "nowhere.safetensors");
+  check_fails(folder, {"train", "--data", "nowhere"}, 1, "nowhere");
+  check_fails(folder, {"report", "nowhere"}, 1, "nowhere");
+  check_fails(folder, {"train", "--data", "d", "--config", "nowhere.toml"}, 1, "nowhere.toml");
+  const Finished full = Process(folder.path(), {"info"}, "/dev/full").wait();
+  CHECK_EQ(full.code, 1);
+  CHECK(has(full.err, "standard output"));
+}
+
+TEST_CASE("cli: from data to a report") {
+  const TempFolder folder;
+  make_bank(folder);
+  const std::string model = (folder / "a.safetensors").string(), target = (folder / "target").string();
+
+  const Finished eval = akin_(folder, {"eval", "--model", model, "--data", target, "--json", "--quiet"});
+  REQUIRE_EQ(eval.code, 0);
+  CHECK_EQ(eval.err, "");
+  const auto e = json_of(eval);
+  REQUIRE(e.is_object());
+  CHECK_EQ(e["images"], 60);
+  CHECK(e["accuracy"].get<double>() > 0.9);  // the same task
+  std::int64_t wrong = 60;
+  for (std::size_t c = 0; c < 3; ++c) wrong -= e["confusion"][c][c].get<std::int64_t>();
+  CHECK_EQ(e["wrong"], wrong);
+  const Finished plain = akin_(folder, {"eval", "--model", model, "--data", target, "--confusion"});
+  CHECK(has(plain.out, fmt::format("{} of 60 wrong", wrong)));
+  CHECK(has(plain.out, "middle"));
+  CHECK(has(plain.err, "device: cpu"));
+
+  // A table stands for its model: the same similarity to the last digit.
+  const std::string table = (folder / "a_table.safetensors").string();
+  const Finished features = akin_(folder, {"features", "--model", model, "--data", target, "--out", table, "--quiet"});
+  CAPTURE(features.err);
+  REQUIRE_EQ(features.code, 0);
+  const SafeTensors t = read_safetensors(table);
+  CHECK(t.at("features").shape() == Shape{120, 16});
+  CHECK(t.at("logits").shape() == Shape{120, 3});
+  CHECK_EQ(t.at("labels").as<std::int32_t>()[4], 1);
+  CHECK_EQ(akin_(folder, {"features", "--model", model, "--data", target, "--out", (folder / "npy").string()}).code, 0);
+  const Finished rank =
+      akin_(folder, {"rank", "--target", target, "--labels", "5", "--sources", (folder / "b.safetensors").string(),
+                     model, table, (folder / "npy").string(), "--metric", "parc,cka,leep", "--replicates", "20",
+                     "--out", (folder / "similarity.csv").string(), "--json", "--quiet"});
+  CAPTURE(rank.err);
+  REQUIRE_EQ(rank.code, 0);
+  const auto r = json_of(rank);
+  REQUIRE_EQ(r["metrics"].size(), 3);
+  for (const auto& metric : r["metrics"]) {
+    std::map<std::string, double> value;
+    for (const auto& s : metric["sources"]) value[s["source"].get<std::string>()] = s["value"].get<double>();
+    CHECK_EQ(value.size(), 4);
+    CHECK_EQ(value["a"], value["a_table"]);
+    CHECK_EQ(value["a"], value["npy"]);
+    CHECK(value["a"] > value["b"]);
+    CHECK_EQ(metric["sources"][3]["source"], "b");
+  }
+  const std::string csv = read_text(folder / "similarity.csv");
+  CHECK_EQ(std::count(csv.begin(), csv.end(), '\n'), 13);
+  CHECK(has(akin_(folder, {"rank", "--target", target, "--sources", model}).out, "95 % interval"));
+
+  const Finished distill = akin_(folder, distill_arguments(folder, "run", {"--json"}));
+  CAPTURE(distill.err);
+  REQUIRE_EQ(distill.code, 0);
+  const auto d = json_of(distill);
+  REQUIRE_EQ(d["methods"].size(), 3);
+  CHECK_EQ(d["methods"][2]["name"], "DistillWeighted");
+  for (const char* name : {"report.html", "report.json", "config.toml", "student.safetensors", "results.csv",
+                           "similarity.csv", "weights.csv", "log.jsonl"})
+    CHECK_MESSAGE(fs::exists(folder / "run" / name), name);
+  const Finished student = akin_(folder, {"eval", "--model", (folder / "run/student.safetensors").string(), "--data",
+                                          target, "--json", "--quiet"});
+  CHECK_EQ(json_of(student)["accuracy"].get<double>(),
+           doctest::Approx(d["methods"][2]["test_accuracy_mean"].get<double>()).epsilon(1e-12));
+
+  const std::string page = read_text(folder / "run/report.html");
+  fs::remove(folder / "run/report.html");
+  const Finished report = akin_(folder, {"report", (folder / "run").string(), "--quiet"});
+  CHECK_EQ(report.code, 0);
+  CHECK(has(report.out, "DistillWeighted"));
+  CHECK_EQ(read_text(folder / "run/report.html"), page);
+
+  const auto info = json_of(akin_(folder, {"info", model, "--json"}));
+  CHECK_EQ(info["kind"], "a model");
+  CHECK(has(akin_(folder, {"info", table}).out, "table of features"));
+  const auto program = json_of(akin_(folder, {"info", "--json", "--data", folder.path().string()}));
+  CHECK_EQ(program["data"].size(), 3);
+
+  // A finished run is not overwritten unawares.
+  check_fails(folder, distill_arguments(folder, "run"), 1, "--force");
+  check_fails(folder, train_arguments(folder / "data_a", folder / "run_a"), 1, "--resume");
+}
+
+TEST_CASE("cli: the same seed gives the same bits; so does a run that was stopped and resumed") {
+  const TempFolder folder;
+  make_bank(folder);
+  const auto student = [&](const std::string& run) { return read_file(folder / run / "student.safetensors"); };
+  REQUIRE_EQ(akin_(folder, distill_arguments(folder, "one")).code, 0);
+  REQUIRE_EQ(akin_(folder, distill_arguments(folder, "two")).code, 0);
+  CHECK(student("one") == student("two"));
+  REQUIRE_EQ(akin_(folder, distill_arguments(folder, "other", {"--seeds", "1"})).code, 0);
+  CHECK(student("one") != student("other"));  // the comparison can fail
+
+  // In the middle of the second of three students, then of the third.
+  for (const char* after : {"28", "24"}) {
+    Arguments a = distill_arguments(folder, "stopped", {"--stop-after", after});
+    if (fs::exists(folder / "stopped")) a.emplace_back("--resume");
+    const Finished stopped = akin_(folder, a);
+    CAPTURE(stopped.err);
+    CHECK_EQ(stopped.code, 1);
+    CHECK(has(stopped.err, "--resume"));
+    CHECK_FALSE(fs::exists(folder / "stopped/student.safetensors"));
+    CHECK_EQ(names_in(folder / "stopped/checkpoints").size(), 1);
+  }
+  REQUIRE_EQ(akin_(folder, distill_arguments(folder, "stopped", {"--resume"})).code, 0);
+  CHECK(student("stopped") == student("one"));
+  CHECK(names_in(folder / "stopped/checkpoints").empty());
+
+  Arguments a = train_arguments(folder / "data_a", folder / "stopped_a");
+  a.insert(a.end(), {"--stop-after", "30"});
+  CHECK_EQ(akin_(folder, a).code, 1);
+  CHECK_EQ(names_in(folder / "stopped_a"), std::vector<std::string>{"checkpoint.safetensors", "config.toml"});
+  a = train_arguments(folder / "data_a", folder / "stopped_a");
+  a.emplace_back("--resume");
+  a.insert(a.end(), {"--lr", "0.05"});
+  check_fails(folder, a, 1, "checkpoint.safetensors");  // another run's checkpoint
+  a.resize(a.size() - 2);
+  CHECK_EQ(akin_(folder, a).code, 0);
+  CHECK(read_file(folder / "stopped_a/model.safetensors") == read_file(folder / "run_a/model.safetensors"));
+}
+
+TEST_CASE("cli: an interrupted run keeps a checkpoint and says how to go on") {
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false);
+  Arguments a = train_arguments(folder / "data", folder / "run");
+  a.insert(a.end(), {"--epochs", "100000"});
+  a.erase(std::find(a.begin(), a.end(), "6") - 1, std::find(a.begin(), a.end(), "6") + 1);
+  Process process(folder.path(), a);
+  REQUIRE(appears(folder / "run/config.toml"));
+  process.interrupt();
+  const Finished f = process.wait();
+  CAPTURE(f.err);
+  CHECK_EQ(f.code, 1);
+  CHECK(has(f.err, "--resume"));
+  CHECK_EQ(names_in(folder / "run"), std::vector<std::string>{"checkpoint.safetensors", "config.toml"});
+}
+
+TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
+  const TempFolder folder;
+  make_bank(folder);
+  const std::string good = (folder / "a.safetensors").string(), target = (folder / "target").string();
+  const std::string run = (folder / "run").string();
+
+  const Bytes bytes = read_file(good);
+  write_file_atomic(folder / "cut.safetensors", ByteView(bytes.data(), bytes.size() / 2));
+  SafeTensors broken = read_safetensors(good);
+  for (auto& [name, array] : broken.tensors)
+    if (name == "layer2.0.conv1.weight") array.as<float>()[7] = std::numeric_limits<float>::quiet_NaN();
+  write_safetensors(folder / "nan.safetensors", broken);
+  for (const char* bad : {"cut.safetensors", "nan.safetensors"}) {
+    const std::string file = (folder / bad).string();
+    check_fails(folder, {"eval", "--model", file, "--data", target}, 1, bad);
+    check_fails(folder, {"rank", "--target", target, "--sources", good, file}, 1, bad);
+    check_fails(folder, {"distill", "--target", target, "--sources", good, file, "--out", run}, 1, bad);
+    check_fails(folder, {"features", "--model", file, "--data", target, "--out", run}, 1, bad);
+    CHECK(names_in(run).empty());
+  }
+
+  write_bars(folder / "colour", 4, false, 3);
+  const std::string colour = (folder / "colour").string();
+  check_fails(folder, {"eval", "--model", good, "--data", colour}, 1, "channels");
+  check_fails(folder, {"distill", "--target", colour, "--sources", good, "--out", run}, 1, "--match-channels");
+  check_fails(folder, {"features", "--model", good, "--data", colour, "--out", run}, 1, "--match-channels");
+
+  write_bars(folder / "labels", 5, false);
+  Array labels = read_idx(folder / "labels/train-labels-idx1-ubyte");
+  labels.as<std::uint8_t>()[9] = 250;
+  write_idx(folder / "labels/train-labels-idx1-ubyte", labels);
+  write_bars(folder / "empty", 6, false);
+  write_file_atomic(folder / "empty/classes.txt", std::string_view("low\nmiddle\nhigh\nnever\n"));
+  for (const char* bad : {"labels", "empty"}) {
+    const std::string data = (folder / bad).string(), what = *bad == 'l' ? "250" : "never";
+    check_fails(folder, {"train", "--data", data, "--out", run}, 1, what);
+    check_fails(folder, {"distill", "--target", data, "--sources", good, "--out", run}, 1, what);
+  }
+  CHECK_FALSE(fs::exists(run));
+  check_fails(folder, {"distill", "--target", target, "--labels", "500", "--sources", good, "--out", run}, 1, "500");
+  CHECK_FALSE(fs::exists(run));
+
+  // A folder below a file cannot be made, not even by root.
+  const std::string nowhere = (folder / "a.safetensors/run").string();
+  check_fails(folder, {"train", "--data", target, "--out", nowhere}, 1, nowhere);
+  check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", nowhere}, 1, nowhere);
+  check_fails(folder, {"data", "pack", target, "--out", nowhere}, 1, nowhere);
+  CHECK(read_file(good) == bytes);
+}
+
+TEST_CASE("cli: settings from a file, and the command line wins") {
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false);
+  write_file_atomic(folder / "my.toml",
+                    std::string_view(fmt::format("data = \"{}\"\nwidth = 4\nepochs = 3\nbatch = 12\naugment = false\n",
+                                                 (folder / "data").string())));
+  const auto run = [&](const std::string& out, const Arguments& more) {
+    Arguments a{"train", "--quiet", "--config"};
+    a.insert(a.end(), more.begin(), more.end());
+    a.insert(a.end(), {"--out", (folder / out).string()});
+    const Finished f = akin_(folder, a);
+    CAPTURE(f.err);
+    REQUIRE_EQ(f.code, 0);
+    return read_text(folder / out / "config.toml");
+  };
+  const std::string first = run("first", {(folder / "my.toml").string(), "--epochs", "2"});
+  CHECK(has(first, "[train]\n"));
+  CHECK(has(first, "epochs=2\n"));
+  CHECK(has(first, "width=4\n"));
+  CHECK(has(first, "augment=false\n"));
+  CHECK(has(first, "lr=0.1\n"));
+  // What a run saved gives the same run again.
+  const std::string second = run("second", {(folder / "first/config.toml").string()});
+  const auto strip = [](std::string text) {
+    return text.erase(text.find("out="), text.find('\n', text.find("out=")) - text.find("out="));
+  };
+  CHECK_EQ(strip(first), strip(second));
+  CHECK(read_file(folder / "first/model.safetensors") == read_file(folder / "second/model.safetensors"));
+
+  write_file_atomic(folder / "typo.toml", std::string_view("epoch = 3\n"));
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "typo.toml").string()}, 2, "epoch");
+  check_fails(folder, {"rank", "--target", "x", "--sources", "s", "--config", (folder / "first/config.toml").string()},
+              2, "[train]");
+  write_file_atomic(folder / "broken.toml", std::string_view("[train\nepochs\n"));
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "broken.toml").string()}, 2, "");
+}
+
+TEST_CASE("cli: data sets are shown and packed") {
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false, 3);
+  const std::string data = (folder / "data").string(), packed = (folder / "packed").string();
+  REQUIRE_EQ(akin_(folder, {"data", "pack", data, "--size", "8x10", "--channels", "1", "--out", packed}).code, 0);
+  const Finished shown = akin_(folder, {"data", "show", packed, "--json", "--png", (folder / "p.png").string()});
+  CAPTURE(shown.err);
+  REQUIRE_EQ(shown.code, 0);
+  const auto j = json_of(shown);
+  CHECK_EQ(j["splits"]["train"]["height"], 8);
+  CHECK_EQ(j["splits"]["train"]["width"], 10);
+  CHECK_EQ(j["splits"]["test"]["counts"], nlohmann::json({20, 20, 20}));
+  CHECK_EQ(j["balance"], 1.0);
+  const ImageInfo png = image_info(read_file(folder / "p.png"), "p.png");
+  CHECK_EQ(png.height, 3 * 9 - 1);
+  CHECK_EQ(png.width, 12 * 11 - 1);
+  CHECK(has(akin_(folder, {"data", "show", data}).out, "middle"));
+  check_fails(folder, {"data", "pack", data, "--out", data}, 2, "--out");
+  check_fails(folder, {"data", "show", folder.path().string()}, 1, "train/");
+  check_fails(folder, {"data", "pack", data, "--size", "8", "--out", packed}, 2, "--size");
+}
