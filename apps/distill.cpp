@@ -130,6 +130,7 @@ void add_distill(CLI::App& akin) {
   const auto o = std::make_shared<Options>();
   add_task(*app, o->task, true);
   app->add_option("--sources", o->sources, "Models, or tables of features and logits")
+      ->default_str("")  // an empty list would be saved as a source called []
       ->type_name("FILE...")
       ->group("Data");
   app->add_flag("--match-channels", o->match_channels, "Turn grey to colour and colour to grey as a source expects")

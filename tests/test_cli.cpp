@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -168,7 +169,7 @@ TEST_CASE("cli: from data to a report") {
   CHECK(has(plain.out, "middle"));
   CHECK(has(plain.err, "device: cpu"));
 
-  // A table stands for its model: the same similarity to the last digit.
+  // A table stands for its model: the same similarity.
   const std::string table = (folder / "a_table.safetensors").string();
   const Finished features = akin_(folder, {"features", "--model", model, "--data", target, "--out", table, "--quiet"});
   CAPTURE(features.err);
@@ -190,8 +191,13 @@ TEST_CASE("cli: from data to a report") {
     std::map<std::string, double> value;
     for (const auto& s : metric["sources"]) value[s["source"].get<std::string>()] = s["value"].get<double>();
     CHECK_EQ(value.size(), 4);
-    CHECK_EQ(value["a"], value["a_table"]);
-    CHECK_EQ(value["a"], value["npy"]);
+    // The table's logits come from batches of another size: rounding moves them by some 1e-6. A pair of correlations
+    // that swap ranks moves PARC of 105 pairs by about 1e-4.
+    const double tolerance = metric["metric"] == "parc" ? 1e-3 : 1e-5;
+    for (const char* table_name : {"a_table", "npy"}) {
+      const double difference = std::abs(value["a"] - value[table_name]);
+      CHECK_FALSE(!(difference <= tolerance));
+    }
     CHECK(value["a"] > value["b"]);
     CHECK_EQ(metric["sources"][3]["source"], "b");
   }
@@ -205,6 +211,9 @@ TEST_CASE("cli: from data to a report") {
   const auto d = json_of(distill);
   REQUIRE_EQ(d["methods"].size(), 3);
   CHECK_EQ(d["methods"][2]["name"], "DistillWeighted");
+  // What the report gives as its command can be run.
+  const auto page_data = nlohmann::json::parse(read_text(folder / "run/report.json"));
+  CHECK(has(page_data["command"].get<std::string>(), "akin distill --target " + target));
   for (const char* name : {"report.html", "report.json", "config.toml", "student.safetensors", "results.csv",
                            "similarity.csv", "weights.csv", "log.jsonl"})
     CHECK_MESSAGE(fs::exists(folder / "run" / name), name);
@@ -225,6 +234,19 @@ TEST_CASE("cli: from data to a report") {
   CHECK(has(akin_(folder, {"info", table}).out, "table of features"));
   const auto program = json_of(akin_(folder, {"info", "--json", "--data", folder.path().string()}));
   CHECK_EQ(program["data"].size(), 3);
+
+  // A run without sources can be had again from its settings, too.
+  Arguments alone{
+      "distill",         "--target", target,         "--methods", "scratch", "--steps", "5",
+      "--student-width", "4",        "--unlabelled", "50",        "--quiet", "--out",   (folder / "alone").string()};
+  const Finished scratch = akin_(folder, alone);
+  CAPTURE(scratch.err);
+  REQUIRE_EQ(scratch.code, 0);
+  const Finished again = akin_(folder, {"distill", "--quiet", "--config", (folder / "alone/config.toml").string(),
+                                        "--out", (folder / "again").string()});
+  CAPTURE(again.err);
+  REQUIRE_EQ(again.code, 0);
+  CHECK(read_file(folder / "alone/student.safetensors") == read_file(folder / "again/student.safetensors"));
 
   // A finished run is not overwritten unawares.
   check_fails(folder, distill_arguments(folder, "run"), 1, "--force");
