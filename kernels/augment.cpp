@@ -16,13 +16,13 @@ AugmentOptions augment_weak(std::int64_t side, bool flip) {
 AugmentOptions augment_strong(std::int64_t side, bool flip) {
   return {.shift = static_cast<int>(side / 8),
           .flip = flip,
-          .rotate = 0.35f,
-          .shear = 0.25f,
-          .scale_low = 0.8f,
-          .scale_high = 1.2f,
-          .brightness = 0.2f,
-          .contrast = 0.4f,
-          .cutout = static_cast<int>(side / 3),
+          .rotate = 0.25f,
+          .shear = 0.2f,
+          .scale_low = 0.85f,
+          .scale_high = 1.15f,
+          .brightness = 0.0f,
+          .contrast = 0.3f,
+          .cutout = static_cast<int>(side / 4),
           .view = 1};
 }
 

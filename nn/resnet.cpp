@@ -51,6 +51,9 @@ ResNet::ResNet(Context& ctx, const Architecture& wanted) : Network(wanted) {
     fail_usage("{}: its shortcuts are 1x1 convolutions; option A belongs to CIFAR ResNets", wanted.name);
   const std::int64_t width = architecture_.width;
   AKIN_CHECK(width >= 1 && width <= 4096, "{}: width {} is outside 1..4096", wanted.name, width);
+  if (shortcut == "A" && width % 2 != 0)
+    fail_usage("{}: option A adds half of the width on both sides, so width {} must be even (or use shortcut conv)",
+               wanted.name, width);
   AKIN_CHECK(wanted.channels >= 1 && wanted.classes >= 1, "{}: {} channels and {} classes (at least 1 of each)",
              wanted.name, wanted.channels, wanted.classes);
 

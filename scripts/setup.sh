@@ -104,17 +104,19 @@ build_jobs() {
   printf '%s\n' "$cores"
 }
 
-# PRESET [TARGET...]: configures and builds; says nothing where all is up to date. cmake's words go to stderr.
+# PRESET: configures and builds; does nothing where no source is newer than the last build. Its words go to stderr.
 build() {
-  local preset=$1 folder=$akin_root/build/$1
-  shift
-  local -a generator=() targets=()
-  (($#)) && targets=(--target "$@")
+  local folder=$akin_root/build/$1 stamp=$akin_root/build/$1/complete
+  local -a generator=() sources=()
+  local name
+  for name in CMakeLists.txt CMakePresets.json cmake kernels engine nn distill apps tests bench; do
+    sources+=("$akin_root/$name")
+  done
+  [[ -e $stamp && -z $(find "${sources[@]}" -newer "$stamp" -print -quit) ]] && return 0
+  mkdir -p "$folder" && touch "$stamp.next" || return 1
   if [[ ! -e $folder/build.ninja && ! -e $folder/Makefile || $akin_root/CMakePresets.json -nt $folder/CMakeCache.txt ]]; then
     [[ -e $folder/CMakeCache.txt ]] || generator=(-G Ninja)
-    cmake -S "$akin_root" --preset "$preset" "${generator[@]}" >&2 || return 1
+    cmake -S "$akin_root" --preset "$1" "${generator[@]}" >&2 || return 1
   fi
-  local log
-  if log=$(cmake --build "$folder" "${targets[@]}" -- -n 2>&1) && [[ $log == *"no work to do"* ]]; then return 0; fi
-  cmake --build "$folder" -j "$(build_jobs)" "${targets[@]}" >&2
+  cmake --build "$folder" -j "$(build_jobs)" >&2 && mv "$stamp.next" "$stamp"  # as old as the build's start
 }

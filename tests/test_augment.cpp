@@ -217,7 +217,17 @@ TEST_CASE("augment: the numbers drawn are those of an independent Philox") {
 }
 
 TEST_CASE("augment: parameters cover their range, evenly") {
-  const AugmentOptions weak{.shift = 2, .flip = true}, strong = augment_strong(28, true);
+  const AugmentOptions weak{.shift = 2, .flip = true};
+  const AugmentOptions strong{.shift = 3,
+                              .flip = true,
+                              .rotate = 0.35f,
+                              .shear = 0.25f,
+                              .scale_low = 0.8f,
+                              .scale_high = 1.2f,
+                              .brightness = 0.2f,
+                              .contrast = 0.4f,
+                              .cutout = 9,
+                              .view = 1};
   const int n = 20000;
   int moves[5][5] = {}, flips = 0, same = 0;
   double sum[7] = {}, low[7], high[7];

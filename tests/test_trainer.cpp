@@ -1,0 +1,305 @@
+// The training loop and its checkpoints: what is stopped, killed or refused must cost nothing but time.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "nn/loader.hpp"
+#include "tests/temp_folder.hpp"
+#include "tests/toy.hpp"
+
+using namespace akin;
+using namespace akin::test;
+
+namespace {
+
+/// A small classifier on toy images, with loader and validation, as users of train() build one.
+struct Run {
+  Context ctx;
+  std::unique_ptr<Network> net;
+  TrainOptions options;
+  TrainHooks hooks;
+  TrainResult result;
+  std::vector<double> losses;
+  std::int64_t began = -1;
+
+  explicit Run(std::int64_t steps = 12, std::uint64_t seed = 1, const std::string& kind = "sgd") : seed_(seed) {
+    net = make_network(ctx, {.name = "resnet8", .width = 4, .channels = 1, .classes = 3});
+    initialize(net->parameters(), seed);
+    options.schedule = {.base = 0.05, .steps = steps, .warmup = 2};
+    options.optimizer.kind = kind;
+    options.eval_every = 5;  // no divisor of the steps, nor of the checkpoints' distance
+    options.fingerprint = "toy";
+    hooks.begin = [this](std::int64_t first) {
+      began = first;
+      loader_ = std::make_unique<Loader<LabelledBatch>>(
+          [this](std::int64_t t) {
+            return make_batch(ctx, set_.images, set_.labels, order_->batch(t), augment_weak(12, true), normalization_,
+                              seed_);
+          },
+          first);
+    };
+    hooks.loss = [this](std::int64_t) {
+      const LabelledBatch b = loader_->next();
+      return ops::mean(ctx, ops::softmax_ce(ctx, net->logits(ctx, b.images, true), b.targets));
+    };
+    hooks.validate = [this] {
+      const Outputs out = run_network(ctx, *net, held_out_.images, all_indices(30), normalization_);
+      return accuracy(argmax_rows(out.logits), held_out_.labels);
+    };
+    hooks.progress = [this](std::int64_t, double loss) { losses.push_back(loss); };
+    order_.emplace(all_indices(30), 8, seed, 1);
+  }
+  ~Run() { loader_.reset(); }  // before what its thread reads
+  void go() { result = train(ctx, net->parameters(), options, hooks); }
+
+ private:
+  std::uint64_t seed_;
+  ImageSet set_ = toy_set(30, 3, 1), held_out_ = toy_set(30, 3, 2);
+  Normalization normalization_{{0.3f}, {0.35f}};
+  std::optional<BatchOrder> order_;
+  std::unique_ptr<Loader<LabelledBatch>> loader_;
+};
+
+bool same_curve(const TrainResult& a, const TrainResult& b) {
+  if (a.curve.size() != b.curve.size()) return false;
+  for (std::size_t i = 0; i < a.curve.size(); ++i)
+    if (a.curve[i].step != b.curve[i].step || a.curve[i].loss != b.curve[i].loss ||
+        a.curve[i].validation != b.curve[i].validation)
+      return false;
+  return a.best_validation == b.best_validation && a.best_step == b.best_step && a.steps == b.steps;
+}
+
+struct Killed {};
+
+}  // namespace
+
+TEST_CASE("training learns the toy task, fills the curve, and is bitwise repeatable") {
+  Run a(60), b(60), c(60, 2);
+  for (Run* r : {&a, &b, &c}) r->go();
+  CHECK(a.result.finished);
+  CHECK_EQ(a.result.steps, 60);
+  CHECK_EQ(a.began, 0);
+  REQUIRE_EQ(a.result.curve.size(), 12);
+  CHECK_EQ(a.result.curve[0].step, 5);
+  CHECK(a.result.curve.back().loss < 0.5 * a.result.curve.front().loss);
+  CHECK(a.result.best_validation > 0.8);
+  double mean = 0;
+  for (int i = 5; i < 10; ++i) mean += a.losses[static_cast<std::size_t>(i)] / 5;
+  CHECK(std::abs(mean - a.result.curve[1].loss) <= 1e-12 * mean);
+  CHECK_EQ(differing(*a.net, *b.net), "");
+  CHECK(same_curve(a.result, b.result));
+  CHECK_NE(differing(*a.net, *c.net), "");
+}
+
+TEST_CASE("without validation the curve says so; its default distance is a tenth of the run") {
+  Run r(25);
+  r.options.eval_every = 0;
+  r.hooks.validate = {};
+  r.go();
+  REQUIRE_EQ(r.result.curve.size(), 13);
+  CHECK_EQ(r.result.curve.back().step, 25);
+  CHECK(std::isnan(r.result.curve.back().validation));
+  CHECK_EQ(r.result.best_validation, -1);
+}
+
+TEST_CASE("stopped after any step and resumed: the bits of a run that never stopped") {
+  for (const char* kind : {"sgd", "adamw"}) {
+    Run whole(12, 1, kind);
+    whole.go();
+    for (const std::size_t stop : {std::size_t{0}, std::size_t{1}, std::size_t{5}, std::size_t{7}, std::size_t{11}}) {
+      CAPTURE(kind);
+      CAPTURE(stop);
+      const TempFolder folder;
+      Run first(12, 1, kind);
+      first.options.checkpoint = folder / "new/checkpoint.safetensors";  // its folder is made
+      first.hooks.stop = [&] { return first.losses.size() == stop; };
+      first.go();
+      CHECK_FALSE(first.result.finished);
+      CHECK_EQ(first.result.steps, static_cast<std::int64_t>(stop));
+      Run second(12, 1, kind);
+      initialize(second.net->parameters(), 99);  // everything must come from the checkpoint
+      second.options.checkpoint = first.options.checkpoint;
+      second.options.resume = true;
+      second.go();
+      CHECK(second.result.finished);
+      CHECK_EQ(second.began, static_cast<std::int64_t>(stop));
+      CHECK(second.result.seconds >= first.result.seconds);
+      CHECK_EQ(differing(*whole.net, *second.net), "");
+      CHECK(same_curve(whole.result, second.result));
+    }
+  }
+}
+
+TEST_CASE("killed between checkpoints and after the last step: resumed from the last one, the same bits") {
+  Run whole;
+  whole.go();
+  for (const std::size_t kill : {std::size_t{2}, std::size_t{4}, std::size_t{8}, std::size_t{12}}) {
+    CAPTURE(kill);
+    const TempFolder folder;
+    Run first;
+    first.options.checkpoint = folder / "checkpoint.safetensors";
+    first.options.checkpoint_every = 3;
+    const auto record = first.hooks.progress;
+    first.hooks.progress = [&](std::int64_t t, double loss) {
+      record(t, loss);
+      if (first.losses.size() == kill && kill < 12) throw Killed();
+    };
+    if (kill < 12)
+      CHECK_THROWS_AS(first.go(), Killed);
+    else
+      first.go();  // killed before the caller saved the result: the checkpoint must still be there
+    Run second;
+    second.options = first.options;
+    second.options.resume = true;
+    second.go();
+    // At step 2 none was written yet; the checkpoint of step t is written after progress(t), and none at the end.
+    CHECK_EQ(second.began, kill == 2 ? 0 : kill == 4 ? 3 : kill == 8 ? 6 : 9);
+    CHECK_EQ(differing(*whole.net, *second.net), "");
+    CHECK(same_curve(whole.result, second.result));
+    remove_checkpoint(second.options);
+    CHECK(std::filesystem::is_empty(folder.path()));
+    remove_checkpoint(second.options);  // none there: fine
+  }
+}
+
+TEST_CASE("a checkpoint is used only where resume asks for it") {
+  const TempFolder folder;
+  Run first;
+  first.options.checkpoint = folder / "c.safetensors";
+  first.hooks.stop = [&] { return first.losses.size() == 5; };
+  first.go();
+  Run second;
+  second.options.checkpoint = first.options.checkpoint;
+  second.go();
+  CHECK_EQ(second.began, 0);
+}
+
+TEST_CASE("damaged, foreign and misfitting checkpoints are refused, named and left as they are") {
+  const TempFolder folder;
+  const std::filesystem::path path = folder / "state.safetensors";
+  Run first;
+  first.options.checkpoint = path;
+  first.hooks.stop = [&] { return first.losses.size() == 7; };
+  first.go();
+  const Bytes good = read_file(path);
+  CHECK(is_checkpoint_of(path, "toy"));
+  CHECK_FALSE(is_checkpoint_of(path, "other"));
+  CHECK_FALSE(is_checkpoint_of(folder / "none", "toy"));
+
+  const auto refused = [&](const Bytes& content, const std::string& why, const std::string& fingerprint = "toy",
+                           const std::string& kind = "sgd", std::int64_t steps = 12) {
+    CAPTURE(why);
+    write_file_atomic(path, ByteView(content));
+    Run r(steps, 1, kind);
+    const auto before = make_network(r.ctx, r.net->architecture());
+    initialize(before->parameters(), 1);
+    r.options.checkpoint = path;
+    r.options.resume = true;
+    r.options.fingerprint = fingerprint;
+    const std::string error = error_of([&] { r.go(); });
+    CHECK_MESSAGE(has(error, "state.safetensors"), error);
+    CHECK_MESSAGE(has(error, why), error);
+    CHECK_EQ(r.began, -1);
+    CHECK_EQ(differing(*r.net, *before), "");  // nothing half loaded
+    CHECK(read_file(path) == content);
+    CHECK_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+  };
+  refused(good, "other settings", "changed");
+  refused(Bytes(good.begin(), good.end() - 1), "remove it");
+  refused(Bytes(good.begin(), good.begin() + 100), "remove it");
+  refused({}, "remove it");
+  refused(good, "optimizer", "toy", "adamw");
+  refused(good, "record of the run", "toy", "sgd", 6);  // says step 7 of a run of 6
+
+  const auto edited = [&](const std::function<void(SafeTensors&)>& edit) {
+    SafeTensors t = parse_safetensors(good, "memory");
+    edit(t);
+    return to_safetensors(t);
+  };
+  const auto replace = [&](const char* name, const Array& value) {
+    return edited([&](SafeTensors& t) {
+      for (auto& [n, a] : t.tensors)
+        if (n == name) a = value;
+    });
+  };
+  refused(edited([](SafeTensors& t) { t.metadata["format"] = "akin-model-1"; }), "not a checkpoint");
+  refused(edited([](SafeTensors& t) { t.metadata.clear(); }), "not a checkpoint");
+  refused(
+      edited([](SafeTensors& t) { std::erase_if(t.tensors, [](auto& n) { return n.first == "optimizer.first"; }); }),
+      "optimizer.first");
+  refused(edited([](SafeTensors& t) { std::erase_if(t.tensors, [](auto& n) { return n.first == "curve"; }); }),
+          "curve");
+  refused(
+      edited([](SafeTensors& t) { std::erase_if(t.tensors, [](auto& n) { return n.first == "parameter.fc.bias"; }); }),
+      "parameter.fc.bias");
+  refused(replace("parameter.fc.bias", Array(DType::f32, {4})), "fc.bias");
+  refused(replace("parameter.fc.bias", Array(DType::f64, {3})), "fc.bias");
+  refused(replace("optimizer.steps", Array(DType::f32, {1})), "optimizer.steps");
+  for (const std::vector<double>& progress : {std::vector<double>{NAN, 0, 0, -1, 0, 0},
+                                              {-1, 0, 0, -1, 0, 0},
+                                              {2.5, 0, 0, -1, 0, 0},
+                                              {1e300, 0, 0, -1, 0, 0},
+                                              {7, NAN, 2, -1, 0, 0},
+                                              {7, 1, 8, -1, 0, 0},
+                                              {7, 1, 2, NAN, 0, 0},
+                                              {7, 1, 2, 0.5, 8, 0},
+                                              {7, 1, 2, 0.5, 5, -1}})
+    refused(replace("progress", Array::from(progress, {6})), "record of the run");
+  refused(replace("progress", Array(DType::f32, {6})), "record of the run");
+  refused(replace("progress", Array(DType::f64, {5})), "record of the run");
+  refused(replace("curve", Array(DType::f64, {2})), "record of the run");
+
+  write_file_atomic(path, ByteView(good));
+  Run second;
+  second.options.checkpoint = path;
+  second.options.resume = true;
+  second.go();
+  CHECK_EQ(second.began, 7);
+}
+
+TEST_CASE("a NaN loss stops with its step and keeps the last good checkpoint") {
+  const TempFolder folder;
+  Run whole;
+  whole.go();
+  Run r;
+  r.options.checkpoint = folder / "c.safetensors";
+  r.options.checkpoint_every = 2;
+  const auto loss = r.hooks.loss;
+  r.hooks.loss = [&](std::int64_t t) { return t == 5 ? ops::scale(r.ctx, loss(t), NAN) : loss(t); };
+  const std::string error = error_of([&] { r.go(); });
+  CHECK(has(error, "loss of step 5 is nan"));
+  Run second;
+  second.options = r.options;
+  second.options.resume = true;
+  second.go();
+  CHECK_EQ(second.began, 4);
+  CHECK_EQ(differing(*whole.net, *second.net), "");
+}
+
+TEST_CASE("where no checkpoint can be written, no step is made") {
+  const TempFolder folder;
+  write_file_atomic(folder / "file", std::string_view("x"));
+  std::filesystem::create_directory(folder / "taken");
+  for (const char* name : {"file/c.safetensors", "taken"}) {
+    Run r;
+    r.options.checkpoint = folder / name;
+    const std::string error = error_of([&] { r.go(); });
+    CHECK_MESSAGE(has(error, (folder / name).parent_path().filename().string()), error);
+    CHECK(r.losses.empty());
+  }
+}
+
+TEST_CASE("errors of the loader and options out of range reach the caller") {
+  Run r;
+  r.hooks.loss = [](std::int64_t t) -> Tensor { fail("image {} cannot be read", t); };
+  CHECK_EQ(error_of([&] { r.go(); }), "image 0 cannot be read");
+  CHECK_EQ(r.ctx.tape, nullptr);
+  Run bad;
+  bad.options.schedule.warmup = 12;
+  CHECK_THROWS_AS(bad.go(), UsageError);
+  Run constant;
+  constant.hooks.loss = [&](std::int64_t) { return Tensor::zeros(constant.ctx, {1}); };
+  CHECK(has(error_of([&] { constant.go(); }), "no parameter"));
+}
