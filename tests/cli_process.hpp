@@ -1,12 +1,15 @@
 // Runs the real akin as a process of its own, and makes small data sets for it.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <thread>
@@ -99,6 +102,90 @@ inline ImageSet bars(std::int64_t per_class, unsigned seed, bool upright, std::i
 inline void write_bars(const std::filesystem::path& folder, unsigned seed, bool upright, std::int64_t channels = 1) {
   save_images(bars(40, seed, upright, channels), Split::train, folder);
   save_images(bars(20, seed + 1, upright, channels), Split::test, folder);
+}
+
+using Arguments = std::vector<std::string>;
+
+inline Finished akin_(const TempFolder& folder, const Arguments& arguments) {
+  return Process(folder.path(), arguments).wait();
+}
+
+inline std::string join(const Arguments& a) { return fmt::format("{}", fmt::join(a, " ")); }
+
+inline nlohmann::json json_of(const Finished& f) { return nlohmann::json::parse(f.out, nullptr, false); }
+
+/// Fails with one line that names `what`, exit code `code`.
+inline void check_fails(const TempFolder& folder, const Arguments& arguments, int code, const std::string& what) {
+  const Finished f = akin_(folder, arguments);
+  CAPTURE(join(arguments));
+  CAPTURE(f.err);
+  CHECK_EQ(f.code, code);
+  CHECK_EQ(f.out, "");
+  const std::size_t at = f.err.find("akin: ");
+  REQUIRE(at != std::string::npos);
+  const std::string message = f.err.substr(at);
+  CHECK_EQ(std::count(message.begin(), message.end(), '\n'), 1);  // the last line, and nothing after it
+  CHECK(has(message, what));
+}
+
+/// Names left in a folder, sorted; nothing else may stay after a failure.
+inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  if (std::filesystem::exists(folder))
+    for (const auto& e : std::filesystem::recursive_directory_iterator(folder))
+      if (!e.is_directory()) names.push_back(std::filesystem::relative(e.path(), folder).string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+inline Arguments train_arguments(const std::filesystem::path& data, const std::filesystem::path& out) {
+  return {"train",   "--data", data.string(), "--width", "4",     "--epochs",   "6",
+          "--batch", "12",     "--seed",      "3",       "--out", out.string(), "--quiet"};
+}
+
+inline Arguments distill_arguments(const TempFolder& folder, const std::string& out, const Arguments& more = {}) {
+  Arguments a{"distill",
+              "--target",
+              (folder / "target").string(),
+              "--labels-per-class",
+              "4",
+              "--unlabelled",
+              "60",
+              "--methods",
+              "scratch,nearest,weighted",
+              "--steps",
+              "20",
+              "--batch",
+              "8",
+              "--unlabelled-batch",
+              "8",
+              "--student-width",
+              "4",
+              "--replicates",
+              "20",
+              "--threads",
+              "1",
+              "--quiet",
+              "--out",
+              (folder / out).string(),
+              "--sources",
+              (folder / "a.safetensors").string(),
+              (folder / "b.safetensors").string()};
+  a.insert(a.end(), more.begin(), more.end());
+  return a;
+}
+
+/// A target, and two sources: a on the same bars, b on upright ones.
+inline void make_bank(const TempFolder& folder) {
+  write_bars(folder / "target", 1, false);
+  for (const char* name : {"a", "b"}) {
+    write_bars(folder / (std::string("data_") + name), 10, *name == 'b');
+    const std::filesystem::path run = folder / (std::string("run_") + name);
+    const Finished f = akin_(folder, train_arguments(folder / (std::string("data_") + name), run));
+    CAPTURE(f.err);
+    REQUIRE_EQ(f.code, 0);
+    std::filesystem::copy_file(run / "model.safetensors", folder / (std::string(name) + ".safetensors"));
+  }
 }
 
 }  // namespace akin::test
