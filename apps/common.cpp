@@ -195,9 +195,10 @@ std::string command_of(const CLI::App& app) {
     if (option->count() == 0 || option->get_lnames().empty()) continue;
     const std::string& name = option->get_lnames().front();
     if (name == "config" || name == "resume" || name == "stop-after") continue;
-    if (option->get_expected_min() == 0) {  // a flag
+    if (option->get_expected_min() == 0) {  // a flag; "false" can come from a configuration file
       const bool off = option->as<std::string>() == "false";
-      text += (off ? " --no-" : " --") + name;
+      if (!off) text += " --" + name;
+      if (off && option->check_lname("no-" + name)) text += " --no-" + name;
       continue;
     }
     text += " --" + name;

@@ -102,8 +102,8 @@ void run(const CLI::App& app, Options& o) {
   if (o.cache != "none") p.outputs.cache = o.cache.empty() ? parent / "cache" : std::filesystem::path(o.cache);
   p.resume = o.resume;
   p.fingerprint = fingerprint(app, {"methods", "seeds", "target", "sources", "title", "replicates"}, inputs);
-  save_config(app, p.run_folder);
   catch_interrupts();
+  save_config(app, p.run_folder);
   PipelineResult result = run_pipeline(
       ctx, [&](std::uint64_t seed) { return tasks(seed); }, sources, p, make_events(o.common));
   AKIN_CHECK(result.finished,
@@ -130,6 +130,7 @@ void add_distill(CLI::App& akin) {
   const auto o = std::make_shared<Options>();
   add_task(*app, o->task, true);
   app->add_option("--sources", o->sources, "Models, or tables of features and logits")
+      ->default_str("")  // an empty list would be saved as a source called []
       ->type_name("FILE...")
       ->group("Data");
   app->add_flag("--match-channels", o->match_channels, "Turn grey to colour and colour to grey as a source expects")

@@ -1,4 +1,8 @@
 // akin: dispatch and exit codes; the subcommands are in the files beside this one.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
 #include <exception>
 
 #include "apps/commands.hpp"
@@ -59,12 +63,14 @@ int run(int argc, char** argv) {
       "Exit codes: 0 done, 1 failed or stopped (a stopped run goes on with --resume), 2 wrong usage.\n\n"
       "Example:\n  akin eval --model model.safetensors --data data/mnist\n"
       "Each command's --help ends with an example of its own.");
+  add_data(app);
   add_train(app);
   add_features(app);
   add_rank(app);
   add_distill(app);
   add_eval(app);
   add_report(app);
+  add_info(app);
   add_demo(app);
   try {
     app.parse(reordered(argc, argv));
@@ -72,6 +78,8 @@ int run(int argc, char** argv) {
     fail("{}: the configuration file cannot be read", e.what());
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // help and version
+    if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr)
+      fail_usage("there is no command '{}' (see akin --help)", argv[1]);
     fail_usage("{} (see akin --help)", e.what());
   }
   return 0;
@@ -85,7 +93,17 @@ int report(const char* kind, const char* what, int code) {
 }  // namespace
 }  // namespace akin
 
+/// Idle threads of libgomp spin for milliseconds by default. On a machine where anything else runs, that costs far more
+/// than it saves. libgomp reads its setting when the program is loaded, so akin starts itself once more with it.
+void let_idle_threads_sleep(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  if (setenv("GOMP_SPINCOUNT", "10000", 1) == 0)
+    execv("/proc/self/exe", argv);  // returns only if it failed: go on as it is
+}
+
 int main(int argc, char** argv) {
+  let_idle_threads_sleep(argv);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit shall fail the write, with a message, not end the program
   try {
     return akin::run(argc, argv);
   } catch (const akin::UsageError& e) {

@@ -126,6 +126,7 @@ void add_rank(CLI::App& akin) {
   add_task(*app, o->task, false);
   app->add_option("--sources", o->sources, "Models, or tables of features and logits")
       ->required()
+      ->default_str("")  // an empty list would be saved as a source called []
       ->type_name("FILE...")
       ->group("Data");
   app->add_flag("--match-channels", o->match_channels, "Turn grey to colour and colour to grey as a source expects")

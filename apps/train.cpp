@@ -44,6 +44,7 @@ void run(const CLI::App& app, Options& o) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
   }
+  catch_interrupts();
   save_config(app, out);
   if (o.force) std::filesystem::remove(out / "checkpoint.safetensors");
   c.train.checkpoint = out / "checkpoint.safetensors";
@@ -51,7 +52,6 @@ void run(const CLI::App& app, Options& o) {
   c.train.fingerprint = print_of_run;
   const std::int64_t images = set.images.shape()[0], steps = std::max<std::int64_t>(1, c.epochs * images / c.batch);
   c.train.eval_every = std::max<std::int64_t>(1, images / c.batch);
-  catch_interrupts();
   const PipelineEvents events = make_events(o.common);
   TrainHooks hooks;
   hooks.stop = events.stop;

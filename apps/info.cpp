@@ -1,0 +1,128 @@
+// akin info: what this program can do, and what a file holds.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.hpp"
+#include "apps/common.hpp"
+#include "distill/table.hpp"
+#include "engine/io/safetensors.hpp"
+#include "kernels/common/onednn.hpp"
+#include "kernels/common/parallel.hpp"
+#include "nn/glyphs.hpp"
+
+namespace akin {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string json_text(const Json& j) { return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+/// Data sets directly below the folder.
+std::vector<std::string> data_sets(const std::filesystem::path& folder) {
+  std::vector<std::string> found;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    try {
+      if (entry.is_directory() && has_split(entry.path(), Split::train)) found.push_back(entry.path().string());
+    } catch (const Error&) {  // another folder
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+void show_program(bool json, const std::string& data) {
+  std::vector<std::string> metric_names, sets, methods;
+  for (const Metric& m : metrics()) metric_names.push_back(m.name);
+  for (const GlyphSet& s : glyph_sets()) sets.push_back(s.name);
+  for (const Method m : {Method::scratch, Method::fixmatch, Method::equal, Method::nearest, Method::weighted})
+    methods.emplace_back(name_of(m));
+  const std::string library = fast::onednn_version();
+  const std::vector<std::string> found = data_sets(data);
+  if (json) {
+    print(json_text({{"version", version()},
+                     {"commit", commit()},
+                     {"build", build_flags()},
+                     {"device", describe(parse_device("auto"))},
+                     {"threads", max_threads()},
+                     {"onednn", library},
+                     {"architectures", known_architectures()},
+                     {"metrics", metric_names},
+                     {"methods", methods},
+                     {"glyph_sets", sets},
+                     {"data", found}}));
+    return;
+  }
+  print(
+      fmt::format("{}\nbuild          {}\ndevice         {}\nlibrary        {}\narchitectures  {}\nmetrics        {}\n"
+                  "methods        {}\ncharacters     {}\ndata           {}\n",
+                  version_line(), build_flags(), describe(parse_device("auto")),
+                  library.empty() ? "none: built without oneDNN, plain loops only" : library,
+                  fmt::join(known_architectures(), ", "), fmt::join(metric_names, ", "), fmt::join(methods, ", "),
+                  fmt::join(sets, ", "),
+                  found.empty() ? fmt::format("none below {} (scripts/get_data.sh fetches some)", data)
+                                : fmt::format("{}", fmt::join(found, ", "))));
+}
+
+/// What kind of file of akin's it is, as far as one can tell.
+std::string kind_of(const SafeTensors& file) {
+  const auto format = file.metadata.find("format");
+  const std::string name = format == file.metadata.end() ? "" : format->second;
+  if (name.starts_with("akin-model")) return "a model";
+  if (name.starts_with("akin-checkpoint")) return "a checkpoint of a training run";
+  if (file.find("features") != nullptr && file.find("logits") != nullptr) return "a table of features and logits";
+  return "tensors without akin's description";
+}
+
+void show_file(bool json, const std::string& path) {
+  const SafeTensors file = read_safetensors(path);
+  std::int64_t numbers = 0;
+  Json tensors = Json::array();
+  TextTable table({{"tensor"}, {"type"}, {"shape"}});
+  for (const auto& [name, array] : file.tensors) {
+    numbers += array.numel();
+    tensors.push_back({{"name", name}, {"dtype", name_of(array.dtype())}, {"shape", array.shape().dims()}});
+    table.add({name, name_of(array.dtype()), array.shape().str()});
+  }
+  // The running statistics and counters of norms are saved but not trained.
+  std::int64_t trained = 0;
+  for (const auto& [name, array] : file.tensors)
+    if (name.ends_with(".weight") || name.ends_with(".bias")) trained += array.numel();
+  if (json) {
+    print(json_text({{"file", path},
+                     {"kind", kind_of(file)},
+                     {"metadata", file.metadata},
+                     {"parameters", trained},
+                     {"numbers", numbers},
+                     {"tensors", tensors}}));
+    return;
+  }
+  std::string text = fmt::format("{}: {}\n{} tensors, {} numbers, {} trained parameters\n", path, kind_of(file),
+                                 file.tensors.size(), numbers, trained);
+  for (const auto& [key, value] : file.metadata) text += fmt::format("{}: {}\n", key, value);
+  print(text + "\n" + table.str());
+}
+
+}  // namespace
+
+void add_info(CLI::App& akin) {
+  CLI::App* app = akin.add_subcommand("info", "What this program can do, or what a .safetensors file holds");
+  struct Options {
+    std::string file, data = "data";
+    CommonOptions common;
+  };
+  const auto o = std::make_shared<Options>();
+  app->add_option("file", o->file, "Model, table or checkpoint; without it: about the program")->type_name("FILE");
+  app->add_option("--data", o->data, "Folder to look for data sets in")->type_name("DIR");
+  add_output(*app, o->common);
+  app->footer("Example:\n  akin info runs/fashion/model.safetensors");
+  app->callback([o] {
+    if (o->file.empty())
+      show_program(o->common.json, o->data);
+    else
+      show_file(o->common.json, o->file);
+  });
+}
+
+}  // namespace akin

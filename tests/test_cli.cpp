@@ -1,0 +1,192 @@
+// The real program on small data: every command from data to report, interruption and resumption.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/io/safetensors.hpp"
+#include "tests/cli_process.hpp"
+
+namespace fs = std::filesystem;
+using namespace akin;
+using namespace akin::test;
+
+TEST_CASE("cli: from data to a report") {
+  const TempFolder folder;
+  make_bank(folder);
+  const std::string model = (folder / "a.safetensors").string(), target = (folder / "target").string();
+
+  const Finished eval = akin_(folder, {"eval", "--model", model, "--data", target, "--json", "--quiet"});
+  REQUIRE_EQ(eval.code, 0);
+  CHECK_EQ(eval.err, "");
+  const auto e = json_of(eval);
+  REQUIRE(e.is_object());
+  CHECK_EQ(e["images"], 60);
+  CHECK(e["accuracy"].get<double>() > 0.9);  // the same task
+  std::int64_t wrong = 60;
+  for (std::size_t c = 0; c < 3; ++c) wrong -= e["confusion"][c][c].get<std::int64_t>();
+  CHECK_EQ(e["wrong"], wrong);
+  const Finished plain = akin_(folder, {"eval", "--model", model, "--data", target, "--confusion"});
+  CHECK(has(plain.out, fmt::format("{} of 60 wrong", wrong)));
+  CHECK(has(plain.out, "middle"));
+  CHECK(has(plain.err, "device: cpu"));
+
+  // A table stands for its model: the same similarity.
+  const std::string table = (folder / "a_table.safetensors").string();
+  const Finished features = akin_(folder, {"features", "--model", model, "--data", target, "--out", table, "--quiet"});
+  CAPTURE(features.err);
+  REQUIRE_EQ(features.code, 0);
+  const SafeTensors t = read_safetensors(table);
+  CHECK(t.at("features").shape() == Shape{120, 16});
+  CHECK(t.at("logits").shape() == Shape{120, 3});
+  CHECK_EQ(t.at("labels").as<std::int32_t>()[4], 1);
+  CHECK_EQ(akin_(folder, {"features", "--model", model, "--data", target, "--out", (folder / "npy").string()}).code, 0);
+  const Finished rank =
+      akin_(folder, {"rank", "--target", target, "--labels", "5", "--sources", (folder / "b.safetensors").string(),
+                     model, table, (folder / "npy").string(), "--metric", "parc,cka,leep", "--replicates", "20",
+                     "--out", (folder / "similarity.csv").string(), "--json", "--quiet"});
+  CAPTURE(rank.err);
+  REQUIRE_EQ(rank.code, 0);
+  const auto r = json_of(rank);
+  REQUIRE_EQ(r["metrics"].size(), 3);
+  for (const auto& metric : r["metrics"]) {
+    std::map<std::string, double> value;
+    for (const auto& s : metric["sources"]) value[s["source"].get<std::string>()] = s["value"].get<double>();
+    CHECK_EQ(value.size(), 4);
+    // The table's logits come from batches of another size: rounding moves them by some 1e-6. A pair of correlations
+    // that swap ranks moves PARC of 105 pairs by about 1e-4.
+    const double tolerance = metric["metric"] == "parc" ? 1e-3 : 1e-5;
+    for (const char* table_name : {"a_table", "npy"}) {
+      const double difference = std::abs(value["a"] - value[table_name]);
+      CHECK_FALSE(!(difference <= tolerance));
+    }
+    CHECK(value["a"] > value["b"]);
+    CHECK_EQ(metric["sources"][3]["source"], "b");
+  }
+  const std::string csv = read_text(folder / "similarity.csv");
+  CHECK_EQ(std::count(csv.begin(), csv.end(), '\n'), 13);
+  CHECK(has(akin_(folder, {"rank", "--target", target, "--sources", model}).out, "95 % interval"));
+
+  const Finished distill = akin_(folder, distill_arguments(folder, "run", {"--json"}));
+  CAPTURE(distill.err);
+  REQUIRE_EQ(distill.code, 0);
+  const auto d = json_of(distill);
+  REQUIRE_EQ(d["methods"].size(), 3);
+  CHECK_EQ(d["methods"][2]["name"], "DistillWeighted");
+  // What the report gives as its command can be run.
+  const auto page_data = nlohmann::json::parse(read_text(folder / "run/report.json"));
+  CHECK(has(page_data["command"].get<std::string>(), "akin distill --target " + target));
+  for (const char* name : {"report.html", "report.json", "config.toml", "student.safetensors", "results.csv",
+                           "similarity.csv", "weights.csv", "log.jsonl"})
+    CHECK_MESSAGE(fs::exists(folder / "run" / name), name);
+  const Finished student = akin_(folder, {"eval", "--model", (folder / "run/student.safetensors").string(), "--data",
+                                          target, "--json", "--quiet"});
+  CHECK_EQ(json_of(student)["accuracy"].get<double>(),
+           doctest::Approx(d["methods"][2]["test_accuracy_mean"].get<double>()).epsilon(1e-12));
+
+  const std::string page = read_text(folder / "run/report.html");
+  fs::remove(folder / "run/report.html");
+  const Finished report = akin_(folder, {"report", (folder / "run").string(), "--quiet"});
+  CHECK_EQ(report.code, 0);
+  CHECK(has(report.out, "DistillWeighted"));
+  CHECK_EQ(read_text(folder / "run/report.html"), page);
+
+  const auto info = json_of(akin_(folder, {"info", model, "--json"}));
+  CHECK_EQ(info["kind"], "a model");
+  CHECK(has(akin_(folder, {"info", table}).out, "table of features"));
+  const auto program = json_of(akin_(folder, {"info", "--json", "--data", folder.path().string()}));
+  CHECK_EQ(program["data"].size(), 3);
+
+  // A run without sources can be had again from its settings, too.
+  Arguments alone{
+      "distill",         "--target", target,         "--methods", "scratch", "--steps", "5",
+      "--student-width", "4",        "--unlabelled", "50",        "--quiet", "--out",   (folder / "alone").string()};
+  const Finished scratch = akin_(folder, alone);
+  CAPTURE(scratch.err);
+  REQUIRE_EQ(scratch.code, 0);
+  const Finished again = akin_(folder, {"distill", "--quiet", "--config", (folder / "alone/config.toml").string(),
+                                        "--out", (folder / "again").string()});
+  CAPTURE(again.err);
+  REQUIRE_EQ(again.code, 0);
+  CHECK(read_file(folder / "alone/student.safetensors") == read_file(folder / "again/student.safetensors"));
+
+  // A finished run is not overwritten unawares.
+  check_fails(folder, distill_arguments(folder, "run"), 1, "--force");
+  check_fails(folder, train_arguments(folder / "data_a", folder / "run_a"), 1, "--resume");
+}
+
+TEST_CASE("cli: the same seed gives the same bits; so does a run that was stopped and resumed") {
+  const TempFolder folder;
+  make_bank(folder);
+  const auto student = [&](const std::string& run) { return read_file(folder / run / "student.safetensors"); };
+  REQUIRE_EQ(akin_(folder, distill_arguments(folder, "one")).code, 0);
+  REQUIRE_EQ(akin_(folder, distill_arguments(folder, "two")).code, 0);
+  CHECK(student("one") == student("two"));
+  REQUIRE_EQ(akin_(folder, distill_arguments(folder, "other", {"--seeds", "1"})).code, 0);
+  CHECK(student("one") != student("other"));  // the comparison can fail
+
+  // In the middle of the second of three students, then of the third.
+  for (const char* after : {"28", "24"}) {
+    Arguments a = distill_arguments(folder, "stopped", {"--stop-after", after});
+    if (fs::exists(folder / "stopped")) a.emplace_back("--resume");
+    const Finished stopped = akin_(folder, a);
+    CAPTURE(stopped.err);
+    CHECK_EQ(stopped.code, 1);
+    CHECK(has(stopped.err, "--resume"));
+    CHECK_FALSE(fs::exists(folder / "stopped/student.safetensors"));
+    CHECK_EQ(names_in(folder / "stopped/checkpoints").size(), 1);
+  }
+  REQUIRE_EQ(akin_(folder, distill_arguments(folder, "stopped", {"--resume"})).code, 0);
+  CHECK(student("stopped") == student("one"));
+  CHECK(names_in(folder / "stopped/checkpoints").empty());
+
+  Arguments a = train_arguments(folder / "data_a", folder / "stopped_a");
+  a.insert(a.end(), {"--stop-after", "30"});
+  CHECK_EQ(akin_(folder, a).code, 1);
+  CHECK_EQ(names_in(folder / "stopped_a"), std::vector<std::string>{"checkpoint.safetensors", "config.toml"});
+  a = train_arguments(folder / "data_a", folder / "stopped_a");
+  a.emplace_back("--resume");
+  a.insert(a.end(), {"--lr", "0.05"});
+  check_fails(folder, a, 1, "checkpoint.safetensors");  // another run's checkpoint
+  a.resize(a.size() - 2);
+  CHECK_EQ(akin_(folder, a).code, 0);
+  CHECK(read_file(folder / "stopped_a/model.safetensors") == read_file(folder / "run_a/model.safetensors"));
+}
+
+TEST_CASE("cli: an interrupted run keeps a checkpoint and says how to go on") {
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false);
+  Arguments a = train_arguments(folder / "data", folder / "run");
+  a.insert(a.end(), {"--epochs", "100000"});
+  a.erase(std::find(a.begin(), a.end(), "6") - 1, std::find(a.begin(), a.end(), "6") + 1);
+  Process process(folder.path(), a);
+  REQUIRE(appears(folder / "run/config.toml"));
+  process.interrupt();
+  const Finished f = process.wait();
+  CAPTURE(f.err);
+  CHECK_EQ(f.code, 1);
+  CHECK(has(f.err, "--resume"));
+  CHECK_EQ(names_in(folder / "run"), std::vector<std::string>{"checkpoint.safetensors", "config.toml"});
+}
+
+TEST_CASE("cli: data sets are shown and packed") {
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false, 3);
+  const std::string data = (folder / "data").string(), packed = (folder / "packed").string();
+  REQUIRE_EQ(akin_(folder, {"data", "pack", data, "--size", "8x10", "--channels", "1", "--out", packed}).code, 0);
+  const Finished shown = akin_(folder, {"data", "show", packed, "--json", "--png", (folder / "p.png").string()});
+  CAPTURE(shown.err);
+  REQUIRE_EQ(shown.code, 0);
+  const auto j = json_of(shown);
+  CHECK_EQ(j["splits"]["train"]["height"], 8);
+  CHECK_EQ(j["splits"]["train"]["width"], 10);
+  CHECK_EQ(j["splits"]["test"]["counts"], nlohmann::json({20, 20, 20}));
+  CHECK_EQ(j["balance"], 1.0);
+  const ImageInfo png = image_info(read_file(folder / "p.png"), "p.png");
+  CHECK_EQ(png.height, 3 * 9 - 1);
+  CHECK_EQ(png.width, 12 * 11 - 1);
+  CHECK(has(akin_(folder, {"data", "show", data}).out, "middle"));
+  check_fails(folder, {"data", "pack", data, "--out", data}, 2, "--out");
+  check_fails(folder, {"data", "show", folder.path().string()}, 1, "train/");
+  check_fails(folder, {"data", "pack", data, "--size", "8", "--out", packed}, 2, "--size");
+}

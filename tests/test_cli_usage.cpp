@@ -1,0 +1,146 @@
+// The real program's help, settings from files, and what it says of bad input.
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "engine/io/idx.hpp"
+#include "engine/io/safetensors.hpp"
+#include "tests/cli_process.hpp"
+
+namespace fs = std::filesystem;
+using namespace akin;
+using namespace akin::test;
+
+TEST_CASE("cli: help, version and wrong usage") {
+  const TempFolder folder;
+  const Finished top = akin_(folder, {"--help"});
+  CHECK_EQ(top.code, 0);
+  CHECK(has(top.out, "Exit codes: 0 done, 1 failed"));
+  for (const Arguments& command : {Arguments{"data"},
+                                   {"data", "glyphs"},
+                                   {"data", "convert-sheets"},
+                                   {"data", "show"},
+                                   {"data", "pack"},
+                                   {"train"},
+                                   {"features"},
+                                   {"rank"},
+                                   {"distill"},
+                                   {"eval"},
+                                   {"report"},
+                                   {"info"},
+                                   {"demo"}}) {
+    Arguments a = command;
+    a.emplace_back("--help");
+    const Finished f = akin_(folder, a);
+    CAPTURE(join(a));
+    CHECK_EQ(f.code, 0);
+    CHECK_EQ(f.err, "");
+    CHECK(has(f.out, "Example:\n  akin " + join(command).substr(0, 4)));
+    if (command.size() == 1) CHECK(has(top.out, "\n  " + command.front() + " "));
+  }
+  CHECK(has(akin_(folder, {"--version"}).out, "akin 0."));
+  check_fails(folder, {}, 2, "subcommand");
+  check_fails(folder, {"eval", "--model", "m", "--bogus"}, 2, "--bogus");
+  check_fails(folder, {"train", "--data", "x", "--epochs", "many"}, 2, "--epochs");
+  check_fails(folder, {"train"}, 2, "--data");
+  check_fails(folder, {"eval", "--model", "m", "--data", "d", "--device", "abacus"}, 2, "abacus");
+  check_fails(folder, {"distill", "--target", "d", "--methods", "scratch,magic"}, 2, "magic");
+  check_fails(folder, {"distill", "--target", "d", "--methods", "weighted"}, 2, "--sources");
+  check_fails(folder, {"distill", "--target", "d", "--methods", "scratch", "--seeds", "0,,1"}, 2, "--seeds");
+  check_fails(folder, {"rank", "--target", "d", "--sources", "s", "--metric", "guess"}, 2, "guess");
+  check_fails(folder, {"info", "nowhere.safetensors"}, 1, "nowhere.safetensors");
+  check_fails(folder, {"eval", "--model", "nowhere.safetensors", "--data", "d"}, 1, "nowhere.safetensors");
+  check_fails(folder, {"train", "--data", "nowhere"}, 1, "nowhere");
+  check_fails(folder, {"report", "nowhere"}, 1, "nowhere");
+  check_fails(folder, {"train", "--data", "d", "--config", "nowhere.toml"}, 1, "nowhere.toml");
+  const Finished full = Process(folder.path(), {"info"}, "/dev/full").wait();
+  CHECK_EQ(full.code, 1);
+  CHECK(has(full.err, "standard output"));
+}
+
+TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
+  const TempFolder folder;
+  make_bank(folder);
+  const std::string good = (folder / "a.safetensors").string(), target = (folder / "target").string();
+  const std::string run = (folder / "run").string();
+
+  const Bytes bytes = read_file(good);
+  write_file_atomic(folder / "cut.safetensors", ByteView(bytes.data(), bytes.size() / 2));
+  SafeTensors broken = read_safetensors(good);
+  for (auto& [name, array] : broken.tensors)
+    if (name == "layer2.0.conv1.weight") array.as<float>()[7] = std::numeric_limits<float>::quiet_NaN();
+  write_safetensors(folder / "nan.safetensors", broken);
+  for (const char* bad : {"cut.safetensors", "nan.safetensors"}) {
+    const std::string file = (folder / bad).string();
+    check_fails(folder, {"eval", "--model", file, "--data", target}, 1, bad);
+    check_fails(folder, {"rank", "--target", target, "--sources", good, file}, 1, bad);
+    check_fails(folder, {"distill", "--target", target, "--sources", good, file, "--out", run}, 1, bad);
+    check_fails(folder, {"features", "--model", file, "--data", target, "--out", run}, 1, bad);
+    CHECK(names_in(run).empty());
+  }
+
+  write_bars(folder / "colour", 4, false, 3);
+  const std::string colour = (folder / "colour").string();
+  check_fails(folder, {"eval", "--model", good, "--data", colour}, 1, "channels");
+  check_fails(folder, {"distill", "--target", colour, "--sources", good, "--out", run}, 1, "--match-channels");
+  check_fails(folder, {"features", "--model", good, "--data", colour, "--out", run}, 1, "--match-channels");
+
+  write_bars(folder / "labels", 5, false);
+  Array labels = read_idx(folder / "labels/train-labels-idx1-ubyte");
+  labels.as<std::uint8_t>()[9] = 250;
+  write_idx(folder / "labels/train-labels-idx1-ubyte", labels);
+  write_bars(folder / "empty", 6, false);
+  write_file_atomic(folder / "empty/classes.txt", std::string_view("low\nmiddle\nhigh\nnever\n"));
+  for (const char* bad : {"labels", "empty"}) {
+    const std::string data = (folder / bad).string(), what = *bad == 'l' ? "250" : "never";
+    check_fails(folder, {"train", "--data", data, "--out", run}, 1, what);
+    check_fails(folder, {"distill", "--target", data, "--sources", good, "--out", run}, 1, what);
+  }
+  CHECK_FALSE(fs::exists(run));
+  check_fails(folder, {"distill", "--target", target, "--labels", "500", "--sources", good, "--out", run}, 1, "500");
+  CHECK_FALSE(fs::exists(run));
+
+  // A folder below a file cannot be made, not even by root.
+  const std::string nowhere = (folder / "a.safetensors/run").string();
+  check_fails(folder, {"train", "--data", target, "--out", nowhere}, 1, nowhere);
+  check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", nowhere}, 1, nowhere);
+  check_fails(folder, {"data", "pack", target, "--out", nowhere}, 1, nowhere);
+  CHECK(read_file(good) == bytes);
+}
+
+TEST_CASE("cli: settings from a file, and the command line wins") {
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false);
+  write_file_atomic(folder / "my.toml",
+                    std::string_view(fmt::format("data = \"{}\"\nwidth = 4\nepochs = 3\nbatch = 12\naugment = false\n",
+                                                 (folder / "data").string())));
+  const auto run = [&](const std::string& out, const Arguments& more) {
+    Arguments a{"train", "--quiet", "--config"};
+    a.insert(a.end(), more.begin(), more.end());
+    a.insert(a.end(), {"--out", (folder / out).string()});
+    const Finished f = akin_(folder, a);
+    CAPTURE(f.err);
+    REQUIRE_EQ(f.code, 0);
+    return read_text(folder / out / "config.toml");
+  };
+  const std::string first = run("first", {(folder / "my.toml").string(), "--epochs", "2"});
+  CHECK(has(first, "[train]\n"));
+  CHECK(has(first, "epochs=2\n"));
+  CHECK(has(first, "width=4\n"));
+  CHECK(has(first, "augment=false\n"));
+  CHECK(has(first, "lr=0.1\n"));
+  // What a run saved gives the same run again.
+  const std::string second = run("second", {(folder / "first/config.toml").string()});
+  const auto strip = [](std::string text) {
+    return text.erase(text.find("out="), text.find('\n', text.find("out=")) - text.find("out="));
+  };
+  CHECK_EQ(strip(first), strip(second));
+  CHECK(read_file(folder / "first/model.safetensors") == read_file(folder / "second/model.safetensors"));
+
+  write_file_atomic(folder / "typo.toml", std::string_view("epoch = 3\n"));
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "typo.toml").string()}, 2, "epoch");
+  check_fails(folder, {"rank", "--target", "x", "--sources", "s", "--config", (folder / "first/config.toml").string()},
+              2, "[train]");
+  write_file_atomic(folder / "broken.toml", std::string_view("[train\nepochs\n"));
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "broken.toml").string()}, 2, "");
+}
