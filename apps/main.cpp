@@ -78,7 +78,8 @@ int run(int argc, char** argv) {
     fail("{}: the configuration file cannot be read", e.what());
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // help and version
-    if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr)
+    const auto named = [&](const CLI::App* command) { return argc > 1 && command->get_name() == argv[1]; };
+    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(named).empty())
       fail_usage("there is no command '{}' (see akin --help)", argv[1]);
     fail_usage("{} (see akin --help)", e.what());
   }
