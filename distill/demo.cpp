@@ -17,8 +17,8 @@ DemoOptions demo_options() {
   DemoOptions o;
   ClassifierOptions& source = o.bank.classifier;
   source.architecture = {.name = "resnet8", .width = 16};
-  source.epochs = 8;
-  source.batch = 128;
+  source.epochs = 5;
+  source.batch = 64;
   source.train.schedule.base = 0.1;
   source.train.schedule.warmup = 20;
   StudentOptions& student = o.pipeline.student;

@@ -121,7 +121,13 @@ Json results_part(const ReportData& d) {
                        {"seconds", number(s.seconds)},
                        {"images_per_second", number(s.images_per_second)}});
     }
-    methods.push_back({{"name", m.name}, {"role", role_name(m.role)}, {"seeds", seeds}});
+    const Spread spread = test_accuracy(m);
+    methods.push_back({{"name", m.name},
+                       {"role", role_name(m.role)},
+                       {"n", spread.n},
+                       {"test_accuracy_mean", number(spread.mean)},
+                       {"test_accuracy_std", number(spread.std)},
+                       {"seeds", seeds}});
   }
   return {{"sources", sources}, {"methods", methods}};
 }
@@ -297,6 +303,15 @@ ReportData load_run(const std::filesystem::path& run_dir) {
         file.string());
   }
   return report_from_json(read_text(file), file.string());
+}
+
+std::string results_json(const ReportData& data) {
+  Json out = {{"title", data.title}, {"metric", data.metric}};
+  out.update(results_part(data));
+  for (Json& method : out["methods"])
+    for (Json& seed : method["seeds"])
+      if (seed["best_step"] < 0) seed["best_step"] = nullptr;
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace akin

@@ -2,32 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "distill/csv.hpp"
 #include "distill/html.hpp"
-#include "engine/io/file.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Align = TextTable::Align;
-
-std::string csv_text(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + '"';
-}
-
-std::string csv_number(double v) { return std::isfinite(v) ? fmt::format("{}", v) : std::string(); }
-
-Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 
 template <class F>
 Spread spread_over(const MethodResult& method, F value) {
@@ -163,67 +147,6 @@ std::string results_csv(const ReportData& data) {
     }
   }
   return out;
-}
-
-std::string similarity_csv(const ReportData& data) {
-  std::string out = "source,classes,metric,similarity,low,high,chance\n";
-  for (const SourceResult& s : data.sources) {
-    out += fmt::format("{},{},{},{},{},{},{}\n", csv_text(s.name), s.classes, csv_text(data.metric),
-                       csv_number(s.similarity), csv_number(s.similarity_low), csv_number(s.similarity_high),
-                       csv_number(s.chance));
-  }
-  return out;
-}
-
-std::string weights_csv(const ReportData& data) {
-  std::string out = "source,mapped,alpha\n";
-  for (const SourceResult& s : data.sources) {
-    out += fmt::format("{},{},{}\n", csv_text(s.name), csv_number(s.mapped), csv_number(s.alpha));
-  }
-  return out;
-}
-
-std::string results_json(const ReportData& data) {
-  Json sources = Json::array(), methods = Json::array();
-  for (const SourceResult& s : data.sources) {
-    sources.push_back({{"name", s.name},
-                       {"classes", s.classes},
-                       {"test_accuracy", number(s.test_accuracy)},
-                       {"similarity", number(s.similarity)},
-                       {"similarity_low", number(s.similarity_low)},
-                       {"similarity_high", number(s.similarity_high)},
-                       {"chance", number(s.chance)},
-                       {"mapped", number(s.mapped)},
-                       {"alpha", number(s.alpha)}});
-  }
-  for (const MethodResult& m : data.methods) {
-    Json seeds = Json::array();
-    for (const SeedResult& s : m.seeds) {
-      seeds.push_back({{"seed", s.seed},
-                       {"test_accuracy", number(s.test_accuracy)},
-                       {"last_test_accuracy", number(s.last_test_accuracy)},
-                       {"val_accuracy", number(s.val_accuracy)},
-                       {"best_step", s.best_step < 0 ? Json(nullptr) : Json(s.best_step)},
-                       {"seconds", number(s.seconds)},
-                       {"images_per_second", number(s.images_per_second)}});
-    }
-    const Spread s = test_accuracy(m);
-    methods.push_back({{"name", m.name},
-                       {"n", s.n},
-                       {"test_accuracy_mean", number(s.mean)},
-                       {"test_accuracy_std", number(s.std)},
-                       {"seeds", seeds}});
-  }
-  const Json out = {{"title", data.title}, {"metric", data.metric}, {"sources", sources}, {"methods", methods}};
-  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-void write_tables(const ReportData& data, const std::filesystem::path& run_dir) {
-  make_folder(run_dir);
-  write_file_atomic(run_dir / "results.csv", results_csv(data));
-  if (data.sources.empty()) return;
-  write_file_atomic(run_dir / "similarity.csv", similarity_csv(data));
-  write_file_atomic(run_dir / "weights.csv", weights_csv(data));
 }
 
 }  // namespace akin

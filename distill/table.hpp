@@ -39,15 +39,5 @@ std::string sources_table(const ReportData& data);
 /// RFC 4180 with '\n': quoted where needed; numbers in shortest form that reads back the same; empty = not measured.
 /// method,seed,test_accuracy,val_accuracy,best_step,seconds,last_test_accuracy,images_per_second
 std::string results_csv(const ReportData& data);
-/// source,classes,metric,similarity,low,high,chance
-std::string similarity_csv(const ReportData& data);
-/// source,mapped,alpha
-std::string weights_csv(const ReportData& data);
-
-/// For --json: title, metric, sources and methods with mean, std and every seed; null = not measured.
-std::string results_json(const ReportData& data);
-
-/// results.csv, similarity.csv and weights.csv (the last two only where there are sources), each whole or not at all.
-void write_tables(const ReportData& data, const std::filesystem::path& run_dir);
 
 }  // namespace akin

@@ -87,13 +87,6 @@ TEST_CASE("CSV survives commas, quotes and line breaks, and numbers read back ex
   CHECK(std::stod(rows[1][2]) == 1.0 / 3);
   CHECK(rows[2][3].empty());
   CHECK(rows[2][4].empty());
-  const auto similarity = parse_csv(similarity_csv(d)), weights = parse_csv(weights_csv(d));
-  REQUIRE(similarity.size() == 4);
-  REQUIRE(weights.size() == 4);
-  CHECK(similarity[1][0] == "a,\"b\"\nc");
-  CHECK(std::stod(similarity[2][3]) == 0.312);
-  CHECK(similarity[3][3].empty());
-  CHECK(std::stod(weights[1][2]) == 0.75);
 }
 
 TEST_CASE("JSON has mean, spread and every seed; what is missing is null") {
@@ -105,13 +98,4 @@ TEST_CASE("JSON has mean, spread and every seed; what is missing is null") {
   CHECK(m["test_accuracy_std"].get<double>() == doctest::Approx(0.012 / std::sqrt(2.0)));
   CHECK(m["seeds"][1]["test_accuracy"] == 0.835);
   CHECK(json["sources"][2]["similarity"].is_null());
-}
-
-TEST_CASE("tables are written beside the report; an unwritable folder is one clear error") {
-  const akin_test::TemporaryFolder folder;
-  write_tables(example_run(), folder.path / "run");
-  CHECK(read_text(folder.path / "run" / "results.csv") == results_csv(example_run()));
-  CHECK(read_text(folder.path / "run" / "weights.csv") == weights_csv(example_run()));
-  write_file_atomic(folder.path / "file", std::string_view("x"));
-  CHECK_THROWS_AS(write_tables(example_run(), folder.path / "file"), Error);
 }
