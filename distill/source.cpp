@@ -71,6 +71,9 @@ std::int64_t Source::classes() const { return is_table() ? table.logits.shape()[
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
   Source source;
   source.name = path.stem().string();
+  // What `akin train` and `akin distill` write has one name everywhere; the run folder tells them apart.
+  if ((source.name == "model" || source.name == "student") && path.has_parent_path())
+    source.name = path.parent_path().filename().string();
   if (std::filesystem::is_directory(path)) {
     source.name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
     AKIN_CHECK(std::filesystem::exists(path / "features.npy") && std::filesystem::exists(path / "logits.npy"),

@@ -23,7 +23,8 @@ struct Source {
 };
 
 /// Opens a source: a model (.safetensors with a network), or a table: a .safetensors file with tensors `features` [N,D]
-/// and `logits` [N,C], or a folder with features.npy and logits.npy. Its name is the file's, without ending. Throws on
+/// and `logits` [N,C], or a folder with features.npy and logits.npy. Its name is the file's, without ending; of a
+/// model.safetensors or student.safetensors that of its folder. Throws on
 /// weights or tables with NaN, naming file and tensor. `fallback`: see load_model.
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
 
