@@ -166,7 +166,7 @@ TEST_CASE_FIXTURE(Fixture, "channels: refused with the remedy, matched on reques
   save(3, 5);
   Source colour = open_source(ctx, path);
   const std::string e = error_of([&] { source_outputs(ctx, colour, task); });
-  CHECK(has(e, "source digits expects images of 3 channels, the target's have 1"));
+  CHECK(has(e, "source digits expects colour images, the target's are grey"));
   CHECK(has(e, "--match-channels"));
   const Outputs matched = source_outputs(ctx, colour, task, {.match_channels = true});
   // Grey repeated three times, made here by hand.
