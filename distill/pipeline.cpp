@@ -195,7 +195,8 @@ void check_same_settings(const std::filesystem::path& run_folder, const std::str
       bool same = true;
       if (file.extension() == ".json") {
         const auto j = nlohmann::json::parse(read_text(file), nullptr, false);
-        same = !j.is_object() || j.value("fingerprint", fingerprint) == fingerprint;
+        const auto print = j.is_object() ? j.find("fingerprint") : j.end();
+        same = print == j.end() || !print->is_string() || print->get<std::string>() == fingerprint;
       } else if (file.extension() == ".safetensors" && std::string_view(part) == "checkpoints") {
         same = is_checkpoint_of(file, fingerprint + "|" + file.stem().string());
       }
