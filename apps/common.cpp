@@ -119,6 +119,13 @@ const char* commit() { return AKIN_COMMIT; }
 const char* build_flags() { return AKIN_BUILD; }
 std::string version_line() { return fmt::format("akin {} ({})", version(), commit()); }
 
+std::string check_threads(const std::string& text) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool good = error == std::errc() && end == text.data() + text.size() && value >= 0 && value <= 4096;
+  return good ? std::string() : fmt::format("'{}' is no whole number from 0 to 4096", text);
+}
+
 void add_output(CLI::App& app, CommonOptions& options) {
   app.add_flag("--json", options.json, "Print one JSON object on stdout")->configurable(false)->group("General");
   app.add_flag("--quiet", options.quiet, "No progress on stderr; warnings stay")->configurable(false)->group("General");
@@ -127,7 +134,7 @@ void add_output(CLI::App& app, CommonOptions& options) {
 void add_common(CLI::App& app, CommonOptions& options) {
   app.add_option("--device", options.device, "cpu, or auto: the best there is")->group("General");
   app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or all processors")
-      ->check(CLI::Range(0, 4096).description(""))
+      ->check(CLI::Validator(check_threads, ""))
       ->group("General");
   add_output(app, options);
   app.add_option("--stop-after", options.stop_after)->configurable(false)->group("");
@@ -154,6 +161,14 @@ void say(const CommonOptions& options, const std::string& line) {
 }
 
 void warn(const std::string& line) { std::cerr << "akin: warning: " << line << '\n'; }
+
+void warn_of_size(const Model& model, const std::string& file, const ImageSet& set) {
+  const std::int64_t height = model.info.height, width = model.info.width;
+  const Shape& s = set.images.shape();
+  if (height <= 0 || width <= 0 || (s[1] == height && s[2] == width)) return;
+  warn(fmt::format("{}: was trained on images of {}x{}, those of {} are {}x{}; --size {}x{} brings them to its size",
+                   file, height, width, set.name, s[1], s[2], height, width));
+}
 
 void print(std::string_view text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;

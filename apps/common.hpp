@@ -27,6 +27,8 @@ struct CommonOptions {
   std::int64_t stop_after = 0;  ///< for tests: behave as if interrupted before this many further steps; 0 = never
 };
 
+/// Why this is no value of --threads, or nothing.
+std::string check_threads(const std::string& text);
 /// --json, --quiet.
 void add_output(CLI::App& app, CommonOptions& options);
 /// --device, --threads and add_output.
@@ -41,6 +43,8 @@ Context start(const CommonOptions& options);
 void say(const CommonOptions& options, const std::string& line);
 /// "akin: warning: ..." on stderr, always.
 void warn(const std::string& line);
+/// Warns where `model` learnt from images of another size than those of `set`: it runs, but sees something unusual.
+void warn_of_size(const Model& model, const std::string& file, const ImageSet& set);
 /// The text on stdout. Throws where stdout cannot take it (a full disk).
 void print(std::string_view text);
 

@@ -76,7 +76,7 @@ void add_glyphs(CLI::App& data) {
   app->add_option("--out", o->out, "Folder of the data set")->required()->type_name("DIR");
   app->add_flag("--force", o->force, "Replace a data set that is there");
   app->add_option("--threads", o->common.threads, "0: OMP_NUM_THREADS, or all processors")
-      ->check(CLI::Range(0, 4096).description(""))
+      ->check(CLI::Validator(check_threads, ""))
       ->group("General");
   add_output(*app, o->common);
   app->footer("Example:\n  akin data glyphs --set digits --count 15000 --seed 0 --out data/digits");
@@ -206,11 +206,15 @@ struct PackOptions {
 void pack(const PackOptions& o) {
   std::error_code ignored;
   if (std::filesystem::equivalent(o.folder, o.out, ignored)) fail_usage("--out {}: is the folder that is read", o.out);
+  const ImageFormat format = o.format.format();
+  for (const Split split : {Split::train, Split::test, Split::unlabeled})
+    AKIN_CHECK(!std::filesystem::is_directory(o.out, ignored) || !has_split(o.out, split),
+               "{}: holds a data set already; remove it, or choose another folder with --out DIR", o.out);
   std::string text;
   std::vector<std::pair<Split, ImageSet>> sets;  // all is read and checked before anything is written
   for (const Split split : {Split::unlabeled, Split::test, Split::train})
-    if (has_split(o.folder, split)) sets.emplace_back(split, load_images(o.folder, split, o.format.format()));
-  if (sets.empty()) load_images(o.folder, Split::train, o.format.format());  // says what is wrong with the folder
+    if (has_split(o.folder, split)) sets.emplace_back(split, load_images(o.folder, split, format));
+  if (sets.empty()) load_images(o.folder, Split::train, format);  // says what is wrong with the folder
   Json splits = Json::object();
   for (const auto& [split, set] : sets) {
     save_images(set, split, o.out);

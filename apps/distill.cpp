@@ -67,11 +67,17 @@ void run(const CLI::App& app, Options& o) {
   PipelineOptions p;
   p.rank = o.rank;
   p.methods.clear();
-  for (const std::string& name : split_list(o.methods, "--methods")) p.methods.push_back(parse_method(name));
+  for (const std::string& name : split_list(o.methods, "--methods")) {
+    const Method method = parse_method(name);
+    if (std::find(p.methods.begin(), p.methods.end(), method) != p.methods.end())
+      fail_usage("--methods '{}': {} twice", o.methods, name);
+    p.methods.push_back(method);
+  }
   p.seeds = parse_seeds(o.seeds);
   p.student = o.student.student();
   p.student.train.schedule.check();
   p.student.train.optimizer.check();
+  check(p.student);
   find_metric(o.rank.metric);
   if (!o.rank.mapping.empty()) parse_mapping(o.rank.mapping);
   const bool taught = std::any_of(p.methods.begin(), p.methods.end(), uses_sources);
@@ -91,7 +97,11 @@ void run(const CLI::App& app, Options& o) {
   TaskMaker tasks(o.task);
   const Task& first = tasks.keep(p.seeds.front());
   for (const Source& s : sources) check_channels(s, first, o.match_channels);
-  if (!o.student.init.empty()) load_model(ctx, o.student.init);
+  Architecture student = p.student.architecture;
+  student.channels = first.pool.images.shape()[3];
+  student.classes = first.classes();
+  const std::unique_ptr<Network> network = make_network(ctx, student);
+  if (!o.student.init.empty()) start_from(ctx, *network, o.student.init);
   const std::string name = first.pool.name;
   const Shape shape = first.pool.images.shape();
   std::string inputs = first.hash;
@@ -102,6 +112,12 @@ void run(const CLI::App& app, Options& o) {
   if (o.cache != "none") p.outputs.cache = o.cache.empty() ? parent / "cache" : std::filesystem::path(o.cache);
   p.resume = o.resume;
   p.fingerprint = fingerprint(app, {"methods", "seeds", "target", "sources", "title", "replicates"}, inputs);
+  if (o.resume) {
+    check_same_settings(p.run_folder, p.fingerprint);
+    std::error_code none;
+    if (!std::filesystem::exists(p.run_folder / "config.toml", none))
+      say(o.common, o.out + ": holds no stopped run; starting from the beginning");
+  }
   catch_interrupts();
   save_config(app, p.run_folder);
   PipelineResult result = run_pipeline(

@@ -38,6 +38,10 @@ std::string confusion_table(const std::vector<std::string>& classes, const std::
 void evaluate(Context& ctx, const Options& o, Model& model) {
   const Split split = o.split == "train" ? Split::train : Split::test;
   const ImageSet set = load_images(o.data, split, o.format.format());
+  warn_of_size(model, o.model, set);
+  if (!model.info.classes.empty() && model.info.classes != set.classes)
+    warn(fmt::format("{}: its classes ({}) are not those of {} ({}); classes are compared by their order", o.model,
+                     fmt::join(model.info.classes, ", "), o.data, fmt::join(set.classes, ", ")));
   const PipelineEvents events = make_events(o.common);
   const auto N = static_cast<std::int64_t>(set.labels.size());
   const std::vector<int> said =

@@ -1,7 +1,6 @@
 #include "apps/flags.hpp"
 
 #include <charconv>
-#include <limits>
 #include <map>
 
 #include "apps/common.hpp"
@@ -12,9 +11,39 @@ namespace {
 
 /// Whole numbers from `low`; without a name of its own, which would crowd the help.
 CLI::Validator at_least(std::int64_t low) {
-  return CLI::Range(low, std::numeric_limits<std::int64_t>::max()).description("");
+  return CLI::Validator(
+      [low](const std::string& text) {
+        std::int64_t value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool good = error == std::errc() && end == text.data() + text.size() && value >= low;
+        return good ? std::string() : fmt::format("'{}' is no whole number from {}", text, low);
+      },
+      "");
 }
-CLI::Validator share() { return CLI::Range(0.0, 1.0).description(""); }
+
+/// Numbers from 0 to 1.
+CLI::Validator share() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        double value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool good = error == std::errc() && end == text.data() + text.size() && value >= 0 && value <= 1;
+        return good ? std::string() : fmt::format("'{}' is no number from 0 to 1", text);
+      },
+      "");
+}
+
+/// Powers of a similarity: 0 weights all sources alike, inf only the nearest.
+CLI::Validator power() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        double value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool good = error == std::errc() && end == text.data() + text.size() && value >= 0;
+        return good ? std::string() : fmt::format("'{}' is no number from 0, nor inf", text);
+      },
+      "");
+}
 
 /// A switch with --no-<name>; its default is shown and saved.
 void add_switch(CLI::App& app, const std::string& name, bool& value, const std::string& text,
@@ -129,7 +158,9 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
 
 void add_rank_options(CLI::App& app, RankOptions& o) {
   const char* group = "Similarity";
-  app.add_option("--p", o.power, "Power of the similarity in the weights of DistillWeighted")->group(group);
+  app.add_option("--p", o.power, "Power of the similarity in the weights of DistillWeighted")
+      ->check(power())
+      ->group(group);
   app.add_option("--mapping", o.mapping,
                  "Similarity to a number from 0: clip0, minmax, rank, softmax[:T]; empty: the metric's own")
       ->group(group);
@@ -185,7 +216,9 @@ std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& f
   for (const std::string& file : files) {
     sources.push_back(open_source(ctx, file));
     const auto [it, is_new] = names.emplace(sources.back().name, file);
-    if (!is_new) fail_usage("--sources: {} and {} would both be called '{}'; rename one", it->second, file, it->first);
+    if (!is_new)
+      fail_usage("--sources: {} and {} would both be called '{}'; leave one out or rename it", it->second, file,
+                 it->first);
   }
   return sources;
 }

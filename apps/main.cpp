@@ -50,6 +50,27 @@ std::vector<std::string> reordered(int argc, char** argv) {
   return {front.rbegin(), front.rend()};  // CLI11 takes them from the back
 }
 
+/// The file that --config names.
+std::string config_file(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--config" && i + 1 < argc) return argv[i + 1];
+    if (argument.starts_with("--config=")) return argument.substr(9);
+  }
+  return {};
+}
+
+/// "akin data show": the command that is being parsed.
+std::string used(const CLI::App& app) {
+  std::string name = app.get_name();
+  const CLI::App* at = &app;
+  for (auto next = at->get_subcommands(); !next.empty(); next = at->get_subcommands()) {
+    at = next.front();
+    name += " " + at->get_name();
+  }
+  return name;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Distils one small image classifier for a new task out of many models trained on other tasks.", "akin");
   app.set_version_flag("--version", version_line());
@@ -75,13 +96,22 @@ int run(int argc, char** argv) {
   try {
     app.parse(reordered(argc, argv));
   } catch (const CLI::FileError& e) {
-    fail("{}: the configuration file cannot be read", e.what());
+    fail("--config: {}: cannot be read (check the path)",
+         e.get_name() == "FileError" ? config_file(argc, argv) : e.what());
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // help and version
     const auto named = [&](const CLI::App* command) { return argc > 1 && command->get_name() == argv[1]; };
     if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(named).empty())
       fail_usage("there is no command '{}' (see akin --help)", argv[1]);
-    fail_usage("{} (see akin --help)", e.what());
+    const std::string command = used(app);
+    if (dynamic_cast<const CLI::ConfigError*>(&e) != nullptr) {
+      // "INI was not able to parse train.colour"
+      const std::string_view what = e.what();
+      const std::string_view key = what.substr(what.find_last_of(' ') + 1);
+      fail_usage("--config: {}: unknown or unusable setting '{}' (see {} --help)", config_file(argc, argv),
+                 key.substr(key.find('.') + 1), command);
+    }
+    fail_usage("{} (see {} --help)", e.what(), command);
   }
   return 0;
 }

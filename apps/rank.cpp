@@ -1,6 +1,7 @@
 // akin rank: how similar is each source's task to the target's?
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -82,6 +83,22 @@ Json json_of(const std::string& metric, const Ranking& ranking, const Weights& w
   return {{"metric", metric}, {"mapping", name_of(ranking.mapping)}, {"sources", sources}};
 }
 
+/// The weights in DistillWeighted; NaN with a warning where there are none, for the similarities are still worth
+/// seeing.
+Weights weights_of(const Ranking& ranking, const RankOptions& rank, const PipelineEvents& events) {
+  try {
+    return weights_for(Method::weighted, ranking, rank);
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& e) {
+    events.stage(fmt::format("warning: no weights: {}", e.what()));
+    Weights weights = weights_for(Method::nearest, ranking, rank);
+    weights.warnings.clear();
+    weights.alpha.assign(weights.alpha.size(), std::numeric_limits<double>::quiet_NaN());
+    return weights;
+  }
+}
+
 void run(Options& o) {
   const std::vector<std::string> names = split_list(o.metrics, "--metric");
   for (const std::string& name : names) find_metric(name);
@@ -95,18 +112,20 @@ void run(Options& o) {
   const PipelineEvents events = make_events(o.common);
   Json metrics_json = Json::array();
   std::string text, csv;
+  std::vector<Outputs> outputs;  // computed for the first metric
   for (const std::string& name : names) {
     RankOptions rank = o.rank;
     rank.metric = name;
-    const Ranking ranking =
-        rank_sources(ctx, task, sources, rank, {.match_channels = o.match_channels}, o.seed, events);
-    const Weights weights = weights_for(Method::weighted, ranking, rank);
+    Ranking ranking = rank_sources(ctx, task, sources, rank, {.match_channels = o.match_channels}, o.seed, events,
+                                   std::move(outputs));
+    const Weights weights = weights_of(ranking, rank, events);
     for (const SimilarityRow& r : ranking.rows)
       for (const std::string& w : r.similarity.warnings) events.stage(fmt::format("warning: {}: {}", r.source, w));
     for (const std::string& w : weights.warnings) events.stage("warning: " + w);
     text += (text.empty() ? "" : "\n") + table_of(name, ranking, weights);
     metrics_json.push_back(json_of(name, ranking, weights));
     const std::string part = similarity_csv(ranking.rows);
+    outputs = std::move(ranking.outputs);
     csv += csv.empty() ? part : part.substr(part.find('\n') + 1);
   }
   if (!o.out.empty()) write_file_atomic(o.out, std::string_view(csv));

@@ -44,6 +44,8 @@ void run(const CLI::App& app, Options& o) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
   }
+  if (o.resume && !std::filesystem::exists(out / "checkpoint.safetensors"))
+    say(o.common, o.out + ": holds no stopped run; starting from the beginning");
   catch_interrupts();
   save_config(app, out);
   if (o.force) std::filesystem::remove(out / "checkpoint.safetensors");
@@ -83,7 +85,8 @@ void run(const CLI::App& app, Options& o) {
     const std::string result = has_test
                                    ? fmt::format("{:.2f} % of {} test images right", 100 * accuracy, test.labels.size())
                                    : std::string("no test split to measure accuracy on");
-    print(fmt::format("{}: {} after {} steps ({:.1f} s)\n", model_file.string(), result, steps, seconds));
+    print(fmt::format("{}: {} after {} step{} ({:.1f} s)\n", model_file.string(), result, steps, steps == 1 ? "" : "s",
+                      seconds));
   }
 }
 

@@ -140,21 +140,26 @@ void add_pictures(ReportData& report, const Task& task, const std::vector<Cell>&
 }  // namespace
 
 Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& sources, const RankOptions& options,
-                     const OutputOptions& outputs, std::uint64_t seed, const PipelineEvents& events) {
+                     const OutputOptions& outputs, std::uint64_t seed, const PipelineEvents& events,
+                     std::vector<Outputs> known) {
   AKIN_CHECK(!sources.empty(), "the bank has no source");
+  AKIN_CHECK(known.empty() || known.size() == sources.size(), "{} sources, but outputs of {}", sources.size(),
+             known.size());
   Ranking ranking;
+  ranking.outputs = std::move(known);
   const Metric metric = find_metric(options.metric);
   ranking.mapping = parse_mapping(options.mapping.empty() ? metric.default_mapping : options.mapping);
   const Indices probe = probe_of(task, options.probe_limit);
   std::vector<Confidence> spread;
-  for (Source& source : sources) {
+  for (std::size_t s = 0; s < sources.size(); ++s) {
+    Source& source = sources[s];
     OutputOptions own = outputs;
     own.progress = [&](std::int64_t done) {
       if (events.progress)
         events.progress("outputs of " + source.name, done, static_cast<std::int64_t>(task.target.size()), "images", "");
     };
-    ranking.outputs.push_back(source_outputs(ctx, source, task, own));
-    const Probe p = make_probe(ranking.outputs.back(), task, probe);
+    if (ranking.outputs.size() == s) ranking.outputs.push_back(source_outputs(ctx, source, task, own));
+    const Probe p = make_probe(ranking.outputs[s], task, probe);
     SimilarityRow row{.source = source.name, .similarity = metric.score(p)};
     if (options.replicates > 0) {
       const ConfidenceOptions c{.replicates = options.replicates, .seed = seed};
@@ -180,6 +185,26 @@ Weights weights_for(Method method, const Ranking& ranking, const RankOptions& op
   }
   const double power = method == Method::equal ? 0 : method == Method::nearest ? nearest_only : options.power;
   return make_weights(std::move(names), std::move(raw), ranking.mapping, power);
+}
+
+void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint) {
+  std::error_code none;
+  for (const char* part : {"students", "checkpoints"})
+    for (const auto& entry : std::filesystem::directory_iterator(run_folder / part, none)) {
+      const std::filesystem::path& file = entry.path();
+      bool same = true;
+      if (file.extension() == ".json") {
+        const auto j = nlohmann::json::parse(read_text(file), nullptr, false);
+        const auto print = j.is_object() ? j.find("fingerprint") : j.end();
+        same = print == j.end() || !print->is_string() || print->get<std::string>() == fingerprint;
+      } else if (file.extension() == ".safetensors" && std::string_view(part) == "checkpoints") {
+        same = is_checkpoint_of(file, fingerprint + "|" + file.stem().string());
+      }
+      AKIN_CHECK(same,
+                 "{}: was trained with other settings or data ({} has the settings): --resume needs the same ones; "
+                 "--force starts anew, --out DIR chooses another folder",
+                 file.string(), (run_folder / "config.toml").string());
+    }
 }
 
 PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t)>& make_task,

@@ -60,12 +60,18 @@ struct PipelineEvents {
   std::function<bool()> stop = {};
 };
 
-/// Stages FeatureBank and Similarity for one task.
+/// Stages FeatureBank and Similarity for one task. `known`: the outputs of an earlier ranking of the same sources for
+/// the same task, which are then not computed again.
 Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& sources, const RankOptions& options,
-                     const OutputOptions& outputs, std::uint64_t seed, const PipelineEvents& events = {});
+                     const OutputOptions& outputs, std::uint64_t seed, const PipelineEvents& events = {},
+                     std::vector<Outputs> known = {});
 
 /// alpha of each source for a method: equal (p = 0), nearest (p = infinity) or weighted (p = options.power).
 Weights weights_for(Method method, const Ranking& ranking, const RankOptions& options);
+
+/// For a run that goes on: Error where a finished student of `run_folder` was trained with other settings than those
+/// of `fingerprint`; going on would replace it. Damaged records are no obstacle.
+void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint);
 
 struct PipelineResult {
   ReportData report;      ///< numbers of all seeds; title, command and notes are the caller's to add

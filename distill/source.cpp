@@ -82,6 +82,11 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
     return table_source(std::move(source), read_npy(path / "features.npy"), read_npy(path / "logits.npy"),
                         path.string());
   }
+  AKIN_CHECK(
+      path.extension() == ".safetensors" || !std::filesystem::exists(path),
+      "{}: is no source; a source is a .safetensors file (a model, or a table of features and logits) or a folder "
+      "with features.npy and logits.npy",
+      path.string());
   const SafeTensors file = read_safetensors(path);
   if (file.find("features") != nullptr && file.find("logits") != nullptr) {
     source.hash = sha256_file(path);
@@ -94,12 +99,20 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
   return source;
 }
 
+namespace {
+
+std::string kind(std::int64_t channels) {
+  return channels == 1 ? "grey" : channels == 3 ? "colour" : fmt::format("{}-channel", channels);
+}
+
+}  // namespace
+
 void check_channels(const Source& source, const Task& task, bool match_channels) {
   if (source.is_table()) return;
   const std::int64_t wanted = source.model.info.architecture.channels, found = task.pool.images.shape()[3];
   const bool possible = wanted == found || wanted == 1 || found == 1;
-  AKIN_CHECK(wanted == found || (match_channels && possible),
-             "source {} expects images of {} channels, the target's have {}{}", source.name, wanted, found,
+  AKIN_CHECK(wanted == found || (match_channels && possible), "source {} expects {} images, the target's are {}{}",
+             source.name, kind(wanted), kind(found),
              possible ? "; --match-channels turns grey to colour and colour to grey" : "; leave this source out");
 }
 
@@ -107,9 +120,11 @@ Outputs source_outputs(Context& ctx, Source& source, const Task& task, const Out
   const auto N = static_cast<std::int64_t>(task.target.size());
   if (source.is_table()) {
     const std::int64_t rows = source.table.features.shape()[0], images = task.pool.images.shape()[0];
-    AKIN_CHECK(rows == images,
-               "source {}: its table has {} rows, the target {} training images; one row an image, in their order",
-               source.name, rows, images);
+    AKIN_CHECK(
+        rows == images,
+        "source {}: its table has {} rows, the target {} images (training, then unlabelled ones); one row an image, in "
+        "their order",
+        source.name, rows, images);
     return {pick_rows(source.table.features, task.target), pick_rows(source.table.logits, task.target)};
   }
   check_channels(source, task, options.match_channels);

@@ -151,27 +151,8 @@ Tensor fixmatch_term(Context& ctx, const Tensor& weak, const Tensor& strong, dou
   return ops::mean(ctx, ops::softmax_ce(ctx, strong, target, mask));
 }
 
-void start_from(Context& ctx, Network& network, const std::filesystem::path& file) {
-  const Model from = load_model(ctx, file);
-  const Architecture &a = from.info.architecture, &b = network.architecture();
-  AKIN_CHECK(
-      a.name == b.name && a.width == b.width && a.shortcut == b.shortcut && a.channels == b.channels,
-      "{}: is a {} of width {}, shortcut {}, for {} channels; a student of {}, width {}, shortcut {}, {} channels "
-      "cannot start from it",
-      file.string(), a.name, a.width, a.shortcut, a.channels, b.name, b.width, b.shortcut, b.channels);
-  const ParameterList ours = network.parameters(), theirs = from.network->parameters();
-  for (std::size_t i = 0; i < ours.size(); ++i)
-    if (!ours[i].name.starts_with("fc."))
-      std::memcpy(ours[i].tensor.raw(), theirs[i].tensor.raw(), ours[i].tensor.bytes());
-}
-
 void check_options(const StudentOptions& o, const Task& task, const std::vector<Teacher>& teachers) {
-  if (o.batch < 1 || o.unlabelled_batch < 1)
-    fail_usage("batches of {} labelled and {} unlabelled images: at least 1 each", o.batch, o.unlabelled_batch);
-  if (!(o.lambda >= 0 && o.lambda <= 1)) fail_usage("lambda {}: must be in [0, 1]", o.lambda);
-  if (!(o.temperature > 0) || !std::isfinite(o.temperature))
-    fail_usage("temperature {}: must be positive", o.temperature);
-  if (!(o.threshold >= 0)) fail_usage("threshold {}: must not be negative", o.threshold);
+  check(o);
   if (o.method != Method::scratch)
     AKIN_CHECK(!task.split.unlabelled.empty(), "{}: the task has no unlabelled image; only scratch works without",
                title_of(o.method));
@@ -189,6 +170,29 @@ void check_options(const StudentOptions& o, const Task& task, const std::vector<
 }
 
 }  // namespace
+
+void start_from(Context& ctx, Network& network, const std::filesystem::path& file) {
+  const Model from = load_model(ctx, file);
+  const Architecture &a = from.info.architecture, &b = network.architecture();
+  AKIN_CHECK(
+      a.name == b.name && a.width == b.width && a.shortcut == b.shortcut && a.channels == b.channels,
+      "{}: is a {} of width {}, shortcut {}, for {} channels; a student of {}, width {}, shortcut {}, {} channels "
+      "cannot start from it",
+      file.string(), a.name, a.width, a.shortcut, a.channels, b.name, b.width, b.shortcut, b.channels);
+  const ParameterList ours = network.parameters(), theirs = from.network->parameters();
+  for (std::size_t i = 0; i < ours.size(); ++i)
+    if (!ours[i].name.starts_with("fc."))
+      std::memcpy(ours[i].tensor.raw(), theirs[i].tensor.raw(), ours[i].tensor.bytes());
+}
+
+void check(const StudentOptions& o) {
+  if (o.batch < 1 || o.unlabelled_batch < 1)
+    fail_usage("batches of {} labelled and {} unlabelled images: at least 1 each", o.batch, o.unlabelled_batch);
+  if (!(o.lambda >= 0 && o.lambda <= 1)) fail_usage("lambda {}: must be in [0, 1]", o.lambda);
+  if (!(o.temperature > 0) || !std::isfinite(o.temperature))
+    fail_usage("temperature {}: must be positive", o.temperature);
+  if (!(o.threshold >= 0)) fail_usage("threshold {}: must not be negative", o.threshold);
+}
 
 Method parse_method(std::string_view name) {
   for (const MethodName& m : kMethods)

@@ -62,6 +62,12 @@ struct StudentRun {
   double pseudo_labelled = -1;  ///< FixMatch: share of unlabelled images that counted in the last tenth; else -1
 };
 
+/// UsageError where a number is out of its range; train_student checks too, this allows to ask before any work.
+void check(const StudentOptions& options);
+
+/// Copies the extractor of the model in `file` into a network of the same architecture; Error where it is another.
+void start_from(Context& ctx, Network& network, const std::filesystem::path& file);
+
 /// Trains one student. `teachers` may be empty for methods without sources. Teachers of weight 0 cost nothing. `hooks`
 /// may bring progress and stop. Where options.train.eval_every is set and the task has validation images, the curve
 /// holds their accuracy; they choose nothing here.

@@ -29,7 +29,7 @@ void append(ImageSet& pool, const ImageSet& more) {
   std::memcpy(both.bytes(), pool.images.bytes(), pool.images.byte_size());
   std::memcpy(both.bytes() + pool.images.byte_size(), more.images.bytes(), more.images.byte_size());
   pool.images = std::move(both);
-  pool.labels.resize(static_cast<std::size_t>(a[0] + b[0]), -1);
+  pool.labels.resize(static_cast<std::size_t>(pool.images.shape()[0]), -1);  // a was the old images' shape
 }
 
 }  // namespace

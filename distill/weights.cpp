@@ -100,7 +100,8 @@ Weights make_weights(std::vector<std::string> sources, std::vector<double> raw, 
   }
   AKIN_CHECK(largest > 0,
              "all {} sources have weight 0 under the mapping {} (largest similarity {:.6g}): choose another mapping "
-             "(minmax, rank, softmax:T), equal weights (p = 0), nearest only (p = inf), or better sources",
+             "(--mapping minmax, rank or softmax:T), only methods without it (scratch, fixmatch, equal, nearest), or "
+             "better sources",
              w.raw.size(), name_of(mapping), w.raw[w.nearest]);
   double sum = 0;
   for (std::size_t s = 0; s < w.mapped.size(); ++s) {

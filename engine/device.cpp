@@ -14,7 +14,8 @@ Device parse_device(std::string_view name) {
 
 std::string describe(Device) {
   const std::string library = fast::onednn_version();
-  return fmt::format("cpu, {} threads, {}", max_threads(), library.empty() ? "plain loops (oneDNN absent)" : library);
+  return fmt::format("cpu, {} thread{}, {}", max_threads(), max_threads() == 1 ? "" : "s",
+                     library.empty() ? "plain loops (oneDNN absent)" : library);
 }
 
 }  // namespace akin

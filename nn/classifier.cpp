@@ -29,6 +29,8 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
   const std::int64_t N = set.images.shape()[0], side = set.images.shape()[1];
   AKIN_CHECK(options.epochs >= 1 && options.batch >= 2, "training: {} epochs of batches of {} (at least 1 and 2)",
              options.epochs, options.batch);
+  AKIN_CHECK(set.classes.size() >= 2, "{}: a classifier needs at least two classes, found {}", set.source,
+             set.classes.size());
   TrainedClassifier out;
   ModelInfo& info = out.model.info;
   info.architecture = options.architecture;

@@ -188,8 +188,11 @@ Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInf
       if (model.info.architecture.width == 0) model.info.architecture.width = stem->shape()[0];
     }
   } else {
-    fail("{}: has no description of its network; say what it is with --arch (and --width, --shortcut, --mean, --std)",
-         path.string());
+    fail(
+        "{}: has no description of its network; eval and features take it with --arch (and --width, --shortcut, "
+        "--mean, "
+        "--std), rank and distill the table that features makes of it",
+        path.string());
   }
   check_claims(model.info, file);
   const auto channels = static_cast<std::size_t>(model.info.architecture.channels);

@@ -40,8 +40,8 @@ TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::stri
   }
   for (std::size_t c = 0; c < classes.size(); ++c)
     AKIN_CHECK(taken[c] == options.labels_per_class,
-               "class '{}' has {} images, {} labelled ones are wanted; lower the label budget", classes[c], taken[c],
-               options.labels_per_class);
+               "class '{}' has {} training images, {} labelled ones are wanted; lower --labels-per-class", classes[c],
+               taken[c], options.labels_per_class);
   AKIN_CHECK(static_cast<std::int64_t>(rest.size()) + more_elsewhere > options.validation,
              "{} images are left after the labelled ones: too few for {} validation images and an unlabelled part",
              rest.size(), options.validation);

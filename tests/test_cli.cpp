@@ -189,4 +189,5 @@ TEST_CASE("cli: data sets are shown and packed") {
   check_fails(folder, {"data", "pack", data, "--out", data}, 2, "--out");
   check_fails(folder, {"data", "show", folder.path().string()}, 1, "train/");
   check_fails(folder, {"data", "pack", data, "--size", "8", "--out", packed}, 2, "--size");
+  check_fails(folder, {"data", "pack", data, "--out", packed}, 1, "holds a data set already");
 }

@@ -1,6 +1,7 @@
 // The real program's help, settings from files, and what it says of bad input.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <limits>
 
 #include "engine/io/idx.hpp"
@@ -53,6 +54,24 @@ TEST_CASE("cli: help, version and wrong usage") {
   check_fails(folder, {"train", "--data", "nowhere"}, 1, "nowhere");
   check_fails(folder, {"report", "nowhere"}, 1, "nowhere");
   check_fails(folder, {"train", "--data", "d", "--config", "nowhere.toml"}, 1, "nowhere.toml");
+  const Arguments distill{"distill", "--target", "d", "--methods", "scratch"};
+  for (const auto& [option, value, expected] :
+       std::vector<std::array<const char*, 3>>{{"--steps", "0", "'0' is no whole number from 1"},
+                                               {"--labels-per-class", "2.5", "'2.5' is no whole number from 1"},
+                                               {"--lambda", "2", "'2' is no number from 0 to 1"},
+                                               {"--lambda", "nan", "'nan' is no number from 0 to 1"},
+                                               {"--p", "-1", "'-1' is no number from 0, nor inf"},
+                                               {"--threads", "-1", "'-1' is no whole number from 0 to 4096"},
+                                               {"--temperature", "0", "temperature 0"},
+                                               {"--methods", "equal,scratch,equal", "equal twice"},
+                                               {"--stps", "3", "akin distill --help"}}) {
+    Arguments a = distill;
+    if (std::string_view(option) == "--methods") a.resize(a.size() - 2);
+    a.insert(a.end(), {option, value});
+    check_fails(folder, a, 2, expected);
+  }
+  write_file_atomic(folder / "other.toml", std::string_view("stepz = 3\n"));
+  check_fails(folder, {"distill", "--target", "d", "--config", (folder / "other.toml").string()}, 2, "'stepz'");
   const Finished full = Process(folder.path(), {"info"}, "/dev/full").wait();
   CHECK_EQ(full.code, 1);
   CHECK(has(full.err, "standard output"));
@@ -97,6 +116,13 @@ TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
     check_fails(folder, {"distill", "--target", data, "--sources", good, "--out", run}, 1, what);
   }
   CHECK_FALSE(fs::exists(run));
+  for (const auto& [option, value] :
+       std::vector<std::array<const char*, 2>>{{"--student", "resnet7"}, {"--student-shortcut", "B"}}) {
+    check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", run, option, value}, 2, value);
+  }
+  CHECK_FALSE(fs::exists(run));
+  write_file_atomic(folder / "table.csv", std::string_view("a,b\n"));
+  check_fails(folder, {"rank", "--target", target, "--sources", (folder / "table.csv").string()}, 1, "is no source");
   check_fails(folder, {"distill", "--target", target, "--labels", "500", "--sources", good, "--out", run}, 1, "500");
   CHECK_FALSE(fs::exists(run));
 

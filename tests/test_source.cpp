@@ -6,6 +6,7 @@
 #include <map>
 
 #include "distill/source.hpp"
+#include "engine/io/dataset_dir.hpp"
 #include "engine/io/npy.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
@@ -166,7 +167,7 @@ TEST_CASE_FIXTURE(Fixture, "channels: refused with the remedy, matched on reques
   save(3, 5);
   Source colour = open_source(ctx, path);
   const std::string e = error_of([&] { source_outputs(ctx, colour, task); });
-  CHECK(has(e, "source digits expects images of 3 channels, the target's have 1"));
+  CHECK(has(e, "source digits expects colour images, the target's are grey"));
   CHECK(has(e, "--match-channels"));
   const Outputs matched = source_outputs(ctx, colour, task, {.match_channels = true});
   // Grey repeated three times, made here by hand.
@@ -253,4 +254,21 @@ TEST_CASE_FIXTURE(Fixture, "the cache: used the second time, keyed by source, da
     Source s = open_source(ctx, path);
     CHECK(has(error_of([&] { source_outputs(ctx, s, task, {.cache = folder / "file/cache"}); }), "file"));
   }
+}
+
+TEST_CASE("the pool: training images, then the unlabelled ones, one label each") {
+  const TempFolder folder;
+  ImageSet set;
+  set.images = Array::from(std::vector<std::uint8_t>(6 * 16, 3), {6, 4, 4, 1});
+  set.labels = {0, 1, 0, 1, 0, 1};
+  set.classes = {"a", "b"};
+  save_images(set, Split::train, folder / "data");
+  set.images = Array::from(std::vector<std::uint8_t>(3 * 16, 9), {3, 4, 4, 1});
+  set.labels.clear();
+  save_images(set, Split::unlabeled, folder / "data");
+  const ImageSet pool = load_pool(folder / "data");
+  REQUIRE(pool.images.shape() == Shape{9, 4, 4, 1});
+  CHECK_EQ(pool.images.as<std::uint8_t>()[6 * 16 - 1], 3);
+  CHECK_EQ(pool.images.as<std::uint8_t>()[6 * 16], 9);
+  CHECK(pool.labels == std::vector<int>{0, 1, 0, 1, 0, 1, -1, -1, -1});
 }

@@ -14,12 +14,18 @@ namespace {
 
 bool is_hidden(const fs::path& path) { return path.filename().string().rfind('.', 0) == 0; }
 
+/// Whether the name is that of an image that can be read. A picture of another kind is refused: to pass it over in
+/// silence would train on a part of the data only.
 bool is_image_name(const fs::path& path) {
   std::string ext = path.extension().string();
   std::transform(ext.begin(), ext.end(), ext.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   for (const char* known : {".png", ".jpg", ".jpeg", ".bmp"}) {
     if (ext == known) return true;
+  }
+  for (const char* other : {".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".avif"}) {
+    AKIN_CHECK(ext != other, "{}: pictures of this kind cannot be read; convert it to png, jpg or bmp, or remove it",
+               path.string());
   }
   return false;
 }
@@ -68,7 +74,7 @@ ImageFormat settle_format(const std::vector<fs::path>& files, ImageFormat format
   const bool sized = format.height > 0 && format.width > 0;
   for (std::size_t i = 0; i < files.size() && !sized; ++i) {
     AKIN_CHECK(infos[i].height == infos[0].height && infos[i].width == infos[0].width,
-               "{}: {}x{} pixels, but {} has {}x{}; ask for one size for all", files[i].string(), infos[i].height,
+               "{}: {}x{} pixels, but {} has {}x{}; --size HxW brings all to one", files[i].string(), infos[i].height,
                infos[i].width, files[0].string(), infos[0].height, infos[0].width);
   }
   if (!sized) {
