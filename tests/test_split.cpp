@@ -84,8 +84,8 @@ TEST_CASE("split: too few images, an empty class and wrong labels are named") {
   const auto error = [](const std::vector<int>& labels, const SplitOptions& o, bool elsewhere = false) {
     return error_of([&] { split_task(labels, kClasses, o, elsewhere); });
   };
-  CHECK(has(error(labels_of({10, 2, 10}), {.labels_per_class = 3}), "class 'b' has 2 images, 3"));
-  CHECK(has(error(labels_of({10, 10, 0}), {.labels_per_class = 1}), "class 'c' has 0 images"));
+  CHECK(has(error(labels_of({10, 2, 10}), {.labels_per_class = 3}), "class 'b' has 2 training images, 3"));
+  CHECK(has(error(labels_of({10, 10, 0}), {.labels_per_class = 1}), "class 'c' has 0 training images"));
   CHECK(has(error({0, 1, 2, 3}, {.labels_per_class = 1}), "image 3 has label 3"));
   CHECK(has(error({0, -1, 2, 1}, {.labels_per_class = 1}), "image 1 has label -1"));
   CHECK(has(error(labels_of({2, 2, 2}), {.labels_per_class = 2}), "0 images are left"));

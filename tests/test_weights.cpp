@@ -85,8 +85,8 @@ TEST_CASE("weights: ties, nothing similar, bad input") {
   CHECK(tied.warnings[0].find("\"capitals\", the first") != std::string::npos);
 
   const std::vector<double> none{-0.1, -0.2, -0.3, 0};
-  CHECK_THROWS_WITH_AS(make_weights(kNames, none), doctest::Contains("minmax, rank, softmax:T"), Error);
-  CHECK_THROWS_WITH_AS(make_weights(kNames, none), doctest::Contains("p = 0"), Error);
+  CHECK_THROWS_WITH_AS(make_weights(kNames, none), doctest::Contains("minmax, rank or softmax:T"), Error);
+  CHECK_THROWS_WITH_AS(make_weights(kNames, none), doctest::Contains("equal, nearest"), Error);
   check_close(make_weights(kNames, none, {}, 0).alpha, {0.25, 0.25, 0.25, 0.25});
   CHECK_EQ(make_weights(kNames, none, {}, nearest_only).nearest, 3u);
   CHECK_EQ(make_weights(kNames, none, {}, nearest_only).warnings.size(), 1u);
