@@ -1,13 +1,9 @@
 // A small made-up run that the report and table tests share.
 #pragma once
 
-#include <unistd.h>
-
-#include <filesystem>
 #include <string>
 
 #include "distill/report.hpp"
-#include "kernels/common/error.hpp"
 
 namespace akin_test {
 
@@ -58,21 +54,5 @@ inline akin::ReportData example_run() {
   d.config = "lambda = 0.2\n";
   return d;
 }
-
-/// A fresh folder that is removed at the end of the test.
-struct TemporaryFolder {
-  std::filesystem::path path;
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "akin_test_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) akin::fail("no temporary folder");
-    path = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-};
 
 }  // namespace akin_test

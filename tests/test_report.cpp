@@ -8,10 +8,11 @@
 #include "distill/report_svg.hpp"
 #include "engine/io/file.hpp"
 #include "tests/report_example.hpp"
+#include "tests/temp_folder.hpp"
 
 using namespace akin;
 using akin_test::example_run;
-using akin_test::TemporaryFolder;
+using akin::test::TempFolder;
 
 namespace {
 
@@ -206,33 +207,33 @@ TEST_CASE("spread is the sample standard deviation of what was measured") {
 }
 
 TEST_CASE("report.json keeps everything, bit for bit") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const ReportData d = example_run();
-  write_report(d, folder.path / "run");
-  const ReportData back = load_run(folder.path / "run");
+  write_report(d, folder.path() / "run");
+  const ReportData back = load_run(folder.path() / "run");
   CHECK(report_to_json(back) == report_to_json(d));
   CHECK(render_report(back) == render_report(d));
-  CHECK(read_text(folder.path / "run" / "report.html") == render_report(d));
+  CHECK(read_text(folder.path() / "run" / "report.html") == render_report(d));
   REQUIRE(back.samples.size() == d.samples.size());
   for (std::size_t i = 0; i < d.samples.size(); ++i) CHECK(back.samples[i].pixels == d.samples[i].pixels);
   CHECK(back.methods[0].seeds[0].test_accuracy == d.methods[0].seeds[0].test_accuracy);
   CHECK(std::isnan(back.sources[2].similarity));
   CHECK(back.seeds[1] == d.seeds[1]);
-  CHECK(std::distance(std::filesystem::directory_iterator(folder.path / "run"), {}) == 2);  // no temporary file left
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path() / "run"), {}) == 2);  // no temporary file left
 }
 
 TEST_CASE("a broken report.json is refused with its name") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const auto message = [&](const std::string& text) -> std::string {
-    write_file_atomic(folder.path / "report.json", text);
+    write_file_atomic(folder.path() / "report.json", text);
     try {
-      load_run(folder.path);
+      load_run(folder.path());
     } catch (const Error& error) {
       return error.what();
     }
     return "";
   };
-  CHECK_THROWS_AS(load_run(folder.path / "nowhere"), Error);
+  CHECK_THROWS_AS(load_run(folder.path() / "nowhere"), Error);
   const std::string good = report_to_json(example_run());
   CHECK(message(good).empty());
   for (std::size_t n = 0; n + 2 < good.size(); n += 199) CHECK(has(message(good.substr(0, n)), "report.json"));
@@ -254,11 +255,11 @@ TEST_CASE("a broken report.json is refused with its name") {
 }
 
 TEST_CASE("an image whose bytes do not match its size is refused, and nothing is written") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   ReportData d = example_run();
   d.samples[0].pixels.pop_back();
-  CHECK_THROWS_AS(write_report(d, folder.path), Error);
-  CHECK(std::filesystem::is_empty(folder.path));
+  CHECK_THROWS_AS(write_report(d, folder.path()), Error);
+  CHECK(std::filesystem::is_empty(folder.path()));
 }
 
 TEST_CASE("base64 follows RFC 4648") {
