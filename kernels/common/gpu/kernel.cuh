@@ -1,0 +1,68 @@
+// The one header that every .cu file includes: CUDA's names, from nvcc or from the emulator, and the launch door.
+// Everything in a .cuh file is in an unnamed namespace: its meaning depends on which compiler reads it.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/accum.hpp"
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/error.hpp"
+#include "kernels/common/gpu/stream.hpp"
+
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+
+#include "kernels/common/gpu/ptx.cuh"
+// Shared memory of a block: a variable of known size, and the bytes given at launch.
+#define AKIN_SHARED(T, name, dims) __shared__ __align__(16) T name dims
+#define AKIN_DYNAMIC_SHARED(T, name)                                      \
+  extern __shared__ __align__(128) unsigned char akin_dynamic_shared_[]; \
+  T* name = reinterpret_cast<T*>(akin_dynamic_shared_)
+namespace akin {
+using ThisGpu = Cuda;
+}
+#else
+#include "kernels/common/sim/cuda.hpp"
+namespace akin {
+using ThisGpu = Sim;
+using namespace sim::cuda;  // NOLINT: the kernels are written with CUDA's names
+}  // namespace akin
+#endif
+
+#include "kernels/common/gpu/launch.cuh"
+
+namespace akin {
+namespace {
+
+// Storage type <-> the float that arithmetic is done in.
+__device__ __forceinline__ float to_float(float x) { return x; }
+__device__ __forceinline__ float to_float(bf16 x) { return bf16_to_float(x); }
+template <class T>
+__device__ __forceinline__ T from_float(float x) {
+  if constexpr (sizeof(T) == sizeof(bf16))
+    return float_to_bf16(x);
+  else
+    return x;
+}
+
+/// y = value, or y += value, rounded once to the storage type.
+template <class T>
+__device__ __forceinline__ void put(T& y, float value, Accum mode) {
+  y = from_float<T>(mode == Accum::add ? to_float(y) + value : value);
+}
+
+/// This thread's index among all threads of a one-dimensional grid, and how many there are.
+__device__ __forceinline__ std::int64_t global_thread() {
+  return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+__device__ __forceinline__ std::int64_t global_threads() { return static_cast<std::int64_t>(gridDim.x) * blockDim.x; }
+
+/// Blocks of `block` threads for `n` items, no more than a few waves: kernels loop with a grid stride.
+inline std::int64_t blocks_for(const Stream<ThisGpu>& stream, std::int64_t n, int block, int per_multiprocessor = 16) {
+  const std::int64_t wanted = (n + block - 1) / block;
+  const std::int64_t most = static_cast<std::int64_t>(stream.limits->multiprocessors) * per_multiprocessor;
+  return wanted < most ? wanted : most;
+}
+
+}  // namespace
+}  // namespace akin
