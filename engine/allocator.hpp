@@ -3,8 +3,11 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <vector>
+
+#include "kernels/common/gpu/device.hpp"
 
 namespace akin {
 
@@ -23,11 +26,15 @@ struct AllocatorOptions {
   bool poison = false;
 };
 
-/// Thread-safe. Blocks are 64-byte aligned, at staggered offsets: arrays of one power-of-two size would otherwise start
-/// in the same cache sets and evict each other.
+/// Thread-safe. Host blocks are 64-byte aligned, at staggered offsets: arrays of one power-of-two size would otherwise
+/// start in the same cache sets and evict each other. Device blocks are 256-byte aligned, and belong to one stream: a
+/// released block may be handed out while kernels still use it, because the stream keeps their order.
 class Allocator {
  public:
-  explicit Allocator(AllocatorOptions options = {}) : options_(options) {}
+  /// `gpu` and `stream`: both, or neither for host memory.
+  explicit Allocator(AllocatorOptions options = {}, std::shared_ptr<GpuDevice> gpu = nullptr,
+                     std::shared_ptr<GpuStream> stream = nullptr)
+      : options_(options), gpu_(std::move(gpu)), stream_(std::move(stream)) {}
   ~Allocator();
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
@@ -40,13 +47,19 @@ class Allocator {
   /// Returns all cached blocks to the system.
   void flush() noexcept;
   AllocatorStats stats() const;
+  /// The stream of device memory; nullptr for host memory.
+  GpuStream* stream() const { return stream_.get(); }
 
  private:
   std::size_t rounded(std::size_t bytes) const;
   void* from_system(std::size_t bytes);
   void flush_locked() noexcept;
 
+  bool fence_intact(const std::byte* block, std::size_t bytes, std::size_t size) const noexcept;
+
   AllocatorOptions options_;
+  std::shared_ptr<GpuDevice> gpu_;
+  std::shared_ptr<GpuStream> stream_;
   mutable std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> free_;  // by rounded size
   std::map<void*, void*> base_;                     // block -> what the system returned

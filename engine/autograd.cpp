@@ -1,15 +1,19 @@
 #include "engine/autograd.hpp"
 
 #include <algorithm>
-#include <cstring>
 
+#include "engine/on_gpu.hpp"
 #include "kernels/elementwise.hpp"
 
 namespace akin {
 
 namespace {
 
-void accumulate(const Tensor& sum, const Tensor& x) {
+void accumulate(Context& ctx, const Tensor& sum, const Tensor& x) {
+  if (on_gpu(ctx, sum.dtype(), "add gradients", [&]<class T>(const auto& stream, T) {
+        gpu::axpy(stream, sum.numel(), 1.0f, nullptr, x.data<T>(), sum.data<T>(), Accum::add);
+      }))
+    return;
   if (sum.dtype() == DType::f64)
     spec::axpy(sum.numel(), 1.0, x.data<double>(), sum.data<double>(), Accum::add);
   else
@@ -21,7 +25,7 @@ bool shared_memory(const Tensor::Impl& impl) { return impl.storage.use_count() >
 
 Tensor copy_of(Context& ctx, const Tensor& x) {
   Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
-  std::memcpy(y.raw(), x.raw(), x.bytes());
+  y.copy_from(x);
   return y;
 }
 
@@ -49,9 +53,9 @@ void Grads::add(std::size_t i, const Tensor& gradient) {
   }
   const Sink sink = into(i);
   if (sink.mode == Accum::add)
-    accumulate(sink.buffer, gradient);
+    accumulate(ctx_, sink.buffer, gradient);
   else
-    std::memcpy(sink.buffer.raw(), gradient.raw(), gradient.bytes());
+    sink.buffer.copy_from(gradient);
 }
 
 void Tape::backward(Context& ctx, const Tensor& loss, double seed) {

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "engine/allocator.hpp"
 #include "engine/device.hpp"
+#include "engine/dtype.hpp"
+#include "kernels/common/gpu/device.hpp"
 #include "kernels/common/onednn.hpp"
 
 namespace akin {
@@ -12,14 +15,23 @@ class Tape;
 
 /// Everything an op needs besides its tensors. One thread uses a Context at a time; a second thread makes its own.
 struct Context {
-  explicit Context(Device d = Device::cpu, AllocatorOptions options = {})
-      : device(d), allocator(std::make_shared<Allocator>(options)) {}
+  /// Opens the device. Throws Error when this build or this machine does not have it: there is no silent fallback.
+  explicit Context(Device d = Device::cpu, AllocatorOptions options = {});
+  /// On a device that is open already: `card` is a CUDA card or an emulator.
+  Context(Device d, std::shared_ptr<GpuDevice> card, AllocatorOptions options = {});
 
   Device device;
+  std::shared_ptr<GpuDevice> gpu;     ///< nullptr on the CPU
+  std::shared_ptr<GpuStream> stream;  ///< all work of this Context, in order; nullptr on the CPU
   std::shared_ptr<Allocator> allocator;
   fast::OnednnCache onednn;
-  Tape* tape = nullptr;        ///< ops are recorded here; nullptr = no gradients
-  bool use_fast_paths = true;  ///< false: run the CPU specification everywhere
+  Tape* tape = nullptr;               ///< ops are recorded here; nullptr = no gradients
+  bool use_fast_paths = true;         ///< false: run the CPU specification everywhere
+  DType activations = DType::f32;     ///< bf16: activations and their gradients are stored so (GPU only)
+  LaunchLog* launches = nullptr;      ///< names of the kernels started are appended here
 };
+
+/// "cpu, 2 threads, oneDNN 2.6.3": what a run prints so that everyone knows where it ran.
+std::string describe(const Context& ctx);
 
 }  // namespace akin

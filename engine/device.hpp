@@ -1,18 +1,14 @@
 #pragma once
 
-#include <string>
 #include <string_view>
 
 namespace akin {
 
-/// Where tensors live and kernels run.
-enum class Device { cpu };
+/// Where tensors live and kernels run. `sim` runs the CUDA kernels on the CPU, to test and to teach.
+enum class Device { cpu, cuda, sim };
 
-/// "cpu" or "auto" (the best usable device). Throws UsageError for an unknown name, and for a device that this build
-/// or this machine does not have: there is no silent fallback.
+/// "cpu", "cuda", "sim" or "auto" (cuda where a usable card answers, else cpu). Throws UsageError for an unknown name.
 Device parse_device(std::string_view name);
-
-/// "cpu, 2 threads, oneDNN 2.6.3": what a run prints so that everyone knows where it ran.
-std::string describe(Device device);
+const char* name_of(Device device);
 
 }  // namespace akin

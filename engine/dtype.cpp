@@ -75,7 +75,14 @@ template <class To, class From>
 void cast_values(const Array& in, Array& out) {
   const auto from = in.as<From>();
   const auto to = out.as<To>();
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] = static_cast<To>(from[i]);
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if constexpr (std::is_same_v<From, bf16>)
+      to[i] = static_cast<To>(bf16_to_float(from[i]));
+    else if constexpr (std::is_same_v<To, bf16>)
+      to[i] = float_to_bf16(static_cast<float>(from[i]));
+    else
+      to[i] = static_cast<To>(from[i]);
+  }
 }
 
 template <class To>
@@ -91,14 +98,8 @@ void cast_to(const Array& in, Array& out) {
       return cast_values<To, std::int32_t>(in, out);
     case DType::i64:
       return cast_values<To, std::int64_t>(in, out);
-    case DType::bf16: {
-      const auto to = out.as<To>();
-      for (std::size_t i = 0; i < to.size(); ++i) {
-        std::uint16_t half = 0;
-        std::memcpy(&half, in.bytes() + 2 * i, 2);
-        to[i] = static_cast<To>(std::bit_cast<float>(std::uint32_t{half} << 16));
-      }
-    }
+    case DType::bf16:
+      if constexpr (!std::is_same_v<To, bf16>) return cast_values<To, bf16>(in, out);
   }
 }
 
@@ -124,7 +125,7 @@ Array Array::cast(DType to) const {
       cast_to<std::int64_t>(*this, out);
       break;
     case DType::bf16:
-      fail("Array: casting to bf16 is not offered; keep f32");
+      cast_to<bf16>(*this, out);
   }
   return out;
 }

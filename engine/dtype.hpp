@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/bf16.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
@@ -27,6 +28,10 @@ constexpr DType dtype_of<float>() {
 template <>
 constexpr DType dtype_of<double>() {
   return DType::f64;
+}
+template <>
+constexpr DType dtype_of<bf16>() {
+  return DType::bf16;
 }
 template <>
 constexpr DType dtype_of<std::uint8_t>() {
@@ -94,7 +99,8 @@ class Array {
     check_type(dtype_of<T>());
     return {reinterpret_cast<const T*>(bytes_.data()), static_cast<std::size_t>(numel())};
   }
-  /// The same values as `to` (between number types, rounding as a C++ cast does; bf16 to f32 and f64 exactly).
+  /// The same values as `to` (between number types, rounding as a C++ cast does; to bf16 by way of float, to
+  /// nearest).
   Array cast(DType to) const;
   /// The same values with another shape of as many elements.
   Array reshaped(Shape shape) const;

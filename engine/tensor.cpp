@@ -15,13 +15,13 @@ Tensor Tensor::empty(Context& ctx, Shape shape, DType dtype) {
 
 Tensor Tensor::zeros(Context& ctx, Shape shape, DType dtype) {
   Tensor t = empty(ctx, std::move(shape), dtype);
-  if (t.bytes() != 0) std::memset(t.raw(), 0, t.bytes());
+  t.set_zero();
   return t;
 }
 
 Tensor Tensor::from(Context& ctx, const Array& array) {
   Tensor t = empty(ctx, array.shape(), array.dtype());
-  if (t.bytes() != 0) std::memcpy(t.raw(), array.bytes(), t.bytes());
+  t.copy_from(array.bytes());
   return t;
 }
 
@@ -32,8 +32,46 @@ double Tensor::item() const {
 
 Array Tensor::to_array() const {
   Array a(dtype(), shape());
-  if (bytes() != 0) std::memcpy(a.bytes(), raw(), bytes());
+  copy_to(a.bytes());
   return a;
+}
+
+void Tensor::copy_from(const void* host) const {
+  if (bytes() == 0) return;
+  if (on_host()) {
+    std::memcpy(raw(), host, bytes());
+  } else {
+    impl().storage->stream()->copy(raw(), host, bytes());
+    impl().storage->stream()->synchronize();
+  }
+}
+
+void Tensor::copy_to(void* host) const {
+  if (bytes() == 0) return;
+  if (on_host()) {
+    std::memcpy(host, raw(), bytes());
+  } else {
+    impl().storage->stream()->copy(host, raw(), bytes());
+    impl().storage->stream()->synchronize();
+  }
+}
+
+void Tensor::copy_from(const Tensor& other) const {
+  AKIN_CHECK(other.bytes() == bytes() && other.on_host() == on_host(), "copy: {} {} into {} {}", name_of(other.dtype()),
+             other.shape().str(), name_of(dtype()), shape().str());
+  if (bytes() == 0) return;
+  if (on_host())
+    std::memcpy(raw(), other.raw(), bytes());
+  else
+    impl().storage->stream()->copy(raw(), other.raw(), bytes());
+}
+
+void Tensor::set_zero() const {
+  if (bytes() == 0) return;
+  if (on_host())
+    std::memset(raw(), 0, bytes());
+  else
+    impl().storage->stream()->fill(raw(), 0, bytes());
 }
 
 Tensor Tensor::view(Shape shape, std::int64_t first) const {
@@ -48,7 +86,7 @@ Tensor Tensor::view(Shape shape, std::int64_t first) const {
 }
 
 void Tensor::set_requires_grad(bool on) {
-  AKIN_CHECK(!on || dtype() == DType::f32 || dtype() == DType::f64, "requires_grad: a tensor of {} has no gradient",
+  AKIN_CHECK(!on || dtype() == DType::f32 || dtype() == DType::f64 || dtype() == DType::bf16, "requires_grad: a tensor of {} has no gradient",
              name_of(dtype()));
   impl().requires_grad = on;
 }

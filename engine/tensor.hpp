@@ -17,6 +17,8 @@ class Storage {
   Storage& operator=(const Storage&) = delete;
   std::byte* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
+  /// nullptr: host memory.
+  GpuStream* stream() const { return allocator_->stream(); }
 
  private:
   std::shared_ptr<Allocator> allocator_;
@@ -45,7 +47,7 @@ class Tensor {
   DType dtype() const { return impl().dtype; }
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype()); }
 
-  /// First element; throws when T is not the dtype.
+  /// First element, in the memory of the device that holds it; throws when T is not the dtype.
   template <class T>
   T* data() const {
     check_type(dtype_of<T>());
@@ -56,6 +58,14 @@ class Tensor {
   double item() const;
   /// A copy in host memory.
   Array to_array() const;
+  /// Copies of `bytes()` bytes from or to host memory, and from another tensor of this device; they wait until done
+  /// when the other side is host memory.
+  void copy_from(const void* host) const;
+  void copy_to(void* host) const;
+  void copy_from(const Tensor& other) const;
+  void set_zero() const;
+  /// True in host memory, where elements may be read and written through data().
+  bool on_host() const { return impl().storage->stream() == nullptr; }
 
   /// `shape.numel()` elements from element `first` on, sharing memory; no gradient flows (ops::reshape, ops::rows do).
   Tensor view(Shape shape, std::int64_t first = 0) const;

@@ -1,11 +1,11 @@
 // What the op files share: choice by element type, and the checks that many ops make.
 #pragma once
 
-#include "engine/tensor.hpp"
+#include "engine/on_gpu.hpp"
 
 namespace akin::ops {
 
-/// Calls body(float{}) or body(double{}) by dtype; other types are an error that names the op.
+/// On the CPU: calls body(float{}) or body(double{}) by dtype; other types are an error that names the op.
 template <class Body>
 auto by_type(DType dtype, const char* op, Body&& body) {
   if (dtype == DType::f32) return body(float{});

@@ -23,6 +23,7 @@ using ThisGpu = Cuda;
 }
 #else
 #include "kernels/common/sim/cuda.hpp"
+#include "kernels/common/sim/queue.hpp"
 namespace akin {
 using ThisGpu = Sim;
 using namespace sim::cuda;  // NOLINT: the kernels are written with CUDA's names

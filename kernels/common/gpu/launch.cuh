@@ -69,13 +69,16 @@ void launch(const char* name, void (*kernel)(P...), const LaunchShape& s, const 
     void (*kernel)(P...);
     std::tuple<std::remove_cv_t<P>...> values;
   } call{kernel, {static_cast<P>(std::forward<A>(a))...}};
-  sim::run_grid(
-      name, dim(s.grid), dim(s.block), s.shared, *static_cast<const sim::Options*>(stream.handle),
-      [](void* p) {
-        auto* c = static_cast<Call*>(p);
-        std::apply(c->kernel, c->values);
-      },
-      &call);
+  auto* queue = static_cast<sim::Queue*>(stream.handle);
+  queue->submit([=, grid = dim(s.grid), block = dim(s.block), shared = s.shared]() mutable {
+    sim::run_grid(
+        name, grid, block, shared, queue->options,
+        [](void* p) {
+          auto* c = static_cast<Call*>(p);
+          std::apply(c->kernel, c->values);
+        },
+        &call);
+  });
 #endif
 }
 

@@ -25,7 +25,7 @@ using LaunchLog = std::vector<std::string>;
 /// A queue of kernels and copies on one device: done in the order they were put in. Cheap to copy; does not own.
 template <class Gpu>
 struct Stream {
-  void* handle = nullptr;  ///< Cuda: the cudaStream_t; Sim: the sim::Options
+  void* handle = nullptr;  ///< Cuda: the cudaStream_t; Sim: the sim::Queue
   const GpuLimits* limits = nullptr;
   LaunchLog* log = nullptr;
 };

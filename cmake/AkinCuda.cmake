@@ -1,0 +1,46 @@
+# AKIN_CUDA = AUTO (on where nvcc is found), ON, OFF. Sets AKIN_HAVE_CUDA.
+set(AKIN_HAVE_CUDA FALSE)
+if(NOT AKIN_CUDA STREQUAL "OFF")
+  if(NOT CMAKE_CUDA_COMPILER)
+    find_program(AKIN_NVCC nvcc HINTS $ENV{CUDACXX} $ENV{CUDA_HOME}/bin PATHS /usr/local/cuda/bin)
+    if(AKIN_NVCC)
+      set(CMAKE_CUDA_COMPILER ${AKIN_NVCC})
+    endif()
+  endif()
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real)
+    endif()
+    enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    set(AKIN_HAVE_CUDA TRUE)
+    # CMake 3.25 does not know how to ask nvcc for C++20.
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA_STANDARD 20)
+    message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+  elseif(AKIN_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "AKIN_CUDA=ON but nvcc was not found: install the CUDA Toolkit, or set CMAKE_CUDA_COMPILER")
+  endif()
+endif()
+
+file(GLOB_RECURSE AKIN_KERNEL_CU CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*.cu)
+
+# The same .cu files as C++ for the emulator: LANGUAGE is a property of a file in one directory, so this has its own.
+add_subdirectory(cmake/sim)
+
+# akin_device_sources(kernels): gives the library both compilations.
+function(akin_device_sources target)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:kernels_sim>)
+  if(AKIN_HAVE_CUDA)
+    add_library(kernels_cuda OBJECT ${AKIN_KERNEL_CU})
+    target_include_directories(kernels_cuda PRIVATE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(kernels_cuda PRIVATE fmt::fmt CUDA::cudart_static)
+    # fmt turns its constexpr off for nvcc, although this one can.
+    target_compile_definitions(kernels_cuda PRIVATE FMT_USE_CONSTEXPR=1)
+    target_compile_options(kernels_cuda PRIVATE -lineinfo -Xcompiler=-Wall,-Wextra)
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:kernels_cuda>)
+    target_link_libraries(${target} PUBLIC CUDA::cudart_static)
+    target_compile_definitions(${target} PUBLIC AKIN_HAVE_CUDA=1)
+  endif()
+endfunction()

@@ -1,0 +1,36 @@
+#include "engine/context.hpp"
+
+#include "kernels/common/parallel.hpp"
+#include "kernels/common/sim/sim_device.hpp"
+
+namespace akin {
+
+namespace {
+
+std::shared_ptr<GpuDevice> open(Device device) {
+  if (device == Device::cuda) return open_cuda();
+  if (device == Device::sim) return open_sim({.os_threads = max_threads()});
+  return nullptr;
+}
+
+}  // namespace
+
+Context::Context(Device d, AllocatorOptions options) : Context(d, open(d), options) {}
+
+Context::Context(Device d, std::shared_ptr<GpuDevice> card, AllocatorOptions options)
+    : device(d), gpu(std::move(card)), stream(gpu == nullptr ? nullptr : gpu->make_stream()),
+      allocator(std::make_shared<Allocator>(options, gpu, stream)) {}
+
+std::string describe(const Context& ctx) {
+  std::string text;
+  if (ctx.gpu != nullptr) {
+    text = ctx.gpu->describe();
+  } else {
+    const std::string library = fast::onednn_version();
+    text = fmt::format("cpu, {} thread{}, {}", max_threads(), max_threads() == 1 ? "" : "s",
+                       library.empty() ? "plain loops (oneDNN absent)" : library);
+  }
+  return ctx.activations == DType::bf16 ? text + ", bf16" : text;
+}
+
+}  // namespace akin
