@@ -13,6 +13,8 @@ Tensor add(Context& ctx, const Tensor& a, const Tensor& b);
 Tensor mul(Context& ctx, const Tensor& a, const Tensor& b);
 Tensor scale(Context& ctx, const Tensor& x, double factor);
 Tensor relu(Context& ctx, const Tensor& x);
+/// The same values in f32 or bf16, rounded to nearest.
+Tensor convert(Context& ctx, const Tensor& x, DType to);
 /// The same elements in another shape; shares memory.
 Tensor reshape(Context& ctx, const Tensor& x, Shape shape);
 /// Rows begin..end-1 of dimension 0; shares memory.

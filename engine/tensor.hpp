@@ -83,6 +83,10 @@ class Tensor {
   /// Forgets the gradient; the next backward() overwrites the buffer.
   void zero_grad();
 
+  /// A bf16 copy of a parameter, kept up to date by the optimiser; undefined without one (see ops::low_precision).
+  Tensor shadow() const { return impl().shadow ? Tensor(impl().shadow) : Tensor(); }
+  void set_shadow(const Tensor& copy) { impl().shadow = copy.handle(); }
+
   struct Impl {
     Shape shape;
     DType dtype = DType::f32;
@@ -91,7 +95,8 @@ class Tensor {
     bool requires_grad = false;
     bool has_grad = false;       // grad holds a value of this backward pass
     bool grad_pinned = false;    // grad is a slice of an arena: private although its storage is shared
-    std::shared_ptr<Impl> grad;  // buffer of the gradient
+    std::shared_ptr<Impl> grad;    // buffer of the gradient
+    std::shared_ptr<Impl> shadow;  // the same values in bf16
   };
   const std::shared_ptr<Impl>& handle() const { return impl_; }
   explicit Tensor(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

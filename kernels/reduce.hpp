@@ -9,6 +9,8 @@
 #include <cstdint>
 
 #include "kernels/common/accum.hpp"
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/gpu/stream.hpp"
 
 namespace akin::spec {
 
@@ -22,3 +24,18 @@ template <class T>
 void col_sum(std::int64_t N, std::int64_t D, const T* x, T* y, Accum mode);
 
 }  // namespace akin::spec
+
+/// T: float or bf16; sums in double. The order of summation depends on n and the device alone.
+namespace akin::gpu {
+
+/// Doubles of scratch that sum and sum_squares ask for.
+constexpr std::int64_t kSumScratch = 1024;
+/// y[0] = factor * sum of x (or of x^2). Two launches.
+template <class Gpu, class T>
+void sum(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, float* y);
+template <class Gpu, class T>
+void sum_squares(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, float* y);
+template <class Gpu, class T>
+void col_sum(const Stream<Gpu>& stream, std::int64_t N, std::int64_t D, const T* x, float* y, Accum mode);
+
+}  // namespace akin::gpu

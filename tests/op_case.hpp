@@ -1,10 +1,12 @@
 // One struct gives an op's shapes, inputs and independent reference; four modes use it:
-//   match      f64 specification, f32 specification and f32 fast path against the reference, values and gradients
+//   match      f64 specification, f32 specification, f32 fast path and the CUDA kernels (f32 and bf16; in the emulator
+//              under several schedules, and on a card where there is one) against the reference, values and gradients
 //   gradcheck  f64, central differences
 //   mutant     a wrong kernel planted on purpose must be rejected by match
 //   bench      the same cases are timed by bench/ (bench/op_bench.hpp)
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -14,6 +16,7 @@
 #include "engine/ops.hpp"
 #include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
+#include "kernels/common/sim/sim_device.hpp"
 
 namespace akin::test {
 
@@ -31,6 +34,8 @@ struct OpCase {
   double low = -1, high = 1;
   std::function<void(std::vector<Values>&)> adjust = {};  ///< moves inputs off kinks (max, relu)
   bool differentiable = true;
+  std::vector<std::size_t> parameters = {};  ///< inputs that stay f32 when activations are bf16
+  bool bf16 = true;                          ///< false: an op of f32 alone (losses)
 };
 
 /// Inputs rounded to float, so that every precision computes from the same numbers.
@@ -61,14 +66,45 @@ inline Values to_values(const Tensor& t) {
   return {s.begin(), s.end()};
 }
 
+/// Where and in which type an op runs.
+struct Place {
+  std::string name;
+  DType dtype;
+  bool fast = false;
+  std::function<std::shared_ptr<GpuDevice>()> card = {};  ///< empty: the CPU
+  Device device = Device::cpu;
+};
+
+/// Every place but the f64 specification. The emulator's memory is closed to the host, as a card's is.
+inline std::vector<Place> places(const OpCase& c) {
+  std::vector<Place> all = {{"f32 spec", DType::f32, false}, {"f32 fast", DType::f32, true}};
+  const auto sim = [](sim::Policy policy, std::uint64_t seed) {
+    return [=] { return open_sim({.policy = policy, .seed = seed, .closed_to_host = true}); };
+  };
+  all.push_back({"sim fifo f32", DType::f32, true, sim(sim::Policy::fifo, 1), Device::sim});
+  all.push_back({"sim lifo f32", DType::f32, true, sim(sim::Policy::lifo, 1), Device::sim});
+  all.push_back({"sim pct f32", DType::f32, true, sim(sim::Policy::pct, 7), Device::sim});
+  if (c.bf16) all.push_back({"sim pct bf16", DType::bf16, true, sim(sim::Policy::pct, 8), Device::sim});
+  if (cuda_usable()) {
+    const auto card = [] { return open_cuda(); };
+    all.push_back({"cuda f32", DType::f32, true, card, Device::cuda});
+    if (c.bf16) all.push_back({"cuda bf16", DType::bf16, true, card, Device::cuda});
+  }
+  return all;
+}
+
 /// Runs the op and its backward; the op is applied twice to the same leaves when `twice`, so that the gradients go
-/// through Accum::add as well as Accum::overwrite. Memory is poisoned with NaN and fenced.
-inline Outcome evaluate(const OpCase& c, const std::vector<Array>& inputs, DType dtype, bool fast, bool twice) {
-  Context ctx(Device::cpu, {.poison = true});
-  ctx.use_fast_paths = fast;
+/// through Accum::add as well as Accum::overwrite. Memory is poisoned with NaN and fenced. `rounded`: all numbers are
+/// such as bf16 holds.
+inline Outcome evaluate(const OpCase& c, const std::vector<Array>& inputs, const Place& place, bool twice,
+                        bool rounded = false) {
+  Context ctx(place.device, place.card ? place.card() : nullptr, {.poison = true});
+  ctx.use_fast_paths = place.fast;
+  if (place.dtype == DType::bf16) ctx.activations = DType::bf16;
   std::vector<Tensor> x;
-  for (const Array& a : inputs) {
-    x.push_back(Tensor::from(ctx, a.cast(dtype)));
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    const bool parameter = std::find(c.parameters.begin(), c.parameters.end(), k) != c.parameters.end();
+    x.push_back(Tensor::from(ctx, inputs[k].cast(parameter && place.dtype == DType::bf16 ? DType::f32 : place.dtype)));
     if (c.differentiable) x.back().set_requires_grad(true);
   }
   Outcome out;
@@ -80,8 +116,11 @@ inline Outcome evaluate(const OpCase& c, const std::vector<Array>& inputs, DType
     if (c.differentiable) {
       Rng rng(99);
       Values r;
-      for (std::int64_t i = 0; i < y.numel(); ++i) r.push_back(static_cast<double>(rng.uniform(-1, 1)));
-      const Tensor weights = Tensor::from(ctx, Array::from(r, y.shape()).cast(dtype));
+      for (std::int64_t i = 0; i < y.numel(); ++i) {
+        const float v = rng.uniform(-1, 1);
+        r.push_back(static_cast<double>(rounded ? bf16_to_float(float_to_bf16(v)) : v));
+      }
+      const Tensor weights = Tensor::from(ctx, Array::from(r, y.shape()).cast(y.dtype()));
       Tensor loss = ops::sum(ctx, ops::mul(ctx, y, weights));
       if (twice) loss = ops::add(ctx, loss, ops::sum(ctx, ops::mul(ctx, c.run(ctx, x), weights)));
       tape.backward(ctx, loss);
@@ -110,32 +149,40 @@ inline std::string compare(const std::string& what, const Values& found, const V
   return "";
 }
 
-/// "" when every precision agrees with the reference; tolerance 4 eps sqrt(K) max|ref|: K roundings of random sign,
-/// each at most eps/2 of a partial sum, four standard deviations and more.
+/// "" when every place agrees with the reference. Tolerance relative to max|ref|: 4 eps sqrt(K), K roundings of random
+/// sign, each at most eps/2 of a partial sum, four standard deviations and more; sums are in float also when storage is
+/// bf16, whose own rounding (2^-8, at most twice: once more where a gradient is added) comes on top.
 inline std::string match(const OpCase& c, std::uint64_t seed = 1) {
-  const std::vector<Array> inputs = make_inputs(c, seed);
-  std::vector<Values> raw;
-  for (const Array& a : inputs) raw.emplace_back(a.as<double>().begin(), a.as<double>().end());
-  const Values expected = c.reference(raw);
   const auto tolerance = [&](DType dtype, double depth) {
     const double eps =
         dtype == DType::f64 ? std::numeric_limits<double>::epsilon() : double{std::numeric_limits<float>::epsilon()};
-    return 4 * eps * std::sqrt(std::max(depth, 1.0)) * c.amplify;
+    return 4 * eps * std::sqrt(std::max(depth, 1.0)) * c.amplify + (dtype == DType::bf16 ? 0x1p-7 : 0.0);
   };
-  const Outcome f64 = evaluate(c, inputs, DType::f64, false, false);
-  if (auto p = compare(c.name + " f64", f64.y, expected, tolerance(DType::f64, c.depth)); !p.empty()) return p;
-  for (const bool fast : {false, true}) {
-    const char* path = fast ? " f32 fast" : " f32 spec";
-    for (const bool twice : {false, true}) {
-      if (twice && !c.differentiable) continue;
-      const Outcome f32 = evaluate(c, inputs, DType::f32, fast, twice);
-      if (auto p = compare(c.name + path, f32.y, expected, tolerance(DType::f32, c.depth)); !p.empty()) return p;
-      for (std::size_t k = 0; k < f32.dx.size(); ++k) {
-        Values want = f64.dx[k];
-        if (twice)
-          for (double& v : want) v *= 2;
-        const std::string what = fmt::format("{}{} gradient of input {}{}", c.name, path, k, twice ? ", added" : "");
-        if (auto p = compare(what, f32.dx[k], want, tolerance(DType::f32, c.grad_depth)); !p.empty()) return p;
+  for (const bool rounded : {false, true}) {
+    if (rounded && !c.bf16) continue;
+    std::vector<Array> inputs = make_inputs(c, seed);
+    std::vector<Values> raw;
+    for (Array& a : inputs) {
+      if (rounded) a = a.cast(DType::bf16).cast(DType::f64);
+      raw.emplace_back(a.as<double>().begin(), a.as<double>().end());
+    }
+    const Values expected = c.reference(raw);
+    const Outcome f64 = evaluate(c, inputs, {"f64 spec", DType::f64}, false, rounded);
+    if (auto p = compare(c.name + " f64 spec", f64.y, expected, tolerance(DType::f64, c.depth)); !p.empty()) return p;
+    for (const Place& place : places(c)) {
+      if ((place.dtype == DType::bf16) != rounded) continue;
+      for (const bool twice : {false, true}) {
+        if (twice && !c.differentiable) continue;
+        const Outcome out = evaluate(c, inputs, place, twice, rounded);
+        const std::string what = c.name + " " + place.name;
+        if (auto p = compare(what, out.y, expected, tolerance(place.dtype, c.depth)); !p.empty()) return p;
+        for (std::size_t k = 0; k < out.dx.size(); ++k) {
+          Values want = f64.dx[k];
+          if (twice)
+            for (double& v : want) v *= 2;
+          const std::string which = fmt::format("{} gradient of input {}{}", what, k, twice ? ", added" : "");
+          if (auto p = compare(which, out.dx[k], want, tolerance(place.dtype, c.grad_depth)); !p.empty()) return p;
+        }
       }
     }
   }
@@ -163,8 +210,8 @@ class Threads {
 /// "" when two runs of the fast path give the same bits, values and gradients.
 inline std::string repeatable(const OpCase& c, std::uint64_t seed = 3) {
   const std::vector<Array> inputs = make_inputs(c, seed);
-  const Outcome first = evaluate(c, inputs, DType::f32, true, false),
-                second = evaluate(c, inputs, DType::f32, true, false);
+  const Place fast{"f32 fast", DType::f32, true};
+  const Outcome first = evaluate(c, inputs, fast, false), second = evaluate(c, inputs, fast, false);
   if (auto p = compare(c.name + " again", second.y, first.y, 0.0); !p.empty()) return p;
   for (std::size_t k = 0; k < first.dx.size(); ++k)
     if (auto p = compare(fmt::format("{} gradient {} again", c.name, k), second.dx[k], first.dx[k], 0.0); !p.empty())
@@ -178,20 +225,18 @@ enum class Plant { last_value, unwritten_value, last_gradient };
 inline OpCase planted(OpCase c, Plant kind) {
   c.run = [run = c.run, kind](Context& ctx, const std::vector<Tensor>& x) {
     const Tensor good = run(ctx, x);
-    Tensor y = Tensor::from(ctx, good.to_array());
-    const std::int64_t last = y.numel() - 1;
-    const auto spoil = [kind](auto& v) {
-      v = kind == Plant::unwritten_value ? std::numeric_limits<std::remove_reference_t<decltype(v)>>::quiet_NaN()
-                                         : v * static_cast<std::remove_reference_t<decltype(v)>>(1.001);
-    };
-    if (kind != Plant::last_gradient)
-      y.dtype() == DType::f32 ? spoil(y.data<float>()[last]) : spoil(y.data<double>()[last]);
-    return record(ctx, "planted", y, {good}, [kind, last](const Tensor& dy, Grads& d) {
-      Tensor dx = Tensor::from(d.ctx(), dy.to_array());
-      // Off in f32 only: the f64 gradient is the yardstick that gradcheck guards.
-      if (kind == Plant::last_gradient && dx.dtype() == DType::f32) dx.data<float>()[last] += 0.05f;
-      d.add(0, dx);
-    });
+    Array spoilt = good.to_array().cast(DType::f64);
+    double& last = spoilt.as<double>().back();
+    // bf16 would round 0.1 % away.
+    if (kind == Plant::last_value) last *= good.dtype() == DType::bf16 ? 1.1 : 1.001;
+    if (kind == Plant::unwritten_value) last = std::numeric_limits<double>::quiet_NaN();
+    return record(ctx, "planted", Tensor::from(ctx, spoilt.cast(good.dtype())), {good},
+                  [kind](const Tensor& dy, Grads& d) {
+                    Array dx = dy.to_array().cast(DType::f64);
+                    // Off in f32 only: the f64 gradient is the yardstick that gradcheck guards.
+                    if (kind == Plant::last_gradient && dy.dtype() != DType::f64) dx.as<double>().back() += 0.05;
+                    d.add(0, Tensor::from(d.ctx(), dx.cast(dy.dtype())));
+                  });
   };
   return c;
 }

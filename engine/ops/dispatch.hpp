@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/on_gpu.hpp"
+#include "kernels/common/accum.hpp"
 
 namespace akin::ops {
 
@@ -21,6 +22,13 @@ inline void check_same(const Tensor& a, const Tensor& b, const char* op) {
 inline void check_rank(const Tensor& x, std::size_t rank, const char* op, const char* layout) {
   AKIN_CHECK(x.shape().rank() == rank, "{}: expected {}, found shape {}", op, layout, x.shape().str());
 }
+
+/// A parameter of f32 in the type that kernels multiply it in: itself for activations of f32, else its bf16 shadow or,
+/// without an optimiser that keeps one, a converted copy. No gradient flows: the caller gives it to `w`.
+Tensor low_precision(Context& ctx, const Tensor& w, DType activations);
+
+/// y = factor scalar x, or y += ...; `scalar` [1] may be undefined. Not differentiable: for backward rules.
+void axpy(Context& ctx, double factor, const Tensor& scalar, const Tensor& x, const Tensor& y, Accum mode);
 
 /// The fast path serves f32 unless the Context asks for the specification.
 inline bool fast_path(const Context& ctx, const Tensor& x) { return ctx.use_fast_paths && x.dtype() == DType::f32; }

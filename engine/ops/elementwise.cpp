@@ -1,16 +1,47 @@
 #include "kernels/elementwise.hpp"
 
-#include <cstring>
-
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
 
 namespace akin::ops {
 
+void axpy(Context& ctx, double factor, const Tensor& scalar, const Tensor& x, const Tensor& y, Accum mode) {
+  if (on_gpu(ctx, x.dtype(), "axpy", [&]<class T>(const auto& stream, T) {
+        gpu::axpy(stream, x.numel(), static_cast<float>(factor), scalar.defined() ? scalar.data<float>() : nullptr,
+                  x.data<T>(), y.data<T>(), mode);
+      }))
+    return;
+  by_type(x.dtype(), "axpy", [&]<class T>(T) {
+    const T a = static_cast<T>(factor) * (scalar.defined() ? scalar.data<T>()[0] : T(1));
+    spec::axpy<T>(x.numel(), a, x.data<T>(), y.data<T>(), mode);
+  });
+}
+
+Tensor low_precision(Context& ctx, const Tensor& w, DType activations) {
+  if (w.dtype() == activations) return w.detach();
+  if (w.shadow().defined()) return w.shadow();
+  return convert(ctx, w.detach(), activations);
+}
+
+namespace {
+
+void multiply(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y, Accum mode) {
+  if (on_gpu(ctx, a.dtype(), "mul", [&]<class T>(const auto& stream, T) {
+        gpu::mul(stream, y.numel(), a.data<T>(), b.data<T>(), y.data<T>(), mode);
+      }))
+    return;
+  by_type(a.dtype(), "mul", [&]<class T>(T) { spec::mul<T>(y.numel(), a.data<T>(), b.data<T>(), y.data<T>(), mode); });
+}
+
+}  // namespace
+
 Tensor add(Context& ctx, const Tensor& a, const Tensor& b) {
   check_same(a, b, "add");
   Tensor y = Tensor::empty(ctx, a.shape(), a.dtype());
-  by_type(a.dtype(), "add", [&]<class T>(T) { spec::add<T>(y.numel(), a.data<T>(), b.data<T>(), y.data<T>()); });
+  if (!on_gpu(ctx, a.dtype(), "add", [&]<class T>(const auto& stream, T) {
+        gpu::add(stream, y.numel(), a.data<T>(), b.data<T>(), y.data<T>());
+      }))
+    by_type(a.dtype(), "add", [&]<class T>(T) { spec::add<T>(y.numel(), a.data<T>(), b.data<T>(), y.data<T>()); });
   return record(ctx, "add", y, {a, b}, [](const Tensor& dy, Grads& d) {
     for (const std::size_t i : {0u, 1u})
       if (d.wanted(i)) d.add(i, dy);
@@ -20,41 +51,63 @@ Tensor add(Context& ctx, const Tensor& a, const Tensor& b) {
 Tensor mul(Context& ctx, const Tensor& a, const Tensor& b) {
   check_same(a, b, "mul");
   Tensor y = Tensor::empty(ctx, a.shape(), a.dtype());
-  by_type(a.dtype(), "mul",
-          [&]<class T>(T) { spec::mul<T>(y.numel(), a.data<T>(), b.data<T>(), y.data<T>(), Accum::overwrite); });
+  multiply(ctx, a, b, y, Accum::overwrite);
   return record(ctx, "mul", y, {a, b}, [a, b](const Tensor& dy, Grads& d) {
     for (const std::size_t i : {0u, 1u}) {
       if (!d.wanted(i)) continue;
       const auto [dx, mode] = d.into(i);
-      const Tensor& other = i == 0 ? b : a;
-      by_type(dy.dtype(), "mul", [&, m = mode, g = dx]<class T>(T) {
-        spec::mul<T>(dy.numel(), dy.data<T>(), other.data<T>(), g.template data<T>(), m);
-      });
+      multiply(d.ctx(), dy, i == 0 ? b : a, dx, mode);
     }
   });
 }
 
 Tensor scale(Context& ctx, const Tensor& x, double factor) {
   Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
-  by_type(x.dtype(), "scale", [&]<class T>(T) {
-    spec::axpy<T>(x.numel(), static_cast<T>(factor), x.data<T>(), y.data<T>(), Accum::overwrite);
-  });
+  axpy(ctx, factor, Tensor(), x, y, Accum::overwrite);
   return record(ctx, "scale", y, {x}, [factor](const Tensor& dy, Grads& d) {
     const auto [dx, mode] = d.into(0);
-    by_type(dy.dtype(), "scale", [&, m = mode, g = dx]<class T>(T) {
-      spec::axpy<T>(dy.numel(), static_cast<T>(factor), dy.data<T>(), g.template data<T>(), m);
-    });
+    axpy(d.ctx(), factor, Tensor(), dy, dx, mode);
   });
 }
 
 Tensor relu(Context& ctx, const Tensor& x) {
   Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
-  by_type(x.dtype(), "relu", [&]<class T>(T) { spec::relu_fwd<T>(x.numel(), x.data<T>(), y.data<T>()); });
+  if (!on_gpu(ctx, x.dtype(), "relu", [&]<class T>(const auto& stream, T) {
+        gpu::relu_fwd(stream, x.numel(), x.data<T>(), y.data<T>());
+      }))
+    by_type(x.dtype(), "relu", [&]<class T>(T) { spec::relu_fwd<T>(x.numel(), x.data<T>(), y.data<T>()); });
   return record(ctx, "relu", y, {x}, [saved = y.detach()](const Tensor& dy, Grads& d) {
     const auto [dx, mode] = d.into(0);
+    if (on_gpu(d.ctx(), dy.dtype(), "relu", [&, m = mode, g = dx]<class T>(const auto& stream, T) {
+          gpu::relu_bwd(stream, dy.numel(), saved.data<T>(), dy.data<T>(), g.template data<T>(), m);
+        }))
+      return;
     by_type(dy.dtype(), "relu", [&, m = mode, g = dx]<class T>(T) {
       spec::relu_bwd<T>(dy.numel(), saved.data<T>(), dy.data<T>(), g.template data<T>(), m);
     });
+  });
+}
+
+Tensor convert(Context& ctx, const Tensor& x, DType to) {
+  if (x.dtype() == to) return x;
+  const auto run = [](Context& c, const Tensor& from, const Tensor& into) {
+    const bool up = from.dtype() == DType::bf16 && into.dtype() == DType::f32;
+    AKIN_CHECK(up || (from.dtype() == DType::f32 && into.dtype() == DType::bf16), "convert: {} to {} is not offered",
+               name_of(from.dtype()), name_of(into.dtype()));
+    const bool done = on_gpu(c, [&](const auto& stream) {
+      if (up)
+        gpu::convert(stream, from.numel(), from.data<bf16>(), into.data<float>());
+      else
+        gpu::convert(stream, from.numel(), from.data<float>(), into.data<bf16>());
+    });
+    if (!done) into.copy_from(from.to_array().cast(into.dtype()).bytes());
+  };
+  Tensor y = Tensor::empty(ctx, x.shape(), to);
+  run(ctx, x, y);
+  return record(ctx, "convert", y, {x}, [run, from = x.dtype()](const Tensor& dy, Grads& d) {
+    const Tensor dx = Tensor::empty(d.ctx(), dy.shape(), from);
+    run(d.ctx(), dy, dx);
+    d.add(0, dx);
   });
 }
 
@@ -73,10 +126,8 @@ Tensor rows(Context& ctx, const Tensor& x, std::int64_t begin, std::int64_t end)
   dims[0] = end - begin;
   return record(ctx, "rows", x.view(Shape(dims), begin * row), {x}, [begin, row](const Tensor& dy, Grads& d) {
     const auto [dx, mode] = d.into(0);
-    if (mode == Accum::overwrite) std::memset(dx.raw(), 0, dx.bytes());
-    by_type(dy.dtype(), "rows", [&, g = dx]<class T>(T) {
-      spec::axpy<T>(dy.numel(), T(1), dy.data<T>(), g.template data<T>() + begin * row, Accum::add);
-    });
+    if (mode == Accum::overwrite) dx.set_zero();
+    axpy(d.ctx(), 1.0, Tensor(), dy, dx.view(dy.shape(), begin * row), Accum::add);
   });
 }
 
