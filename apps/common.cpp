@@ -132,7 +132,12 @@ void add_output(CLI::App& app, CommonOptions& options) {
 }
 
 void add_common(CLI::App& app, CommonOptions& options) {
-  app.add_option("--device", options.device, "cpu, or auto: the best there is")->group("General");
+  app.add_option("--device", options.device,
+                 "auto (cuda where a card answers, else cpu), cpu, cuda, or sim: the CUDA kernels emulated, slowly")
+      ->group("General");
+  app.add_option("--precision", options.precision, "f32, or bf16: activations of half the size (cuda and sim)")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->group("General");
   app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or all processors")
       ->check(CLI::Validator(check_threads, ""))
       ->group("General");
@@ -152,8 +157,13 @@ void add_config(CLI::App& app) {
 Context start(const CommonOptions& options) {
   if (options.threads > 0) set_threads(options.threads);
   const Device device = parse_device(options.device);
-  say(options, "device: " + describe(device));
-  return Context(device);
+  const bool half = options.precision == "bf16";
+  if (half && device == Device::cpu)
+    fail_usage("--precision bf16: the CPU works in f32; use --device cuda (or sim), or leave it out");
+  Context ctx(device);
+  if (half) ctx.activations = DType::bf16;
+  say(options, "device: " + describe(ctx));
+  return ctx;
 }
 
 void say(const CommonOptions& options, const std::string& line) {
@@ -255,7 +265,7 @@ void check_run_folder(const std::filesystem::path& folder, const std::vector<std
 
 void sign_report(ReportData& report, const CLI::App& app, const Context& ctx, const std::string& begun,
                  std::chrono::steady_clock::time_point clock) {
-  report.device = describe(ctx.device);
+  report.device = describe(ctx);
   report.threads = max_threads();
   report.commit = commit();
   report.time = begun;

@@ -44,7 +44,7 @@ void show_program(bool json, const std::string& data) {
     print(json_text({{"version", version()},
                      {"commit", commit()},
                      {"build", build_flags()},
-                     {"device", describe(parse_device("auto"))},
+                     {"device", describe(Context(parse_device("auto")))},
                      {"threads", max_threads()},
                      {"onednn", library},
                      {"architectures", known_architectures()},
@@ -57,7 +57,7 @@ void show_program(bool json, const std::string& data) {
   print(
       fmt::format("{}\nbuild          {}\ndevice         {}\nlibrary        {}\narchitectures  {}\nmetrics        {}\n"
                   "methods        {}\ncharacters     {}\ndata           {}\n",
-                  version_line(), build_flags(), describe(parse_device("auto")),
+                  version_line(), build_flags(), describe(Context(parse_device("auto"))),
                   library.empty() ? "none: built without oneDNN, plain loops only" : library,
                   fmt::join(known_architectures(), ", "), fmt::join(metric_names, ", "), fmt::join(methods, ", "),
                   fmt::join(sets, ", "),

@@ -75,11 +75,11 @@ struct Place {
   Device device = Device::cpu;
 };
 
-/// Every place but the f64 specification. The emulator's memory is closed to the host, as a card's is.
+/// Every place but the f64 specification.
 inline std::vector<Place> places(const OpCase& c) {
   std::vector<Place> all = {{"f32 spec", DType::f32, false}, {"f32 fast", DType::f32, true}};
   const auto sim = [](sim::Policy policy, std::uint64_t seed) {
-    return [=] { return open_sim({.policy = policy, .seed = seed, .closed_to_host = true}); };
+    return [=] { return open_sim({.policy = policy, .seed = seed}); };
   };
   all.push_back({"sim fifo f32", DType::f32, true, sim(sim::Policy::fifo, 1), Device::sim});
   all.push_back({"sim lifo f32", DType::f32, true, sim(sim::Policy::lifo, 1), Device::sim});

@@ -241,7 +241,7 @@ TEST_CASE("batchnorm: fused = unfused composition, values and gradients") {
   };
   CHECK_EQ(match(unfused), "");
   const auto in = make_inputs(bn(s), 1);
-  const Outcome a = evaluate(bn(s), in, DType::f64, false, false), b = evaluate(unfused, in, DType::f64, false, false);
+  const Outcome a = evaluate(bn(s), in, {"f64 spec", DType::f64}, false), b = evaluate(unfused, in, {"f64 spec", DType::f64}, false);
   const double tol = 4 * std::numeric_limits<double>::epsilon();
   CHECK_EQ(compare("y", a.y, b.y, tol), "");
   for (std::size_t k = 0; k < a.dx.size(); ++k) CHECK_EQ(compare("gradient", a.dx[k], b.dx[k], tol), "");

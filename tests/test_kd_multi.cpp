@@ -133,8 +133,8 @@ TEST_CASE("kd_multi: fused = unfused composition, values and gradients") {
     OpCase unfused = kd(s);
     unfused.run = [s](Context& ctx, const std::vector<Tensor>& x) { return composition(ctx, x[0], s); };
     const auto in = make_inputs(kd(s), 6);
-    const Outcome a = evaluate(kd(s), in, DType::f64, false, false),
-                  b = evaluate(unfused, in, DType::f64, false, false);
+    const Outcome a = evaluate(kd(s), in, {"f64 spec", DType::f64}, false),
+                  b = evaluate(unfused, in, {"f64 spec", DType::f64}, false);
     const double tol = 4 * std::numeric_limits<double>::epsilon() * std::sqrt(14.0 * 7) * 10;  // 14 parts, range 10
     CHECK_EQ(compare("loss", a.y, b.y, tol), "");
     CHECK_EQ(compare("gradient", a.dx[0], b.dx[0], tol), "");

@@ -12,6 +12,7 @@ namespace akin::fast {
 
 OnednnCache::OnednnCache() : state_(std::make_unique<State>()) {}
 OnednnCache::~OnednnCache() = default;
+OnednnCache::OnednnCache(OnednnCache&&) noexcept = default;
 
 std::string onednn_version() {
 #if AKIN_HAVE_ONEDNN

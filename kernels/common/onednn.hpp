@@ -16,6 +16,7 @@ class OnednnCache {
   ~OnednnCache();
   OnednnCache(const OnednnCache&) = delete;
   OnednnCache& operator=(const OnednnCache&) = delete;
+  OnednnCache(OnednnCache&&) noexcept;
 
   struct State;
   State& state() { return *state_; }
