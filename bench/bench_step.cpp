@@ -18,7 +18,7 @@ struct Step {
   Context ctx;
   std::unique_ptr<Network> network;
   std::unique_ptr<Optimizer> optimizer;
-  std::vector<LabelledBatch> batches;
+  std::vector<StepBatch> batches;
   std::int64_t batch, done = 0;
 
   Step(const std::string& net, std::int64_t width, std::int64_t images) : batch(images) {
@@ -29,19 +29,21 @@ struct Step {
     optimizer = std::make_unique<Optimizer>(ctx, network->parameters(), OptimizerOptions{});
     for (std::uint32_t k = 0; k < 8; ++k) {
       Rng rng(7, k);
-      LabelledBatch b{Tensor::empty(ctx, {batch, side, side, channels}), Tensor::empty(ctx, {batch}, DType::i64)};
-      for (std::int64_t i = 0; i < b.images.numel(); ++i) b.images.data<float>()[i] = rng.normal();
-      for (std::int64_t i = 0; i < batch; ++i) b.targets.data<std::int64_t>()[i] = rng.below(10);
-      batches.push_back(b);
+      const Tensor pixels = Tensor::on_host(ctx, {batch, side, side, channels});
+      const Tensor targets = Tensor::on_host(ctx, {batch}, DType::i64);
+      for (std::int64_t i = 0; i < pixels.numel(); ++i) pixels.data<float>()[i] = rng.normal();
+      for (std::int64_t i = 0; i < batch; ++i) targets.data<std::int64_t>()[i] = rng.below(10);
+      batches.push_back({ops::convert(ctx, Tensor::from(ctx, pixels.to_array()), ctx.activations),
+                         Tensor::from(ctx, targets.to_array())});
     }
   }
 
   void run() {
-    const LabelledBatch& b = batches[static_cast<std::size_t>(done++) % batches.size()];
+    const StepBatch& b = batches[static_cast<std::size_t>(done++) % batches.size()];
     Tape tape;
     optimizer->zero_grad();
     const TapeScope scope(ctx, &tape);
-    const Tensor loss = ops::mean(ctx, ops::softmax_ce(ctx, network->logits(ctx, b.images, true), b.targets));
+    const Tensor loss = ops::mean(ctx, ops::softmax_ce(ctx, network->logits(ctx, b[0], true), b[1]));
     tape.backward(ctx, loss);
     optimizer->step(1e-4);
   }

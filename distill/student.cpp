@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
-#include "nn/loader.hpp"
+#include "nn/feed.hpp"
+#include "nn/image_batch.hpp"
 
 namespace akin {
 
@@ -26,15 +26,21 @@ constexpr MethodName kMethods[] = {{Method::scratch, "scratch", "Scratch"},
                                    {Method::nearest, "nearest", "DistillNearest"},
                                    {Method::weighted, "weighted", "DistillWeighted"}};
 
-/// All images of a step, labelled first, and what the teachers say of the unlabelled ones.
-struct StudentBatch {
-  Tensor images;                      // [labelled + unlabelled (+ strong views), H, W, C]
-  Tensor targets;                     // [labelled]
-  Tensor teacher;                     // [unlabelled, sum of C_s]: cached logits
-  std::vector<Tensor> teacher_views;  // one a teacher: the images it shall look at (TeacherView::same)
-};
+/// What a step reads, in this order: labelled images and their targets; then, by method, unlabelled ones and what the
+/// teachers say of them.
+enum Slot : std::size_t { kImages, kTargets, kTeacher, kTeacherViews };  // images [labelled + unlabelled (+ strong)]
 
-/// Makes the batches of one method; runs on the loader's thread and touches only its own state.
+/// The rows of both, one below the other.
+Tensor stacked(Context& ctx, const Tensor& a, const Tensor& b) {
+  std::vector<std::int64_t> dims = a.shape().dims();
+  dims[0] += b.dim(0);
+  Tensor out = Tensor::empty(ctx, Shape(dims), a.dtype());
+  out.view(a.shape()).copy_from(a);
+  out.view(b.shape(), a.numel()).copy_from(b);
+  return out;
+}
+
+/// Makes the batches of one method.
 class BatchMaker {
  public:
   BatchMaker(Context& ctx, const Task& task, const std::vector<Teacher>& teachers, const StudentOptions& o)
@@ -51,53 +57,57 @@ class BatchMaker {
     strong_.view = kStrongView;
   }
 
-  StudentBatch operator()(std::int64_t t) {
-    const Method method = options_.method;
+  /// On the loader's thread: numbers, pixels and labels of step t, and the teachers' cached logits.
+  Parts make(std::int64_t t) {
     const std::vector<AugmentItem> labelled = labelled_.batch(t);
-    std::vector<AugmentItem> unlabelled;
-    if (method != Method::scratch) unlabelled = unlabelled_.batch(t);
-    const auto L = static_cast<std::int64_t>(labelled.size()), U = static_cast<std::int64_t>(unlabelled.size());
-    const std::int64_t views = method == Method::fixmatch ? 2 : 1;
-    const Shape& s = task_.pool.images.shape();
-    const std::int64_t pixels = s[1] * s[2] * s[3];
-    StudentBatch b;
-    b.images = Tensor::empty(ctx_, {L + views * U, s[1], s[2], s[3]});
-    const ImageView view = view_of(task_.pool.images);
-    float* x = b.images.data<float>();
-    spec::augment(view, labelled, weak_, task_.normalization, options_.seed, x);
-    if (U > 0) spec::augment(view, unlabelled, weak_, task_.normalization, options_.seed, x + L * pixels);
-    if (views == 2) spec::augment(view, unlabelled, strong_, task_.normalization, options_.seed, x + (L + U) * pixels);
-    b.targets = Tensor::empty(ctx_, {L}, DType::i64);
+    std::vector<AugmentItem> items = labelled, unlabelled;
+    if (options_.method != Method::scratch) unlabelled = unlabelled_.batch(t);
+    items.insert(items.end(), unlabelled.begin(), unlabelled.end());
+    const ImageParts images = gather_images(ctx_, view_of(task_.pool.images), items);
+    Tensor targets = Tensor::on_host(ctx_, {static_cast<std::int64_t>(labelled.size())}, DType::i64);
     for (std::size_t i = 0; i < labelled.size(); ++i)
-      b.targets.data<std::int64_t>()[i] = task_.pool.labels[static_cast<std::size_t>(labelled[i].image)];
-    if (!uses_sources(method)) return b;
-    if (options_.teacher_view == TeacherView::same) {
-      for (const Teacher& teacher : teachers_) {
-        const Normalization& n = teacher.source->model.info.normalization;
-        const Tensor v = Tensor::empty(ctx_, {U, s[1], s[2], static_cast<std::int64_t>(n.mean.size())});
-        spec::augment(view, unlabelled, weak_, n, options_.seed, v.data<float>());
-        b.teacher_views.push_back(v);
-      }
-      return b;
-    }
-    std::int64_t columns = 0, column = 0;
-    for (const Teacher& teacher : teachers_) columns += teacher.source->classes();
-    b.teacher = Tensor::empty(ctx_, {U, columns});
-    for (const Teacher& teacher : teachers_) {
-      const std::int64_t C = teacher.source->classes();
-      const float* logits = teacher.outputs->logits.as<float>().data();
-      for (std::int64_t i = 0; i < U; ++i) {
-        const auto it =
-            std::lower_bound(task_.target.begin(), task_.target.end(), unlabelled[static_cast<std::size_t>(i)].image);
-        std::memcpy(b.teacher.data<float>() + i * columns + column, logits + (it - task_.target.begin()) * C,
-                    static_cast<std::size_t>(C) * sizeof(float));
-      }
-      column += C;
-    }
-    return b;
+      targets.data<std::int64_t>()[i] = task_.pool.labels[static_cast<std::size_t>(labelled[i].image)];
+    return {images.items, images.pixels, targets, cached_logits(unlabelled)};
+  }
+
+  /// On the device: augmented images.
+  StepBatch finish(const Parts& parts) const {
+    const ImageParts images{parts[0], parts[1]};
+    const ImageView view = view_of(task_.pool.images);
+    const std::int64_t L = options_.batch, all = images.items.dim(0), U = all - L;
+    const auto augmented = [&](std::int64_t begin, const AugmentOptions& how, const Normalization& n) {
+      return augment_images(ctx_, view, images, begin, all, how, n, options_.seed);
+    };
+    Tensor x = augmented(0, weak_, task_.normalization);
+    if (options_.method == Method::fixmatch) x = stacked(ctx_, x, augmented(L, strong_, task_.normalization));
+    StepBatch batch = {x, parts[2], parts[3]};
+    if (uses_sources(options_.method) && options_.teacher_view == TeacherView::same && U > 0)
+      for (const Teacher& teacher : teachers_)
+        batch.push_back(augmented(L, weak_, teacher.source->model.info.normalization));
+    return batch;
   }
 
  private:
+  /// What the teachers say of the clean images: [unlabelled, sum of C_s]; undefined where they look at each view.
+  Tensor cached_logits(const std::vector<AugmentItem>& unlabelled) {
+    if (!uses_sources(options_.method) || options_.teacher_view == TeacherView::same) return Tensor();
+    std::int64_t columns = 0, column = 0;
+    for (const Teacher& teacher : teachers_) columns += teacher.source->classes();
+    const Tensor out = Tensor::on_host(ctx_, {static_cast<std::int64_t>(unlabelled.size()), columns});
+    for (const Teacher& teacher : teachers_) {
+      const std::int64_t C = teacher.source->classes();
+      const float* logits = teacher.outputs->logits.as<float>().data();
+      float* to = out.data<float>() + column;
+      for (const AugmentItem& item : unlabelled) {
+        const auto it = std::lower_bound(task_.target.begin(), task_.target.end(), item.image);
+        std::copy_n(logits + (it - task_.target.begin()) * C, C, to);
+        to += columns;
+      }
+      column += C;
+    }
+    return out;
+  }
+
   /// The images of the second term. Distillation ignores labels, so the labelled ones teach there too; scratch draws
   /// none, and works where there is none.
   static const Indices& listened_to(const Task& task, Method method) {
@@ -114,40 +124,19 @@ class BatchMaker {
   AugmentOptions weak_, strong_;
 };
 
-/// Teacher logits for views made in this step.
-Tensor run_teachers(Context& ctx, const std::vector<Teacher>& teachers, const std::vector<Tensor>& views,
-                    std::int64_t columns) {
+/// Teacher logits for views made in this step: [U, sum of C_s].
+Tensor run_teachers(Context& ctx, const std::vector<Teacher>& teachers, const StepBatch& batch) {
   const TapeScope off(ctx, nullptr);
-  const std::int64_t U = views.front().dim(0);
-  const Tensor out = Tensor::empty(ctx, {U, columns});
-  std::int64_t column = 0;
-  for (std::size_t s = 0; s < teachers.size(); ++s) {
-    const Tensor z = teachers[s].source->model.network->logits(ctx, views[s], false);
-    const std::int64_t C = z.dim(1);
-    for (std::int64_t i = 0; i < U; ++i)
-      std::memcpy(out.data<float>() + i * columns + column, z.data<float>() + i * C,
-                  static_cast<std::size_t>(C) * sizeof(float));
-    column += C;
-  }
-  return out;
+  std::vector<Tensor> logits;
+  for (std::size_t s = 0; s < teachers.size(); ++s)
+    logits.push_back(teachers[s].source->model.network->logits(ctx, batch[kTeacherViews + s], false));
+  return ops::concat_columns(ctx, logits);
 }
 
-/// FixMatch's second term: pseudo-labels from the weak views, mean over the whole batch; counts those that were
-/// confident.
-Tensor fixmatch_term(Context& ctx, const Tensor& weak, const Tensor& strong, double threshold, std::int64_t& counted) {
-  const std::int64_t U = weak.dim(0), C = weak.dim(1);
-  const Array p = softmax_rows(weak.to_array());
-  const std::vector<int> best = argmax_rows(p);
-  const Tensor target = Tensor::empty(ctx, {U}, DType::i64), mask = Tensor::empty(ctx, {U});
-  for (std::int64_t i = 0; i < U; ++i) {
-    const auto row = static_cast<std::size_t>(i);
-    const bool confident =
-        static_cast<double>(p.as<float>()[row * static_cast<std::size_t>(C) + static_cast<std::size_t>(best[row])]) >=
-        threshold;
-    target.data<std::int64_t>()[i] = best[row];
-    mask.data<float>()[i] = confident ? 1.0f : 0.0f;
-    counted += confident;
-  }
+/// FixMatch's second term: pseudo-labels from the weak views, mean over the whole batch. The number of confident ones
+/// is added to `counted` [1].
+Tensor fixmatch_term(Context& ctx, const Tensor& weak, const Tensor& strong, double threshold, const Tensor& counted) {
+  const auto [target, mask] = ops::pseudo_label(ctx, weak, threshold, counted);
   return ops::mean(ctx, ops::softmax_ce(ctx, strong, target, mask));
 }
 
@@ -182,7 +171,7 @@ void start_from(Context& ctx, Network& network, const std::filesystem::path& fil
   const ParameterList ours = network.parameters(), theirs = from.network->parameters();
   for (std::size_t i = 0; i < ours.size(); ++i)
     if (!ours[i].name.starts_with("fc."))
-      std::memcpy(ours[i].tensor.raw(), theirs[i].tensor.raw(), ours[i].tensor.bytes());
+      ours[i].tensor.copy_from(theirs[i].tensor);
 }
 
 void check(const StudentOptions& o) {
@@ -246,30 +235,41 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
     parameters.insert(parameters.end(), head_list.begin(), head_list.end());
   }
 
-  BatchMaker make(ctx, task, teachers, options);
-  std::unique_ptr<Loader<StudentBatch>> loader;
-  hooks.begin = [&](std::int64_t first) { loader = std::make_unique<Loader<StudentBatch>>(std::ref(make), first); };
+  BatchMaker maker(ctx, task, teachers, options);
+  std::unique_ptr<Feed> feed;
+  hooks.begin = [&](std::int64_t first) {
+    feed = std::make_unique<Feed>(
+        ctx, [&](std::int64_t t) { return maker.make(t); }, [&](const Parts& p) { return maker.finish(p); }, first);
+  };
   const std::int64_t steps = options.train.schedule.steps, L = options.batch;
-  std::int64_t images = 0, counted = 0, considered = 0;
-  hooks.loss = [&](std::int64_t t) {
-    const StudentBatch b = loader->next();
-    const std::int64_t all = b.images.dim(0);
-    images += all;
-    const Tensor features = network.features(ctx, b.images, true);
+  const Tensor counted = Tensor::zeros(ctx, {1});  // confident pseudo-labels of the last tenth
+  std::int64_t images = 0, considered = 0;
+  hooks.batch = [&](std::int64_t t) {
+    StepBatch b = feed->next();
+    images += b[kImages].dim(0);
+    if (options.method == Method::fixmatch) {
+      if (t == steps - std::max<std::int64_t>(1, steps / 10)) {
+        counted.set_zero();
+        considered = 0;
+      }
+      considered += options.unlabelled_batch;
+    }
+    return b;
+  };
+  hooks.loss = [&](const StepBatch& b) {
+    const std::int64_t all = b[kImages].dim(0);
+    const Tensor features = network.features(ctx, b[kImages], true);
     const Tensor supervised =
-        ops::mean(ctx, ops::softmax_ce(ctx, network.head(ctx, ops::rows(ctx, features, 0, L)), b.targets));
+        ops::mean(ctx, ops::softmax_ce(ctx, network.head(ctx, ops::rows(ctx, features, 0, L)), b[kTargets]));
     if (options.method == Method::scratch) return supervised;
     if (options.method == Method::fixmatch) {
       const Tensor logits = network.head(ctx, ops::rows(ctx, features, L, all));
       const std::int64_t U = (all - L) / 2;
-      if (t == steps - std::max<std::int64_t>(1, steps / 10)) counted = considered = 0;
-      considered += U;
       const Tensor term = fixmatch_term(ctx, ops::rows(ctx, logits, 0, U).detach(), ops::rows(ctx, logits, U, 2 * U),
                                         options.threshold, counted);
       return ops::add(ctx, supervised, term);
     }
-    const Tensor teacher =
-        b.teacher.defined() ? b.teacher : run_teachers(ctx, teachers, b.teacher_views, kd.offsets.back());
+    const Tensor teacher = b[kTeacher].defined() ? b[kTeacher] : run_teachers(ctx, teachers, b);
     const Tensor distilled = ops::kd_multi(ctx, heads(ctx, ops::rows(ctx, features, L, all)), teacher, kd);
     return ops::add(ctx, ops::scale(ctx, supervised, options.lambda), ops::scale(ctx, distilled, 1 - options.lambda));
   };
@@ -287,7 +287,7 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
   const double own = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   run.seconds = run.result.seconds;
   run.images_per_second = own > 0 ? static_cast<double>(images) / own : 0;  // of this part of a resumed run
-  if (considered > 0) run.pseudo_labelled = static_cast<double>(counted) / static_cast<double>(considered);
+  if (considered > 0) run.pseudo_labelled = counted.item() / static_cast<double>(considered);
   return run;
 }
 

@@ -26,7 +26,7 @@ Allocator::~Allocator() { flush(); }
 void* Allocator::from_system(std::size_t bytes) {
   if (options_.limit != 0 && stats_.in_use + stats_.cached + bytes > options_.limit) return nullptr;
   if (gpu_ != nullptr) {
-    void* block = gpu_->allocate(bytes);
+    void* block = stream_ != nullptr ? gpu_->allocate(bytes) : gpu_->allocate_pinned(bytes);
     if (block == nullptr) return nullptr;
     ++stats_.system_calls;
     base_[block] = block;
@@ -47,9 +47,9 @@ void* Allocator::allocate(std::size_t bytes) {
   const auto check = [&](bool ok) {
     if (ok) return;
     std::string limit = options_.limit == 0 ? "the machine's" : std::to_string(options_.limit);
-    if (gpu_ != nullptr && options_.limit == 0) limit = fmt::format("the card's {}", gpu_->memory().total);
+    if (stream_ != nullptr && options_.limit == 0) limit = fmt::format("the card's {}", gpu_->memory().total);
     fail("out of memory{}: {} bytes asked for, {} in use, limit {}; use a smaller batch, image size or network",
-         gpu_ == nullptr ? "" : " on the device", bytes, stats_.in_use, limit);
+         stream_ == nullptr ? "" : " on the device", bytes, stats_.in_use, limit);
   };
   check(bytes <= kMost);
   const std::size_t size = rounded(bytes);
@@ -106,8 +106,10 @@ void Allocator::flush_locked() noexcept {
   for (auto& [size, blocks] : free_) {
     for (void* block : blocks) {
       const auto it = base_.find(block);
-      if (gpu_ != nullptr)
+      if (stream_ != nullptr)
         gpu_->release(it->second);
+      else if (gpu_ != nullptr)
+        gpu_->release_pinned(it->second);
       else
         std::free(it->second);
       base_.erase(it);

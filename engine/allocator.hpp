@@ -31,7 +31,8 @@ struct AllocatorOptions {
 /// released block may be handed out while kernels still use it, because the stream keeps their order.
 class Allocator {
  public:
-  /// `gpu` and `stream`: both, or neither for host memory.
+  /// `gpu` and `stream`: device memory. `gpu` alone: host memory that the device copies without staging. Neither: host
+  /// memory.
   explicit Allocator(AllocatorOptions options = {}, std::shared_ptr<GpuDevice> gpu = nullptr,
                      std::shared_ptr<GpuStream> stream = nullptr)
       : options_(options), gpu_(std::move(gpu)), stream_(std::move(stream)) {}

@@ -19,7 +19,8 @@ Context::Context(Device d, AllocatorOptions options) : Context(d, open(d), optio
 
 Context::Context(Device d, std::shared_ptr<GpuDevice> card, AllocatorOptions options)
     : device(d), gpu(std::move(card)), stream(gpu == nullptr ? nullptr : gpu->make_stream()),
-      allocator(std::make_shared<Allocator>(options, gpu, stream)) {}
+      allocator(std::make_shared<Allocator>(options, gpu, stream)),
+      host(gpu == nullptr ? allocator : std::make_shared<Allocator>(options, gpu)) {}
 
 std::string describe(const Context& ctx) {
   std::string text;

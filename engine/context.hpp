@@ -24,6 +24,7 @@ struct Context {
   std::shared_ptr<GpuDevice> gpu;     ///< nullptr on the CPU
   std::shared_ptr<GpuStream> stream;  ///< all work of this Context, in order; nullptr on the CPU
   std::shared_ptr<Allocator> allocator;
+  std::shared_ptr<Allocator> host;    ///< host memory, pinned where there is a GPU; the same as allocator on the CPU
   fast::OnednnCache onednn;
   Tape* tape = nullptr;               ///< ops are recorded here; nullptr = no gradients
   bool use_fast_paths = true;         ///< false: run the CPU specification everywhere

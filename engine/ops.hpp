@@ -20,6 +20,9 @@ Tensor reshape(Context& ctx, const Tensor& x, Shape shape);
 /// Rows begin..end-1 of dimension 0; shares memory.
 Tensor rows(Context& ctx, const Tensor& x, std::int64_t begin, std::int64_t end);
 
+/// The columns of matrices [B, C_i] side by side: [B, sum of C_i]. Not differentiable: teachers' logits.
+Tensor concat_columns(Context& ctx, const std::vector<Tensor>& parts);
+
 // reduce
 /// Sum, mean over all elements: a scalar [1].
 Tensor sum(Context& ctx, const Tensor& x);
@@ -60,6 +63,14 @@ Tensor shortcut_a(Context& ctx, const Tensor& x, std::int64_t stride, std::int64
 // softmax_ce
 /// Loss of each row [B] for logits [B,C] and targets [B] (i64); `weight` [B] may be undefined.
 Tensor softmax_ce(Context& ctx, const Tensor& logits, const Tensor& targets, const Tensor& weight = {});
+
+/// FixMatch's labels for images that have none; see kernels/softmax_ce.hpp. Not differentiable. The number of confident
+/// rows is added to counted [1].
+struct PseudoLabels {
+  Tensor target;  ///< i64 [B]
+  Tensor mask;    ///< [B]: 1 = confident
+};
+PseudoLabels pseudo_label(Context& ctx, const Tensor& logits, double threshold, const Tensor& counted);
 
 // kd_multi
 struct KdSources {

@@ -4,14 +4,17 @@
 
 namespace akin {
 
-Tensor Tensor::empty(Context& ctx, Shape shape, DType dtype) {
+Tensor Tensor::make(const std::shared_ptr<Allocator>& allocator, Shape shape, DType dtype) {
   auto impl = std::make_shared<Impl>();
   impl->shape = std::move(shape);
   impl->dtype = dtype;
-  impl->storage =
-      std::make_shared<Storage>(ctx.allocator, static_cast<std::size_t>(impl->shape.numel()) * size_of(dtype));
+  impl->storage = std::make_shared<Storage>(allocator, static_cast<std::size_t>(impl->shape.numel()) * size_of(dtype));
   return Tensor(std::move(impl));
 }
+
+Tensor Tensor::empty(Context& ctx, Shape shape, DType dtype) { return make(ctx.allocator, std::move(shape), dtype); }
+
+Tensor Tensor::on_host(Context& ctx, Shape shape, DType dtype) { return make(ctx.host, std::move(shape), dtype); }
 
 Tensor Tensor::zeros(Context& ctx, Shape shape, DType dtype) {
   Tensor t = empty(ctx, std::move(shape), dtype);
@@ -38,7 +41,7 @@ Array Tensor::to_array() const {
 
 void Tensor::copy_from(const void* host) const {
   if (bytes() == 0) return;
-  if (on_host()) {
+  if (is_on_host()) {
     std::memcpy(raw(), host, bytes());
   } else {
     impl().storage->stream()->copy(raw(), host, bytes());
@@ -48,7 +51,7 @@ void Tensor::copy_from(const void* host) const {
 
 void Tensor::copy_to(void* host) const {
   if (bytes() == 0) return;
-  if (on_host()) {
+  if (is_on_host()) {
     std::memcpy(host, raw(), bytes());
   } else {
     impl().storage->stream()->copy(host, raw(), bytes());
@@ -57,10 +60,10 @@ void Tensor::copy_to(void* host) const {
 }
 
 void Tensor::copy_from(const Tensor& other) const {
-  AKIN_CHECK(other.bytes() == bytes() && other.on_host() == on_host(), "copy: {} {} into {} {}", name_of(other.dtype()),
+  AKIN_CHECK(other.bytes() == bytes() && other.is_on_host() == is_on_host(), "copy: {} {} into {} {}", name_of(other.dtype()),
              other.shape().str(), name_of(dtype()), shape().str());
   if (bytes() == 0) return;
-  if (on_host())
+  if (is_on_host())
     std::memcpy(raw(), other.raw(), bytes());
   else
     impl().storage->stream()->copy(raw(), other.raw(), bytes());
@@ -68,7 +71,7 @@ void Tensor::copy_from(const Tensor& other) const {
 
 void Tensor::set_zero() const {
   if (bytes() == 0) return;
-  if (on_host())
+  if (is_on_host())
     std::memset(raw(), 0, bytes());
   else
     impl().storage->stream()->fill(raw(), 0, bytes());

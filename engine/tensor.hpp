@@ -33,7 +33,9 @@ class Tensor {
   /// Uninitialised elements.
   static Tensor empty(Context& ctx, Shape shape, DType dtype = DType::f32);
   static Tensor zeros(Context& ctx, Shape shape, DType dtype = DType::f32);
-  /// A copy of a host array.
+  /// Uninitialised elements in host memory, whatever the device: for what the host reads and writes.
+  static Tensor on_host(Context& ctx, Shape shape, DType dtype = DType::f32);
+  /// A copy of a host array on the device.
   static Tensor from(Context& ctx, const Array& array);
   template <class T>
   static Tensor from(Context& ctx, const std::vector<T>& values, Shape shape) {
@@ -65,7 +67,7 @@ class Tensor {
   void copy_from(const Tensor& other) const;
   void set_zero() const;
   /// True in host memory, where elements may be read and written through data().
-  bool on_host() const { return impl().storage->stream() == nullptr; }
+  bool is_on_host() const { return impl().storage->stream() == nullptr; }
 
   /// `shape.numel()` elements from element `first` on, sharing memory; no gradient flows (ops::reshape, ops::rows do).
   Tensor view(Shape shape, std::int64_t first = 0) const;
@@ -102,6 +104,7 @@ class Tensor {
   explicit Tensor(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
  private:
+  static Tensor make(const std::shared_ptr<Allocator>& allocator, Shape shape, DType dtype);
   Impl& impl() const {
     AKIN_CHECK(impl_ != nullptr, "tensor: used before it was given a value");
     return *impl_;

@@ -77,6 +77,12 @@ __global__ void __launch_bounds__(kBlock) convert_kernel(std::int64_t n, const F
       [&](std::int64_t i) { y[i] = from_float<To>(to_float(x[i])); });
 }
 
+template <class T>
+__global__ void __launch_bounds__(kBlock)
+    copy_columns_kernel(std::int64_t n, std::int64_t columns, std::int64_t stride, const T* x, T* y) {
+  for (std::int64_t i = global_thread(); i < n; i += global_threads()) y[i / columns * stride + i % columns] = x[i];
+}
+
 }  // namespace
 
 namespace gpu {
@@ -113,6 +119,15 @@ void convert(const Stream<Gpu>& stream, std::int64_t n, const From* x, To* y) {
            stream, n, x, y, aligned16(x, y));
 }
 
+template <class Gpu, class T>
+void copy_columns(const Stream<Gpu>& stream, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* x,
+                  T* y) {
+  const std::int64_t n = rows * columns;
+  if (n > 0)
+    launch("copy_columns", copy_columns_kernel<T>, {.grid = blocks_for(stream, n, kBlock), .block = kBlock}, stream, n,
+           columns, stride, x, y);
+}
+
 using S = Stream<ThisGpu>;
 #define AKIN_INSTANTIATE(T)                                                                             \
   template void axpy<ThisGpu, T>(const S&, std::int64_t, float, const float*, const T*, T*, Accum);    \
@@ -120,7 +135,8 @@ using S = Stream<ThisGpu>;
   template void mul<ThisGpu, T>(const S&, std::int64_t, const T*, const T*, T*, Accum);                \
   template void relu_fwd<ThisGpu, T>(const S&, std::int64_t, const T*, T*);                            \
   template void relu_bwd<ThisGpu, T>(const S&, std::int64_t, const T*, const T*, T*, Accum);           \
-  template void fill<ThisGpu, T>(const S&, std::int64_t, float, const float*, T*, Accum);
+  template void fill<ThisGpu, T>(const S&, std::int64_t, float, const float*, T*, Accum);              \
+  template void copy_columns<ThisGpu, T>(const S&, std::int64_t, std::int64_t, std::int64_t, const T*, T*);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 template void convert<ThisGpu, float, bf16>(const S&, std::int64_t, const float*, bf16*);

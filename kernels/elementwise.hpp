@@ -50,4 +50,9 @@ void fill(const Stream<Gpu>& stream, std::int64_t n, float a, const float* scala
 template <class Gpu, class From, class To>
 void convert(const Stream<Gpu>& stream, std::int64_t n, const From* x, To* y);
 
+/// y[r, c] = x[r, c] for a matrix x [rows, columns] and rows of y that are `stride` elements apart.
+template <class Gpu, class T>
+void copy_columns(const Stream<Gpu>& stream, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* x,
+                  T* y);
+
 }  // namespace akin::gpu

@@ -4,25 +4,10 @@
 #include <memory>
 
 #include "nn/evaluate.hpp"
-#include "nn/loader.hpp"
+#include "nn/image_batch.hpp"
 #include "nn/split.hpp"
 
 namespace akin {
-
-LabelledBatch make_batch(Context& ctx, const Array& images, std::span<const int> labels,
-                         std::span<const AugmentItem> items, const AugmentOptions& augment,
-                         const Normalization& normalization, std::uint64_t seed) {
-  const ImageView view = view_of(images);
-  const auto B = static_cast<std::int64_t>(items.size());
-  LabelledBatch batch{Tensor::empty(ctx, {B, view.H, view.W, static_cast<std::int64_t>(normalization.mean.size())}),
-                      Tensor::empty(ctx, {B}, DType::i64)};
-  spec::augment(view, items, augment, normalization, seed, batch.images.data<float>());
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    const auto at = static_cast<std::size_t>(items[i].image);
-    batch.targets.data<std::int64_t>()[i] = at < labels.size() ? labels[at] : -1;
-  }
-  return batch;
-}
 
 TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, ClassifierOptions options, TrainHooks hooks) {
   constexpr std::uint32_t kOrder = 0x6f726472;  // "ordr"
@@ -48,21 +33,16 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
 
   options.train.schedule.steps = std::max<std::int64_t>(1, options.epochs * N / options.batch);
   const AugmentOptions augment = options.augment ? augment_weak(side, options.flip) : AugmentOptions{};
-  BatchOrder order(all_indices(N), options.batch, options.seed, kOrder);
-  std::unique_ptr<Loader<LabelledBatch>> loader;
-  hooks.begin = [&](std::int64_t first) {
-    loader = std::make_unique<Loader<LabelledBatch>>(
-        [&](std::int64_t t) {
-          return make_batch(ctx, set.images, set.labels, order.batch(t), augment, info.normalization, options.seed);
-        },
-        first);
-  };
-  hooks.loss = [&](std::int64_t) {
-    const LabelledBatch b = loader->next();
-    return ops::mean(ctx, ops::softmax_ce(ctx, network.logits(ctx, b.images, true), b.targets));
+  LabelledBatches batches(ctx, set.images, set.labels, {all_indices(N), options.batch, options.seed, kOrder}, augment,
+                          info.normalization, options.seed);
+  std::unique_ptr<Feed> feed;
+  hooks.begin = [&](std::int64_t first) { feed = batches.feed(first); };
+  hooks.batch = [&](std::int64_t) { return feed->next(); };
+  hooks.loss = [&](const StepBatch& b) {
+    return ops::mean(ctx, ops::softmax_ce(ctx, network.logits(ctx, b[0], true), b[1]));
   };
   out.result = train(ctx, network.parameters(), options.train, hooks);
-  loader.reset();  // its thread reads `info`, which leaves with `out`
+  feed.reset();  // its thread reads `info`, which leaves with `out`
   return out;
 }
 

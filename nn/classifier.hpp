@@ -7,17 +7,6 @@
 
 namespace akin {
 
-/// Images and targets of one step.
-struct LabelledBatch {
-  Tensor images;   ///< f32 [B,H,W,C]
-  Tensor targets;  ///< i64 [B]
-};
-
-/// Gathers, augments and normalises. `labels` has one entry per image of `images`.
-LabelledBatch make_batch(Context& ctx, const Array& images, std::span<const int> labels,
-                         std::span<const AugmentItem> items, const AugmentOptions& augment,
-                         const Normalization& normalization, std::uint64_t seed);
-
 struct ClassifierOptions {
   Architecture architecture;  ///< channels and classes are taken from the data
   std::int64_t epochs = 8;

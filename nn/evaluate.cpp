@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "kernels/softmax_ce.hpp"
+#include "nn/image_batch.hpp"
 
 namespace akin {
 
@@ -32,13 +32,14 @@ Outputs run_network(Context& ctx, Network& network, const Array& images, std::sp
   if (progress) progress(0);  // so that rates count from here
   for (std::int64_t i = 0; i < N; i += batch) {
     const std::int64_t n = std::min(batch, N - i);
-    const Tensor x = Tensor::empty(ctx, {n, view.H, view.W, static_cast<std::int64_t>(normalization.mean.size())});
-    spec::augment(view, index.subspan(static_cast<std::size_t>(i), static_cast<std::size_t>(n)), 0, {}, normalization,
-                  0, x.data<float>());
+    std::vector<AugmentItem> items;
+    for (const std::int64_t image : index.subspan(static_cast<std::size_t>(i), static_cast<std::size_t>(n)))
+      items.push_back({image, 0});
+    const Tensor x = augment_images(ctx, view, upload(ctx, gather_images(ctx, view, items)), 0, n, {}, normalization, 0);
     const Tensor f = network.features(ctx, x, false);
     const Tensor z = network.head(ctx, f);
-    std::memcpy(out.features.bytes() + static_cast<std::size_t>(i * D) * sizeof(float), f.raw(), f.bytes());
-    std::memcpy(out.logits.bytes() + static_cast<std::size_t>(i * C) * sizeof(float), z.raw(), z.bytes());
+    ops::convert(ctx, f, DType::f32).copy_to(out.features.bytes() + static_cast<std::size_t>(i * D) * sizeof(float));
+    z.copy_to(out.logits.bytes() + static_cast<std::size_t>(i * C) * sizeof(float));
     if (progress) progress(i + n);
   }
   return out;

@@ -130,7 +130,7 @@ void import_weights(Network& network, const SafeTensors& file, const std::string
     Array a = it->second->cast(p.tensor.dtype());
     check_finite(a, p.name, file.source);  // again: what was finite in f64 may not be in f32
     if (p.kind == ParameterKind::conv_weight) a = permute_conv(a, p.tensor.shape(), true);
-    std::memcpy(p.tensor.raw(), a.bytes(), p.tensor.bytes());
+    p.tensor.copy_from(a.bytes());
   }
 }
 

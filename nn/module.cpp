@@ -28,7 +28,8 @@ void Conv2d::collect(const std::string& prefix, ParameterList& list) const {
 BatchNorm2d::BatchNorm2d(Context& ctx, std::int64_t channels)
     : weight_(trainable(ctx, {channels})),
       bias_(trainable(ctx, {channels})),
-      batches_(Tensor::zeros(ctx, Shape{}, DType::i64)) {
+      batches_(Tensor::on_host(ctx, Shape{}, DType::i64)) {
+  batches_.set_zero();
   state_.running_mean = Tensor::zeros(ctx, {channels});
   state_.running_var = Tensor::zeros(ctx, {channels});
 }
@@ -63,7 +64,8 @@ void initialize(const ParameterList& parameters, std::uint64_t seed) {
       p.tensor.data<std::int64_t>()[0] = 0;
       continue;
     }
-    float* x = p.tensor.data<float>();
+    Array values(DType::f32, p.tensor.shape());
+    float* x = values.as<float>().data();
     const std::int64_t n = p.tensor.numel();
     const auto ends_with = [&](const char* suffix) { return p.name.ends_with(suffix); };
     switch (p.kind) {
@@ -85,6 +87,7 @@ void initialize(const ParameterList& parameters, std::uint64_t seed) {
       default:
         std::fill_n(x, n, ends_with("running_var") ? 1.0f : 0.0f);
     }
+    p.tensor.copy_from(values.bytes());
   }
 }
 

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
+
+#include "nn/loss_log.hpp"
 
 namespace akin {
 
@@ -89,7 +90,7 @@ State read_checkpoint(const TrainOptions& options, const ParameterList& paramete
   }
   optimizer.load(file);
   for (const Parameter& p : parameters)
-    std::memcpy(p.tensor.raw(), file.at("parameter." + p.name).bytes(), p.tensor.bytes());
+    p.tensor.copy_from(file.at("parameter." + p.name).bytes());
   return s;
 }
 
@@ -97,6 +98,33 @@ bool is_there(const std::filesystem::path& file) {
   std::error_code ignored;
   return std::filesystem::exists(file, ignored);
 }
+
+/// One training step: forward, backward, update.
+class Stepper {
+ public:
+  Stepper(Context& ctx, const TrainHooks& hooks, Optimizer& optimizer)
+      : ctx_(ctx), hooks_(hooks), optimizer_(optimizer), losses_(ctx) {}
+
+  /// Step `step` on `batch`; its loss goes to losses(). On the CPU a loss that is not finite throws before the update.
+  void run(const StepBatch& batch, std::int64_t step, double lr) {
+    Tape tape;
+    optimizer_.zero_grad();
+    {
+      const TapeScope scope(ctx_, &tape);
+      const Tensor loss = hooks_.loss(batch);
+      losses_.add(step, loss);
+      tape.backward(ctx_, loss);
+    }
+    optimizer_.step(lr);
+  }
+  LossLog& losses() { return losses_; }
+
+ private:
+  Context& ctx_;
+  const TrainHooks& hooks_;
+  Optimizer& optimizer_;
+  LossLog losses_;
+};
 
 }  // namespace
 
@@ -115,33 +143,34 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   const auto measure = [&] {
     s.result.seconds = seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
+  Stepper stepper(ctx, hooks, optimizer);
+  double last_loss = std::nan("");
+  const auto take_losses = [&] {
+    for (const double loss : stepper.losses().take()) {
+      s.loss_sum += loss;
+      ++s.loss_count;
+      last_loss = loss;
+    }
+  };
   const std::int64_t steps = options.schedule.steps;
   const std::int64_t eval_every = options.eval_every > 0 ? options.eval_every : std::max<std::int64_t>(1, steps / 10);
   if (s.step < steps && hooks.begin) hooks.begin(s.step);
   while (s.step < steps) {
     if (hooks.stop && hooks.stop()) {
+      take_losses();
       measure();
       if (keeps) write_checkpoint(options, parameters, optimizer, s);
       s.result.steps = s.step;
       return std::move(s.result);
     }
-    Tape tape;
-    double value = 0;
-    optimizer.zero_grad();
-    {
-      const TapeScope scope(ctx, &tape);
-      const Tensor loss = hooks.loss(s.step);
-      value = loss.item();
-      AKIN_CHECK(std::isfinite(value),
-                 "training: the loss of step {} is {}; lower the learning rate, or look for broken inputs", s.step,
-                 value);
-      tape.backward(ctx, loss);
-    }
-    optimizer.step(options.schedule.at(s.step));
+    StepBatch batch;
+    if (hooks.batch) batch = hooks.batch(s.step);
+    stepper.run(batch, s.step, options.schedule.at(s.step));
     ++s.step;
-    s.loss_sum += value;
-    ++s.loss_count;
-    if (s.step % eval_every == 0 || s.step == steps) {
+    const bool point_due = s.step % eval_every == 0 || s.step == steps;
+    const bool checkpoint_due = keeps && options.checkpoint_every > 0 && s.step % options.checkpoint_every == 0;
+    if (ctx.gpu == nullptr || point_due || checkpoint_due || stepper.losses().full()) take_losses();
+    if (point_due) {
       TrainPoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
       if (hooks.validate) {
         point.validation = hooks.validate();
@@ -154,8 +183,8 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       s.loss_sum = 0;
       s.loss_count = 0;
     }
-    if (hooks.progress) hooks.progress(s.step, value);
-    if (keeps && options.checkpoint_every > 0 && s.step % options.checkpoint_every == 0 && s.step < steps) {
+    if (hooks.progress) hooks.progress(s.step, last_loss);
+    if (checkpoint_due && s.step < steps) {
       measure();
       write_checkpoint(options, parameters, optimizer, s);
     }

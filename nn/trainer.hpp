@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "nn/feed.hpp"
 #include "nn/optimizer.hpp"
 #include "nn/schedule.hpp"
 
@@ -30,8 +31,11 @@ struct TrainOptions {
 struct TrainHooks {
   /// Called once before the first step with its number: 0, or where a checkpoint left off.
   std::function<void(std::int64_t first)> begin = {};
-  /// The loss of step t, a scalar recorded on ctx.tape.
-  std::function<Tensor(std::int64_t t)> loss;
+  /// What step t reads; called once a step, in order. Optional.
+  std::function<StepBatch(std::int64_t t)> batch = {};
+  /// The loss of a batch, a scalar recorded on ctx.tape. On a GPU it must read the batch and its own state alone, and
+  /// not wait for the device: the work of one call may be captured and repeated with the next batch's numbers.
+  std::function<Tensor(const StepBatch& batch)> loss;
   /// Accuracy on images that no one trains on; optional.
   std::function<double()> validate = {};
   std::function<void(std::int64_t done, double loss)> progress = {};

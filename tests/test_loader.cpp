@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "nn/image_batch.hpp"
 #include "nn/loader.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
@@ -92,17 +93,17 @@ TEST_CASE("loader: batches equal those made in turn, while the other thread trai
   const ImageSet set = toy_set(20, 3, 1);
   const Normalization normalization{{0.3f}, {0.4f}};
   const AugmentOptions weak = augment_weak(12, true);
-  const auto make = [&](BatchOrder& order, std::int64_t t) {
-    return make_batch(ctx, set.images, set.labels, order.batch(t), weak, normalization, 3);
+  const auto batches = [&] {
+    return LabelledBatches(ctx, set.images, set.labels, {all_indices(20), 7, 3, 1}, weak, normalization, 3);
   };
-  BatchOrder mine(all_indices(20), 7, 3, 1), theirs(all_indices(20), 7, 3, 1);
+  LabelledBatches mine = batches(), theirs = batches();
   const auto net = make_network(ctx, {.name = "resnet8", .width = 4, .channels = 1, .classes = 3});
   initialize(net->parameters(), 1);
-  Loader<LabelledBatch> loader([&](std::int64_t t) { return make(theirs, t); }, 4);
+  const std::unique_ptr<Feed> feed = theirs.feed(4);
   for (std::int64_t t = 4; t < 24; ++t) {
-    const LabelledBatch got = loader.next(), want = make(mine, t);
-    CHECK(same_bits(got.images.to_array(), want.images.to_array()));
-    CHECK(same_bits(got.targets.to_array(), want.targets.to_array()));
-    net->logits(ctx, got.images, true);
+    const StepBatch got = feed->next(), want = mine.finish(mine.make(t));
+    CHECK(same_bits(got[0].to_array(), want[0].to_array()));
+    CHECK(same_bits(got[1].to_array(), want[1].to_array()));
+    net->logits(ctx, got[0], true);
   }
 }

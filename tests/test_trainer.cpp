@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "nn/loader.hpp"
+#include "nn/image_batch.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -33,33 +33,29 @@ struct Run {
     options.fingerprint = "toy";
     hooks.begin = [this](std::int64_t first) {
       began = first;
-      loader_ = std::make_unique<Loader<LabelledBatch>>(
-          [this](std::int64_t t) {
-            return make_batch(ctx, set_.images, set_.labels, order_->batch(t), augment_weak(12, true), normalization_,
-                              seed_);
-          },
-          first);
+      feed_ = batches_->feed(first);
     };
-    hooks.loss = [this](std::int64_t) {
-      const LabelledBatch b = loader_->next();
-      return ops::mean(ctx, ops::softmax_ce(ctx, net->logits(ctx, b.images, true), b.targets));
+    hooks.batch = [this](std::int64_t) { return feed_->next(); };
+    hooks.loss = [this](const StepBatch& b) {
+      return ops::mean(ctx, ops::softmax_ce(ctx, net->logits(ctx, b[0], true), b[1]));
     };
     hooks.validate = [this] {
       const Outputs out = run_network(ctx, *net, held_out_.images, all_indices(30), normalization_);
       return accuracy(argmax_rows(out.logits), held_out_.labels);
     };
     hooks.progress = [this](std::int64_t, double loss) { losses.push_back(loss); };
-    order_.emplace(all_indices(30), 8, seed, 1);
+    batches_.emplace(ctx, set_.images, set_.labels, BatchOrder(all_indices(30), 8, seed, 1), augment_weak(12, true),
+                     normalization_, seed);
   }
-  ~Run() { loader_.reset(); }  // before what its thread reads
+  ~Run() { feed_.reset(); }  // before what its thread reads
   void go() { result = train(ctx, net->parameters(), options, hooks); }
 
  private:
   std::uint64_t seed_;
   ImageSet set_ = toy_set(30, 3, 1), held_out_ = toy_set(30, 3, 2);
   Normalization normalization_{{0.3f}, {0.35f}};
-  std::optional<BatchOrder> order_;
-  std::unique_ptr<Loader<LabelledBatch>> loader_;
+  std::optional<LabelledBatches> batches_;
+  std::unique_ptr<Feed> feed_;
 };
 
 bool same_curve(const TrainResult& a, const TrainResult& b) {
@@ -267,7 +263,13 @@ TEST_CASE("a NaN loss stops with its step and keeps the last good checkpoint") {
   r.options.checkpoint = folder / "c.safetensors";
   r.options.checkpoint_every = 2;
   const auto loss = r.hooks.loss;
-  r.hooks.loss = [&](std::int64_t t) { return t == 5 ? ops::scale(r.ctx, loss(t), NAN) : loss(t); };
+  std::int64_t step = r.began;
+  const auto batch = r.hooks.batch;
+  r.hooks.batch = [&](std::int64_t t) {
+    step = t;
+    return batch(t);
+  };
+  r.hooks.loss = [&](const StepBatch& b) { return step == 5 ? ops::scale(r.ctx, loss(b), NAN) : loss(b); };
   const std::string error = error_of([&] { r.go(); });
   CHECK(has(error, "loss of step 5 is nan"));
   Run second;
@@ -293,13 +295,13 @@ TEST_CASE("where no checkpoint can be written, no step is made") {
 
 TEST_CASE("errors of the loader and options out of range reach the caller") {
   Run r;
-  r.hooks.loss = [](std::int64_t t) -> Tensor { fail("image {} cannot be read", t); };
+  r.hooks.batch = [](std::int64_t t) -> StepBatch { fail("image {} cannot be read", t); };
   CHECK_EQ(error_of([&] { r.go(); }), "image 0 cannot be read");
   CHECK_EQ(r.ctx.tape, nullptr);
   Run bad;
   bad.options.schedule.warmup = 12;
   CHECK_THROWS_AS(bad.go(), UsageError);
   Run constant;
-  constant.hooks.loss = [&](std::int64_t) { return Tensor::zeros(constant.ctx, {1}); };
+  constant.hooks.loss = [&](const StepBatch&) { return Tensor::zeros(constant.ctx, {1}); };
   CHECK(has(error_of([&] { constant.go(); }), "no parameter"));
 }

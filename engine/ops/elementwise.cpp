@@ -1,5 +1,7 @@
 #include "kernels/elementwise.hpp"
 
+#include <algorithm>
+
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
 
@@ -109,6 +111,32 @@ Tensor convert(Context& ctx, const Tensor& x, DType to) {
     run(d.ctx(), dy, dx);
     d.add(0, dx);
   });
+}
+
+Tensor concat_columns(Context& ctx, const std::vector<Tensor>& parts) {
+  AKIN_CHECK(!parts.empty(), "concat_columns: no matrix");
+  std::int64_t columns = 0;
+  for (const Tensor& t : parts) {
+    check_rank(t, 2, "concat_columns", "matrices [B, C]");
+    AKIN_CHECK(t.dim(0) == parts[0].dim(0) && t.dtype() == parts[0].dtype() && !t.requires_grad(),
+               "concat_columns: {} {} beside {} {}", name_of(t.dtype()), t.shape().str(), name_of(parts[0].dtype()),
+               parts[0].shape().str());
+    columns += t.dim(1);
+  }
+  const std::int64_t B = parts[0].dim(0);
+  Tensor y = Tensor::empty(ctx, {B, columns}, parts[0].dtype());
+  std::int64_t column = 0;
+  for (const Tensor& t : parts) {
+    const std::int64_t C = t.dim(1);
+    if (!on_gpu(ctx, t.dtype(), "concat_columns", [&]<class T>(const auto& stream, T) {
+          gpu::copy_columns(stream, B, C, columns, t.data<T>(), y.data<T>() + column);
+        }))
+      by_type(t.dtype(), "concat_columns", [&]<class T>(T) {
+        for (std::int64_t b = 0; b < B; ++b) std::copy_n(t.data<T>() + b * C, C, y.data<T>() + b * columns + column);
+      });
+    column += C;
+  }
+  return y;
 }
 
 Tensor reshape(Context& ctx, const Tensor& x, Shape shape) {
