@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -55,11 +56,22 @@ Lane& next_lane(Multiprocessor& sm) {
   return sm.lanes[static_cast<unsigned>(next)];
 }
 
+/// For the race checker's reports.
+void name_fibre([[maybe_unused]] const Lane& lane) {
+#if defined(AKIN_SIM_TSAN)
+  char name[64];
+  const cuda::uint3 b = cuda::blockIdx, t = lane.thread;
+  std::snprintf(name, sizeof name, "block (%u,%u,%u) thread (%u,%u,%u)", b.x, b.y, b.z, t.x, t.y, t.z);
+  __tsan_set_fiber_name(__tsan_get_current_fiber(), name);
+#endif
+}
+
 void run_lane(Multiprocessor& sm, Lane& lane, Fibre& self) {
   sm.lane = &lane;
   lane.fibre = &self;
   lane.state = Lane::State::running;
   cuda::threadIdx = lane.thread;
+  name_fibre(lane);
   order_acquire(&sm.block_start);
   sm.body(sm.arguments);
   if (sm.at_barrier != 0)

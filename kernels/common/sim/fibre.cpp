@@ -132,7 +132,12 @@ void restart_fibre(Fibre& fibre, FibreEntry entry) {
   fibre.start = nullptr;
   fibre.fake_stack = nullptr;
 #if defined(AKIN_SIM_TSAN)
-  if (fibre.tsan != nullptr) __tsan_destroy_fiber(fibre.tsan);
+  if (fibre.tsan != nullptr) {  // what it did happened before whatever comes now: step over and back, and be told so
+    void* self = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(fibre.tsan, __tsan_switch_to_fiber_no_sync);
+    __tsan_switch_to_fiber(self, 0);
+    __tsan_destroy_fiber(fibre.tsan);
+  }
   fibre.tsan = __tsan_create_fiber(0);
 #endif
   char* top = fibre.stack + fibre.stack_bytes - fibre.top_offset;

@@ -1,0 +1,239 @@
+// Runs one of the kernels of kernels.hpp and compares its result with plain loops:
+//   sim_bugs_<build> <bug> [fifo|lifo|pct [seed [OS threads]]]
+// "none" runs all kernels as they should be, and without a policy under several. Exit codes: 0 right, 1 wrong, 3
+// stopped by the emulator; a sanitizer's own otherwise.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "tests/sim/kernels.hpp"
+
+using namespace akin;
+using namespace akin::examples;
+
+namespace {
+
+template <class... P, class... A>
+void launch(const char* name, void (*kernel)(P...), sim::Dim3 grid, sim::Dim3 block, std::size_t shared,
+            const sim::Options& options, A... arguments) {
+  struct Call {
+    void (*kernel)(P...);
+    std::tuple<P...> values;
+  } call{kernel, {arguments...}};
+  sim::run_grid(
+      name, grid, block, shared, options,
+      [](void* p) {
+        auto* c = static_cast<Call*>(p);
+        std::apply(c->kernel, c->values);
+      },
+      &call);
+}
+
+/// An array in device memory; the tests' host code may look inside, as it is not closed to the host.
+template <class T>
+class Device {
+ public:
+  explicit Device(int n) : n_(n), p_(static_cast<T*>(sim::allocate(sizeof(T) * static_cast<std::size_t>(n)))) {}
+  template <class F>
+  Device(int n, F&& value) : Device(n) {
+    for (int i = 0; i < n; ++i) p_[i] = value(i);
+  }
+  ~Device() { sim::release(p_); }
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+  T* get() const { return p_; }
+  T& operator[](int i) const { return p_[i]; }
+  int size() const { return n_; }
+
+ private:
+  int n_;
+  T* p_;
+};
+
+/// A fixed value in [-1, 1).
+float value(int i) {
+  unsigned h = static_cast<unsigned>(i) * 2654435761u;
+  h = (h ^ h >> 15) * 2246822519u;
+  return static_cast<float>(h >> 8) / 8388608.0f - 1.0f;
+}
+int key(int i) { return static_cast<int>((value(i) + 1.0f) * 32.0f); }
+
+int wrong = 0;
+
+template <class T, class F>
+void compare(const char* kernel, const Device<T>& got, F&& expected, double tolerance) {
+  for (int i = 0; i < got.size(); ++i) {
+    const double want = expected(i), have = static_cast<double>(got[i]);
+    if (std::abs(have - want) <= tolerance) continue;
+    fmt::print("WRONG {}: element {} is {}, expected {}\n", kernel, i, have, want);
+    ++wrong;
+    return;
+  }
+}
+
+template <Bug bug>
+void test_add(const sim::Options& options) {
+  const int n = 1003;
+  const Device<float> a(n, value), b(n, [](int i) { return value(i + n); }), c(n);
+  launch("add", add<bug>, 4, 64, 0, options, a.get(), b.get(), c.get(), n);
+  compare(
+      "add", c, [&](int i) { return a[i] + b[i]; }, 0);
+}
+
+template <Bug bug>
+void test_histogram(const sim::Options& options) {
+  const Device<int> x(5000, key), bins(64, [](int) { return 0; });
+  launch("histogram", histogram<bug>, 3, 128, 0, options, x.get(), x.size(), bins.get());
+  compare(
+      "histogram", bins, [&](int k) { return std::count(x.get(), x.get() + x.size(), k); }, 0);
+}
+
+template <Bug bug>
+void test_softmax(const sim::Options& options, int rows, int columns) {
+  const Device<float> x(rows * columns, value), dx(rows * columns), loss(rows);
+  const Device<int> y(rows, [&](int r) { return r * 31 % columns; });
+  launch("softmax", softmax<bug>, static_cast<unsigned>(rows), kSoftmaxThreads, 0, options, x.get(), y.get(),
+         loss.get(), dx.get(), columns, 1.0f);
+  std::vector<double> sums(static_cast<std::size_t>(rows));
+  for (int i = 0; i < rows * columns; ++i) sums[static_cast<std::size_t>(i / columns)] += std::exp(double{x[i]});
+  // |x| <= 1 and softmax <= 1: a few rounding errors of values below 8.
+  compare(
+      "softmax", loss, [&](int r) { return std::log(sums[static_cast<std::size_t>(r)]) - x[r * columns + y[r]]; },
+      16 * 6e-8 * 8);
+  compare(
+      "softmax", dx,
+      [&](int i) {
+        const int r = i / columns;
+        return std::exp(double{x[i]}) / sums[static_cast<std::size_t>(r)] - (i % columns == y[r] ? 1 : 0);
+      },
+      16 * 6e-8);
+}
+
+template <Bug bug>
+void test_gemm(const sim::Options& options) {
+  const int M = 100, N = 132, K = 76;
+  const Device<float> A(M * K, value), B(K * N, [](int i) { return value(i + 99991); }), C(M * N);
+  launch("gemm", gemm<bug>, {(N + 63) / 64, (M + 63) / 64}, 256, 0, options, M, N, K, A.get(), B.get(), C.get());
+  compare(
+      "gemm", C,
+      [&](int i) {
+        double s = 0;
+        for (int k = 0; k < K; ++k) s += double{A[i / N * K + k]} * B[k * N + i % N];
+        return s;
+      },
+      K * 6e-8 * K);
+}
+
+template <Bug bug>
+void test_tensor_gemm(const sim::Options& options) {
+  const int M = 100, N = 131, K = 104;
+  const Device<bf16> A(M * K, [](int i) { return float_to_bf16(value(i)); });
+  const Device<bf16> W(N * K, [](int i) { return float_to_bf16(value(i + 99991)); });
+  const Device<float> C(M * N);
+  launch("tensor_gemm", tensor_gemm<bug>, {(N + 63) / 64, (M + 63) / 64}, 128, kTensorShared, options, M, N, K, A.get(),
+         W.get(), C.get());
+  compare(
+      "tensor_gemm", C,
+      [&](int i) {
+        double s = 0;
+        for (int k = 0; k < K; ++k) s += double{bf16_to_float(A[i / N * K + k])} * bf16_to_float(W[i % N * K + k]);
+        return s;
+      },
+      K * 6e-8 * K);
+}
+
+template <Bug bug>
+void test_swap(const sim::Options& options) {
+  const Device<float> x(512, value), y(512);
+  launch("swap", swap<bug>, 2, 256, 0, options, x.get(), y.get());
+  compare(
+      "swap", y, [&](int i) { return x[i ^ 1]; }, 0);
+}
+
+void test_last_block_sum(const sim::Options& options) {
+  const Device<float> x(3000, [](int i) { return static_cast<float>(i % 17); }), parts(5), sum(1);
+  const Device<unsigned> finished(1, [](int) { return 0u; });
+  launch("last_block_sum", last_block_sum, 5, 256, 0, options, x.get(), x.size(), parts.get(), finished.get(),
+         sum.get());
+  double want = 0;
+  for (int i = 0; i < x.size(); ++i) want += x[i];
+  compare(
+      "last_block_sum", sum, [&](int) { return want; }, 0);  // whole numbers below 2^24
+}
+
+void test_all(const sim::Options& options) {
+  test_add<Bug::none>(options);
+  test_histogram<Bug::none>(options);
+  test_softmax<Bug::none>(options, 7, 1000);
+  test_softmax<Bug::none>(options, 5, 10);
+  test_gemm<Bug::none>(options);
+  test_tensor_gemm<Bug::none>(options);
+  test_swap<Bug::none>(options);
+  test_last_block_sum(options);
+}
+
+void test_all_policies() {
+  for (const int os_threads : {1, 2}) {
+    test_all({os_threads, sim::Policy::fifo});
+    test_all({os_threads, sim::Policy::lifo});
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) test_all({os_threads, sim::Policy::pct, seed});
+  }
+}
+
+using Test = void (*)(const sim::Options&);
+const std::map<std::string, Test> kTests{
+    {"none", test_all},
+    {"write_past_end", test_add<Bug::write_past_end>},
+    {"misaligned_load", test_add<Bug::misaligned_load>},
+    {"uninitialised_shared", test_histogram<Bug::uninitialised_shared>},
+    {"plain_update", test_histogram<Bug::plain_update>},
+    {"race_between_blocks", test_histogram<Bug::race_between_blocks>},
+    {"exit_before_barrier", [](const sim::Options& o) { test_softmax<Bug::exit_before_barrier>(o, 5, 10); }},
+    {"shuffle_half_warp", [](const sim::Options& o) { test_softmax<Bug::shuffle_half_warp>(o, 7, 1000); }},
+    {"missing_barrier", [](const sim::Options& o) { test_softmax<Bug::missing_barrier>(o, 7, 1000); }},
+    {"barrier_in_branch", [](const sim::Options& o) { test_softmax<Bug::barrier_in_branch>(o, 7, 1000); }},
+    {"shared_out_of_bounds", [](const sim::Options& o) { test_softmax<Bug::shared_out_of_bounds>(o, 7, 1000); }},
+    {"missing_column_guard", test_gemm<Bug::missing_column_guard>},
+    {"double_buffer_race", test_gemm<Bug::double_buffer_race>},
+    {"weak_wait", test_tensor_gemm<Bug::weak_wait>},
+    {"missing_end_barrier", test_tensor_gemm<Bug::missing_end_barrier>},
+    {"past_dynamic_memory", test_tensor_gemm<Bug::past_dynamic_memory>},
+    {"missing_syncwarp", test_swap<Bug::missing_syncwarp>},
+};
+
+int usage() {
+  fmt::print(stderr, "usage: sim_bugs_<build> <bug> [fifo|lifo|pct [seed [OS threads]]]\nbugs:");
+  for (const auto& [name, test] : kTests) fmt::print(stderr, " {}", name);
+  fmt::print(stderr, "\n");
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string bug = argc > 1 ? argv[1] : "", policy = argc > 2 ? argv[2] : "fifo";
+  const auto test = kTests.find(bug);
+  if (test == kTests.end() || (policy != "fifo" && policy != "lifo" && policy != "pct")) return usage();
+  sim::Options options;
+  options.policy = policy == "fifo" ? sim::Policy::fifo : policy == "lifo" ? sim::Policy::lifo : sim::Policy::pct;
+  if (argc > 3) options.seed = std::strtoull(argv[3], nullptr, 10);
+  if (argc > 4) options.os_threads = std::atoi(argv[4]);
+  try {
+    if (bug == "none" && argc == 2)
+      test_all_policies();
+    else
+      test->second(options);
+  } catch (const sim::Error& e) {
+    fmt::print("{}\n", e.what());
+    return 3;
+  }
+  if (wrong == 0) fmt::print("right\n");
+  return wrong == 0 ? 0 : 1;
+}
