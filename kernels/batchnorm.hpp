@@ -13,6 +13,8 @@
 #include <cstdint>
 
 #include "kernels/common/accum.hpp"
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/gpu/stream.hpp"
 
 namespace akin {
 
@@ -24,21 +26,28 @@ struct BatchNormShape {
   double momentum;
 };
 
-template <class T>
+/// P: type of the parameters and statistics; float on a device, whatever T is.
+template <class T, class P = T>
 struct BatchNormForward {
-  const T *x, *gamma, *beta, *residual;  ///< residual may be nullptr
-  T *running_mean, *running_var;         ///< updated when training, read otherwise
-  T *mean, *invstd;                      ///< [C], written: what the backward needs
+  const T* x;
+  const P *gamma, *beta;
+  const T* residual;              ///< may be nullptr
+  P *running_mean, *running_var;  ///< updated when training, read otherwise
+  P *mean, *invstd;               ///< [C], written: what the backward needs
   T* y;
 };
 
-template <class T>
+template <class T, class P = T>
 struct BatchNormBackward {
-  const T *x, *y, *dy, *gamma, *mean, *invstd;  ///< y is read only with ReLU
-  T* dx;                                        ///< nullptr: not wanted; the mode says whether to add
-  T* dresidual;                                 ///< nullptr: not wanted; always overwritten, may be dy
-  T *dgamma, *dbeta;                            ///< overwritten
+  const T *x, *y, *dy;  ///< y is read only with ReLU
+  const P *gamma, *mean, *invstd;
+  T* dx;              ///< nullptr: not wanted; the mode says whether to add
+  T* dresidual;       ///< nullptr: not wanted; always overwritten, may be dy
+  P *dgamma, *dbeta;  ///< overwritten
   Accum dx_mode;
+  // The rest is for a device alone.
+  const P* beta = nullptr;  ///< given, with ReLU and no residual: y is not read but computed again from x
+  Accum dgamma_mode = Accum::overwrite, dbeta_mode = Accum::overwrite;  ///< dgamma, dbeta may be nullptr
 };
 
 namespace spec {
@@ -57,4 +66,23 @@ void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t);
 void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t);
 
 }  // namespace fast
+
+/// T: float or bf16. Statistics in one pass over x, each thread's sums shifted by its first value and joined pairwise
+/// (Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979), parts of
+/// the matrix joined in double; the order depends on the shape, the alignment and the device alone. Three launches
+/// forward (one in eval), three backward. Bytes: with a residual the first pass of the backward writes dresidual and the
+/// second reads it in place of y and dy.
+namespace gpu {
+
+/// Floats of scratch that either function asks for; their values need not be kept in between.
+template <class Gpu>
+std::int64_t batchnorm_scratch(const Stream<Gpu>& stream, const BatchNormShape& s);
+template <class Gpu, class T>
+void batchnorm_fwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormForward<T, float>& t,
+                   float* scratch);
+template <class Gpu, class T>
+void batchnorm_bwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormBackward<T, float>& t,
+                   float* scratch);
+
+}  // namespace gpu
 }  // namespace akin

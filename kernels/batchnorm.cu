@@ -1,0 +1,386 @@
+// Batch normalisation as three kernels a direction, all memory-bound: a pass that reduces each channel over the parts of
+// a matrix [M, C] (columns.cuh: 256 threads, a lane holds 16 bytes of neighbouring channels, 4 rows under way), a small
+// one that joins the parts in double and updates the running statistics, and a pass that applies the result, in the
+// opposite order of blocks, so that it begins with what the first pass left in L2.
+// Statistics: a thread sums x - k and (x - k)^2, k its first value, so that a mean far from 0 costs no digits, and turns
+// them into (count, mean, sum of squared deviations), which are joined pairwise in shared memory. Backward: the ReLU's
+// mask comes from y, or where there was no residual from x again, bit for bit as the forward pass computed it (one
+// tensor less to read in each pass); with a residual the first pass writes du = dresidual, which the second one reads.
+#include "kernels/batchnorm.hpp"
+
+#include <algorithm>
+
+#include "kernels/common/gpu/columns.cuh"
+
+namespace akin {
+
+namespace {
+
+constexpr int kBlock = kColumnsBlock;
+constexpr int kFinishColumns = 32, kFinishRows = 16;
+
+/// part[2][parts][C]: mean and sum of squared deviations of each part.
+template <class T, int W>
+__global__ void __launch_bounds__(kBlock) statistics(Columns s, const T* x, float* part) {
+  AKIN_SHARED(float, shared_count, [kBlock]);
+  AKIN_SHARED(float, shared_mean, [W][kBlock]);
+  AKIN_SHARED(float, shared_m2, [W][kBlock]);
+  const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
+  const T* px = x + t.column;
+  float shift[W], sum[W], square[W];
+  Vec<T, W> first{};
+  if (t.first < t.end) first = load_vec<W>(px + t.first * s.C);
+#pragma unroll
+  for (int k = 0; k < W; ++k) shift[k] = to_float(first.v[k]), sum[k] = square[k] = 0;
+  for_rows<4>(
+      t.first + s.rows, t.end, s.rows, [&](std::int64_t m) { return load_vec<W>(px + m * s.C); },
+      [&](std::int64_t, const Vec<T, W>& v) {
+#pragma unroll
+        for (int k = 0; k < W; ++k) {
+          const float d = to_float(v.v[k]) - shift[k];
+          sum[k] += d;
+          square[k] = fmaf(d, d, square[k]);
+        }
+      });
+  const std::int64_t rows = t.end > t.first ? (t.end - t.first - 1) / s.rows + 1 : 0;
+  float count = static_cast<float>(rows);
+  const int me = static_cast<int>(threadIdx.x);
+#pragma unroll
+  for (int k = 0; k < W; ++k) {
+    const float d = rows > 0 ? sum[k] / count : 0.0f, m2 = square[k] - d * sum[k];
+    shared_mean[k][me] = shift[k] + d;
+    shared_m2[k][me] = m2 < 0 ? 0.0f : m2;  // NaN stays
+  }
+  shared_count[me] = count;
+  join_rows(s, t.row, [&](int from) {
+    const float more = shared_count[from], all = count + more;
+    if (more == 0) return;
+    const float weight = more / all;
+#pragma unroll
+    for (int k = 0; k < W; ++k) {
+      const float d = shared_mean[k][from] - shared_mean[k][me];
+      shared_mean[k][me] += d * weight;
+      shared_m2[k][me] += shared_m2[k][from] + d * d * (count * weight);
+    }
+    shared_count[me] = count = all;
+  });
+  if (t.row != 0 || t.column >= s.C) return;
+  float* out = part + static_cast<std::int64_t>(blockIdx.x) * s.C + t.column;
+#pragma unroll
+  for (int k = 0; k < W; ++k) {
+    out[k] = shared_mean[k][me];
+    out[static_cast<std::int64_t>(s.parts) * s.C + k] = shared_m2[k][me];
+  }
+}
+
+/// Sums over the rows of a block [kFinishRows][kFinishColumns], in the threads of row 0, in a fixed order.
+__device__ __forceinline__ double sum_finish_rows(double v, double (&shared)[kFinishRows][kFinishColumns]) {
+  const unsigned c = threadIdx.x % kFinishColumns, r = threadIdx.x / kFinishColumns;
+  __syncthreads();
+  shared[r][c] = v;
+  __syncthreads();
+  if (r == 0)
+    for (int k = 1; k < kFinishRows; ++k) v += shared[k][c];
+  return v;
+}
+
+/// Joins the parts; writes mean and invstd, updates the running statistics.
+__global__ void __launch_bounds__(kFinishColumns* kFinishRows)
+    finish_statistics(Columns s, double eps, double momentum, const float* part, float* mean, float* invstd,
+                      float* running_mean, float* running_var) {
+  AKIN_SHARED(double, shared, [kFinishRows][kFinishColumns]);
+  const int r = static_cast<int>(threadIdx.x) / kFinishColumns;
+  const int c = static_cast<int>(blockIdx.x) * kFinishColumns + static_cast<int>(threadIdx.x) % kFinishColumns;
+  const float *means = part + c, *m2s = part + static_cast<std::int64_t>(s.parts) * s.C + c;
+  double shift = 0, sum = 0, square = 0;  // of the means, around that of the first part; squares about it
+  if (c < s.C) {
+    shift = means[0];
+#pragma unroll 4
+    for (int p = r; p < s.parts; p += kFinishRows) {
+      const std::int64_t at = static_cast<std::int64_t>(p) * s.C, left = s.M - p * s.chunk;
+      const double n = static_cast<double>(left < s.chunk ? left : s.chunk), d = means[at] - shift;
+      sum += n * d;
+      square += m2s[at] + n * d * d;
+    }
+  }
+  sum = sum_finish_rows(sum, shared);
+  square = sum_finish_rows(square, shared);
+  if (r != 0 || c >= s.C) return;
+  const double M = static_cast<double>(s.M), d = sum / M, m2 = square - d * sum, all = m2 < 0 ? 0.0 : m2;
+  const double centre = shift + d, var = all / M;
+  mean[c] = static_cast<float>(centre);
+  invstd[c] = static_cast<float>(1 / sqrt(var + eps));
+  running_mean[c] = static_cast<float>((1 - momentum) * running_mean[c] + momentum * centre);
+  running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * (s.M > 1 ? all / (M - 1) : var));
+}
+
+/// Both passes must round alike: the backward asks whether this was above 0.
+__device__ __forceinline__ float normalised(float x, float mean, float scale, float beta) {
+  return fmaf(x - mean, scale, beta);
+}
+
+template <class T, int W>
+struct XR {
+  Vec<T, W> x, residual;
+};
+
+/// y = relu?(gamma (x - mean) invstd + beta + residual?). In eval the statistics come from the running ones, and the
+/// first part writes them for the backward.
+template <class T, int W, bool Relu, bool Residual>
+__global__ void __launch_bounds__(kBlock)
+    apply_forward(Columns s, BatchNormForward<T, float> b, bool training, float eps) {
+  const int part = static_cast<int>(gridDim.x - 1 - blockIdx.x);
+  const ColumnsThread t = columns_thread<W>(s, part);
+  if (!t.active) return;
+  float mean[W], scale[W], beta[W];
+#pragma unroll
+  for (int k = 0; k < W; ++k) {
+    const int c = t.column + k;
+    mean[k] = training ? b.mean[c] : b.running_mean[c];
+    const float invstd = training ? b.invstd[c] : 1.0f / sqrtf(b.running_var[c] + eps);
+    scale[k] = b.gamma[c] * invstd;
+    beta[k] = b.beta[c];
+    if (!training && part == 0 && t.row == 0) b.mean[c] = mean[k], b.invstd[c] = invstd;
+  }
+  for_rows<4>(
+      t.first, t.end, s.rows,
+      [&](std::int64_t m) {
+        XR<T, W> in;
+        const std::int64_t at = m * s.C + t.column;
+        in.x = load_vec<W>(b.x + at);
+        if constexpr (Residual) in.residual = load_vec<W>(b.residual + at);
+        return in;
+      },
+      [&](std::int64_t m, const XR<T, W>& in) {
+        Vec<T, W> y;
+#pragma unroll
+        for (int k = 0; k < W; ++k) {
+          float u = normalised(to_float(in.x.v[k]), mean[k], scale[k], beta[k]);
+          if constexpr (Residual) u += to_float(in.residual.v[k]);
+          y.v[k] = from_float<T>(Relu && u < 0 ? 0.0f : u);  // NaN stays NaN
+        }
+        store_vec<W>(b.y + m * s.C + t.column, y);
+      });
+}
+
+/// Where the backward knows the ReLU's mask from.
+enum class Mask { none, x, y };
+
+template <class T, int W>
+struct XDY {
+  Vec<T, W> x, dy, y;
+};
+
+template <Mask kMask, int W, class T>
+__device__ __forceinline__ XDY<T, W> load_gradient(const T* x, const T* dy, const T* y, std::int64_t at) {
+  XDY<T, W> in;
+  in.x = load_vec<W>(x + at);
+  in.dy = load_vec<W>(dy + at);
+  if constexpr (kMask == Mask::y) in.y = load_vec<W>(y + at);
+  return in;
+}
+
+/// du of element k.
+template <Mask kMask, int W, class T>
+__device__ __forceinline__ float masked(const XDY<T, W>& in, int k, float mean, float scale, float beta) {
+  const float dy = to_float(in.dy.v[k]);
+  if constexpr (kMask == Mask::x) return normalised(to_float(in.x.v[k]), mean, scale, beta) > 0 ? dy : 0.0f;
+  if constexpr (kMask == Mask::y) return to_float(in.y.v[k]) > 0 ? dy : 0.0f;
+  return dy;
+}
+
+/// part[2][parts][C]: sums of du and of du (x - mean). Writes du to dresidual when that is wanted.
+template <class T, int W, Mask kMask>
+__global__ void __launch_bounds__(kBlock) reduce_gradient(Columns s, BatchNormBackward<T, float> b, float* part) {
+  AKIN_SHARED(float, shared_sum, [W][kBlock]);
+  AKIN_SHARED(float, shared_dot, [W][kBlock]);
+  const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
+  float mean[W], scale[W], beta[W], sum[W], dot[W];
+#pragma unroll
+  for (int k = 0; k < W; ++k) {
+    sum[k] = dot[k] = mean[k] = scale[k] = beta[k] = 0;
+    if (!t.active) continue;
+    mean[k] = b.mean[t.column + k];
+    if constexpr (kMask == Mask::x) {
+      scale[k] = b.gamma[t.column + k] * b.invstd[t.column + k];
+      beta[k] = b.beta[t.column + k];
+    }
+  }
+  for_rows<2>(
+      t.first, t.end, s.rows,
+      [&](std::int64_t m) { return load_gradient<kMask, W>(b.x, b.dy, b.y, m * s.C + t.column); },
+      [&](std::int64_t m, const XDY<T, W>& in) {
+        Vec<T, W> du;
+#pragma unroll
+        for (int k = 0; k < W; ++k) {
+          const float d = masked<kMask>(in, k, mean[k], scale[k], beta[k]);
+          sum[k] += d;
+          dot[k] = fmaf(d, to_float(in.x.v[k]) - mean[k], dot[k]);
+          du.v[k] = from_float<T>(d);
+        }
+        if (b.dresidual != nullptr) store_vec<W>(b.dresidual + m * s.C + t.column, du);
+      });
+  const int me = static_cast<int>(threadIdx.x);
+#pragma unroll
+  for (int k = 0; k < W; ++k) shared_sum[k][me] = sum[k], shared_dot[k][me] = dot[k];
+  join_rows(s, t.row, [&](int from) {
+#pragma unroll
+    for (int k = 0; k < W; ++k) {
+      shared_sum[k][me] += shared_sum[k][from];
+      shared_dot[k][me] += shared_dot[k][from];
+    }
+  });
+  if (t.row != 0 || t.column >= s.C) return;
+  float* out = part + static_cast<std::int64_t>(blockIdx.x) * s.C + t.column;
+#pragma unroll
+  for (int k = 0; k < W; ++k) {
+    out[k] = shared_sum[k][me];
+    out[static_cast<std::int64_t>(s.parts) * s.C + k] = shared_dot[k][me];
+  }
+}
+
+/// factors[2][C] = dbeta / M and invstd dgamma / M, what the second pass needs; dgamma and dbeta where wanted.
+__global__ void __launch_bounds__(kFinishColumns* kFinishRows)
+    finish_gradient(Columns s, const float* part, const float* invstd, float* factors, float* dgamma, Accum dgamma_mode,
+                    float* dbeta, Accum dbeta_mode) {
+  AKIN_SHARED(double, shared, [kFinishRows][kFinishColumns]);
+  const int r = static_cast<int>(threadIdx.x) / kFinishColumns;
+  const int c = static_cast<int>(blockIdx.x) * kFinishColumns + static_cast<int>(threadIdx.x) % kFinishColumns;
+  const float *sums = part + c, *dots = part + static_cast<std::int64_t>(s.parts) * s.C + c;
+  double sum = 0, dot = 0;
+  if (c < s.C)
+#pragma unroll 4
+    for (int p = r; p < s.parts; p += kFinishRows) {
+      sum += sums[static_cast<std::int64_t>(p) * s.C];
+      dot += dots[static_cast<std::int64_t>(p) * s.C];
+    }
+  sum = sum_finish_rows(sum, shared);
+  dot = sum_finish_rows(dot, shared);
+  if (r != 0 || c >= s.C) return;
+  const double M = static_cast<double>(s.M), scale = invstd[c];
+  if (dgamma != nullptr) put(dgamma[c], static_cast<float>(dot * scale), dgamma_mode);
+  if (dbeta != nullptr) put(dbeta[c], static_cast<float>(sum), dbeta_mode);
+  factors[c] = static_cast<float>(sum / M);
+  factors[s.C + c] = static_cast<float>(dot * scale * scale / M);
+}
+
+/// dx = gamma invstd (du - dbeta / M - (x - mean) invstd dgamma / M); in eval gamma invstd du.
+template <class T, int W, Mask kMask>
+__global__ void __launch_bounds__(kBlock)
+    apply_backward(Columns s, BatchNormBackward<T, float> b, bool training, const float* factors) {
+  const ColumnsThread t = columns_thread<W>(s, static_cast<int>(gridDim.x - 1 - blockIdx.x));
+  if (!t.active) return;
+  float mean[W], scale[W], beta[W], per_x[W], constant[W];
+#pragma unroll
+  for (int k = 0; k < W; ++k) {
+    const int c = t.column + k;
+    mean[k] = b.mean[c];
+    scale[k] = b.gamma[c] * b.invstd[c];
+    beta[k] = kMask == Mask::x ? b.beta[c] : 0.0f;
+    constant[k] = training ? -scale[k] * factors[c] : 0.0f;
+    per_x[k] = training ? -scale[k] * factors[s.C + c] : 0.0f;
+  }
+  for_rows<2>(
+      t.first, t.end, s.rows,
+      [&](std::int64_t m) { return load_gradient<kMask, W>(b.x, b.dy, b.y, m * s.C + t.column); },
+      [&](std::int64_t m, const XDY<T, W>& in) {
+        T* dx = b.dx + m * s.C + t.column;
+        Vec<T, W> out;
+        if (b.dx_mode == Accum::add) out = load_vec<W>(dx);
+#pragma unroll
+        for (int k = 0; k < W; ++k) {
+          const float du = masked<kMask>(in, k, mean[k], scale[k], beta[k]);
+          const float rest = fmaf(per_x[k], to_float(in.x.v[k]) - mean[k], constant[k]);
+          put(out.v[k], fmaf(scale[k], du, rest), b.dx_mode);
+        }
+        store_vec<W>(dx, out);
+      });
+}
+
+constexpr int kReduceBlocks = 4, kApplyBlocks = 12;  // a multiprocessor
+constexpr int kDepth = 4;                            // rows a thread, at least
+
+LaunchShape shape_of(const Columns& s) { return {.grid = {s.parts, s.tiles}, .block = kBlock}; }
+LaunchShape finish_shape(const Columns& s) {
+  return {.grid = (s.C + kFinishColumns - 1) / kFinishColumns, .block = kFinishColumns * kFinishRows};
+}
+
+template <class T, int W>
+void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormForward<T, float>& t,
+             float* scratch) {
+  if (s.training) {
+    const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
+    launch("batchnorm_statistics", statistics<T, W>, shape_of(c), stream, c, t.x, scratch);
+    launch("batchnorm_finish", finish_statistics, finish_shape(c), stream, c, s.eps, s.momentum, scratch, t.mean,
+           t.invstd, t.running_mean, t.running_var);
+  }
+  const Columns c = share_columns(*stream.limits, s.M, s.C, W, kApplyBlocks, kDepth);
+  const auto kernel = s.relu ? (t.residual != nullptr ? apply_forward<T, W, true, true> : apply_forward<T, W, true, false>)
+                             : (t.residual != nullptr ? apply_forward<T, W, false, true> : apply_forward<T, W, false, false>);
+  launch("batchnorm_fwd", kernel, shape_of(c), stream, c, t, s.training, static_cast<float>(s.eps));
+}
+
+template <class T, int W>
+void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormBackward<T, float> t, float* scratch) {
+  const Mask mask = !s.relu ? Mask::none : t.beta != nullptr && t.dresidual == nullptr ? Mask::x : Mask::y;
+  const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
+  float* part = scratch + 2 * s.C;
+  const auto reduce = mask == Mask::none ? reduce_gradient<T, W, Mask::none>
+                      : mask == Mask::x  ? reduce_gradient<T, W, Mask::x>
+                                         : reduce_gradient<T, W, Mask::y>;
+  launch("batchnorm_bwd_reduce", reduce, shape_of(c), stream, c, t, part);
+  launch("batchnorm_bwd_finish", finish_gradient, finish_shape(c), stream, c, part, t.invstd, scratch, t.dgamma,
+         t.dgamma_mode, t.dbeta, t.dbeta_mode);
+  if (t.dx == nullptr) return;
+  const bool ready = t.dresidual != nullptr;  // du is there
+  if (ready) t.dy = t.dresidual;
+  const auto apply = mask == Mask::none || ready ? apply_backward<T, W, Mask::none>
+                     : mask == Mask::x           ? apply_backward<T, W, Mask::x>
+                                                 : apply_backward<T, W, Mask::y>;
+  const Columns a = share_columns(*stream.limits, s.M, s.C, W, kApplyBlocks, kDepth);
+  launch("batchnorm_bwd", apply, shape_of(a), stream, a, t, s.training, scratch);
+}
+
+}  // namespace
+
+namespace gpu {
+
+template <class Gpu>
+std::int64_t batchnorm_scratch(const Stream<Gpu>& stream, const BatchNormShape& s) {
+  std::int64_t parts = 1;
+  for (const int W : {1, kPack<float>, kPack<bf16>})  // which of them is right depends on the alignment
+    if (s.C % W == 0)
+      parts = std::max<std::int64_t>(parts, share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth).parts);
+  return 2 * s.C * (parts + 1);
+}
+
+template <class Gpu, class T>
+void batchnorm_fwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormForward<T, float>& t,
+                   float* scratch) {
+  if (s.C == 0) return;
+  if (s.C % kPack<T> == 0 && aligned16(t.x, t.residual, t.y))
+    forward<T, kPack<T>>(stream, s, t, scratch);
+  else
+    forward<T, 1>(stream, s, t, scratch);
+}
+
+template <class Gpu, class T>
+void batchnorm_bwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormBackward<T, float>& t,
+                   float* scratch) {
+  if (s.C == 0) return;
+  if (s.C % kPack<T> == 0 && aligned16(t.x, t.y, t.dy, t.dx, t.dresidual))
+    backward<T, kPack<T>>(stream, s, t, scratch);
+  else
+    backward<T, 1>(stream, s, t, scratch);
+}
+
+using S = Stream<ThisGpu>;
+template std::int64_t batchnorm_scratch<ThisGpu>(const S&, const BatchNormShape&);
+#define AKIN_INSTANTIATE(T)                                                                                            \
+  template void batchnorm_fwd<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormForward<T, float>&, float*); \
+  template void batchnorm_bwd<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormBackward<T, float>&, float*);
+AKIN_INSTANTIATE(float)
+AKIN_INSTANTIATE(bf16)
+
+}  // namespace gpu
+}  // namespace akin

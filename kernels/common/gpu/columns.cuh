@@ -1,0 +1,88 @@
+// A matrix [M, C] walked down its columns: statistics and sums of a channel. A block holds `rows` rows of `lanes` lanes,
+// a lane being W neighbouring columns; thread r lanes + l takes rows begin + r, begin + r + rows ... of its part.
+#pragma once
+
+#include "kernels/common/gpu/vector.cuh"
+
+namespace akin {
+namespace {
+
+constexpr int kColumnsBlock = 256;
+
+/// W elements that are loaded and stored at once: a pack, or one element.
+template <class T, int W>
+struct alignas(sizeof(T) * W) Vec {
+  T v[W];
+};
+template <int W, class T>
+__device__ __forceinline__ Vec<T, W> load_vec(const T* p) {
+  return *reinterpret_cast<const Vec<T, W>*>(p);
+}
+template <int W, class T>
+__device__ __forceinline__ void store_vec(T* p, const Vec<T, W>& value) {
+  *reinterpret_cast<Vec<T, W>*>(p) = value;
+}
+
+/// How blocks share a matrix: grid (parts, tiles), a part being `chunk` rows and a tile `lanes` lanes.
+struct Columns {
+  std::int64_t M, chunk;
+  int C, lanes, rows, tiles, parts;
+};
+
+/// A few blocks a multiprocessor, at least `depth` rows a thread. At most 32 lanes a tile: 512 bytes of a row.
+inline Columns share_columns(const GpuLimits& limits, std::int64_t M, std::int64_t C, int W, int per_multiprocessor,
+                             int depth) {
+  const auto up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  const std::int64_t packs = C / W, tiles = up(packs, 32), lanes = up(packs, tiles), rows = kColumnsBlock / lanes;
+  std::int64_t parts = std::int64_t{limits.multiprocessors} * per_multiprocessor / tiles;
+  if (const std::int64_t most = up(M, rows * depth); parts > most) parts = most;
+  if (parts < 1) parts = 1;
+  const std::int64_t chunk = up(M, parts);
+  return {M, chunk, static_cast<int>(C), static_cast<int>(lanes), static_cast<int>(rows), static_cast<int>(tiles),
+          static_cast<int>(up(M, chunk))};
+}
+
+/// This thread's place in the matrix.
+struct ColumnsThread {
+  std::int64_t first, end;  ///< rows first, first + rows ... below end
+  int row, column;          ///< of the block's rows; its first column
+  bool active;
+};
+
+template <int W>
+__device__ __forceinline__ ColumnsThread columns_thread(const Columns& s, int part) {
+  const int lane = static_cast<int>(threadIdx.x) % s.lanes, row = static_cast<int>(threadIdx.x) / s.lanes;
+  const std::int64_t begin = part * s.chunk, end = begin + s.chunk < s.M ? begin + s.chunk : s.M;
+  const int column = (static_cast<int>(blockIdx.y) * s.lanes + lane) * W;
+  const bool active = row < s.rows && column < s.C;
+  return {begin + row, active ? end : begin, row, column, active};
+}
+
+/// use(m, load(m)) for m = first, first + step ... < end, with U loads under way.
+template <int U, class Load, class Use>
+__device__ __forceinline__ void for_rows(std::int64_t first, std::int64_t end, int step, Load&& load, Use&& use) {
+  std::int64_t m = first;
+  for (; m + (U - 1) * step < end; m += U * step) {
+    decltype(load(m)) v[U];
+#pragma unroll
+    for (int u = 0; u < U; ++u) v[u] = load(m + u * step);
+#pragma unroll
+    for (int u = 0; u < U; ++u) use(m + u * step, v[u]);
+  }
+  for (; m < end; m += step) use(m, load(m));
+}
+
+/// Joins the rows of a block two by two, in an order that depends on `rows` alone: join(from) merges thread `from`'s
+/// shared values into the calling thread's. All threads must call, after each wrote its values to shared memory.
+template <class Join>
+__device__ __forceinline__ void join_rows(const Columns& s, int row, Join&& join) {
+  int half = 1;
+  while (half < s.rows) half *= 2;
+  for (half /= 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (row < half && row + half < s.rows) join(static_cast<int>(threadIdx.x) + half * s.lanes);
+  }
+}
+
+}  // namespace
+}  // namespace akin
