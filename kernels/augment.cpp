@@ -5,7 +5,6 @@
 
 #include "kernels/common/error.hpp"
 #include "kernels/common/parallel.hpp"
-#include "kernels/common/rng.hpp"
 
 namespace akin {
 
@@ -26,24 +25,22 @@ AugmentOptions augment_strong(std::int64_t side, bool flip) {
           .view = 1};
 }
 
-AugmentParams draw_augment(const AugmentOptions& o, std::int64_t H, std::int64_t W, std::uint64_t seed,
-                           std::uint32_t epoch, std::int64_t image) {
-  // The top byte keeps these streams apart from every other use of (seed, epoch, index).
-  Rng rng(seed, epoch, static_cast<std::uint64_t>(image) | (std::uint64_t{o.view} + 1) << 56);
-  const auto reach = static_cast<float>(o.shift);
-  const auto whole = [&] { return static_cast<float>(rng.below(2 * static_cast<std::uint32_t>(o.shift) + 1)) - reach; };
-  AugmentParams p;
-  p.dx = o.affine() ? rng.uniform(-reach, reach) : whole();
-  p.dy = o.affine() ? rng.uniform(-reach, reach) : whole();
-  p.flip = rng.below(2) == 1 && o.flip;
-  p.angle = rng.uniform(-o.rotate, o.rotate);
-  p.shear = rng.uniform(-o.shear, o.shear);
-  p.scale = rng.uniform(o.scale_low, o.scale_high);
-  p.brightness = rng.uniform(-o.brightness, o.brightness);
-  p.contrast = rng.uniform(1 - o.contrast, 1 + o.contrast);
-  p.cut_x = rng.below(static_cast<std::uint32_t>(W));
-  p.cut_y = rng.below(static_cast<std::uint32_t>(H));
-  return p;
+void check_augment(const ImageView& x, const AugmentOptions& o, const Normalization& norm) {
+  AKIN_CHECK(x.H >= 1 && x.W >= 1 && x.C >= 1, "augment: images of {} x {} x {} hold no pixel", x.H, x.W, x.C);
+  const auto K = static_cast<std::int64_t>(norm.mean.size());
+  AKIN_CHECK(K >= 1 && norm.std.size() == norm.mean.size(), "augment: {} means and {} standard deviations", K,
+             norm.std.size());
+  AKIN_CHECK(K == x.C || K == 1 || x.C == 1, "augment: images have {} channels, the network takes {}", x.C, K);
+  for (const float s : norm.std) AKIN_CHECK(s > 0, "augment: standard deviation {} must be above 0", s);
+  AKIN_CHECK(o.shift >= 0 && o.cutout >= 0, "augment: shift {} and cutout {} must not be negative", o.shift, o.cutout);
+  AKIN_CHECK(o.scale_low > 0 && o.scale_low <= o.scale_high, "augment: scale from {} to {} (must rise, above 0)",
+             o.scale_low, o.scale_high);
+  AKIN_CHECK(
+      o.rotate >= 0 && o.shear >= 0 && o.brightness >= 0 && o.contrast >= 0 && o.contrast <= 1,
+      "augment: rotate {}, shear {}, brightness {} and contrast {} are the largest changes, at least 0 (contrast "
+      "at most 1)",
+      o.rotate, o.shear, o.brightness, o.contrast);
+  AKIN_CHECK(o.view < 255, "augment: view {} must be below 255", o.view);
 }
 
 namespace spec {
@@ -157,32 +154,14 @@ void cut_out(const Plan& plan, const AugmentParams& p, float* image) {
     std::fill(image + h * plan.row + w0 * plan.K, image + h * plan.row + w1 * plan.K, 0.0f);
 }
 
-void check(const ImageView& x, std::span<const AugmentItem> items, const AugmentOptions& o, const Normalization& norm) {
-  AKIN_CHECK(x.H >= 1 && x.W >= 1 && x.C >= 1, "augment: images of {} x {} x {} hold no pixel", x.H, x.W, x.C);
-  const auto K = static_cast<std::int64_t>(norm.mean.size());
-  AKIN_CHECK(K >= 1 && norm.std.size() == norm.mean.size(), "augment: {} means and {} standard deviations", K,
-             norm.std.size());
-  AKIN_CHECK(K == x.C || K == 1 || x.C == 1, "augment: images have {} channels, the network takes {}", x.C, K);
-  for (const float s : norm.std) AKIN_CHECK(s > 0, "augment: standard deviation {} must be above 0", s);
-  AKIN_CHECK(o.shift >= 0 && o.cutout >= 0, "augment: shift {} and cutout {} must not be negative", o.shift, o.cutout);
-  AKIN_CHECK(o.scale_low > 0 && o.scale_low <= o.scale_high, "augment: scale from {} to {} (must rise, above 0)",
-             o.scale_low, o.scale_high);
-  AKIN_CHECK(
-      o.rotate >= 0 && o.shear >= 0 && o.brightness >= 0 && o.contrast >= 0 && o.contrast <= 1,
-      "augment: rotate {}, shear {}, brightness {} and contrast {} are the largest changes, at least 0 (contrast "
-      "at most 1)",
-      o.rotate, o.shear, o.brightness, o.contrast);
-  AKIN_CHECK(o.view < 255, "augment: view {} must be below 255", o.view);
-  for (std::size_t b = 0; b < items.size(); ++b)
-    AKIN_CHECK(items[b].image >= 0 && items[b].image < x.N, "augment: item {} asks for image {} of {}", b,
-               items[b].image, x.N);
-}
-
 }  // namespace
 
 void augment(const ImageView& x, std::span<const AugmentItem> items, const AugmentOptions& o, const Normalization& norm,
              std::uint64_t seed, float* out) {
-  check(x, items, o, norm);
+  check_augment(x, o, norm);
+  for (std::size_t b = 0; b < items.size(); ++b)
+    AKIN_CHECK(items[b].image >= 0 && items[b].image < x.N, "augment: item {} asks for image {} of {}", b,
+               items[b].image, x.N);
   const auto K = static_cast<std::int64_t>(norm.mean.size());
   Plan plan{x, o, K, x.W * K, {}, {}, {}};
   for (std::int64_t i = 0; i < plan.row; ++i) {

@@ -17,6 +17,9 @@
 #include <span>
 #include <vector>
 
+#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/rng.hpp"
+
 namespace akin {
 
 /// Images of one size, in memory of the caller.
@@ -47,7 +50,7 @@ struct AugmentOptions {
   std::uint32_t view = 0;  ///< two views of one image in one epoch (weak, strong) draw different numbers
 
   /// False: whole-pixel moves only, no interpolation.
-  bool affine() const { return rotate != 0 || shear != 0 || scale_low != 1 || scale_high != 1; }
+  AKIN_HOST_DEVICE bool affine() const { return rotate != 0 || shear != 0 || scale_low != 1 || scale_high != 1; }
 };
 
 /// Presets for images of `side` pixels: weak moves by 2 pixels at 28, 4 at 32, 1/8 of the side above.
@@ -64,14 +67,35 @@ struct AugmentParams {
   float brightness = 0, contrast = 1;
   std::int64_t cut_x = 0, cut_y = 0;  ///< the square's centre
 };
-AugmentParams draw_augment(const AugmentOptions& options, std::int64_t H, std::int64_t W, std::uint64_t seed,
-                           std::uint32_t epoch, std::int64_t image);
+/// The same bits on every device.
+AKIN_HOST_DEVICE inline AugmentParams draw_augment(const AugmentOptions& o, std::int64_t H, std::int64_t W,
+                                                   std::uint64_t seed, std::uint32_t epoch, std::int64_t image) {
+  // The top byte keeps these streams apart from every other use of (seed, epoch, index).
+  Rng rng(seed, epoch, static_cast<std::uint64_t>(image) | (std::uint64_t{o.view} + 1) << 56);
+  const auto reach = static_cast<float>(o.shift);
+  const auto whole = [&] { return static_cast<float>(rng.below(2 * static_cast<std::uint32_t>(o.shift) + 1)) - reach; };
+  AugmentParams p;
+  p.dx = o.affine() ? rng.uniform(-reach, reach) : whole();
+  p.dy = o.affine() ? rng.uniform(-reach, reach) : whole();
+  p.flip = rng.below(2) == 1 && o.flip;
+  p.angle = rng.uniform(-o.rotate, o.rotate);
+  p.shear = rng.uniform(-o.shear, o.shear);
+  p.scale = rng.uniform(o.scale_low, o.scale_high);
+  p.brightness = rng.uniform(-o.brightness, o.brightness);
+  p.contrast = rng.uniform(1 - o.contrast, 1 + o.contrast);
+  p.cut_x = rng.below(static_cast<std::uint32_t>(W));
+  p.cut_y = rng.below(static_cast<std::uint32_t>(H));
+  return p;
+}
 
 /// One row of a batch. The epoch counts passes over the data, so that an image drawn twice looks different.
 struct AugmentItem {
   std::int64_t image;
   std::uint32_t epoch;
 };
+
+/// Throws Error on channel counts that do not fit, std <= 0 and options out of range.
+void check_augment(const ImageView& images, const AugmentOptions& options, const Normalization& normalization);
 
 namespace spec {
 

@@ -15,6 +15,19 @@ double clip_scale(double norm, double max_norm) {
   return factor > 1 ? 1 : factor;
 }
 
+OptimParams optim_params(const SgdStep& step) {
+  return {.lr = step.lr, .rate = static_cast<float>(step.lr), .grad_scale = static_cast<float>(step.grad_scale)};
+}
+
+OptimParams optim_params(const AdamWStep& step) {
+  AKIN_CHECK(step.t >= 1, "adamw_step: step {} (the first one is 1)", step.t);
+  const auto t = static_cast<double>(step.t);
+  return {.lr = step.lr,
+          .rate = static_cast<float>(step.lr / (1 - std::pow(step.beta1, t))),
+          .root = static_cast<float>(1 / std::sqrt(1 - std::pow(step.beta2, t))),
+          .grad_scale = static_cast<float>(step.grad_scale)};
+}
+
 namespace spec {
 
 namespace {

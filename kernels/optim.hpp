@@ -15,6 +15,9 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/gpu/stream.hpp"
+
 namespace akin {
 
 /// Elements begin..end-1 of the arena decay by `decay`.
@@ -53,5 +56,41 @@ double grad_norm(std::int64_t n, const T* g);
 
 /// Factor that brings a gradient of norm `norm` down to at most `max_norm`; 1 for a shorter one, NaN for a NaN norm.
 double clip_scale(double norm, double max_norm);
+
+/// What changes from step to step. It lies in device memory, so that a captured step can be repeated with new values.
+struct OptimParams {
+  double lr = 0;   ///< for the decay of adamw
+  float rate = 0;  ///< sgd: lr; adamw: lr / (1 - beta1^t)
+  float root = 1;  ///< adamw: 1 / sqrt(1 - beta2^t)
+  float grad_scale = 1;
+};
+OptimParams optim_params(const SgdStep& step);
+/// Throws Error for t < 1.
+OptimParams optim_params(const AdamWStep& step);
+
+/// Clipping without the host: the factor clip_scale(sqrt(*square_sum), max_norm) is worked out on the device.
+struct GradClip {
+  const double* square_sum = nullptr;  ///< on the device, of all gradients (see reduce.hpp); nullptr: no clipping
+  double max_norm = 0;
+};
+
+namespace gpu {
+
+/// *to = values, in the order of the stream; nobody waits.
+template <class Gpu>
+void set_params(const Stream<Gpu>& stream, const OptimParams& values, OptimParams* to);
+
+/// The steps of the specification in float; all pointers are on the device, `decay` [ranges] as there. One launch.
+/// `shadow` [n] gets the new parameters in bf16; it may be nullptr.
+template <class Gpu>
+void sgd_step(const Stream<Gpu>& stream, std::int64_t n, const OptimParams* params, double momentum, bool nesterov,
+              const GradClip& clip, const DecayRange* decay, std::int64_t ranges, float* p, const float* g, float* m,
+              bf16* shadow);
+template <class Gpu>
+void adamw_step(const Stream<Gpu>& stream, std::int64_t n, const OptimParams* params, double beta1, double beta2,
+                double eps, const GradClip& clip, const DecayRange* decay, std::int64_t ranges, float* p,
+                const float* g, float* m, float* v, bf16* shadow);
+
+}  // namespace gpu
 
 }  // namespace akin

@@ -33,21 +33,22 @@ __global__ void __launch_bounds__(kBlock) sum_parts(std::int64_t n, Of of, const
   if (threadIdx.x == 0) scratch[blockIdx.x] = s;
 }
 
-__global__ void __launch_bounds__(kBlock) sum_whole(int parts, double factor, const double* scratch, float* y) {
+template <class Y>
+__global__ void __launch_bounds__(kBlock) sum_whole(int parts, double factor, const double* scratch, Y* y) {
   AKIN_SHARED(double, shared, [32]);
   double s = 0;
   for (int i = static_cast<int>(threadIdx.x); i < parts; i += kBlock) s += scratch[i];
   s = block_sum(s, shared);
-  if (threadIdx.x == 0) y[0] = static_cast<float>(s * factor);
+  if (threadIdx.x == 0) y[0] = static_cast<Y>(s * factor);
 }
 
-template <class T, class Of>
+template <class T, class Y, class Of>
 void run_sum(const char* name, const Stream<ThisGpu>& stream, std::int64_t n, double factor, Of of, const T* x,
-             double* scratch, float* y) {
+             double* scratch, Y* y) {
   std::int64_t blocks = blocks_for(stream, n / kPack<T> + 1, kBlock, 4);
   if (blocks > gpu::kSumScratch) blocks = gpu::kSumScratch;
   launch(name, sum_parts<T, Of>, {.grid = blocks, .block = kBlock}, stream, n, of, x, scratch, aligned16(x));
-  launch("sum_whole", sum_whole, {.grid = 1, .block = kBlock}, stream, blocks, factor, scratch, y);
+  launch("sum_whole", sum_whole<Y>, {.grid = 1, .block = kBlock}, stream, blocks, factor, scratch, y);
 }
 
 constexpr int kColumns = 32, kRows = 8;
@@ -77,8 +78,8 @@ template <class Gpu, class T>
 void sum(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, float* y) {
   run_sum("sum", stream, n, factor, Value{}, x, scratch, y);
 }
-template <class Gpu, class T>
-void sum_squares(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, float* y) {
+template <class Gpu, class T, class Y>
+void sum_squares(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, Y* y) {
   run_sum("sum_squares", stream, n, factor, Square{}, x, scratch, y);
 }
 template <class Gpu, class T>
@@ -90,7 +91,8 @@ void col_sum(const Stream<Gpu>& stream, std::int64_t N, std::int64_t D, const T*
 using S = Stream<ThisGpu>;
 #define AKIN_INSTANTIATE(T)                                                                           \
   template void sum<ThisGpu, T>(const S&, std::int64_t, double, const T*, double*, float*);          \
-  template void sum_squares<ThisGpu, T>(const S&, std::int64_t, double, const T*, double*, float*);  \
+  template void sum_squares<ThisGpu, T, float>(const S&, std::int64_t, double, const T*, double*, float*);   \
+  template void sum_squares<ThisGpu, T, double>(const S&, std::int64_t, double, const T*, double*, double*); \
   template void col_sum<ThisGpu, T>(const S&, std::int64_t, std::int64_t, const T*, float*, Accum);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)

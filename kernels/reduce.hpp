@@ -30,11 +30,11 @@ namespace akin::gpu {
 
 /// Doubles of scratch that sum and sum_squares ask for.
 constexpr std::int64_t kSumScratch = 1024;
-/// y[0] = factor * sum of x (or of x^2). Two launches.
+/// y[0] = factor * sum of x (or of x^2; Y float or double: a square may be too large for float). Two launches.
 template <class Gpu, class T>
 void sum(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, float* y);
-template <class Gpu, class T>
-void sum_squares(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, float* y);
+template <class Gpu, class T, class Y>
+void sum_squares(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, Y* y);
 template <class Gpu, class T>
 void col_sum(const Stream<Gpu>& stream, std::int64_t N, std::int64_t D, const T* x, float* y, Accum mode);
 

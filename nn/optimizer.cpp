@@ -1,10 +1,45 @@
 #include "nn/optimizer.hpp"
 
 #include <cmath>
-#include <cstring>
 #include <utility>
 
+#include "engine/on_gpu.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/reduce.hpp"
+
 namespace akin {
+
+namespace {
+
+/// Plain structs on the GPU, as bytes.
+template <class T>
+Tensor bytes_of(Context& ctx, const T* values, std::size_t count) {
+  const Tensor t = Tensor::empty(ctx, {static_cast<std::int64_t>(count * sizeof(T))}, DType::u8);
+  t.copy_from(values);
+  return t;
+}
+template <class T>
+T* as(const Tensor& bytes) {
+  return reinterpret_cast<T*>(bytes.raw());
+}
+
+float* floats_or_null(const Tensor& t) { return t.defined() ? t.data<float>() : nullptr; }
+
+/// Ranges that only padding separates, as one: a kernel has less to look up, and padding is zero and stays so.
+std::vector<DecayRange> merged(const std::vector<DecayRange>& ranges, std::int64_t align) {
+  std::vector<DecayRange> out;
+  for (const DecayRange& r : ranges) {
+    if (!out.empty() && out.back().decay == r.decay && (out.back().end + align - 1) / align * align == r.begin)
+      out.back().end = r.end;
+    else
+      out.push_back(r);
+  }
+  return out;
+}
+
+constexpr std::int64_t kAlign = 16;  // elements: every tensor starts at a cache line
+
+}  // namespace
 
 void OptimizerOptions::check() const {
   if (kind != "sgd" && kind != "adamw") fail_usage("optimizer '{}': use sgd or adamw", kind);
@@ -15,10 +50,11 @@ void OptimizerOptions::check() const {
   if (!(clip_norm >= 0)) fail_usage("gradient clipping at {}: must not be negative", clip_norm);
 }
 
-Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions options) : options_(std::move(options)) {
+Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions options)
+    : ctx_(ctx), options_(std::move(options)) {
   options_.check();
-  constexpr std::int64_t kAlign = 16;  // elements: every tensor starts at a cache line
   std::vector<std::int64_t> first;
+  std::vector<bool> is_weight;
   std::int64_t size = 0;
   for (const Parameter& p : parameters) {
     if (!p.trainable()) continue;
@@ -26,8 +62,8 @@ Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions op
                name_of(p.tensor.dtype()));
     tensors_.push_back(p.tensor);
     first.push_back(size);
-    const bool decays =
-        options_.decay_all || p.kind == ParameterKind::conv_weight || p.kind == ParameterKind::linear_weight;
+    is_weight.push_back(p.kind == ParameterKind::conv_weight || p.kind == ParameterKind::linear_weight);
+    const bool decays = options_.decay_all || is_weight.back();
     if (decays && options_.weight_decay > 0) decay_.push_back({size, size + p.tensor.numel(), options_.weight_decay});
     size += (p.tensor.numel() + kAlign - 1) / kAlign * kAlign;
   }
@@ -39,31 +75,93 @@ Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions op
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     Tensor& t = tensors_[i];
     const Tensor slice = values_.view(t.shape(), first[i]);
-    std::memcpy(slice.raw(), t.raw(), t.bytes());
+    slice.copy_from(t);
     t.handle()->storage = slice.handle()->storage;
     t.handle()->offset = slice.handle()->offset;
     t.set_grad_buffer(gradients_.view(t.shape(), first[i]));
   }
+  if (ctx.gpu == nullptr) return;
+  make_device_state();
+  if (ctx.activations != DType::bf16) return;
+  shadow_ = Tensor::empty(ctx, {size}, DType::bf16);
+  for (std::size_t i = 0; i < tensors_.size(); ++i)
+    if (is_weight[i]) tensors_[i].set_shadow(shadow_.view(tensors_[i].shape(), first[i]));
+  refresh();
+}
+
+Optimizer::~Optimizer() {
+  for (Tensor& t : tensors_)  // who writes a parameter now will not know of its copy; a newer optimizer's copy stays
+    if (const Tensor s = t.shadow(); s.defined() && s.handle()->storage == shadow_.handle()->storage) t.set_shadow({});
+}
+
+void Optimizer::make_device_state() {
+  const OptimParams none;
+  params_ = bytes_of(ctx_, &none, 1);
+  const std::vector<DecayRange> ranges = merged(decay_, kAlign);
+  device_ranges_ = static_cast<std::int64_t>(ranges.size());
+  ranges_ = bytes_of(ctx_, ranges.data(), ranges.size());
+  if (options_.clip_norm > 0) {
+    sum_scratch_ = Tensor::empty(ctx_, {gpu::kSumScratch}, DType::f64);
+    square_sum_ = Tensor::empty(ctx_, {1}, DType::f64);
+  }
+}
+
+void Optimizer::refresh() {
+  if (!shadow_.defined()) return;
+  on_gpu(ctx_, [&](const auto& stream) {
+    gpu::convert(stream, values_.numel(), values_.data<float>(), shadow_.data<bf16>());
+  });
 }
 
 void Optimizer::zero_grad() {
   for (Tensor& t : tensors_) t.zero_grad();
 }
 
-void Optimizer::step(double lr) {
+void Optimizer::prepare(double lr) {
+  ++steps_;
+  lr_ = lr;
+  if (ctx_.gpu == nullptr) return;
+  const OptimParams now = options_.kind == "adamw" ? optim_params(AdamWStep{.lr = lr, .t = steps_})
+                                                   : optim_params(SgdStep{.lr = lr, .momentum = options_.momentum});
+  on_gpu(ctx_, [&](const auto& stream) { gpu::set_params(stream, now, as<OptimParams>(params_)); });
+}
+
+template <class S>
+void Optimizer::apply_on(const S& stream) {
+  const std::int64_t n = values_.numel();
+  const float* g = gradients_.data<float>();
+  GradClip clip;
+  if (options_.clip_norm > 0) {
+    gpu::sum_squares(stream, n, 1.0, g, sum_scratch_.data<double>(), square_sum_.data<double>());
+    clip = {square_sum_.data<double>(), options_.clip_norm};
+  }
+  const auto* params = as<OptimParams>(params_);
+  const auto* ranges = as<DecayRange>(ranges_);
+  bf16* shadow = shadow_.defined() ? shadow_.data<bf16>() : nullptr;
+  if (options_.kind == "adamw") {
+    const AdamWStep s{.lr = lr_, .t = steps_};
+    gpu::adamw_step(stream, n, params, s.beta1, s.beta2, s.eps, clip, ranges, device_ranges_, values_.data<float>(), g,
+                    first_.data<float>(), second_.data<float>(), shadow);
+  } else {
+    gpu::sgd_step(stream, n, params, options_.momentum, options_.nesterov, clip, ranges, device_ranges_,
+                  values_.data<float>(), g, floats_or_null(first_), shadow);
+  }
+}
+
+void Optimizer::apply() {
   for (const Tensor& t : tensors_)
-    if (!t.grad().defined()) std::memset(t.handle()->grad->storage->data() + t.handle()->grad->offset, 0, t.bytes());
+    if (!t.grad().defined()) Tensor(t.handle()->grad).set_zero();
+  if (on_gpu(ctx_, [&](const auto& stream) { apply_on(stream); })) return;
   const std::int64_t n = values_.numel();
   const float* g = gradients_.data<float>();
   double scale = 1;
   if (options_.clip_norm > 0) scale = clip_scale(spec::grad_norm<float>(n, g), options_.clip_norm);
-  ++steps_;
   if (options_.kind == "adamw") {
-    const AdamWStep s{.lr = lr, .t = steps_, .grad_scale = scale};
+    const AdamWStep s{.lr = lr_, .t = steps_, .grad_scale = scale};
     spec::adamw_step<float>(n, s, decay_, values_.data<float>(), g, first_.data<float>(), second_.data<float>());
   } else {
-    const SgdStep s{.lr = lr, .momentum = options_.momentum, .nesterov = options_.nesterov, .grad_scale = scale};
-    spec::sgd_step<float>(n, s, decay_, values_.data<float>(), g, first_.defined() ? first_.data<float>() : nullptr);
+    const SgdStep s{.lr = lr_, .momentum = options_.momentum, .nesterov = options_.nesterov, .grad_scale = scale};
+    spec::sgd_step<float>(n, s, decay_, values_.data<float>(), g, floats_or_null(first_));
   }
 }
 
@@ -91,7 +189,8 @@ void Optimizer::load(const SafeTensors& file) {
   }
   steps_ = steps.as<std::int64_t>()[0];
   for (const auto& [name, to] : moments)
-    if (to.defined()) std::memcpy(to.raw(), file.at(name).bytes(), to.bytes());
+    if (to.defined()) to.copy_from(file.at(name).bytes());
+  refresh();
 }
 
 }  // namespace akin

@@ -1,4 +1,5 @@
-// Parameters, gradients and moments side by side in flat arenas: one kernel call updates the whole network.
+// Parameters, gradients and moments side by side in flat arenas: one kernel call updates the whole network. On a GPU
+// with bf16 activations a further arena holds the parameters in bf16 (Tensor::shadow), written by the same call.
 #pragma once
 
 #include "engine/io/safetensors.hpp"
@@ -21,24 +22,48 @@ struct OptimizerOptions {
 class Optimizer {
  public:
   /// Moves the trainable tensors of `parameters` into an arena (their handles stay valid) and gives each a slice of the
-  /// gradient arena to be differentiated into.
+  /// gradient arena to be differentiated into. `ctx` must outlive the optimizer.
   Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions options);
+  /// The parameters stay in the arena, without shadows.
+  ~Optimizer();
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
 
   /// Forgets the gradients; nothing is filled, the next backward pass overwrites.
   void zero_grad();
-  /// One update; a parameter that got no gradient counts as having gradient zero.
-  void step(double lr);
+  /// One update; a parameter that got no gradient counts as having gradient zero. The same as prepare() and apply().
+  void step(double lr) {
+    prepare(lr);
+    apply();
+  }
+  /// Counts the step and hands over what is new in it. A GPU gets it in stream order; nobody waits.
+  void prepare(double lr);
+  /// The update. On a GPU it only queues kernels, so it can be captured in a graph: each replay after a prepare() is
+  /// one step.
+  void apply();
+  /// To be called after parameters were written from outside: brings their bf16 copies up to date.
+  void refresh();
 
   /// Moments and step count, as arrays named "optimizer.*".
   void save(SafeTensors& file) const;
   void load(const SafeTensors& file);
 
  private:
+  void make_device_state();
+  template <class S>
+  void apply_on(const S& stream);
+
+  Context& ctx_;
   OptimizerOptions options_;
   std::vector<Tensor> tensors_;
   std::vector<DecayRange> decay_;
   Tensor values_, gradients_, first_, second_;
+  Tensor shadow_;                    // bf16, as large as values_
+  Tensor params_, ranges_;           // OptimParams and DecayRanges on the GPU, as bytes
+  Tensor sum_scratch_, square_sum_;  // f64, for clipping on the GPU
+  std::int64_t device_ranges_ = 0;
   std::int64_t steps_ = 0;
+  double lr_ = 0;
 };
 
 }  // namespace akin
