@@ -107,4 +107,15 @@ void augment(const ImageView& images, std::span<const std::int64_t> index, std::
              const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed, float* out);
 
 }  // namespace spec
+
+namespace gpu {
+
+/// The specification's numbers up to the rounding of its sums. `x.data` and `items` [B] are on the device; `gathered`:
+/// image i of the batch is row i of x, whatever its number (else row items[i].image). T: float or bf16. At most 4 output
+/// channels. A number outside the set gives an image of NaN. One launch.
+template <class Gpu, class T>
+void augment(const Stream<Gpu>& stream, const ImageView& x, bool gathered, const AugmentItem* items, std::int64_t B,
+             const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed, T* out);
+
+}  // namespace gpu
 }  // namespace akin

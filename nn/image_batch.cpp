@@ -3,19 +3,17 @@
 #include <cstring>
 #include <vector>
 
+#include "engine/on_gpu.hpp"
 #include "nn/evaluate.hpp"
 
 namespace akin {
 
 ImageParts gather_images(Context& ctx, const ImageView& set, std::span<const AugmentItem> items) {
   const auto B = static_cast<std::int64_t>(items.size());
-  ImageParts parts{Tensor::on_host(ctx, {B, 2}, DType::i64), Tensor()};
-  auto* item = parts.items.data<std::int64_t>();
-  for (const AugmentItem& i : items) {
+  for (const AugmentItem& i : items)
     AKIN_CHECK(i.image >= 0 && i.image < set.N, "images: number {} of a set of {}", i.image, set.N);
-    *item++ = i.image;
-    *item++ = i.epoch;
-  }
+  ImageParts parts{Tensor::on_host(ctx, {B, sizeof(AugmentItem)}, DType::u8), Tensor()};
+  if (B > 0) std::memcpy(parts.items.raw(), items.data(), parts.items.bytes());
   if (ctx.gpu == nullptr) return parts;
   parts.pixels = Tensor::on_host(ctx, {B, set.H, set.W, set.C}, DType::u8);
   const auto bytes = static_cast<std::size_t>(set.H * set.W * set.C);
@@ -29,7 +27,7 @@ ImageParts gather_images(Context& ctx, const ImageView& set, std::span<const Aug
 
 ImageParts upload(Context& ctx, const ImageParts& parts) {
   if (ctx.gpu == nullptr) return parts;
-  ImageParts there{Tensor::empty(ctx, parts.items.shape(), DType::i64),
+  ImageParts there{Tensor::empty(ctx, parts.items.shape(), DType::u8),
                    Tensor::empty(ctx, parts.pixels.shape(), DType::u8)};
   there.items.copy_from(parts.items.raw());
   there.pixels.copy_from(parts.pixels.raw());
@@ -39,22 +37,16 @@ ImageParts upload(Context& ctx, const ImageParts& parts) {
 Tensor augment_images(Context& ctx, const ImageView& set, const ImageParts& parts, std::int64_t begin, std::int64_t end,
                       const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed) {
   const std::int64_t B = end - begin, K = static_cast<std::int64_t>(normalization.mean.size());
-  const Tensor items = parts.items.view({B, 2}, begin * 2);
-  std::vector<AugmentItem> list;
-  const Array numbers = items.to_array();
-  for (std::int64_t i = 0; i < B; ++i) {
-    const auto at = static_cast<std::size_t>(2 * i);
-    list.push_back(
-        {numbers.as<std::int64_t>()[at], static_cast<std::uint32_t>(numbers.as<std::int64_t>()[at + 1])});
-  }
-  if (ctx.gpu == nullptr) {
-    Tensor x = Tensor::empty(ctx, {B, set.H, set.W, K});
-    spec::augment(set, list, options, normalization, seed, x.data<float>());
-    return x;
-  }
-  Array out(DType::f32, {B, set.H, set.W, K});
-  spec::augment(set, list, options, normalization, seed, out.as<float>().data());
-  return Tensor::from(ctx, out.cast(ctx.activations));
+  const auto* items = reinterpret_cast<const AugmentItem*>(parts.items.raw()) + begin;
+  Tensor x = Tensor::empty(ctx, {B, set.H, set.W, K}, ctx.activations);
+  const bool done = on_gpu(ctx, ctx.activations, "augment", [&]<class T>(const auto& stream, T) {
+    const std::int64_t pixels = set.H * set.W * set.C;
+    const ImageView rows{parts.pixels.data<std::uint8_t>() + begin * pixels, B, set.H, set.W, set.C};
+    gpu::augment(stream, rows, true, items, B, options, normalization, seed, x.data<T>());
+  });
+  if (!done)
+    spec::augment(set, std::span(items, static_cast<std::size_t>(B)), options, normalization, seed, x.data<float>());
+  return x;
 }
 
 LabelledBatches::LabelledBatches(Context& ctx, const Array& images, std::span<const int> labels, BatchOrder order,

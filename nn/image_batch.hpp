@@ -12,7 +12,7 @@ namespace akin {
 
 /// What the host hands over for B images.
 struct ImageParts {
-  Tensor items;   ///< i64 [B, 2]: number of the image, epoch
+  Tensor items;   ///< u8 [B, sizeof(AugmentItem)]: the items' bytes
   Tensor pixels;  ///< u8 [B, H, W, C]; undefined on the CPU
 };
 
