@@ -105,6 +105,7 @@ void add_training(CLI::App& app, TrainOptions& o) {
   app.add_option("--weight-decay", o.optimizer.weight_decay, "Pull of all weights towards 0")->group(group);
   app.add_option("--clip-norm", o.optimizer.clip_norm, "Shorten longer gradients to this length; 0: off")->group(group);
   o.checkpoint_every = 500;
+  add_switch(app, "graph", o.graph, "A GPU captures one training step and repeats it", group);
   app.add_option("--checkpoint-every", o.checkpoint_every, "Steps; 0: only when stopped")
       ->check(at_least(0))
       ->group(group);

@@ -38,7 +38,10 @@ function(akin_device_sources target)
     target_link_libraries(kernels_cuda PRIVATE fmt::fmt CUDA::cudart_static)
     # fmt turns its constexpr off for nvcc, although this one can.
     target_compile_definitions(kernels_cuda PRIVATE FMT_USE_CONSTEXPR=1)
-    target_compile_options(kernels_cuda PRIVATE -lineinfo -Xcompiler=-Wall,-Wextra)
+    target_compile_options(kernels_cuda PRIVATE -lineinfo -Xcompiler=-Wall,-Wextra -Xptxas=-v)
+    # A kernel that spills fails the build; scripts/kernel_table.sh makes a table of what ptxas said.
+    set_target_properties(kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER
+      "${CMAKE_SOURCE_DIR}/cmake/nvcc_gate.sh$<$<BOOL:${AKIN_CCACHE}>:;${AKIN_CCACHE}>")
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:kernels_cuda>)
     target_link_libraries(${target} PUBLIC CUDA::cudart_static)
     target_compile_definitions(${target} PUBLIC AKIN_HAVE_CUDA=1)

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "nn/loss_log.hpp"
+#include "nn/stepper.hpp"
 
 namespace akin {
 
@@ -91,6 +91,7 @@ State read_checkpoint(const TrainOptions& options, const ParameterList& paramete
   optimizer.load(file);
   for (const Parameter& p : parameters)
     p.tensor.copy_from(file.at("parameter." + p.name).bytes());
+  optimizer.refresh();
   return s;
 }
 
@@ -98,33 +99,6 @@ bool is_there(const std::filesystem::path& file) {
   std::error_code ignored;
   return std::filesystem::exists(file, ignored);
 }
-
-/// One training step: forward, backward, update.
-class Stepper {
- public:
-  Stepper(Context& ctx, const TrainHooks& hooks, Optimizer& optimizer)
-      : ctx_(ctx), hooks_(hooks), optimizer_(optimizer), losses_(ctx) {}
-
-  /// Step `step` on `batch`; its loss goes to losses(). On the CPU a loss that is not finite throws before the update.
-  void run(const StepBatch& batch, std::int64_t step, double lr) {
-    Tape tape;
-    optimizer_.zero_grad();
-    {
-      const TapeScope scope(ctx_, &tape);
-      const Tensor loss = hooks_.loss(batch);
-      losses_.add(step, loss);
-      tape.backward(ctx_, loss);
-    }
-    optimizer_.step(lr);
-  }
-  LossLog& losses() { return losses_; }
-
- private:
-  Context& ctx_;
-  const TrainHooks& hooks_;
-  Optimizer& optimizer_;
-  LossLog losses_;
-};
 
 }  // namespace
 
@@ -143,7 +117,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   const auto measure = [&] {
     s.result.seconds = seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  Stepper stepper(ctx, hooks, optimizer);
+  Stepper stepper(ctx, hooks, optimizer, parameters, options.graph);
   double last_loss = std::nan("");
   const auto take_losses = [&] {
     for (const double loss : stepper.losses().take()) {

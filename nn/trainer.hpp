@@ -25,6 +25,7 @@ struct TrainOptions {
   std::filesystem::path checkpoint = {};  ///< empty: none is written; its folder is made where it is missing
   std::int64_t checkpoint_every = 0;      ///< steps; 0 = only when stopped
   bool resume = false;                    ///< go on from the checkpoint where there is one
+  bool graph = true;                      ///< a GPU captures a step and repeats it; see stepper.hpp
   std::string fingerprint;                ///< of the configuration: a checkpoint of another one is refused
 };
 

@@ -1,0 +1,100 @@
+#include "nn/stepper.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace akin {
+
+namespace {
+
+constexpr int kWarmSteps = 2;  // the first fills the pool, the second finds what the first released
+
+/// While alive, a Context takes memory from another allocator.
+class AllocatorScope {
+ public:
+  AllocatorScope(Context& ctx, std::shared_ptr<Allocator> other)
+      : ctx_(ctx), before_(std::exchange(ctx.allocator, std::move(other))) {}
+  ~AllocatorScope() { ctx_.allocator = before_; }
+  AllocatorScope(const AllocatorScope&) = delete;
+  AllocatorScope& operator=(const AllocatorScope&) = delete;
+
+ private:
+  Context& ctx_;
+  std::shared_ptr<Allocator> before_;
+};
+
+}  // namespace
+
+Stepper::Stepper(Context& ctx, const TrainHooks& hooks, Optimizer& optimizer, const ParameterList& parameters,
+                 bool graph)
+    : ctx_(ctx), hooks_(hooks), optimizer_(optimizer), losses_(ctx), use_graph_(graph && ctx.gpu != nullptr) {
+  for (const Parameter& p : parameters)
+    if (p.kind == ParameterKind::counter) counters_.push_back(p.tensor);
+  if (use_graph_) pool_ = std::make_shared<Allocator>(AllocatorOptions{}, ctx.gpu, ctx.stream);
+}
+
+Tensor Stepper::queue_step(const StepBatch& batch) {
+  Tape tape;
+  optimizer_.zero_grad();
+  const TapeScope scope(ctx_, &tape);
+  Tensor loss = hooks_.loss(batch);
+  tape.backward(ctx_, loss);
+  optimizer_.apply();
+  return loss;
+}
+
+void Stepper::keep(const StepBatch& batch) {
+  batch_.resize(batch.size());
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (!batch[i].defined()) continue;
+    if (!batch_[i].defined()) batch_[i] = Tensor::empty(ctx_, batch[i].shape(), batch[i].dtype());
+    AKIN_CHECK(batch_[i].shape() == batch[i].shape(), "training: tensor {} of a batch is {}, in the captured step {}", i,
+               batch[i].shape().str(), batch_[i].shape().str());
+    batch_[i].copy_from(batch[i]);
+  }
+}
+
+void Stepper::capture() {
+  ctx_.stream->begin_capture();
+  try {
+    loss_ = queue_step(batch_);
+  } catch (const Error& e) {
+    try {
+      ctx_.stream->end_capture();
+    } catch (const Error&) {  // the first reason is the one to tell
+    }
+    fail("training: a step could not be captured as a graph: {}; --no-graph trains without", e.what());
+  }
+  graph_ = ctx_.stream->end_capture();
+}
+
+void Stepper::run(const StepBatch& batch, std::int64_t step, double lr) {
+  optimizer_.prepare(lr);
+  if (ctx_.gpu == nullptr) {
+    Tape tape;
+    optimizer_.zero_grad();
+    {
+      const TapeScope scope(ctx_, &tape);
+      const Tensor loss = hooks_.loss(batch);
+      losses_.add(step, loss);
+      tape.backward(ctx_, loss);
+    }
+    return optimizer_.apply();
+  }
+  if (!use_graph_) return losses_.add(step, queue_step(batch));
+  keep(batch);
+  if (graph_ == nullptr) {
+    const AllocatorScope scope(ctx_, pool_);
+    if (warm_steps_ < kWarmSteps) {
+      ++warm_steps_;
+      return losses_.add(step, queue_step(batch_));
+    }
+    capture();  // runs the loss's host code, so the counters are right for this step
+  } else {
+    for (Tensor& c : counters_) ++c.data<std::int64_t>()[0];
+  }
+  ctx_.stream->launch(*graph_);
+  losses_.add(step, loss_);
+}
+
+}  // namespace akin
