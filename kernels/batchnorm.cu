@@ -1,11 +1,11 @@
-// Batch normalisation as three kernels a direction, all memory-bound: a pass that reduces each channel over the parts of
-// a matrix [M, C] (columns.cuh: 256 threads, a lane holds 16 bytes of neighbouring channels, 4 rows under way), a small
-// one that joins the parts in double and updates the running statistics, and a pass that applies the result, in the
-// opposite order of blocks, so that it begins with what the first pass left in L2.
-// Statistics: a thread sums x - k and (x - k)^2, k its first value, so that a mean far from 0 costs no digits, and turns
-// them into (count, mean, sum of squared deviations), which are joined pairwise in shared memory. Backward: the ReLU's
-// mask comes from y, or where there was no residual from x again, bit for bit as the forward pass computed it (one
-// tensor less to read in each pass); with a residual the first pass writes du = dresidual, which the second one reads.
+// Batch normalisation as three kernels a direction, all memory-bound: a pass that reduces each channel over the parts
+// of a matrix [M, C] (columns.cuh: 256 threads, a lane holds 16 bytes of neighbouring channels, 4 rows under way), a
+// small one that joins the parts in double and updates the running statistics, and a pass that applies the result, in
+// the opposite order of blocks, so that it begins with what the first pass left in L2. Statistics: a thread sums x - k
+// and (x - k)^2, k its first value, so that a mean far from 0 costs no digits, and turns them into (count, mean, sum of
+// squared deviations), which are joined pairwise in shared memory. Backward: the ReLU's mask comes from y, or where
+// there was no residual from x again, bit for bit as the forward pass computed it (one tensor less to read in each
+// pass); with a residual the first pass writes du = dresidual, which the second one reads.
 #include "kernels/batchnorm.hpp"
 
 #include <algorithm>
@@ -315,8 +315,9 @@ void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const Batch
            t.invstd, t.running_mean, t.running_var);
   }
   const Columns c = share_columns(*stream.limits, s.M, s.C, W, kApplyBlocks, kDepth);
-  const auto kernel = s.relu ? (t.residual != nullptr ? apply_forward<T, W, true, true> : apply_forward<T, W, true, false>)
-                             : (t.residual != nullptr ? apply_forward<T, W, false, true> : apply_forward<T, W, false, false>);
+  const auto kernel =
+      s.relu ? (t.residual != nullptr ? apply_forward<T, W, true, true> : apply_forward<T, W, true, false>)
+             : (t.residual != nullptr ? apply_forward<T, W, false, true> : apply_forward<T, W, false, false>);
   launch("batchnorm_fwd", kernel, shape_of(c), stream, c, t, s.training, static_cast<float>(s.eps));
 }
 

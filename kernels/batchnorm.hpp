@@ -70,8 +70,8 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t);
 /// T: float or bf16. Statistics in one pass over x, each thread's sums shifted by its first value and joined pairwise
 /// (Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979), parts of
 /// the matrix joined in double; the order depends on the shape, the alignment and the device alone. Three launches
-/// forward (one in eval), three backward. Bytes: with a residual the first pass of the backward writes dresidual and the
-/// second reads it in place of y and dy.
+/// forward (one in eval), three backward. Bytes: with a residual the first pass of the backward writes dresidual and
+/// the second reads it in place of y and dy.
 namespace gpu {
 
 /// Floats of scratch that either function asks for; their values need not be kept in between.

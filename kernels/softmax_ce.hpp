@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/common/accum.hpp"
+#include "kernels/common/gpu/stream.hpp"
 
 namespace akin::spec {
 
@@ -30,3 +31,26 @@ template <class T>
 void softmax(std::int64_t B, std::int64_t C, T temperature, const T* x, T* p);
 
 }  // namespace akin::spec
+
+/// float alone. A kernel cannot throw: a row whose target is outside 0..C-1 has a NaN loss and a NaN gradient, whatever
+/// its weight. C >= 1. One launch each.
+namespace akin::gpu {
+
+template <class Gpu>
+void softmax_ce_fwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const float* x, const std::int64_t* t,
+                    const float* weight, float* y);
+template <class Gpu>
+void softmax_ce_bwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const float* x, const std::int64_t* t,
+                    const float* weight, const float* dy, float* dx, Accum mode);
+template <class Gpu>
+void softmax(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, float temperature, const float* x, float* p);
+
+/// FixMatch's pseudo-labels: t[b] = argmax_c x[b,c], the first of equal maxima; mask[b] = 1 where softmax(x[b])[t[b]]
+/// >= threshold, else 0; counted[0] += number of such rows. A row that holds a NaN (or +inf: no probabilities either)
+/// gets t = 0 and mask = 0 and is counted in counted[1]: a kernel cannot throw, so the caller must refuse counted[1] >
+/// 0.
+template <class Gpu>
+void pseudo_label(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, double threshold, const float* x,
+                  std::int64_t* t, float* mask, int* counted);
+
+}  // namespace akin::gpu

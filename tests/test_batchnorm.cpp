@@ -77,7 +77,9 @@ void adjust(const Setup& s, std::vector<Values>& in) {
   }
 }
 
+/// For activations of `dtype`.
 BatchNormState state_of(Context& ctx, std::int64_t C, DType dtype) {
+  if (dtype == DType::bf16) dtype = DType::f32;
   std::vector<double> mean, var;
   for (std::int64_t c = 0; c < C; ++c) {
     mean.push_back(running_mean(c));
@@ -110,14 +112,16 @@ OpCase bn(const Setup& s) {
            .depth = offset > 1 ? 1.0 : 64.0,
            .grad_depth = static_cast<double>(s.M),
            .amplify = 4 + offset,
-           .adjust = [s](std::vector<Values>& in) { adjust(s, in); }};
+           .adjust = [s](std::vector<Values>& in) { adjust(s, in); },
+           .parameters = {1, 2}};
   if (s.residual) c.inputs.push_back({s.M, 1, 1, s.C});
   return c;
 }
 
 /// Running statistics of the op after one training step, f32 fast (or specification), against long double.
-std::string running(const Setup& s, bool fast, const std::function<void(std::vector<float>&)>& spoil = {}) {
-  Context ctx(Device::cpu, {.poison = true});
+std::string running(const Setup& s, bool fast, Device device = Device::cpu,
+                    const std::function<void(std::vector<float>&)>& spoil = {}) {
+  Context ctx(device, {.poison = true});
   ctx.use_fast_paths = fast;
   const std::vector<Array> in = make_inputs(bn(s), 4);
   std::vector<Tensor> x;
@@ -187,13 +191,19 @@ TEST_CASE("batchnorm: running statistics use the unbiased variance, in training 
         CHECK_EQ(running(s, fast), "");
     }
   }
+  for (const Setup& s : {Setup{7, 3, true, false, false},
+                         {131, 65, true, true, false},
+                         {5001, 16, true, true, false},  // several parts
+                         {331, 8, true, false, false, 150, 0.5},
+                         {9, 10, false, true, false}})
+    CHECK_EQ(running(s, true, Device::sim), "");
   const auto biased = [](std::vector<float>& v) {
     for (std::size_t c = 0; c < v.size(); ++c) {
       const auto old = static_cast<float>(0.9 * running_var(static_cast<std::int64_t>(c)));
       v[c] = old + (v[c] - old) * 130 / 131;
     }
   };
-  CHECK_NE(running({131, 65, true, true, false}, true, biased), "");
+  CHECK_NE(running({131, 65, true, true, false}, true, Device::cpu, biased), "");
 }
 
 TEST_CASE("batchnorm: mutants are rejected") {
@@ -241,7 +251,8 @@ TEST_CASE("batchnorm: fused = unfused composition, values and gradients") {
   };
   CHECK_EQ(match(unfused), "");
   const auto in = make_inputs(bn(s), 1);
-  const Outcome a = evaluate(bn(s), in, {"f64 spec", DType::f64}, false), b = evaluate(unfused, in, {"f64 spec", DType::f64}, false);
+  const Outcome a = evaluate(bn(s), in, {"f64 spec", DType::f64}, false),
+                b = evaluate(unfused, in, {"f64 spec", DType::f64}, false);
   const double tol = 4 * std::numeric_limits<double>::epsilon();
   CHECK_EQ(compare("y", a.y, b.y, tol), "");
   for (std::size_t k = 0; k < a.dx.size(); ++k) CHECK_EQ(compare("gradient", a.dx[k], b.dx[k], tol), "");
@@ -272,9 +283,10 @@ TEST_CASE("batchnorm: a tensor that is its own residual gets both gradients") {
 }
 
 TEST_CASE("batchnorm: constant channels, outliers in front and NaN") {
-  for (const bool fast : {false, true}) {
+  for (const auto& [device, fast] : {std::pair{Device::cpu, false}, {Device::cpu, true}, {Device::sim, true}}) {
+    CAPTURE(name_of(device));
     CAPTURE(fast);
-    Context ctx;
+    Context ctx(device);
     ctx.use_fast_paths = fast;
     const std::int64_t M = 999, C = 3;
     std::vector<float> v;
@@ -286,17 +298,77 @@ TEST_CASE("batchnorm: constant channels, outliers in front and NaN") {
     const Tensor beta = Tensor::from(ctx, std::vector<float>{0.25, 0, 0}, {3});
     BatchNormState state = state_of(ctx, C, DType::f32);
     const Tensor y = ops::batchnorm(ctx, x, gamma, beta, state, true, true);
-    const float* out = y.data<float>();
+    const Values out = to_values(y);
     const Statistics st = statistics({M, C, true, false, false}, to_values(x));
     for (std::int64_t m = 0; m < M; ++m) {
       // mean = 0.1 up to rounding, amplified by gamma / sqrt(eps) = 632
-      CHECK(std::abs(out[m * C] - 0.25f) <= 632 * 0.1f * std::numeric_limits<float>::epsilon());
+      CHECK(std::abs(out[at(m * C)] - 0.25) <= 632 * 0.1 * double{std::numeric_limits<float>::epsilon()});
       const double u = static_cast<double>((v[at(m * C + 1)] - st.mean[1]) / std::sqrt(st.var[1] + kEps));
-      CHECK(std::abs(out[m * C + 1] - std::max(u, 0.0)) <=
+      CHECK(std::abs(out[at(m * C + 1)] - std::max(u, 0.0)) <=
             3e-4);  // 4 eps sqrt(64) E[d^2] / (2 var) u, with E[d^2] = 5 var and u = 31.6
-      CHECK(std::isnan(out[m * C + 2]));
+      CHECK(std::isnan(out[at(m * C + 2)]));
     }
   }
+}
+
+TEST_CASE("batchnorm: on a device, parts, unaligned memory and launches") {
+  // Several parts a channel and rows a thread, in packs and one by one; seven channel tiles of one element.
+  std::vector<OpCase> cases;
+  for (const Setup& s : {Setup{1031, 16, true, true, false},
+                         {701, 3, true, true, true},
+                         {2100, 2, true, false, true},
+                         {57, 224, true, true, true},
+                         {40, 1040, true, true, false}})
+    cases.push_back(bn(s));
+  for (const Setup& s : {Setup{257, 16, true, true, false}, {131, 8, true, true, true}, {33, 16, false, false, true}}) {
+    OpCase c = bn(s);  // one element late, so that nothing lies on 16 bytes
+    c.name += " unaligned";
+    c.inputs[0] = {s.M * s.C + 1};
+    c.run = [s](Context& ctx, const std::vector<Tensor>& x) {
+      BatchNormState state = state_of(ctx, s.C, x[0].dtype());
+      const Tensor late = ops::reshape(ctx, ops::rows(ctx, x[0], 1, s.M * s.C + 1), {s.M, 1, 1, s.C});
+      return ops::batchnorm(ctx, late, x[1], x[2], state, s.training, s.relu, s.residual ? x[3] : Tensor());
+    };
+    const auto late = [](std::vector<Values> in) {
+      in[0].erase(in[0].begin());
+      return in;
+    };
+    c.reference = [late, whole = c.reference](const std::vector<Values>& in) { return whole(late(in)); };
+    c.adjust = [s, late](std::vector<Values>& in) {
+      std::vector<Values> moved = late(in);
+      adjust(s, moved);
+      moved[0].insert(moved[0].begin(), 0.0);
+      in = moved;
+    };
+    cases.push_back(c);
+  }
+  for (const OpCase& c : cases) {
+    CAPTURE(c.name);
+    CHECK_EQ(match(c), "");
+  }
+
+  for (const bool relu : {false, true})
+    for (const bool residual : {false, true})
+      for (const bool training : {false, true}) {
+        LaunchLog log;
+        Context ctx(Device::sim);
+        std::vector<Tensor> x;
+        for (const Array& a : make_inputs(bn({33, 8, training, relu, residual}), 5)) {
+          x.push_back(Tensor::from(ctx, a.cast(DType::f32)));
+          x.back().set_requires_grad(true);
+          x.back().set_grad_buffer(Tensor::empty(ctx, a.shape()));  // as an optimiser does
+        }
+        BatchNormState state = state_of(ctx, 8, DType::f32);
+        Tape tape;
+        const TapeScope scope(ctx, &tape);
+        ctx.launches = &log;
+        const Tensor y = ops::batchnorm(ctx, x[0], x[1], x[2], state, training, relu, residual ? x[3] : Tensor());
+        CHECK_EQ(log.size(), training ? 3 : 1);
+        const Tensor loss = ops::sum(ctx, y);
+        log.clear();
+        tape.backward(ctx, loss);
+        CHECK_EQ(log.size(), 1 + 3);  // the gradient of the sum, then batchnorm's: dgamma and dbeta written in place
+      }
 }
 
 TEST_CASE("batchnorm: small batches and mismatches are named") {

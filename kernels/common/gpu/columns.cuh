@@ -1,5 +1,6 @@
-// A matrix [M, C] walked down its columns: statistics and sums of a channel. A block holds `rows` rows of `lanes` lanes,
-// a lane being W neighbouring columns; thread r lanes + l takes rows begin + r, begin + r + rows ... of its part.
+// A matrix [M, C] walked down its columns: statistics and sums of a channel. A block holds `rows` rows of `lanes`
+// lanes, a lane being W neighbouring columns; thread r lanes + l takes rows begin + r, begin + r + rows ... of its
+// part.
 #pragma once
 
 #include "kernels/common/gpu/vector.cuh"
@@ -37,9 +38,14 @@ inline Columns share_columns(const GpuLimits& limits, std::int64_t M, std::int64
   std::int64_t parts = std::int64_t{limits.multiprocessors} * per_multiprocessor / tiles;
   if (const std::int64_t most = up(M, rows * depth); parts > most) parts = most;
   if (parts < 1) parts = 1;
-  const std::int64_t chunk = up(M, parts);
-  return {M, chunk, static_cast<int>(C), static_cast<int>(lanes), static_cast<int>(rows), static_cast<int>(tiles),
-          static_cast<int>(up(M, chunk))};
+  const std::int64_t chunk = M > 0 ? up(M, parts) : 1;  // an empty matrix has one part, without rows
+  return {M,
+          chunk,
+          static_cast<int>(C),
+          static_cast<int>(lanes),
+          static_cast<int>(rows),
+          static_cast<int>(tiles),
+          static_cast<int>(M > 0 ? up(M, chunk) : 1)};
 }
 
 /// This thread's place in the matrix.
