@@ -29,11 +29,11 @@ Tensor sum(Context& ctx, const Tensor& x);
 Tensor mean(Context& ctx, const Tensor& x);
 
 // gemm
-/// y[B,K] = x[B,D] w[K,D]^T + bias[K] (bias may be undefined).
+/// y[B,K] = x[B,D] w[K,D]^T + bias[K] (bias may be undefined). x of bf16 on a GPU: w, bias and y stay f32.
 Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& bias);
 
 // conv2d
-/// y[N,P,Q,K] = x[N,H,W,C] * w[K,R,S,C]; P = (H + 2 pad - R) / stride + 1.
+/// y[N,P,Q,K] = x[N,H,W,C] * w[K,R,S,C]; P = (H + 2 pad - R) / stride + 1. x of bf16 on a GPU: y too; w stays f32.
 Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad);
 
 // batchnorm

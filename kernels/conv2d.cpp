@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "kernels/common/gpu/tile_plan.hpp"
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
+#include "kernels/gemm.hpp"
 
 namespace akin {
 
@@ -84,6 +86,16 @@ void conv2d_bwd_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw, Acc
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
 }  // namespace spec
+
+std::int64_t gpu::conv2d_weight_workspace(const Conv2dShape& s, std::size_t element_bytes, const GpuLimits& limits) {
+  const std::int64_t pixels = s.N * s.P() * s.Q();
+  if (s.is_gemm()) return gemm_workspace({s.K, s.C, pixels, Trans::yes, Trans::no}, element_bytes, limits);
+  const auto need = [&](const auto& tiles) {
+    const std::int64_t filter = s.R * s.S * s.C;
+    return plan_product(tiles, s.K, filter, pixels, element_bytes, true, limits.multiprocessors).workspace(s.K, filter);
+  };
+  return std::max(need(kTilesSlow), element_bytes == sizeof(bf16) ? need(kTilesWeight) : need(kTilesFloat));
+}
 
 #if !AKIN_HAVE_ONEDNN
 void fast::conv2d_fwd(OnednnCache&, const Conv2dShape& s, const float* x, const float* w, float* y) {

@@ -6,9 +6,12 @@
 // FLOPs: 2 N P Q K R S C for each of the three. Bytes at least: x + w + y elements.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/common/accum.hpp"
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/gpu/stream.hpp"
 
 namespace akin {
 
@@ -16,6 +19,8 @@ struct Conv2dShape {
   std::int64_t N, H, W, C, K, R, S, stride, pad;
   std::int64_t P() const { return (H + 2 * pad - R) / stride + 1; }
   std::int64_t Q() const { return (W + 2 * pad - S) / stride + 1; }
+  /// A plain matrix product over pixels.
+  bool is_gemm() const { return R == 1 && S == 1 && stride == 1 && pad == 0; }
   std::int64_t x_size() const { return N * H * W * C; }
   std::int64_t w_size() const { return K * R * S * C; }
   std::int64_t y_size() const { return N * P() * Q() * K; }
@@ -44,4 +49,23 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x,
                        Accum mode);
 
 }  // namespace fast
+
+/// T = float: fused multiply-adds; T = bf16: tensor cores, sums in float, weight gradients in float. Each pass is one
+/// product over gathered pixels (implicit GEMM; nothing is unfolded in memory); 1 x 1 with stride 1 is a plain gemm.
+/// Fast where C and K are multiples of 8 (bf16) or 4 (float); other channel counts take a path that gathers single
+/// elements. Weights hold fewer than 2^31 elements, images fewer than 2^31 pixels.
+namespace gpu {
+
+template <class Gpu, class T>
+void conv2d_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y);
+/// stride^2 launches: one for each class of input pixels that the same taps reach.
+template <class Gpu, class T>
+void conv2d_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode);
+/// `workspace`: conv2d_weight_workspace() floats, as for gemm; may be nullptr.
+template <class Gpu, class T>
+void conv2d_bwd_weight(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, const T* dy, float* dw, Accum mode,
+                       float* workspace);
+std::int64_t conv2d_weight_workspace(const Conv2dShape& s, std::size_t element_bytes, const GpuLimits& limits);
+
+}  // namespace gpu
 }  // namespace akin

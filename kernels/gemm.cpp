@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/common/gpu/tile_plan.hpp"
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
@@ -28,6 +29,14 @@ void gemm(const GemmShape& s, T alpha, const T* A, const T* B, T* C, Accum mode)
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
 }  // namespace spec
+
+std::int64_t gpu::gemm_workspace(const GemmShape& s, std::size_t in_bytes, const GpuLimits& limits) {
+  const auto need = [&](const auto& tiles) {
+    return plan_product(tiles, s.M, s.N, s.K, in_bytes, true, limits.multiprocessors).workspace(s.M, s.N);
+  };
+  // Whether the operands are aligned is not known here.
+  return std::max(need(kTilesSlow), in_bytes == sizeof(bf16) ? need(kTilesGemm) : need(kTilesFloat));
+}
 
 #if !AKIN_HAVE_ONEDNN
 void fast::gemm(OnednnCache&, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode) {

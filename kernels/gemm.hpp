@@ -5,9 +5,12 @@
 // Uses: linear  y = x w^T,  dx = dy w,  dw = dy^T x.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/common/accum.hpp"
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/gpu/stream.hpp"
 
 namespace akin {
 
@@ -32,4 +35,20 @@ class OnednnCache;
 void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode);
 
 }  // namespace fast
+
+/// In = Out = float: fused multiply-adds. In = bf16, Out = bf16 or float: tensor cores, sums in float.
+/// Fast where every run in memory is a multiple of 16 bytes: op(A) = A: K; A^T: M; op(B) = B: N; B^T: K; other sizes,
+/// unaligned operands and A^T B^T take a path that gathers single elements.
+namespace gpu {
+
+/// `bias` [N] is added to every row of alpha op(A) op(B); nullptr: none. `workspace`: gemm_workspace() floats, by which
+/// a long reduction is cut into pieces that fill the card (two launches; the pieces are added in order, so the result
+/// depends on the shape and the card alone); nullptr: one launch.
+template <class Gpu, class In, class Out>
+void gemm(const Stream<Gpu>& stream, const GemmShape& s, float alpha, const In* A, const In* B, const float* bias,
+          Out* C, Accum mode, float* workspace);
+/// 0: no workspace is of use.
+std::int64_t gemm_workspace(const GemmShape& s, std::size_t in_bytes, const GpuLimits& limits);
+
+}  // namespace gpu
 }  // namespace akin

@@ -50,7 +50,8 @@ OpCase conv(const Conv2dShape& s) {
               double& v = in[0][at((s.N - 1) * image + i)];
               v = std::abs(v) + 0.1;
             }
-          }};
+          },
+      .parameters = {1}};
 }
 
 std::vector<OpCase> cases() {

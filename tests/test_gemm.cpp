@@ -40,7 +40,8 @@ OpCase linear(std::int64_t B, std::int64_t D, std::int64_t K, bool bias) {
                    in[1][at((K - 1) * D + d)] = 0.75;
                  }
                  if (bias) in[2][at(K - 1)] = 0.5;
-               }};
+               },
+           .parameters = {1, 2}};
   if (bias) c.inputs.push_back({K});
   return c;
 }

@@ -5,10 +5,36 @@
 
 namespace akin::ops {
 
+namespace {
+
+Tensor on_device(Context& ctx, const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
+  const Tensor low = low_precision(ctx, w, x.dtype());
+  on_gpu(ctx, x.dtype(), "conv2d",
+         [&]<class T>(const auto& stream, T) { gpu::conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>()); });
+  return record(ctx, "conv2d", y, {x, w}, [s, x = x.detach(), low](const Tensor& dy, Grads& g) {
+    on_gpu(g.ctx(), dy.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
+      if (g.wanted(1)) {
+        const auto [dw, mode] = g.into(1);
+        const std::int64_t floats = gpu::conv2d_weight_workspace(s, sizeof(T), *stream.limits);
+        const Tensor workspace = floats == 0 ? Tensor() : Tensor::empty(g.ctx(), {floats});
+        gpu::conv2d_bwd_weight(stream, s, x.data<T>(), dy.data<T>(), dw.template data<float>(), mode,
+                               floats == 0 ? nullptr : workspace.data<float>());
+      }
+      if (g.wanted(0)) {
+        const auto [dx, mode] = g.into(0);
+        gpu::conv2d_bwd_data(stream, s, dy.data<T>(), low.data<T>(), dx.template data<T>(), mode);
+      }
+    });
+  });
+}
+
+}  // namespace
+
 Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad) {
   check_rank(x, 4, "conv2d", "input [N, H, W, C]");
   check_rank(w, 4, "conv2d", "weight [K, R, S, C]");
-  AKIN_CHECK(x.dtype() == w.dtype(), "conv2d: input is {}, weight {}", name_of(x.dtype()), name_of(w.dtype()));
+  AKIN_CHECK(x.dtype() == w.dtype() || (x.dtype() == DType::bf16 && w.dtype() == DType::f32),
+             "conv2d: input is {}, weight {}", name_of(x.dtype()), name_of(w.dtype()));
   AKIN_CHECK(x.dim(3) == w.dim(3), "conv2d: input has {} channels, weight expects {} (weights of another layer?)",
              x.dim(3), w.dim(3));
   AKIN_CHECK(stride >= 1 && pad >= 0, "conv2d: stride {} and padding {} (at least 1 and 0)", stride, pad);
@@ -16,6 +42,7 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
   AKIN_CHECK(s.H + 2 * pad >= s.R && s.W + 2 * pad >= s.S, "conv2d: a {}x{} window does not fit in {}x{} padded by {}",
              s.R, s.S, s.H, s.W, pad);
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.K}, x.dtype());
+  if (ctx.device != Device::cpu) return on_device(ctx, s, x, w, y);
   if (fast_path(ctx, x))
     fast::conv2d_fwd(ctx.onednn, s, x.data<float>(), w.data<float>(), y.data<float>());
   else

@@ -1,0 +1,250 @@
+// The tiled product that gemm and conv2d share: C[m,n] = alpha sum_k A(m,k) B(k,n) + bias[n], over any two operands of
+// tile_operands.cuh.
+//
+// Plan: a block makes one tile of C. The reduction goes in steps of 64 bytes (16 floats, 32 bf16) through a ring of
+// kStages buffers in shared memory, filled by cp.async three steps ahead, so a step costs one barrier; chunks of 16
+// bytes are swizzled instead of padded (tile_sums.cuh), so filling and reading meet no bank twice. The finished tile
+// passes through the same shared memory and leaves in 16-byte stores. blockIdx.x counts tiles, eight rows of tiles at a
+// time so that neighbours share operands in L2; blockIdx.z counts pieces of the reduction, whose tiles go to a
+// workspace and are added in order by a second kernel: the same bits in every run.
+#pragma once
+
+#include "kernels/common/gpu/tile_operands.cuh"
+#include "kernels/common/gpu/tile_plan.hpp"
+#include "kernels/common/gpu/tile_sums.cuh"
+
+namespace akin {
+namespace {
+
+constexpr int kStages = 4;
+
+/// How sums become results.
+struct Finish {
+  float alpha = 1.0f;
+  const float* bias = nullptr;  ///< [N], or nullptr
+  Accum mode = Accum::overwrite;
+};
+
+struct ProductSize {
+  int M, N;
+  int tiles_m, tiles_n;
+  int k_tiles, k_tiles_per_split;
+  std::int64_t split_stride;  ///< elements between the results of two pieces
+  bool packs;                 ///< results may be written 16 bytes at a time
+};
+
+/// Brings the chunks of an operand's steps to shared memory; each thread the same places in every step.
+template <class Operand, int Rows, int Threads>
+class Loader {
+  using T = typename Operand::Type;
+  static constexpr int kChunk = kPack<T>;
+  static constexpr int kLine = kLineBytes<T, Rows, Operand::kKRuns>, kLineChunks = kLine / 16;
+  static constexpr int kLineStep = Threads / kLineChunks, kItems = Rows * 4 / Threads;
+  static_assert(Rows * 4 % Threads == 0 && Threads % kLineChunks == 0);
+  static_assert(kLineStep % 8 == 0, "all items of a thread have one swizzle");
+
+ public:
+  __device__ __forceinline__ Loader(const Operand& operand, int first_row)
+      : line_(static_cast<int>(threadIdx.x) / kLineChunks), chunk_(static_cast<int>(threadIdx.x) % kLineChunks) {
+#pragma unroll
+    for (int i = 0; i < kRows; ++i)
+      row_[i] = operand.row(first_row + (Operand::kKRuns ? line_ + i * kLineStep : chunk_ * kChunk));
+  }
+  __device__ __forceinline__ void load(const Operand& operand, unsigned char* to, int k) const {
+    to += swizzled<kLine>(line_, chunk_);
+    if constexpr (!Operand::kPacks) {
+      alignas(16) T v[kItems][kChunk];
+#pragma unroll
+      for (int e = 0; e < kChunk; ++e) {
+        const auto col = operand.col(k + chunk_ * kChunk + e);
+#pragma unroll
+        for (int i = 0; i < kItems; ++i) {
+          bool real;
+          const T* from = operand.at(row_[i], col, real);
+          v[i][e] = real ? *from : T{};
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < kItems; ++i) store_pack(reinterpret_cast<T*>(to + i * kLineStep * kLine), load_pack(v[i]));
+    } else if constexpr (Operand::kKRuns) {
+      const auto col = operand.col(k + chunk_ * kChunk);
+#pragma unroll
+      for (int i = 0; i < kItems; ++i) {
+        bool real;
+        const T* from = operand.at(row_[i], col, real);
+        cp_async16(to + i * kLineStep * kLine, from, real);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kItems; ++i) {
+        bool real;
+        const T* from = operand.at(row_[0], operand.col(k + line_ + i * kLineStep), real);
+        cp_async16(to + i * kLineStep * kLine, from, real);
+      }
+    }
+  }
+
+ private:
+  static constexpr int kRows = Operand::kKRuns ? kItems : 1;
+  int line_, chunk_;
+  typename Operand::Row row_[kRows];
+};
+
+/// From the tile in shared memory to where it belongs.
+template <class Tile, class T, class Dest>
+__device__ __forceinline__ void write_tile(const float* tile, int m0, int n0, const Dest& dest, const Finish& f,
+                                           const ProductSize& size) {
+  constexpr int W = kPack<T>, kRowPacks = Tile::kN / W;
+  for (int i = static_cast<int>(threadIdx.x); i < Tile::kM * kRowPacks; i += Tile::kThreads) {
+    const int m = i / kRowPacks, n = i % kRowPacks * W;
+    if (m0 + m >= size.M || n0 + n >= size.N) continue;
+    T* y = dest.template row<T>(m0 + m) + blockIdx.z * size.split_stride + n0 + n;
+    const float* sums = tile + m * Tile::kStride + n;
+    const float* bias = f.bias == nullptr ? nullptr : f.bias + n0 + n;
+    const auto value = [&](int e) { return f.alpha * sums[e] + (bias == nullptr ? 0.0f : bias[e]); };
+    if (size.packs) {
+      Pack<T> v;
+      if (f.mode == Accum::add) v = load_pack(y);
+#pragma unroll
+      for (int e = 0; e < W; ++e) put(v.v[e], value(e), f.mode);
+      store_pack(y, v);
+    } else {
+      for (int e = 0; e < W && n0 + n + e < size.N; ++e) put(y[e], value(e), f.mode);
+    }
+  }
+}
+
+template <class Tile>
+constexpr std::size_t kTileShared = std::max<std::size_t>(kStages*(Tile::kM + Tile::kN) * 64,
+                                                          Tile::kM* Tile::kStride * sizeof(float));
+
+template <class Tile, class A, class B, class Dest>
+__global__ void __launch_bounds__(Tile::kThreads)
+    tile_product(const A a, const B b, const Dest dest, const Finish finish, const ProductSize size) {
+  using T = typename A::Type;
+  AKIN_DYNAMIC_SHARED(unsigned char, shared);
+  constexpr int kBytesA = Tile::kM * 64, kStageBytes = (Tile::kM + Tile::kN) * 64;
+
+  const int id = static_cast<int>(blockIdx.x), band = 8 * size.tiles_n, first_tile = id / band * 8;
+  const int band_rows = min(size.tiles_m - first_tile, 8);
+  const int m0 = (first_tile + id % band % band_rows) * Tile::kM, n0 = id % band / band_rows * Tile::kN;
+
+  const int first = static_cast<int>(blockIdx.z) * size.k_tiles_per_split;
+  const int steps = min(size.k_tiles - first, size.k_tiles_per_split);
+  const Loader<A, Tile::kM, Tile::kThreads> load_a(a, m0);
+  const Loader<B, Tile::kN, Tile::kThreads> load_b(b, n0);
+  const auto load = [&](int step) {
+    unsigned char* to = shared + step % kStages * kStageBytes;
+    load_a.load(a, to, (first + step) * kDepth<T>);
+    load_b.load(b, to + kBytesA, (first + step) * kDepth<T>);
+  };
+
+  Sums<T, Tile, A::kKRuns, B::kKRuns> sums;
+  for (int step = 0; step < kStages - 1; ++step) {
+    if (step < steps) load(step);
+    cp_async_commit();
+  }
+  for (int step = 0; step < steps; ++step) {
+    cp_async_wait<kStages - 2>();
+    __syncthreads();  // this step has arrived, and nobody reads the buffer of the last one any more
+    if (step + kStages - 1 < steps) load(step + kStages - 1);
+    cp_async_commit();
+    const unsigned char* from = shared + step % kStages * kStageBytes;
+    sums.multiply(from, from + kBytesA);
+  }
+  cp_async_wait<0>();
+  __syncthreads();
+  auto* tile = reinterpret_cast<float*>(shared);
+  sums.stage(tile);
+  __syncthreads();
+  if (dest.low)
+    write_tile<Tile, bf16>(tile, m0, n0, dest, finish, size);
+  else
+    write_tile<Tile, float>(tile, m0, n0, dest, finish, size);
+}
+
+/// y[i] = alpha (sum of the pieces, in order) + bias[i % N]
+template <class T>
+__global__ void __launch_bounds__(256)
+    add_pieces(std::int64_t n, int N, int pieces, const float* piece, T* y, const Finish f) {
+  for (std::int64_t i = global_thread(); i < n; i += global_threads()) {
+    float s = 0;
+#pragma unroll 4
+    for (int k = 0; k < pieces; ++k) s += piece[k * n + i];
+    put(y[i], f.alpha * s + (f.bias == nullptr ? 0.0f : f.bias[i % N]), f.mode);
+  }
+}
+
+using Tile128x128 = Tile<128, 128, 4, 2>;
+using Tile128x64 = Tile<128, 64, 4, 2>;
+using Tile128x32 = Tile<128, 32, 4, 1>;
+using Tile64x64 = Tile<64, 64, 2, 2>;
+using Tile32x128 = Tile<32, 128, 1, 4>;
+
+template <class Tile>
+constexpr bool is_tile(const gpu::TileSize& t) {
+  return t.m == Tile::kM && t.n == Tile::kN;
+}
+
+/// Sizes count in int inside the kernels.
+inline int tile_int(std::int64_t n, const char* name) {
+  AKIN_CHECK(n >= 0 && n < (std::int64_t{1} << 31) - 1024, "{}: a dimension of {}, at most 2^31 - 1025", name, n);
+  return static_cast<int>(n);
+}
+
+/// Starts the product with a tile of `menu`; with a workspace the reduction may be cut into pieces (only where the
+/// results go to rows).
+template <const auto& menu, class A, class B, class Dest>
+void run_product(const char* name, const Stream<ThisGpu>& stream, const A& a, const B& b, const Dest& dest,
+                 std::int64_t M, std::int64_t N, std::int64_t K, const Finish& finish, float* workspace) {
+  using T = typename A::Type;
+  if (M == 0 || N == 0) return;
+  const gpu::ProductPlan plan =
+      gpu::plan_product(menu, M, N, K, sizeof(T), workspace != nullptr, stream.limits->multiprocessors);
+  const auto start = [&]<class Tile>(Tile, const auto& to, const Finish& f, std::int64_t split_stride) {
+    using To = std::remove_cvref_t<decltype(to)>;
+    const std::int64_t tiles_m = (M + Tile::kM - 1) / Tile::kM, tiles_n = (N + Tile::kN - 1) / Tile::kN;
+    const ProductSize size{tile_int(M, name),
+                           tile_int(N, name),
+                           static_cast<int>(tiles_m),
+                           static_cast<int>(tiles_n),
+                           static_cast<int>((tile_int(K, name) + kDepth<T> - 1) / kDepth<T>),
+                           static_cast<int>(plan.k_tiles_per_split),
+                           split_stride,
+                           N % (to.low ? kPack<bf16> : kPack<float>) == 0 && aligned16(to.y) && split_stride % 4 == 0};
+    launch(name, tile_product<Tile, A, B, To>,
+           {.grid = Extent(tiles_m * tiles_n, 1, plan.splits), .block = Tile::kThreads, .shared = kTileShared<Tile>},
+           stream, a, b, to, f, size);
+  };
+  const auto with_tile = [&](const auto& to, const Finish& f, std::int64_t split_stride) {
+    const auto try_tile = [&]<class Tile>(Tile tile) {
+      constexpr bool offered = [] {
+        for (const auto& t : menu)
+          if (is_tile<Tile>(t)) return true;
+        return false;
+      }();
+      if constexpr (offered)
+        if (is_tile<Tile>(plan.tile)) start(tile, to, f, split_stride);
+    };
+    try_tile(Tile128x128{});
+    try_tile(Tile128x64{});
+    try_tile(Tile128x32{});
+    try_tile(Tile64x64{});
+    try_tile(Tile32x128{});
+  };
+  if (plan.splits == 1) return with_tile(dest, finish, 0);
+  if constexpr (std::is_same_v<Dest, ToRows>) {
+    with_tile(ToRows{workspace, N, false}, Finish{}, M * N);
+    const auto add = [&]<class Y>(Y* y) {
+      launch("add_pieces", add_pieces<Y>, {.grid = blocks_for(stream, M * N, 256), .block = 256}, stream, M * N, N,
+             plan.splits, workspace, y, finish);
+    };
+    if (dest.low)
+      add(static_cast<bf16*>(dest.y));
+    else
+      add(static_cast<float*>(dest.y));
+  }
+}
+
+}  // namespace
+}  // namespace akin

@@ -1,0 +1,188 @@
+// What tile.cuh multiplies: an operand says where element (row, k) lies, row counting M (or N) and k the reduction.
+//   Row row(int)            what depends on the row alone: kept in registers through the whole reduction when possible
+//   Col col(int)            what depends on k alone
+//   at(row, col, real)      address; real = false: the element counts as zero, and the address is any valid one
+//   kKRuns                  neighbours in memory differ in k (else in row); this is also the layout in shared memory
+//   kPacks                  runs may be read 16 bytes at a time: sizes and addresses are multiples of that
+// Without kPacks elements are gathered one by one, runs along k whatever the layout in memory.
+#pragma once
+
+#include "kernels/common/gpu/vector.cuh"
+
+namespace akin {
+namespace {
+
+/// n / d for 0 <= n < 2^31 by a multiplication (Granlund and Montgomery, "Division by invariant integers using
+/// multiplication", PLDI 1994).
+class Divisor {
+ public:
+  Divisor() = default;
+  explicit Divisor(std::int64_t d) : d_(d < 1 ? 1 : static_cast<std::uint32_t>(d)) {  // 0: nothing is divided
+    while ((std::uint64_t{1} << shift_) < d_) ++shift_;
+    magic_ = static_cast<std::uint32_t>((((std::uint64_t{1} << shift_) - d_) << 32) / d_ + 1);
+  }
+  /// n = quotient d + remainder
+  __device__ __forceinline__ void divide(int n, int& quotient, int& remainder) const {
+    const auto u = static_cast<std::uint32_t>(n);
+    quotient = static_cast<int>((__umulhi(u, magic_) + u) >> shift_);
+    remainder = n - quotient * static_cast<int>(d_);
+  }
+
+ private:
+  std::uint32_t d_ = 1, magic_ = 1, shift_ = 0;
+};
+
+/// Nowhere inside an image, also after a tap's offset was added.
+constexpr int kOutside = -(1 << 29);
+
+/// A stored matrix: element (row, k) is p[row row_stride + k k_stride]; with Packs the stride of its runs is 1.
+template <class T, bool KRuns, bool Packs>
+struct Matrix {
+  using Type = T;
+  static constexpr bool kKRuns = KRuns || !Packs, kPacks = Packs;
+  const T* p;
+  std::int64_t row_stride, k_stride;
+  int rows, depth;
+
+  struct Row {
+    const T* p;
+    bool real;
+  };
+  struct Col {
+    std::int64_t offset;
+    bool real;
+  };
+  __device__ __forceinline__ Row row(int i) const {
+    return {p + (Packs && !KRuns ? std::int64_t{i} : i * row_stride), i < rows};
+  }
+  __device__ __forceinline__ Col col(int k) const {
+    return {Packs && KRuns ? std::int64_t{k} : k * k_stride, k < depth};
+  }
+  __device__ __forceinline__ const T* at(const Row& r, const Col& c, bool& real) const {
+    real = r.real && c.real;
+    return real ? r.p + c.offset : p;
+  }
+};
+
+/// The pixels that a convolution reads: element (output pixel, tap and channel) of an image [N,H,W,C], a grid of P x Q
+/// output pixels, and taps in rows of S: x[n, p stride + r - pad_h, q stride + s - pad_w, c]; zero outside the image.
+struct PixelGrid {
+  int H, W, C, stride, pad_h, pad_w;
+  int pixels;  ///< N P Q
+  int depth;   ///< taps C
+  Divisor by_p, by_q, by_s, by_c;
+};
+
+template <class T, bool Packs>
+struct Pixels {
+  using Type = T;
+  static constexpr bool kKRuns = true, kPacks = Packs;
+  const T* x;
+  PixelGrid g;
+
+  struct Row {
+    const T* p;
+    int h, w;
+  };
+  struct Col {
+    int offset, r, s;
+  };
+  __device__ __forceinline__ Row row(int i) const {
+    if (i >= g.pixels) return {x, kOutside, kOutside};
+    int np, n, p, q;
+    g.by_q.divide(i, np, q);
+    g.by_p.divide(np, n, p);
+    const int h = p * g.stride - g.pad_h, w = q * g.stride - g.pad_w;
+    return {x + ((std::int64_t{n} * g.H + h) * g.W + w) * g.C, h, w};
+  }
+  __device__ __forceinline__ Col col(int k) const {
+    if (k >= g.depth) return {0, kOutside, kOutside};
+    int tap, c, r, s;
+    g.by_c.divide(k, tap, c);
+    g.by_s.divide(tap, r, s);
+    return {(r * g.W + s) * g.C + c, r, s};
+  }
+  __device__ __forceinline__ const T* at(const Row& row, const Col& col, bool& real) const {
+    real = static_cast<unsigned>(row.h + col.r) < static_cast<unsigned>(g.H) &&
+           static_cast<unsigned>(row.w + col.s) < static_cast<unsigned>(g.W);
+    return real ? row.p + col.offset : x;
+  }
+};
+
+/// The same with rows and reduction exchanged: rows are taps and channels, the reduction goes over output pixels.
+template <class T, bool Packs>
+struct PixelsAcross {
+  using Type = T;
+  static constexpr bool kKRuns = !Packs, kPacks = Packs;
+  Pixels<T, Packs> of;
+
+  using Row = typename Pixels<T, Packs>::Col;
+  using Col = typename Pixels<T, Packs>::Row;
+  __device__ __forceinline__ Row row(int i) const { return of.col(i); }
+  __device__ __forceinline__ Col col(int k) const { return of.row(k); }
+  __device__ __forceinline__ const T* at(const Row& r, const Col& c, bool& real) const { return of.at(c, r, real); }
+};
+
+/// Weights as the data gradient reads them, taps reversed: element (c, (i, j, k)) is w[k, r0 + (R' - 1 - i) step,
+/// s0 + (S' - 1 - j) step, c] of w [K,R,S,C], with R' x S' taps.
+template <class T, bool Packs>
+struct ReversedTaps {
+  using Type = T;
+  static constexpr bool kKRuns = !Packs, kPacks = Packs;
+  const T* w;
+  int C, S, last_r, last_s, step;  // the last tap is r0 + (R' - 1) step
+  int filter;                      // R S C
+  int depth;                       // R' S' K
+  Divisor by_k, by_s;              // K, S'
+
+  struct Row {
+    const T* p;
+    bool real;
+  };
+  struct Col {
+    int offset;
+    bool real;
+  };
+  __device__ __forceinline__ Row row(int c) const { return {w + c, c < C}; }
+  __device__ __forceinline__ Col col(int i) const {
+    if (i >= depth) return {0, false};
+    int tap, k, r, s;
+    by_k.divide(i, tap, k);
+    by_s.divide(tap, r, s);
+    return {k * filter + ((last_r - r * step) * S + last_s - s * step) * C, true};
+  }
+  __device__ __forceinline__ const T* at(const Row& r, const Col& c, bool& real) const {
+    real = r.real && c.real;
+    return real ? r.p + c.offset : w;
+  }
+};
+
+/// Where the rows of a product go: one after the other.
+struct ToRows {
+  void* y;
+  std::int64_t width;
+  bool low;  ///< bf16, else float
+  template <class T>
+  __device__ __forceinline__ T* row(int m) const {
+    return static_cast<T*>(y) + m * width;
+  }
+};
+
+/// ... or to every step-th pixel of an image [N,H,W,C]: row (n, i, j) of a grid of P x Q to pixel (first_h + i step,
+/// first_w + j step).
+struct ToPixels {
+  void* y;
+  int H, W, C, first_h, first_w, step;
+  bool low;
+  Divisor by_p, by_q;
+  template <class T>
+  __device__ __forceinline__ T* row(int m) const {
+    int np, n, p, q;
+    by_q.divide(m, np, q);
+    by_p.divide(np, n, p);
+    return static_cast<T*>(y) + ((std::int64_t{n} * H + first_h + p * step) * W + first_w + q * step) * C;
+  }
+};
+
+}  // namespace
+}  // namespace akin
