@@ -33,7 +33,7 @@ std::vector<Expectation> expectations() {
     expect("plain", "exit_before_barrier " + policy, kStopped,
            {"sim: softmax with grid (5,1,1), block (128,1,1)", "shuffle reads lane", "has exited", "at {warp_max}"});
     expect("plain", "shuffle_half_warp " + policy, kStopped,
-           {"deadlock", "64 threads, the first is (0,0,0): waits in __shfl_*_sync at {warp_max}",
+           {"deadlock", "64 threads, the first is (0,0,0): waits in __shfl_*_sync with mask 0xffffffff at {warp_max}",
             "64 threads, the first is (16,0,0): waits in __syncthreads at {first_barrier}"});
     expect("plain", "barrier_in_branch " + policy, kStopped,
            {"divergent barrier: this thread waits in __syncthreads at {barrier_in_branch}, others at "

@@ -9,53 +9,18 @@
 #include <cstdlib>
 #include <map>
 #include <string>
-#include <tuple>
-#include <utility>
 #include <vector>
 
 #include "tests/sim/kernels.hpp"
+#include "tests/sim/launch.hpp"
 
 using namespace akin;
 using namespace akin::examples;
 
 namespace {
 
-template <class... P, class... A>
-void launch(const char* name, void (*kernel)(P...), sim::Dim3 grid, sim::Dim3 block, std::size_t shared,
-            const sim::Options& options, A... arguments) {
-  struct Call {
-    void (*kernel)(P...);
-    std::tuple<P...> values;
-  } call{kernel, {arguments...}};
-  sim::run_grid(
-      name, grid, block, shared, options,
-      [](void* p) {
-        auto* c = static_cast<Call*>(p);
-        std::apply(c->kernel, c->values);
-      },
-      &call);
-}
-
-/// An array in device memory; the tests' host code may look inside, as it is not closed to the host.
 template <class T>
-class Device {
- public:
-  explicit Device(int n) : n_(n), p_(static_cast<T*>(sim::allocate(sizeof(T) * static_cast<std::size_t>(n)))) {}
-  template <class F>
-  Device(int n, F&& value) : Device(n) {
-    for (int i = 0; i < n; ++i) p_[i] = value(i);
-  }
-  ~Device() { sim::release(p_); }
-  Device(const Device&) = delete;
-  Device& operator=(const Device&) = delete;
-  T* get() const { return p_; }
-  T& operator[](int i) const { return p_[i]; }
-  int size() const { return n_; }
-
- private:
-  int n_;
-  T* p_;
-};
+using Device = test::SimArray<T>;
 
 /// A fixed value in [-1, 1).
 float value(int i) {
@@ -82,7 +47,7 @@ template <Bug bug>
 void test_add(const sim::Options& options) {
   const int n = 1003;
   const Device<float> a(n, value), b(n, [](int i) { return value(i + n); }), c(n);
-  launch("add", add<bug>, 4, 64, 0, options, a.get(), b.get(), c.get(), n);
+  test::sim_launch("add", add<bug>, 4, 64, 0, options, a.get(), b.get(), c.get(), n);
   compare(
       "add", c, [&](int i) { return a[i] + b[i]; }, 0);
 }
@@ -90,7 +55,7 @@ void test_add(const sim::Options& options) {
 template <Bug bug>
 void test_histogram(const sim::Options& options) {
   const Device<int> x(5000, key), bins(64, [](int) { return 0; });
-  launch("histogram", histogram<bug>, 3, 128, 0, options, x.get(), x.size(), bins.get());
+  test::sim_launch("histogram", histogram<bug>, 3, 128, 0, options, x.get(), x.size(), bins.get());
   compare(
       "histogram", bins, [&](int k) { return std::count(x.get(), x.get() + x.size(), k); }, 0);
 }
@@ -99,8 +64,8 @@ template <Bug bug>
 void test_softmax(const sim::Options& options, int rows, int columns) {
   const Device<float> x(rows * columns, value), dx(rows * columns), loss(rows);
   const Device<int> y(rows, [&](int r) { return r * 31 % columns; });
-  launch("softmax", softmax<bug>, static_cast<unsigned>(rows), kSoftmaxThreads, 0, options, x.get(), y.get(),
-         loss.get(), dx.get(), columns, 1.0f);
+  test::sim_launch("softmax", softmax<bug>, static_cast<unsigned>(rows), kSoftmaxThreads, 0, options, x.get(), y.get(),
+                   loss.get(), dx.get(), columns, 1.0f);
   std::vector<double> sums(static_cast<std::size_t>(rows));
   for (int i = 0; i < rows * columns; ++i) sums[static_cast<std::size_t>(i / columns)] += std::exp(double{x[i]});
   // |x| <= 1 and softmax <= 1: a few rounding errors of values below 8.
@@ -120,7 +85,8 @@ template <Bug bug>
 void test_gemm(const sim::Options& options) {
   const int M = 100, N = 132, K = 76;
   const Device<float> A(M * K, value), B(K * N, [](int i) { return value(i + 99991); }), C(M * N);
-  launch("gemm", gemm<bug>, {(N + 63) / 64, (M + 63) / 64}, 256, 0, options, M, N, K, A.get(), B.get(), C.get());
+  test::sim_launch("gemm", gemm<bug>, {(N + 63) / 64, (M + 63) / 64}, 256, 0, options, M, N, K, A.get(), B.get(),
+                   C.get());
   compare(
       "gemm", C,
       [&](int i) {
@@ -137,8 +103,8 @@ void test_tensor_gemm(const sim::Options& options) {
   const Device<bf16> A(M * K, [](int i) { return float_to_bf16(value(i)); });
   const Device<bf16> W(N * K, [](int i) { return float_to_bf16(value(i + 99991)); });
   const Device<float> C(M * N);
-  launch("tensor_gemm", tensor_gemm<bug>, {(N + 63) / 64, (M + 63) / 64}, 128, kTensorShared, options, M, N, K, A.get(),
-         W.get(), C.get());
+  test::sim_launch("tensor_gemm", tensor_gemm<bug>, {(N + 63) / 64, (M + 63) / 64}, 128, kTensorShared, options, M, N,
+                   K, A.get(), W.get(), C.get());
   compare(
       "tensor_gemm", C,
       [&](int i) {
@@ -152,7 +118,7 @@ void test_tensor_gemm(const sim::Options& options) {
 template <Bug bug>
 void test_swap(const sim::Options& options) {
   const Device<float> x(512, value), y(512);
-  launch("swap", swap<bug>, 2, 256, 0, options, x.get(), y.get());
+  test::sim_launch("swap", swap<bug>, 2, 256, 0, options, x.get(), y.get());
   compare(
       "swap", y, [&](int i) { return x[i ^ 1]; }, 0);
 }
@@ -160,8 +126,8 @@ void test_swap(const sim::Options& options) {
 void test_last_block_sum(const sim::Options& options) {
   const Device<float> x(3000, [](int i) { return static_cast<float>(i % 17); }), parts(5), sum(1);
   const Device<unsigned> finished(1, [](int) { return 0u; });
-  launch("last_block_sum", last_block_sum, 5, 256, 0, options, x.get(), x.size(), parts.get(), finished.get(),
-         sum.get());
+  test::sim_launch("last_block_sum", last_block_sum, 5, 256, 0, options, x.get(), x.size(), parts.get(), finished.get(),
+                   sum.get());
   double want = 0;
   for (int i = 0; i < x.size(); ++i) want += x[i];
   compare(

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <utility>
 
@@ -66,6 +67,17 @@ void name_fibre([[maybe_unused]] const Lane& lane) {
 #endif
 }
 
+/// Runs the kernel for the current thread; what it threw, or nothing. An exception must not leave the fibre's stack.
+std::string call_body(Multiprocessor& sm) {
+  try {
+    sm.body(sm.arguments);
+    return {};
+  } catch (const std::exception& e) {
+    const Quiet quiet;
+    return fmt::format("the kernel threw an exception: {}", e.what());
+  }
+}
+
 void run_lane(Multiprocessor& sm, Lane& lane, Fibre& self) {
   sm.lane = &lane;
   lane.fibre = &self;
@@ -73,7 +85,7 @@ void run_lane(Multiprocessor& sm, Lane& lane, Fibre& self) {
   cuda::threadIdx = lane.thread;
   name_fibre(lane);
   order_acquire(&sm.block_start);
-  sm.body(sm.arguments);
+  if (std::string thrown = call_body(sm); !thrown.empty()) fail_thread(lane.site, std::move(thrown));
   if (sm.at_barrier != 0)
     fail_thread(sm.barrier_site, fmt::format("the thread exits while {} threads wait in __syncthreads", sm.at_barrier));
   order_release(&sm.lane_end);
@@ -115,6 +127,7 @@ void prepare(Multiprocessor& sm, cuda::dim3 block, std::uint64_t seed) {
     lane.index = i;
     lane.thread = {i % block.x, i / block.x % block.y, i / block.x / block.y};
     lane.state = Lane::State::fresh;
+    lane.site = {"start", 0};
     lane.fibre = nullptr;
     lane.copies.clear();
     lane.group_sizes.clear();
@@ -265,7 +278,9 @@ std::string describe_threads(const Multiprocessor& sm) {
         doing = "runs";
         break;
       case Lane::State::waiting:
-        doing = fmt::format("waits in {} at {}", op_name(lane.op), place(lane.site));
+        doing =
+            fmt::format("waits in {}{} at {}", op_name(lane.op),
+                        lane.op == Op::barrier ? "" : fmt::format(" with mask 0x{:08x}", lane.mask), place(lane.site));
         break;
       case Lane::State::exited:
         doing = "exited";

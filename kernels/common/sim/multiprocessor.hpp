@@ -28,6 +28,7 @@ struct Lane {
   State state = State::fresh;
   Op op = Op::none;                      ///< what it waits in,
   Site site{"", 0};                      ///< where,
+  unsigned mask = 0;                     ///< with which lanes of its warp,
   void* record = nullptr;                ///< and its arguments, on its own stack
   Fibre* fibre = nullptr;                ///< nullptr: not started, or exited
   std::vector<AsyncCopy> copies;         ///< of all groups under way and of the open one, oldest first

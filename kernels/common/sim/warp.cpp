@@ -187,18 +187,13 @@ void meet(Op op, unsigned mask, void* arguments, Site site) {
   if (aligned_op(op)) check_all_lanes(warp, op, site);
   self.op = op;
   self.site = site;
+  self.mask = mask;
   self.record = arguments;
   self.state = Lane::State::waiting;
   unsigned i = 0;
-  for (; i < warp.meetings; ++i) {
-    const Meeting& other = warp.meeting[i];
-    if (other.op == op && other.mask == mask) break;
-    if ((other.mask & bit) != 0)
-      fail_thread(site,
-                  fmt::format("{} with mask 0x{:08x}, but lanes 0x{:08x} of the warp wait for this lane in {} with "
-                              "mask 0x{:08x}",
-                              op_name(op), mask, other.arrived, op_name(other.op), other.mask));
-  }
+  // Lanes may wait for this one elsewhere, behind a branch that it has yet to leave; a deadlock shows if it never
+  // comes.
+  while (i < warp.meetings && (warp.meeting[i].op != op || warp.meeting[i].mask != mask)) ++i;
   if (i == warp.meetings) warp.meeting[warp.meetings++] = {op, mask, 0, warp.next_order++ % SyncObjects::kPerWarp};
   warp.meeting[i].arrived |= bit;
   char* order = op == Op::warp_barrier ? &sm.sync->warp[w][warp.meeting[i].order] : nullptr;
