@@ -134,7 +134,7 @@ Tensor run_teachers(Context& ctx, const std::vector<Teacher>& teachers, const St
 }
 
 /// FixMatch's second term: pseudo-labels from the weak views, mean over the whole batch. The number of confident ones
-/// is added to `counted` [1].
+/// is added to `counted`, see ops::pseudo_label.
 Tensor fixmatch_term(Context& ctx, const Tensor& weak, const Tensor& strong, double threshold, const Tensor& counted) {
   const auto [target, mask] = ops::pseudo_label(ctx, weak, threshold, counted);
   return ops::mean(ctx, ops::softmax_ce(ctx, strong, target, mask));
@@ -242,7 +242,7 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
         ctx, [&](std::int64_t t) { return maker.make(t); }, [&](const Parts& p) { return maker.finish(p); }, first);
   };
   const std::int64_t steps = options.train.schedule.steps, L = options.batch;
-  const Tensor counted = Tensor::zeros(ctx, {1});  // confident pseudo-labels of the last tenth
+  const Tensor counted = Tensor::zeros(ctx, {2}, DType::i32);  // pseudo-labels of the last tenth: confident, broken
   std::int64_t images = 0, considered = 0;
   hooks.batch = [&](std::int64_t t) {
     StepBatch b = feed->next();
@@ -287,7 +287,11 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
   const double own = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   run.seconds = run.result.seconds;
   run.images_per_second = own > 0 ? static_cast<double>(images) / own : 0;  // of this part of a resumed run
-  if (considered > 0) run.pseudo_labelled = counted.item() / static_cast<double>(considered);
+  if (considered > 0) {
+    const Array counts = counted.to_array();
+    AKIN_CHECK(counts.as<std::int32_t>()[1] == 0, "fixmatch: {} rows of logits are NaN", counts.as<std::int32_t>()[1]);
+    run.pseudo_labelled = static_cast<double>(counts.as<std::int32_t>()[0]) / static_cast<double>(considered);
+  }
   return run;
 }
 

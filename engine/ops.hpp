@@ -64,8 +64,8 @@ Tensor shortcut_a(Context& ctx, const Tensor& x, std::int64_t stride, std::int64
 /// Loss of each row [B] for logits [B,C] and targets [B] (i64); `weight` [B] may be undefined.
 Tensor softmax_ce(Context& ctx, const Tensor& logits, const Tensor& targets, const Tensor& weight = {});
 
-/// FixMatch's labels for images that have none; see kernels/softmax_ce.hpp. Not differentiable. The number of confident
-/// rows is added to counted [1].
+/// FixMatch's labels for images that have none; see kernels/softmax_ce.hpp. Not differentiable. Adds to counted, i32 [2]:
+/// the confident rows, and the rows without probabilities (NaN), which the caller must refuse.
 struct PseudoLabels {
   Tensor target;  ///< i64 [B]
   Tensor mask;    ///< [B]: 1 = confident

@@ -64,16 +64,17 @@ void softmax(std::int64_t B, std::int64_t C, T temperature, const T* x, T* p) {
 }
 
 template <class T>
-void pseudo_label(std::int64_t B, std::int64_t C, double threshold, const T* x, std::int64_t* target, T* mask,
-                  T* counted) {
+void pseudo_label(std::int64_t B, std::int64_t C, double threshold, const T* x, std::int64_t* t, T* mask,
+                  std::int32_t* counted) {
   for (std::int64_t b = 0; b < B; ++b) {
     const T* row = x + b * C;
-    const bool broken = std::any_of(row, row + C, [](T v) { return std::isnan(v); });
-    const std::int64_t best = broken ? 0 : std::max_element(row, row + C) - row;
-    const bool sure = !broken && static_cast<double>(std::exp(row[best] - logsumexp(C, row))) >= threshold;
-    target[b] = best;
-    mask[b] = sure ? T(1) : T(0);
-    counted[0] += mask[b];
+    const T* best = std::max_element(row, row + C);
+    const T p = std::exp(*best - logsumexp(C, row));
+    const bool real = !std::isnan(p), confident = real && static_cast<double>(p) >= threshold;
+    t[b] = real ? best - row : 0;
+    mask[b] = confident ? T(1) : T(0);
+    counted[0] += confident;
+    counted[1] += !real;
   }
 }
 
@@ -82,7 +83,7 @@ void pseudo_label(std::int64_t B, std::int64_t C, double threshold, const T* x, 
   template void softmax_ce_bwd<T>(std::int64_t, std::int64_t, const T*, const std::int64_t*, const T*, const T*, T*, \
                                   Accum);                                                                            \
   template void softmax<T>(std::int64_t, std::int64_t, T, const T*, T*);                                             \
-  template void pseudo_label<T>(std::int64_t, std::int64_t, double, const T*, std::int64_t*, T*, T*);
+  template void pseudo_label<T>(std::int64_t, std::int64_t, double, const T*, std::int64_t*, T*, std::int32_t*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
 }  // namespace akin::spec

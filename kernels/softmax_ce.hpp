@@ -20,11 +20,10 @@ template <class T>
 void softmax_ce_bwd(std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t, const T* weight, const T* dy,
                     T* dx, Accum mode);
 
-/// What a network is sure of: target[b] = argmax_c x[b,c], the lower of equals; mask[b] = 1 where softmax(x[b]) gives it
-/// at least `threshold`, else 0; counted[0] += number of ones. A row with a NaN counts as unsure: target 0, mask 0.
+/// FixMatch's pseudo-labels, see gpu::pseudo_label.
 template <class T>
-void pseudo_label(std::int64_t B, std::int64_t C, double threshold, const T* x, std::int64_t* target, T* mask,
-                  T* counted);
+void pseudo_label(std::int64_t B, std::int64_t C, double threshold, const T* x, std::int64_t* t, T* mask,
+                  std::int32_t* counted);
 
 /// p[b,c] = softmax(x[b] / temperature)[c]; p may be x.
 template <class T>

@@ -33,13 +33,16 @@ PseudoLabels pseudo_label(Context& ctx, const Tensor& logits, double threshold, 
   check_rank(logits, 2, "pseudo_label", "logits [B, C]");
   const std::int64_t B = logits.dim(0), C = logits.dim(1);
   AKIN_CHECK(C >= 1, "pseudo_label: logits {} hold no class", logits.shape().str());
-  AKIN_CHECK(counted.numel() == 1 && counted.dtype() == logits.dtype(), "pseudo_label: the counter is {} {}",
-             name_of(counted.dtype()), counted.shape().str());
+  AKIN_CHECK(counted.shape() == Shape{2}, "pseudo_label: two counters are needed, found {}", counted.shape().str());
   PseudoLabels out{Tensor::empty(ctx, {B}, DType::i64), Tensor::empty(ctx, {B}, logits.dtype())};
-  by_type(logits.dtype(), "pseudo_label", [&]<class T>(T) {
-    spec::pseudo_label<T>(B, C, threshold, logits.data<T>(), out.target.data<std::int64_t>(), out.mask.data<T>(),
-                          counted.data<T>());
-  });
+  auto* target = out.target.data<std::int64_t>();
+  auto* counters = counted.data<std::int32_t>();
+  if (!on_gpu(ctx, [&](const auto& stream) {
+        gpu::pseudo_label(stream, B, C, threshold, logits.data<float>(), target, out.mask.data<float>(), counters);
+      }))
+    by_type(logits.dtype(), "pseudo_label", [&]<class T>(T) {
+      spec::pseudo_label<T>(B, C, threshold, logits.data<T>(), target, out.mask.data<T>(), counters);
+    });
   return out;
 }
 
