@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include "engine/on_gpu.hpp"
 #include "kernels/softmax_ce.hpp"
+#include "nn/evaluate.hpp"
 #include "tests/op_case.hpp"
 
 using namespace akin;
@@ -44,7 +46,29 @@ OpCase make(std::int64_t B, std::int64_t C, bool weighted, double range = 3) {
           .grad_depth = static_cast<double>(C),
           .amplify = 4,  // the loss is a difference of two numbers of the size of the range
           .low = -range,
-          .high = range};
+          .high = range,
+          .bf16 = false};
+}
+
+/// A function of kernels/softmax_ce.hpp in the emulator, memory poisoned and fenced.
+struct OnSim {
+  Context ctx{Device::sim, {.poison = true}};
+  template <class T>
+  Tensor give(const std::vector<T>& v) {
+    return Tensor::from(ctx, v, {static_cast<std::int64_t>(v.size())});
+  }
+  template <class Body>
+  void run(Body&& body) {
+    on_gpu(ctx, [&](const auto& stream) { body(stream); });
+    ctx.allocator->flush();
+    CHECK_EQ(ctx.allocator->stats().fence_breaks, 0);
+  }
+};
+
+template <class T>
+std::vector<T> values_of(const Tensor& t) {
+  const Array a = t.to_array();
+  return {a.as<T>().begin(), a.as<T>().end()};
 }
 
 }  // namespace
@@ -54,6 +78,11 @@ TEST_CASE("softmax_ce: match, gradcheck, mutants") {
   for (const std::int64_t B : {1, 7, 33})
     for (const std::int64_t C : {2, 7, 10, 31, 257})
       for (const bool weighted : {false, true}) cases.push_back(make(B, C, weighted));
+  cases.push_back(make(300, 3, true));    // several rows a warp
+  cases.push_back(make(33, 1000, true));  // all a warp's registers; whole packs
+  cases.push_back(make(9, 1023, false));
+  cases.push_back(make(7, 1025, true));  // a block a row
+  cases.push_back(make(40, 1337, false));
   AKIN_TEST_OP(cases);
 }
 
@@ -101,6 +130,127 @@ TEST_CASE("softmax: rows sum to one at any temperature") {
         CHECK_EQ(p[std::size_t(b * 3 + c)],
                  doctest::Approx(std::exp((x[std::size_t(b * 3 + c)] - x[std::size_t(b * 3 + 2 - b)]) / T) / z)
                      .epsilon(1e-13));
+    }
+  }
+}
+
+TEST_CASE("softmax_ce: one class has no loss, and one launch a direction, on a device") {
+  LaunchLog log;
+  Context ctx(Device::sim, {.poison = true});
+  ctx.launches = &log;
+  Tensor x = Tensor::from(ctx, std::vector<float>{3, -2, 0}, {3, 1});
+  x.set_requires_grad(true);
+  Tape tape;
+  const TapeScope scope(ctx, &tape);
+  const Tensor y = ops::softmax_ce(ctx, x, Tensor::from(ctx, std::vector<std::int64_t>{0, 0, 0}, {3}));
+  CHECK_EQ(values_of<float>(y), std::vector<float>{0, 0, 0});
+  tape.backward(ctx, ops::mean(ctx, y));
+  CHECK_EQ(values_of<float>(x.grad()), std::vector<float>{0, 0, 0});
+  CHECK_EQ(std::count(log.begin(), log.end(), "softmax_ce_fwd"), 1);
+  CHECK_EQ(std::count(log.begin(), log.end(), "softmax_ce_bwd"), 1);
+}
+
+TEST_CASE("softmax_ce: on a device huge logits stay finite, NaN and bad targets show in their row alone") {
+  for (const std::int64_t C : {2, 4, 33, 1500}) {
+    CAPTURE(C);
+    Context ctx(Device::sim, {.poison = true});
+    std::vector<float> v(static_cast<std::size_t>(5 * C), -3e4f);
+    for (std::size_t b = 0; b < 5; ++b) v[b * static_cast<std::size_t>(C)] = 3e4f;
+    v.back() = NAN;
+    Tensor x = Tensor::from(ctx, v, {5, C});
+    x.set_requires_grad(true);
+    const Tensor t = Tensor::from(ctx, std::vector<std::int64_t>{1, 0, C, -1, 0}, {5});
+    Tape tape;
+    const TapeScope scope(ctx, &tape);
+    const Tensor y = ops::softmax_ce(ctx, x, t);
+    const auto loss = values_of<float>(y);
+    CHECK_EQ(loss[0], 6e4f);
+    CHECK_EQ(loss[1], 0.0f);
+    for (const std::size_t b : {2u, 3u, 4u}) CHECK(std::isnan(loss[b]));
+    tape.backward(ctx, ops::sum(ctx, y));
+    const auto g = values_of<float>(x.grad());
+    CHECK_EQ(g[0], 1.0f);
+    CHECK_EQ(g[1], -1.0f);
+    for (std::int64_t c = 0; c < C; ++c) {
+      CHECK_EQ(g[static_cast<std::size_t>(C + c)], 0.0f);
+      for (const std::int64_t b : {2, 3, 4}) CHECK(std::isnan(g[static_cast<std::size_t>(b * C + c)]));
+    }
+  }
+  Context ctx(Device::sim);
+  CHECK_THROWS_WITH_AS(ops::softmax_ce(ctx, Tensor::zeros(ctx, {2, 2}, DType::bf16),
+                                       Tensor::from(ctx, std::vector<std::int64_t>{0, 0}, {2})),
+                       doctest::Contains("works on f32 on a GPU, found bf16"), Error);
+}
+
+TEST_CASE("softmax: on a device as the specification, also in place") {
+  for (const std::int64_t C : {1, 7, 12, 257, 1024, 1100})
+    for (const float T : {0.5f, 1.0f, 4.0f}) {
+      CAPTURE(C);
+      CAPTURE(T);
+      const std::int64_t B = 9;
+      std::vector<float> x;
+      Rng rng(11);
+      for (std::int64_t i = 0; i < B * C; ++i) x.push_back(rng.uniform(-8, 8));
+      const std::vector<double> wide(x.begin(), x.end());
+      std::vector<double> expected(wide.size());
+      spec::softmax<double>(B, C, double{T}, wide.data(), expected.data());
+      OnSim sim;
+      const Tensor in = sim.give(x), out = Tensor::empty(sim.ctx, {B * C});
+      sim.run([&](const auto& stream) {
+        gpu::softmax(stream, B, C, T, in.data<float>(), out.data<float>());
+        gpu::softmax(stream, B, C, T, in.data<float>(), in.data<float>());
+      });
+      const auto found = to_values(out);
+      // The argument of exp carries 1.5 eps of up to 16 / T; the sum 4 eps sqrt(C).
+      const double eps = std::numeric_limits<float>::epsilon();
+      const double tol = eps * (1.5 * 16 / double{T} + 4 * std::sqrt(static_cast<double>(C)));
+      CHECK_EQ(compare("softmax", found, expected, tol), "");
+      CHECK_EQ(values_of<float>(in), values_of<float>(out));
+    }
+}
+
+TEST_CASE("pseudo_label: as FixMatch's host code, ties to the first, NaN refused") {
+  for (const std::int64_t C : {1, 2, 10, 16, 257, 1000, 1200}) {
+    CAPTURE(C);
+    const std::int64_t B = 37;
+    const auto columns = static_cast<std::size_t>(C);
+    std::vector<float> x;
+    Rng rng(12);
+    for (std::int64_t i = 0; i < B * C; ++i) x.push_back(rng.uniform(-2, 2));
+    for (std::size_t b = 0; b < 37; b += 3) x[b * columns + b % columns] = 12;                // confident
+    for (const std::size_t c : {columns / 3, columns / 2, columns - 1}) x[columns + c] = 20;  // ties, never confident
+    const double threshold = 0.95;
+    // What distill/student.cpp does with the same logits.
+    const Array p = softmax_rows(Array::from(x, {B, C}));
+    const std::vector<int> best = argmax_rows(p);
+    std::vector<std::int64_t> target(best.begin(), best.end());
+    std::vector<float> mask;
+    int confident = 0;
+    for (std::size_t b = 0; b < best.size(); ++b) {
+      mask.push_back(double{p.as<float>()[b * columns + static_cast<std::size_t>(best[b])]} >= threshold ? 1.0f : 0.0f);
+      confident += mask.back() == 1;
+    }
+    CHECK(confident >= 13);
+    for (const bool hurt : {false, true}) {
+      if (hurt) {
+        x[5 * columns + columns - 1] = NAN;
+        x[6 * columns] = INFINITY;
+        for (const std::size_t b : {5u, 6u}) {
+          confident -= mask[b] == 1;
+          mask[b] = 0;
+          target[b] = 0;
+        }
+      }
+      OnSim sim;
+      const Tensor in = sim.give(x), t = Tensor::empty(sim.ctx, {B}, DType::i64), m = Tensor::empty(sim.ctx, {B});
+      const Tensor counted = Tensor::from(sim.ctx, std::vector<std::int32_t>{100, 10}, {2});  // it adds
+      sim.run([&](const auto& stream) {
+        gpu::pseudo_label(stream, B, C, threshold, in.data<float>(), t.data<std::int64_t>(), m.data<float>(),
+                          counted.data<std::int32_t>());
+      });
+      CHECK_EQ(values_of<std::int64_t>(t), target);
+      CHECK_EQ(values_of<float>(m), mask);
+      CHECK_EQ(values_of<std::int32_t>(counted), std::vector<std::int32_t>{100 + confident, hurt ? 12 : 10});
     }
   }
 }

@@ -23,6 +23,12 @@ inline void check_rank(const Tensor& x, std::size_t rank, const char* op, const 
   AKIN_CHECK(x.shape().rank() == rank, "{}: expected {}, found shape {}", op, layout, x.shape().str());
 }
 
+/// Losses keep f32 on a device, whatever the activations are.
+inline void check_f32_on_gpu(const Context& ctx, const Tensor& x, const char* op) {
+  AKIN_CHECK(ctx.device == Device::cpu || x.dtype() == DType::f32, "{}: works on f32 on a GPU, found {}", op,
+             name_of(x.dtype()));
+}
+
 /// A parameter of f32 in the type that kernels multiply it in: itself for activations of f32, else its bf16 shadow or,
 /// without an optimiser that keeps one, a converted copy. No gradient flows: the caller gives it to `w`.
 Tensor low_precision(Context& ctx, const Tensor& w, DType activations);

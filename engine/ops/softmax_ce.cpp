@@ -14,14 +14,24 @@ Tensor softmax_ce(Context& ctx, const Tensor& logits, const Tensor& targets, con
   AKIN_CHECK(!weight.defined() || (weight.shape() == Shape{B} && weight.dtype() == logits.dtype()),
              "softmax_ce: weights must be {} [{}], found {} {}", name_of(logits.dtype()), B,
              weight.defined() ? name_of(weight.dtype()) : "", weight.defined() ? weight.shape().str() : "");
+  check_f32_on_gpu(ctx, logits, "softmax_ce");
   Tensor y = Tensor::empty(ctx, {B}, logits.dtype());
   const auto pointer = [weight]<class T>(T) -> const T* { return weight.defined() ? weight.data<T>() : nullptr; };
-  by_type(logits.dtype(), "softmax_ce", [&]<class T>(T one) {
-    spec::softmax_ce_fwd<T>(B, C, logits.data<T>(), targets.data<std::int64_t>(), pointer(one), y.data<T>());
-  });
+  if (!on_gpu(ctx, [&](const auto& stream) {
+        gpu::softmax_ce_fwd(stream, B, C, logits.data<float>(), targets.data<std::int64_t>(), pointer(float{}),
+                            y.data<float>());
+      }))
+    by_type(logits.dtype(), "softmax_ce", [&]<class T>(T one) {
+      spec::softmax_ce_fwd<T>(B, C, logits.data<T>(), targets.data<std::int64_t>(), pointer(one), y.data<T>());
+    });
   return record(ctx, "softmax_ce", y, {logits},
                 [x = logits.detach(), targets, pointer, B, C](const Tensor& dy, Grads& d) {
                   const auto [dx, mode] = d.into(0);
+                  if (on_gpu(d.ctx(), [&, m = mode, g = dx](const auto& stream) {
+                        gpu::softmax_ce_bwd(stream, B, C, x.data<float>(), targets.data<std::int64_t>(),
+                                            pointer(float{}), dy.data<float>(), g.template data<float>(), m);
+                      }))
+                    return;
                   by_type(dy.dtype(), "softmax_ce", [&, m = mode, g = dx]<class T>(T one) {
                     spec::softmax_ce_bwd<T>(B, C, x.data<T>(), targets.data<std::int64_t>(), pointer(one), dy.data<T>(),
                                             g.template data<T>(), m);
