@@ -23,6 +23,8 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/common/gpu/stream.hpp"
+
 namespace akin {
 
 namespace spec {
@@ -53,5 +55,39 @@ template <class T>
 void gram_xty(std::span<const T> x, std::span<const T> y, std::int64_t n, std::int64_t d, std::int64_t e,
               std::span<double> g);
 }  // namespace fast
+
+/// All pointers on the device, T float or double. The chains of the Gram matrices and of the columns are the
+/// specification's, so the bits are those of a host with fused multiply-adds; rows are summed as a tree.
+namespace gpu {
+
+template <class Gpu, class T>
+void gram_xyt(const Stream<Gpu>& stream, const T* x, const T* y, std::int64_t n, std::int64_t m, std::int64_t k,
+              double* g);
+/// Works out the tiles on and above the diagonal and writes each of them twice.
+template <class Gpu, class T>
+void gram_xxt(const Stream<Gpu>& stream, const T* x, std::int64_t n, std::int64_t k, double* g);
+template <class Gpu, class T>
+void gram_xty(const Stream<Gpu>& stream, const T* x, const T* y, std::int64_t n, std::int64_t d, std::int64_t e,
+              double* g);
+
+/// Scratch: 3 d doubles. Two launches: a thread a column, then all elements. `z` may be `x`.
+template <class Gpu, class T>
+void centre_columns(const Stream<Gpu>& stream, const T* x, std::int64_t n, std::int64_t d, double* scratch, double* z);
+template <class Gpu, class T>
+void zscore_columns(const Stream<Gpu>& stream, const T* x, std::int64_t n, std::int64_t d, double* scratch, double* z);
+/// Adds the number of rows without variance to *flat. A block a row; `z` may be `x`.
+template <class Gpu>
+void standardise_rows(const Stream<Gpu>& stream, const double* x, std::int64_t n, std::int64_t d, double* z, int* flat);
+
+/// y[i] = sum_c x[i,c]^2
+template <class Gpu>
+void row_squares(const Stream<Gpu>& stream, const double* x, std::int64_t n, std::int64_t d, double* y);
+/// Doubles of scratch that dot() asks for.
+constexpr std::int64_t kDotScratch = 1024;
+/// y[0] = sum_i a[i] b[i]. Two launches.
+template <class Gpu>
+void dot(const Stream<Gpu>& stream, std::int64_t n, const double* a, const double* b, double* scratch, double* y);
+
+}  // namespace gpu
 
 }  // namespace akin

@@ -9,8 +9,11 @@
 #include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
 #include "kernels/optim.hpp"
+#include "kernels/reduce.hpp"
+#include "tests/gpu_case.hpp"
 
 using namespace akin;
+using namespace akin::test;
 
 namespace {
 
@@ -223,4 +226,110 @@ TEST_CASE("optim: impossible asks are named") {
   CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {}, nullptr), doctest::Contains("without a momentum arena"), Error);
   CHECK_THROWS_WITH_AS(spec::adamw_step<float>(10, {.lr = 1, .t = 0}, {}, a.data(), b.data(), c.data(), d.data()),
                        doctest::Contains("step 0"), Error);
+}
+
+namespace {
+
+/// Five steps on the device beside five of the specification; "" or what differs. `mutant` changes the device's rate.
+std::string device_differs(Context& ctx, std::int64_t n, std::int64_t first, bool adamw, bool nesterov, double momentum,
+                           double clip, float mutant = 1) {
+  Arena<float> a(n);
+  const auto decay = ranges(n, adamw ? 0.1 : 5e-2);
+  const Tensor p = on_device(ctx, a.p, first), m = on_device(ctx, a.m, first), v = on_device(ctx, a.v, first);
+  const Tensor shadow = room<bf16>(ctx, n, first), table = bytes_on_device(ctx, decay);
+  const Tensor params = bytes_on_device(ctx, std::vector<OptimParams>(1));
+  const Tensor scratch = room<double>(ctx, gpu::kSumScratch), square = room<double>(ctx, 1);
+  for (int t = 1; t <= kSteps; ++t) {
+    const std::vector<float> g = a.gradient(t);
+    const Tensor dg = on_device(ctx, g, first);
+    const double lr = 0.1 / t, scale = clip > 0 ? clip_scale(spec::grad_norm<float>(n, g.data()), clip) : 0.5;
+    OptimParams now = adamw ? optim_params(AdamWStep{.lr = lr, .t = t, .grad_scale = clip > 0 ? 1 : 0.5})
+                            : optim_params(SgdStep{.lr = lr, .grad_scale = clip > 0 ? 1 : 0.5});
+    now.rate *= mutant;
+    LaunchLog log;
+    ctx.launches = &log;
+    on_gpu(ctx, [&](const auto& stream) {
+      gpu::set_params(stream, now, as<OptimParams>(params));
+      GradClip c;
+      if (clip > 0) {
+        gpu::sum_squares(stream, n, 1.0, dg.data<float>(), scratch.data<double>(), square.data<double>());
+        c = {square.data<double>(), clip};
+      }
+      if (adamw)
+        gpu::adamw_step(stream, n, as<OptimParams>(params), 0.9, 0.999, 1e-8, c, as<DecayRange>(table), 3,
+                        p.data<float>(), dg.data<float>(), m.data<float>(), v.data<float>(), shadow.data<bf16>());
+      else
+        gpu::sgd_step(stream, n, as<OptimParams>(params), momentum, nesterov, c, as<DecayRange>(table), 3,
+                      p.data<float>(), dg.data<float>(), momentum == 0 ? nullptr : m.data<float>(),
+                      shadow.data<bf16>());
+    });
+    ctx.launches = nullptr;
+    CHECK_EQ(log.size(), clip > 0 ? 4u : 2u);  // parameters, (sum of squares in two,) one step
+    if (adamw)
+      spec::adamw_step<float>(n, {.lr = lr, .t = t, .grad_scale = scale}, decay, a.p.data(), g.data(), a.m.data(),
+                              a.v.data());
+    else
+      spec::sgd_step<float>(n, {.lr = lr, .momentum = momentum, .nesterov = nesterov, .grad_scale = scale}, decay,
+                            a.p.data(), g.data(), momentum == 0 ? nullptr : a.m.data());
+  }
+  const auto close = [](const std::vector<float>& found, const std::vector<float>& expected) {
+    double worst = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const double e = std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i]));
+      if (!(e <= worst)) worst = e;
+    }
+    return worst <= tolerance<float>();
+  };
+  const std::vector<float> values = to_host<float>(p);
+  if (!close(values, a.p)) return "parameters";
+  if (!close(to_host<float>(m), a.m)) return "first moments";
+  if (!close(to_host<float>(v), a.v)) return "second moments";
+  const std::vector<bf16> low = to_host<bf16>(shadow);
+  for (std::size_t i = 0; i < low.size(); ++i)
+    if (low[i].bits != float_to_bf16(values[i]).bits) return "shadow";
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("optim: the CUDA kernels follow the specification, clipped or not, with a bf16 copy") {
+  on_gpus([](Context& ctx) {
+    for (const std::int64_t n : {1, 7, 31, 33, 257, 5000, 12289})
+      for (const std::int64_t first : {0, 1}) {
+        if (first == 1 && n > 5000) continue;
+        CAPTURE(n);
+        CAPTURE(first);
+        for (const double clip : {0.0, 0.25}) {
+          CHECK_EQ(device_differs(ctx, n, first, false, false, 0.9, clip), "");
+          CHECK_EQ(device_differs(ctx, n, first, true, false, 0.9, clip), "");
+        }
+        CHECK_EQ(device_differs(ctx, n, first, false, true, 0.9, 0), "");
+        CHECK_EQ(device_differs(ctx, n, first, false, false, 0, 0), "");
+      }
+    CHECK_EQ(device_differs(ctx, 33, 0, false, true, 0.9, 0, 1.001f), "parameters");
+    CHECK_EQ(device_differs(ctx, 33, 0, true, false, 0.9, 0, 1.001f), "parameters");
+  });
+}
+
+TEST_CASE("optim: a NaN gradient shows on the device, and a norm beyond float is clipped") {
+  on_gpus([](Context& ctx) {
+    for (const auto& [gradient, expected] : {std::pair{std::vector<float>{NAN, 0}, std::vector<float>{NAN, NAN}},
+                                             {{3e30f, 4e30f}, {1 - 0.6f, 1 - 0.8f}}}) {
+      const Tensor g = on_device(ctx, gradient), p = on_device(ctx, std::vector<float>{1, 1});
+      const Tensor params = bytes_on_device(ctx, std::vector<OptimParams>{optim_params(SgdStep{.lr = 1})});
+      const Tensor scratch = room<double>(ctx, gpu::kSumScratch), square = room<double>(ctx, 1);
+      on_gpu(ctx, [&](const auto& stream) {
+        gpu::sum_squares(stream, 2, 1.0, g.data<float>(), scratch.data<double>(), square.data<double>());
+        gpu::sgd_step(stream, 2, as<OptimParams>(params), 0, false, {square.data<double>(), 1.0}, nullptr, 0,
+                      p.data<float>(), g.data<float>(), nullptr, nullptr);
+      });
+      const std::vector<float> found = to_host<float>(p);
+      for (std::size_t i = 0; i < 2; ++i) {
+        if (std::isnan(expected[i]))
+          CHECK(std::isnan(found[i]));
+        else
+          CHECK(std::abs(found[i] - expected[i]) <= 4e-7f);  // a division, a product, a difference
+      }
+    }
+  });
 }

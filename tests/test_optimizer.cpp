@@ -5,6 +5,7 @@
 #include <set>
 
 #include "nn/optimizer.hpp"
+#include "tests/gpu_case.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -223,4 +224,90 @@ TEST_CASE("options out of range and nothing to train are refused") {
               Optimizer(ctx, {{"wide", Tensor::zeros(ctx, {1}, DType::f64), ParameterKind::bias}}, {});
             }),
             "wide"));
+}
+
+TEST_CASE("the arenas on a device: steps, shadows, files and missing gradients as on the CPU") {
+  // Three steps; then the state goes through a file, and the parameters through new values.
+  const auto run = [](Context& ctx, const OptimizerOptions& options, bool file) {
+    Tensor w = leaf(ctx, {1, -2, 3, 0.5f, 7}, {5, 1}), b = leaf(ctx, {0.25f, 4, -1}, {3});
+    const ParameterList list{{"w", w, ParameterKind::linear_weight}, {"b", b, ParameterKind::bias}};
+    auto optimizer = std::make_unique<Optimizer>(ctx, list, options);
+    const auto check_shadow = [&] {
+      CHECK_EQ(w.shadow().defined(), ctx.activations == DType::bf16);
+      CHECK_FALSE(b.shadow().defined());
+      if (!w.shadow().defined()) return;
+      CHECK(w.shadow().shape() == w.shape());
+      CHECK(same_bits(w.shadow().to_array(), w.to_array().cast(DType::bf16)));
+    };
+    check_shadow();
+    for (int i = 0; i < 4; ++i) {
+      optimizer->zero_grad();
+      if (i == 2)
+        backward_sum(ctx, {{b, 0.5}});  // w has none
+      else
+        backward_sum(ctx, {{w, 0.3 * (i + 1)}, {b, -0.7}});
+      optimizer->step(0.1 / (i + 1));
+      check_shadow();
+      if (i != 1 || !file) continue;
+      SafeTensors saved;
+      optimizer->save(saved);
+      const SafeTensors back = parse_safetensors(to_safetensors(saved), "memory");
+      optimizer = nullptr;
+      CHECK_FALSE(w.shadow().defined());
+      optimizer = std::make_unique<Optimizer>(ctx, list, options);
+      optimizer->load(back);
+    }
+    std::vector<float> all = floats(w);
+    for (const float v : floats(b)) all.push_back(v);
+    const float ones[] = {1, 1, 1, 1, 1};
+    w.copy_from(ones);
+    optimizer->refresh();
+    check_shadow();
+    return all;
+  };
+  for (const OptimizerOptions& options :
+       {OptimizerOptions{.nesterov = true, .decay_all = false}, OptimizerOptions{.kind = "adamw", .weight_decay = 0.1},
+        OptimizerOptions{.momentum = 0, .clip_norm = 0.5}, OptimizerOptions{.kind = "adamw", .clip_norm = 0.5}}) {
+    Context cpu;
+    const std::vector<float> expected = run(cpu, options, false);
+    on_gpus([&](Context& ctx) {
+      for (const DType activations : {DType::f32, DType::bf16}) {
+        ctx.activations = activations;
+        const std::vector<float> found = run(ctx, options, false);
+        // Four steps of 8 roundings of numbers up to 8.
+        for (std::size_t i = 0; i < found.size(); ++i)
+          CHECK(std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i])) <= 4 * 8 * 8 * 6e-8);
+        CHECK_EQ(run(ctx, options, true), found);
+      }
+    });
+  }
+}
+
+TEST_CASE("a captured step repeats with the learning rate and count that prepare() gives") {
+  for (const char* kind : {"sgd", "adamw"})
+    on_gpus([&](Context& ctx) {
+      const auto run = [&](bool captured) {
+        const Tensor w = leaf(ctx, {1, -2, 3}, {3});
+        Optimizer optimizer(ctx, {{"w", w, ParameterKind::linear_weight}}, {.kind = kind, .clip_norm = 1});
+        optimizer.zero_grad();
+        backward_sum(ctx, {{w, 0.75}});
+        std::unique_ptr<GpuGraph> graph;
+        for (int i = 0; i < 3; ++i) {
+          optimizer.prepare(0.1 * (i + 1));
+          if (!captured) {
+            optimizer.apply();
+            continue;
+          }
+          if (graph == nullptr) {
+            ctx.stream->begin_capture();
+            optimizer.apply();
+            graph = ctx.stream->end_capture();
+            CHECK_EQ(graph->nodes(), 3);  // the norm in two, and one launch for the whole network
+          }
+          ctx.stream->launch(*graph);
+        }
+        return floats(w);
+      };
+      CHECK_EQ(run(true), run(false));
+    });
 }
