@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "distill/csv.hpp"
 #include "distill/table.hpp"
@@ -207,6 +208,69 @@ void check_same_settings(const std::filesystem::path& run_folder, const std::str
     }
 }
 
+namespace {
+
+/// What the bank says of the task of one seed.
+struct SeedPlan {
+  Ranking ranking;
+  std::map<Method, Weights> weights;
+};
+
+/// The lines of a table with the seed in front of each row; the header only where it is wanted.
+std::string tagged(const std::string& csv, std::uint64_t seed, bool header) {
+  std::string text;
+  std::size_t line = 0;
+  for (std::size_t at = 0; at < csv.size(); ++line) {
+    const std::size_t end = csv.find('\n', at);
+    if (line > 0 || header)
+      text += (line == 0 ? std::string("seed") : std::to_string(seed)) + "," + csv.substr(at, end - at + 1);
+    at = end + 1;
+  }
+  return text;
+}
+
+/// Rankings and weights of all seeds, before any student trains: a seed without usable weights stops the run while it
+/// has cost nothing. Writes similarity.csv and weights.csv. `task_of` hands out the task of a seed.
+std::vector<SeedPlan> plan_seeds(Context& ctx, const std::function<const Task&(std::uint64_t)>& task_of,
+                                 std::vector<Source>& sources, const PipelineOptions& options,
+                                 const PipelineEvents& events, ReportData& report) {
+  std::vector<SeedPlan> plans(options.seeds.size());
+  std::string similarity_text, weights_text;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const std::uint64_t seed = options.seeds[i];
+    const Task& task = task_of(seed);
+    auto& [ranking, weights] = plans[i];
+    for (const Source& s : sources) {
+      check_channels(s, task, options.outputs.match_channels);
+      check_view(s, options.student.teacher_view);
+    }
+    ranking = rank_sources(ctx, task, sources, options.rank, options.outputs, seed, events);
+    try {
+      for (const Method m : options.methods)
+        if (uses_sources(m)) weights[m] = weights_for(m, ranking, options.rank);
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& e) {
+      fail("seed {}: {}", seed, e.what());
+    }
+    for (Outputs& o : ranking.outputs) o.features = Array();  // students learn from the logits
+    const Weights& shown = weights.contains(Method::weighted) ? weights.at(Method::weighted) : weights.begin()->second;
+    add_source(report.sources, ranking, shown, sources);
+    for (std::size_t s = 0; s < sources.size(); ++s)
+      for (const std::string& w : ranking.rows[s].similarity.warnings)
+        say(events, fmt::format("warning: {}: {}", sources[s].name, w));
+    for (const std::string& w : shown.warnings) say(events, "warning: " + w);
+    similarity_text += tagged(similarity_csv(ranking.rows), seed, i == 0);
+    weights_text += tagged(weights_csv(shown), seed, i == 0);
+    write_file_atomic(options.run_folder / "similarity.csv", std::string_view(similarity_text));
+    write_file_atomic(options.run_folder / "weights.csv", std::string_view(weights_text));
+    say(events, fmt::format("seed {}: nearest source {}", seed, sources[shown.nearest].name));
+  }
+  return plans;
+}
+
+}  // namespace
+
 PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t)>& make_task,
                             std::vector<Source>& sources, const PipelineOptions& options,
                             const PipelineEvents& events) {
@@ -217,46 +281,24 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
   PipelineResult out;
   ReportData& report = out.report;
   std::vector<Cell> cells;
-  std::string similarity_text, weights_text, log;
+  std::string log;
   Task task;
-  for (const std::uint64_t seed : options.seeds) {
-    task = make_task(seed);
+  std::optional<std::uint64_t> made;  // the seed of `task`: one at a time, since each holds all its images
+  const auto task_of = [&](std::uint64_t seed) -> const Task& {
+    if (made != seed) task = make_task(seed);
+    made = seed;
+    return task;
+  };
+  std::vector<SeedPlan> plans(options.seeds.size());
+  if (taught) plans = plan_seeds(ctx, task_of, sources, options, events, report);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const std::uint64_t seed = options.seeds[i];
+    auto& [ranking, weights] = plans[i];
+    task_of(seed);
     if (report.classes.empty()) {
       report.classes = task.pool.classes;
       report.labelled = static_cast<std::int64_t>(task.split.labelled.size());
       report.unlabelled = static_cast<std::int64_t>(task.split.unlabelled.size());
-    }
-    Ranking ranking;
-    std::map<Method, Weights> weights;
-    if (taught) {
-      for (const Source& s : sources) check_channels(s, task, options.outputs.match_channels);
-      ranking = rank_sources(ctx, task, sources, options.rank, options.outputs, seed, events);
-      for (const Method m : options.methods)
-        if (uses_sources(m)) weights[m] = weights_for(m, ranking, options.rank);
-      const Weights& shown =
-          weights.contains(Method::weighted) ? weights.at(Method::weighted) : weights.begin()->second;
-      add_source(report.sources, ranking, shown, sources);
-      for (std::size_t s = 0; s < sources.size(); ++s)
-        for (const std::string& w : ranking.rows[s].similarity.warnings)
-          say(events, fmt::format("warning: {}: {}", sources[s].name, w));
-      for (const std::string& w : shown.warnings) say(events, "warning: " + w);
-      // One table for all seeds: the header once, then each seed's rows behind its number.
-      const auto tagged = [seed](const std::string& csv, bool header) {
-        std::string text;
-        std::size_t line = 0;
-        for (std::size_t at = 0; at < csv.size(); ++line) {
-          const std::size_t end = csv.find('\n', at);
-          if (line > 0 || header)
-            text += (line == 0 ? std::string("seed") : std::to_string(seed)) + "," + csv.substr(at, end - at + 1);
-          at = end + 1;
-        }
-        return text;
-      };
-      similarity_text += tagged(similarity_csv(ranking.rows), similarity_text.empty());
-      weights_text += tagged(weights_csv(shown), weights_text.empty());
-      write_file_atomic(folder / "similarity.csv", std::string_view(similarity_text));
-      write_file_atomic(folder / "weights.csv", std::string_view(weights_text));
-      say(events, fmt::format("seed {}: nearest source {}", seed, sources[shown.nearest].name));
     }
     for (const Method method : options.methods) {
       const std::string name = cell_name(method, seed);

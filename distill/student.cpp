@@ -164,8 +164,7 @@ void check_options(const StudentOptions& o, const Task& task, const std::vector<
     AKIN_CHECK(o.teacher_view == TeacherView::same || (t.outputs != nullptr && t.outputs->logits.shape() == expected),
                "source {}: its logits are {}, expected {} for this task's images", t.source->name,
                t.outputs == nullptr ? "missing" : t.outputs->logits.shape().str(), expected.str());
-    AKIN_CHECK(o.teacher_view == TeacherView::clean || !t.source->is_table(),
-               "source {} is a table: it cannot look at augmented images; use --teacher-view clean", t.source->name);
+    check_view(*t.source, o.teacher_view);
   }
 }
 
@@ -183,6 +182,11 @@ void start_from(Context& ctx, Network& network, const std::filesystem::path& fil
   for (std::size_t i = 0; i < ours.size(); ++i)
     if (!ours[i].name.starts_with("fc."))
       std::memcpy(ours[i].tensor.raw(), theirs[i].tensor.raw(), ours[i].tensor.bytes());
+}
+
+void check_view(const Source& source, TeacherView view) {
+  AKIN_CHECK(view == TeacherView::clean || !source.is_table(),
+             "source {} is a table: it cannot look at augmented images; use --teacher-view clean", source.name);
 }
 
 void check(const StudentOptions& o) {

@@ -62,6 +62,9 @@ struct StudentRun {
   double pseudo_labelled = -1;  ///< FixMatch: share of unlabelled images that counted in the last tenth; else -1
 };
 
+/// Error where `source` is a table and would have to look at augmented images.
+void check_view(const Source& source, TeacherView view);
+
 /// UsageError where a number is out of its range; train_student checks too, this allows to ask before any work.
 void check(const StudentOptions& options);
 

@@ -287,7 +287,43 @@ TEST_CASE("without sources in play none is needed; a table of another framework 
   b.sources.push_back({.name = "table", .hash = "t", .model = {}, .table = table});
   CHECK(b.run(folder / "table").finished);
   b.options.student.teacher_view = TeacherView::same;
+  b.options.methods = {Method::scratch, Method::nearest};
   CHECK(has(error_of([&] { b.run(folder / "same"); }), "--teacher-view clean"));
+  CHECK_EQ(b.steps, 0);
+}
+
+TEST_CASE("a later seed without usable weights stops the run before a student of an earlier one trains") {
+  Bench b;
+  const TempFolder folder;
+  const auto task = [](std::uint64_t seed) {
+    return make_task(toy_set(60, 4, 1), toy_set(24, 4, 2), {},
+                     {.labels_per_class = 3, .unlabelled = 30, .validation = 8, .seed = seed});
+  };
+  // Features that tell apart the classes of seed 0's labelled images, and of no others.
+  const Indices labelled = task(0).split.labelled;
+  Outputs table{Array(DType::f32, {60, 4}), Array(DType::f32, {60, 4})};
+  for (std::size_t i = 0; i < 60; ++i) {
+    const bool in = std::binary_search(labelled.begin(), labelled.end(), static_cast<std::int64_t>(i));
+    table.features.as<float>()[4 * i + (in ? i : i / 4) % 4] = 1;
+    table.logits.as<float>()[4 * i + i % 4] = 3;
+  }
+  b.sources.clear();
+  b.sources.push_back({.name = "table", .hash = "t", .model = {}, .table = table});
+  b.options.rank.mapping = "clip0";
+  const auto similarity_of = [&](std::uint64_t seed) {
+    return rank_sources(b.ctx, task(seed), b.sources, b.options.rank, {}, seed).rows[0].similarity.value;
+  };
+  REQUIRE(similarity_of(0) > 0.5);
+  std::uint64_t bad = 1;
+  while (bad < 100 && similarity_of(bad) > 0) ++bad;
+  REQUIRE_LT(bad, 100);
+  b.options.seeds = {0, bad};
+  const std::string e = error_of([&] { b.run(folder / "run"); });
+  CHECK(has(e, fmt::format("seed {}: all 1 sources have weight 0", bad)));
+  CHECK_EQ(b.steps, 0);
+  CHECK(students_of(folder / "run").empty());
+  b.options.methods = {Method::scratch, Method::nearest};  // needs no weights
+  CHECK(b.run(folder / "run").finished);
 }
 
 TEST_CASE("bad input and folders that cannot be written stop a run before it trains") {
