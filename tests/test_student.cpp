@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/common/parallel.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -195,6 +196,31 @@ TEST_CASE("same seed, same bits; another seed, another student") {
     b.options.seed = 1;
     CHECK_NE(differing(*first.model.network, *b.run(m, b.teachers(0.5, 0.5)).model.network), "");
     b.options.seed = 0;
+  }
+}
+
+TEST_CASE("same seed, same bits with two threads as well") {
+  Bench b;
+  // Large enough that loops, convolutions and sums over the batch are cut in two.
+  b.task = make_task(toy_set(120, 4, 1, 1, 28), toy_set(40, 4, 2, 1, 28), {},
+                     {.labels_per_class = 8, .unlabelled = 60, .seed = 0});
+  b.options.batch = b.options.unlabelled_batch = 32;
+  b.options.architecture = toy_net(8);
+  b.options.train.schedule = {.base = 0.1, .steps = 4};
+  const int threads = max_threads();
+  const auto student = [&](Method m, int n) {
+    set_threads(n);
+    for (std::size_t s = 0; s < b.sources.size(); ++s) b.outputs[s] = source_outputs(b.ctx, b.sources[s], b.task);
+    StudentRun run = b.run(m, b.teachers(0.5, 0.5));
+    set_threads(threads);
+    return run;
+  };
+  for (const Method m : kAll) {
+    CAPTURE(name_of(m));
+    const StudentRun first = student(m, 2);
+    for (int again = 0; again < 3; ++again) CHECK_EQ(differing(*first.model.network, *student(m, 2).model.network), "");
+    // Sums are cut by the number of threads: were they not, this would test one thread against itself.
+    CHECK_NE(differing(*first.model.network, *student(m, 1).model.network), "");
   }
 }
 
