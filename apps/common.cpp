@@ -7,8 +7,10 @@
 #include <cstdio>
 #include <ctime>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 #include "apps/progress.hpp"
 #include "engine/io/file.hpp"
@@ -102,6 +104,21 @@ std::string format_time(const char* format) {
   gmtime_r(&now, &utc);
   char text[32];
   return {text, std::strftime(text, sizeof text, format, &utc)};
+}
+
+/// Settings that change no result.
+constexpr const char* kNoMatter[] = {"device", "threads", "out", "resume", "force", "checkpoint-every", "cache"};
+
+/// Lines "name=value" of what config_text writes.
+std::map<std::string, std::string> settings_of(const std::string& text) {
+  std::map<std::string, std::string> settings;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = line.find('=');
+    if (!line.starts_with('#') && equals != std::string::npos)
+      settings[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  return settings;
 }
 
 std::string shell_quoted(const std::string& text) {
@@ -223,7 +240,7 @@ std::string command_of(const CLI::App& app) {
 }
 
 std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out, std::string_view more) {
-  leave_out.insert(leave_out.end(), {"device", "threads", "out", "resume", "force", "checkpoint-every", "cache"});
+  leave_out.insert(leave_out.end(), std::begin(kNoMatter), std::end(kNoMatter));
   std::string text = app.get_name() + "\n";
   for (const CLI::Option* option : app.get_options()) {
     if (!option->get_configurable() || option->get_lnames().empty()) continue;
@@ -236,6 +253,24 @@ std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out,
   }
   text += more;
   return sha256_hex(bytes_of(text));
+}
+
+std::string changes_since(const CLI::App& app, const std::filesystem::path& run_folder,
+                          std::vector<std::string> leave_out) {
+  leave_out.insert(leave_out.end(), std::begin(kNoMatter), std::end(kNoMatter));
+  const std::filesystem::path file = run_folder / "config.toml";
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(file, none)) return file.string() + ", which would tell, is missing";
+  const std::map<std::string, std::string> before = settings_of(read_text(file)), now = settings_of(config_text(app));
+  std::vector<std::string> changes;
+  for (const auto& [name, value] : now) {
+    const auto it = before.find(name);
+    const std::string old = it == before.end() ? std::string("not set") : it->second;
+    if (old != value && std::find(leave_out.begin(), leave_out.end(), name) == leave_out.end())
+      changes.push_back(fmt::format("{} was {} and is {}", name, old, value));
+  }
+  return changes.empty() ? "the settings are the same, so an input file changed"
+                         : fmt::format("{}", fmt::join(changes, ", "));
 }
 
 void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,

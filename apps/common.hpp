@@ -70,6 +70,11 @@ std::string command_of(const CLI::App& app);
 /// A digest of all settings but the named ones (long names without dashes) and those that cannot change a result.
 std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out, std::string_view more);
 
+/// What became of the settings since the run in `run_folder` saved its own, for an error that says they differ: "lr was
+/// 0.1 and is 0.05", or that only the data can differ. Leaves out the same settings as the fingerprint.
+std::string changes_since(const CLI::App& app, const std::filesystem::path& run_folder,
+                          std::vector<std::string> leave_out);
+
 /// Refuses a run folder that holds an earlier run's `results` (files or folders in it), unless resume or force.
 void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,
                       bool force);

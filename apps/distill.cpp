@@ -111,9 +111,10 @@ void run(const CLI::App& app, Options& o) {
   const std::filesystem::path parent = p.run_folder.parent_path();
   if (o.cache != "none") p.outputs.cache = o.cache.empty() ? parent / "cache" : std::filesystem::path(o.cache);
   p.resume = o.resume;
-  p.fingerprint = fingerprint(app, {"methods", "seeds", "target", "sources", "title", "replicates"}, inputs);
+  const std::vector<std::string> free_to_change = {"methods", "seeds", "target", "sources", "title", "replicates"};
+  p.fingerprint = fingerprint(app, free_to_change, inputs);
   if (o.resume) {
-    check_same_settings(p.run_folder, p.fingerprint);
+    check_same_settings(p.run_folder, p.fingerprint, changes_since(app, p.run_folder, free_to_change));
     std::error_code none;
     if (!std::filesystem::exists(p.run_folder / "config.toml", none))
       say(o.common, o.out + ": holds no stopped run; starting from the beginning");

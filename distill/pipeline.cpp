@@ -188,7 +188,8 @@ Weights weights_for(Method method, const Ranking& ranking, const RankOptions& op
   return make_weights(std::move(names), std::move(raw), ranking.mapping, power);
 }
 
-void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint) {
+void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint,
+                         const std::string& difference) {
   std::error_code none;
   for (const char* part : {"students", "checkpoints"})
     for (const auto& entry : std::filesystem::directory_iterator(run_folder / part, none)) {
@@ -202,9 +203,9 @@ void check_same_settings(const std::filesystem::path& run_folder, const std::str
         same = is_checkpoint_of(file, fingerprint + "|" + file.stem().string());
       }
       AKIN_CHECK(same,
-                 "{}: was trained with other settings or data ({} has the settings): --resume needs the same ones; "
-                 "--force starts anew, --out DIR chooses another folder",
-                 file.string(), (run_folder / "config.toml").string());
+                 "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "
+                 "--out DIR chooses another folder",
+                 file.string(), difference);
     }
 }
 

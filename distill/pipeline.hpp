@@ -70,8 +70,9 @@ Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& source
 Weights weights_for(Method method, const Ranking& ranking, const RankOptions& options);
 
 /// For a run that goes on: Error where a finished student of `run_folder` was trained with other settings than those
-/// of `fingerprint`; going on would replace it. Damaged records are no obstacle.
-void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint);
+/// of `fingerprint`; going on would replace it. `difference` says what differs. Damaged records are no obstacle.
+void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint,
+                         const std::string& difference);
 
 struct PipelineResult {
   ReportData report;      ///< numbers of all seeds; title, command and notes are the caller's to add

@@ -19,6 +19,7 @@ struct ModelInfo {
   std::vector<std::string> classes;             ///< names; may be empty
   std::string task;                             ///< what it was trained on, for people
   double test_accuracy = -1;                    ///< in 0..1; -1 = unknown
+  std::string settings;                         ///< digest of what it was trained with; may be empty
 };
 
 struct Model {

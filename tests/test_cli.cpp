@@ -147,10 +147,37 @@ TEST_CASE("cli: the same seed gives the same bits; so does a run that was stoppe
   a = train_arguments(folder / "data_a", folder / "stopped_a");
   a.emplace_back("--resume");
   a.insert(a.end(), {"--lr", "0.05"});
-  check_fails(folder, a, 1, "checkpoint.safetensors");  // another run's checkpoint
+  // Another run's checkpoint; its settings stay, too.
+  const std::string settings = read_text(folder / "stopped_a/config.toml");
+  check_fails(folder, a, 1, "checkpoint.safetensors: was trained with other settings or data (lr was 0.1 and is 0.05)");
+  CHECK_EQ(read_text(folder / "stopped_a/config.toml"), settings);
   a.resize(a.size() - 2);
   CHECK_EQ(akin_(folder, a).code, 0);
-  CHECK(read_file(folder / "stopped_a/model.safetensors") == read_file(folder / "run_a/model.safetensors"));
+  const Bytes model = read_file(folder / "stopped_a/model.safetensors");
+  CHECK(model == read_file(folder / "run_a/model.safetensors"));
+
+  // A finished run keeps what it was trained with: the same again is done, anything else is refused.
+  CHECK(has(akin_(folder,
+                  [&] {
+                    Arguments loud = a;
+                    loud.erase(std::find(loud.begin(), loud.end(), "--quiet"));
+                    return loud;
+                  }())
+                .err,
+            "finished already"));
+  Arguments b = a;
+  b.insert(b.end(), {"--no-augment", "--warmup", "3"});
+  check_fails(folder, b, 1,
+              "model.safetensors: was trained with other settings or data (augment was true and is false, warmup was 0 "
+              "and is 3): --resume needs the same ones");
+  write_bars(folder / "data_a", 77, false);
+  check_fails(folder, a, 1, "the settings are the same, so an input file changed");
+  CHECK(read_file(folder / "stopped_a/model.safetensors") == model);
+  b = distill_arguments(folder, "one", {"--resume", "--lr", "0.2"});
+  check_fails(folder, b, 1, "lr was 0.1 and is 0.2");
+  write_bars(folder / "target", 78, false);
+  check_fails(folder, distill_arguments(folder, "one", {"--resume"}), 1, "so an input file changed");
+  CHECK(student("one") == student("two"));
 }
 
 TEST_CASE("cli: an interrupted run keeps a checkpoint and says how to go on") {
