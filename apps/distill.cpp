@@ -7,6 +7,7 @@
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
 #include "distill/table.hpp"
+#include "engine/io/file.hpp"
 
 namespace akin {
 
@@ -118,6 +119,10 @@ void run(const CLI::App& app, Options& o) {
     std::error_code none;
     if (!std::filesystem::exists(p.run_folder / "config.toml", none))
       say(o.common, o.out + ": holds no stopped run; starting from the beginning");
+  }
+  if (taught && !o.cache.empty() && !p.outputs.cache.empty()) {
+    make_folder(p.outputs.cache);
+    const AtomicFile probe(p.outputs.cache / "probe");
   }
   catch_interrupts();
   save_config(app, p.run_folder);

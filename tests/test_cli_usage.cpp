@@ -131,6 +131,9 @@ TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
   check_fails(folder, {"train", "--data", target, "--out", nowhere}, 1, nowhere);
   check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", nowhere}, 1, nowhere);
   check_fails(folder, {"data", "pack", target, "--out", nowhere}, 1, nowhere);
+  // Nor can the sources' outputs be kept there, which is said before the run folder is made.
+  check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", run, "--cache", nowhere}, 1, nowhere);
+  CHECK_FALSE(fs::exists(run));
   CHECK(read_file(good) == bytes);
 }
 
