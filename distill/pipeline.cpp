@@ -288,6 +288,7 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
   const auto task_of = [&](std::uint64_t seed) -> const Task& {
     if (made != seed) task = make_task(seed);
     made = seed;
+    AKIN_CHECK(!task.test.labels.empty(), "{}: has no test images to measure the students on", task.pool.source);
     return task;
   };
   std::vector<SeedPlan> plans(options.seeds.size());

@@ -65,7 +65,15 @@ TEST_CASE("cli: from data to a report") {
   }
   const std::string csv = read_text(folder / "similarity.csv");
   CHECK_EQ(std::count(csv.begin(), csv.end(), '\n'), 13);
-  CHECK(has(akin_(folder, {"rank", "--target", target, "--sources", model}).out, "95 % interval"));
+  const Finished ranked = akin_(folder, {"rank", "--target", target, "--sources", model});
+  CHECK(has(ranked.out, "95 % interval"));
+  // No test image is looked at, so none needs to be there.
+  fs::create_directory(folder / "untested");
+  for (const auto& file : fs::directory_iterator(target))
+    if (!file.path().filename().string().starts_with("t10k")) fs::copy(file, folder / "untested");
+  CHECK_EQ(akin_(folder, {"rank", "--target", (folder / "untested").string(), "--sources", model}).out, ranked.out);
+  check_fails(folder, {"distill", "--target", (folder / "untested").string(), "--sources", model}, 1, "test");
+  fs::remove_all(folder / "untested");
 
   const Finished distill = akin_(folder, distill_arguments(folder, "run", {"--json"}));
   CAPTURE(distill.err);

@@ -11,8 +11,8 @@
 #include "tests/temp_folder.hpp"
 
 using namespace akin;
-using akin_test::example_run;
 using akin::test::TempFolder;
+using akin_test::example_run;
 
 namespace {
 
