@@ -2,6 +2,7 @@
 
 #include <tuple>
 
+#include "engine/io/sha256.hpp"
 #include "nn/glyphs.hpp"
 
 namespace akin {
@@ -51,6 +52,10 @@ PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Pipeline
                                                options.unlabelled + options.validation + 1000, 4000, bank.side, 77);
   }
   PipelineOptions pipeline = options.pipeline;
+  // Students of other images or sources are not gone on with.
+  pipeline.fingerprint += content_hash(train_set) + content_hash(test_set);
+  for (const Source& s : sources) pipeline.fingerprint += s.hash;
+  pipeline.fingerprint = sha256_hex(pipeline.fingerprint);
   pipeline.run_folder = options.out;
   pipeline.seeds = options.seeds;
   pipeline.outputs.cache = options.out / "cache";

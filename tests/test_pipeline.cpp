@@ -410,6 +410,20 @@ TEST_CASE("a bank: characters and data sets, kept while the recipe is the same")
   o.classifier.train.schedule.warmup = 1;  // another recipe
   make();
   CHECK_EQ(steps, 7);
+  // Other images under the same name are another data set; the same ones again are not.
+  const ImageSet first = toy_set(30, 3, 1, 1, 28);
+  ImageSet other = first;
+  std::swap(other.labels[0], other.labels[1]);
+  for (const ImageSet& set : {other, first}) {
+    save_images(set, Split::train, folder / "data/fashion");
+    make();
+    CHECK_EQ(steps, 3);
+    CHECK(has(lines, "source digits: there from an earlier run"));
+    CHECK_FALSE(has(lines, "source fashion: there"));
+    save_images(set, Split::train, folder / "data/fashion");
+    make();
+    CHECK_EQ(steps, 0);
+  }
   std::filesystem::remove(folder / "bank/digits.recipe");
   make();
   CHECK_EQ(steps, 4);
