@@ -83,8 +83,10 @@ PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Pipeline
              fmt::format("{} of width {}", pipeline.student.architecture.name, pipeline.student.architecture.width)}};
   r.student = title_of(Method::weighted);
   r.notes.push_back(fmt::format(
-      "The curves are measured on {} images that no method trains on and nothing is chosen by; the table holds the "
-      "accuracy after the last step. Similarities and weights are means over the seeds.",
+      "The accuracies are those after the last step. The curves, and the step called best, come from {} labelled "
+      "images "
+      "that no method trains on; who has few labels has no such images, so best is there for comparison only. "
+      "Similarities and weights are means over the seeds.",
       options.validation));
   if (!mnist)
     r.notes.push_back(

@@ -10,8 +10,10 @@
 //   Report        distill/report.hpp       tables and a page
 //
 // Each stage is a function without hidden state; what it found lies in the run folder:
-//   runs/<name>/ similarity.csv weights.csv results.csv log.jsonl report.json report.html student.safetensors
-//                students/<method>-seed<k>.safetensors  checkpoints/ (while a student is being trained)
+//   runs/<name>/ similarity.csv weights.csv results.csv log.jsonl report.json report.html
+//                student.safetensors  students/<method>-seed<k>.safetensors  after the last step
+//                student_best.safetensors  students/<method>-seed<k>_best.safetensors  best on validation, if any
+//                checkpoints/ (while a student is being trained)
 #pragma once
 
 #include <filesystem>

@@ -66,13 +66,14 @@ std::string results(const ReportData& data) {
   if (data.methods.empty()) return {};
   const auto [low, high] = accuracy_range(data);
   const Contest contest = contest_of(data);
-  const bool chosen = std::all_of(data.methods.begin(), data.methods.end(), [](const MethodResult& m) {
-    return std::all_of(m.seeds.begin(), m.seeds.end(), [](const SeedResult& r) { return r.best_step >= 0; });
-  });
+  const bool chosen = std::any_of(data.methods.begin(), data.methods.end(),
+                                  [](const MethodResult& m) { return best_test_accuracy(m).n > 0; });
   std::string out =
       "<section>\n<h2>Results</h2>\n<p class=\"soft\">Test accuracy in per cent, mean ± standard deviation over "
       "seeds. A dot is one seed, the upright line their mean." +
-      std::string(chosen ? " The step of each run was chosen on validation images, never on test images." : "") +
+      std::string(chosen ? " The large number is that after the last step, “best” that of the step which did "
+                           "best on validation images; no test image chose it."
+                         : "") +
       "</p>\n<table class=\"data\"><thead><tr><th scope=\"col\">Method</th><th scope=\"col\" "
       "class=\"plot\"><span class=\"ends\"><span>" +
       show_percent(low, 0) + "</span><span>" + show_percent(high, 0) +
@@ -80,9 +81,7 @@ std::string results(const ReportData& data) {
       "run</th></tr></thead>\n<tbody>\n";
   for (const MethodResult& m : data.methods) {
     const Spread s = test_accuracy(m);
-    std::vector<double> last;
-    for (const SeedResult& r : m.seeds) last.push_back(r.last_test_accuracy);
-    const double last_mean = spread_of(last).mean, speed = mean_images_per_second(m);
+    const double best = best_test_accuracy(m).mean, speed = mean_images_per_second(m);
     out += std::string("<tr") + (contest.student == &m ? " class=\"student\"" : "") + "><th scope=\"row\">" +
            swatch(data, m.name) + e(m.name) + "<span class=\"under\">" +
            (m.role == MethodRole::labels_only  ? "labels only"
@@ -90,7 +89,7 @@ std::string results(const ReportData& data) {
                                                : "+ unlabelled + teachers") +
            "</span></th><td class=\"plot\">" + dots_svg(data, m, low, high) + "</td><td class=\"num\">" +
            show_percent_spread(s.mean, s.std);
-    if (std::isfinite(last_mean)) out += "<span class=\"under\">last step " + show_percent(last_mean) + "</span>";
+    if (std::isfinite(best)) out += "<span class=\"under\">best " + show_percent(best) + "</span>";
     out += "</td><td class=\"num\">" + show_seconds(mean_seconds(m));
     if (std::isfinite(speed)) out += "<span class=\"under\">" + show_count(speed) + " images/s</span>";
     out += "</td></tr>\n";
@@ -347,8 +346,8 @@ std::vector<std::pair<std::string, std::string>> built_in_glossary(const ReportD
        "A seed fixes every random choice of a run. ± is the standard deviation over seeds; with two or "
        "three seeds it is itself only a rough guess."},
       {"Validation, test",
-       "Validation images choose the step of a run; test images are only looked at for the final "
-       "number."},
+       "Validation images draw the curves and choose the step called best; test images are only looked at for "
+       "the final numbers."},
   };
 }
 

@@ -289,6 +289,18 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
   const auto start = std::chrono::steady_clock::now();
   run.result = train(ctx, parameters, options.train, hooks);
   const double own = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (run.result.finished && !run.result.best.empty()) {
+    run.best.info = info;
+    run.best.network = make_network(ctx, info.architecture);
+    const ParameterList list = run.best.network->parameters();  // the source heads come after the network's
+    for (std::size_t i = 0; i < list.size(); ++i)
+      std::memcpy(list[i].tensor.raw(), run.result.best[i].bytes(), list[i].tensor.bytes());
+    run.best.info.step = run.result.best_step;
+    run.best.info.validation_accuracy = run.result.best_validation;
+    info.step = run.result.steps;
+    info.validation_accuracy = run.result.curve.back().validation;
+    run.result.best.clear();
+  }
   run.seconds = run.result.seconds;
   run.images_per_second = own > 0 ? static_cast<double>(images) / own : 0;  // of this part of a resumed run
   if (considered > 0) run.pseudo_labelled = static_cast<double>(counted) / static_cast<double>(considered);

@@ -150,6 +150,8 @@ void save_model(const std::filesystem::path& path, const Network& network, const
                               {"class_names", info.classes},
                               {"task", info.task},
                               {"test_accuracy", info.test_accuracy}};
+  if (info.step >= 0) j["step"] = info.step;
+  if (info.validation_accuracy >= 0) j["validation_accuracy"] = info.validation_accuracy;
   if (!info.settings.empty()) j["settings"] = info.settings;
   file.metadata = {{"format", kFormat},
                    {"model", j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)}};
@@ -177,6 +179,8 @@ Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInf
       model.info.classes = j.at("class_names").get<std::vector<std::string>>();
       model.info.task = j.at("task").get<std::string>();
       model.info.test_accuracy = j.at("test_accuracy").get<double>();
+      model.info.step = j.value("step", std::int64_t{-1});
+      model.info.validation_accuracy = j.value("validation_accuracy", -1.0);
       model.info.settings = j.value("settings", "");
     } catch (const nlohmann::json::exception& e) {
       fail("{}: the model description in its metadata is damaged ({}); write the model again", path.string(), e.what());

@@ -61,6 +61,7 @@ struct Bench {
   std::vector<Source> sources;
   PipelineOptions options;
   PipelineEvents events;
+  std::int64_t validation = 8;
   int steps = 0;
   std::string lines;
 
@@ -92,9 +93,9 @@ struct Bench {
     lines.clear();
     return run_pipeline(
         ctx,
-        [](std::uint64_t seed) {
+        [this](std::uint64_t seed) {
           return make_task(toy_set(60, 4, 1), toy_set(24, 4, 2), {},
-                           {.labels_per_class = 3, .unlabelled = 30, .validation = 8, .seed = seed});
+                           {.labels_per_class = 3, .unlabelled = 30, .validation = validation, .seed = seed});
         },
         sources, options, events);
   }
@@ -110,7 +111,8 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
   CHECK(r.finished);
   CHECK_EQ(b.steps, 2 * 5 * 6);
   for (const char* name : {"similarity.csv", "weights.csv", "results.csv", "log.jsonl", "student.safetensors",
-                           "students/scratch-seed0.safetensors", "students/weighted-seed1.safetensors"})
+                           "student_best.safetensors", "students/scratch-seed0.safetensors",
+                           "students/weighted-seed1.safetensors", "students/weighted-seed1_best.safetensors"})
     CHECK_MESSAGE(std::filesystem::is_regular_file(folder / "run" / name), name);
   CHECK_FALSE(std::filesystem::exists(folder / "run/checkpoints"));
 
@@ -147,8 +149,17 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
   // A saved student says what the table says.
   Model m = load_model(b.ctx, folder / "run/students/nearest-seed1.safetensors");
   CHECK_EQ(evaluate_model(b.ctx, m, toy_set(24, 4, 2)), m.info.test_accuracy);
+  Model best = load_model(b.ctx, folder / "run/students/nearest-seed1_best.safetensors");
+  CHECK_EQ(evaluate_model(b.ctx, best, toy_set(24, 4, 2)), best.info.test_accuracy);
   for (const auto& row : results)
-    if (row[0] == "DistillNearest" && row[1] == "1") CHECK_EQ(std::stod(row[2]), m.info.test_accuracy);
+    if (row[0] == "DistillNearest" && row[1] == "1") {
+      CHECK_EQ(std::stod(row[2]), m.info.test_accuracy);
+      CHECK_EQ(std::stod(row[3]), m.info.validation_accuracy);
+      CHECK_EQ(std::stoll(row[4]), best.info.step);
+      CHECK_EQ(std::stod(row[5]), best.info.validation_accuracy);
+      CHECK_EQ(std::stod(row[6]), best.info.test_accuracy);
+      CHECK(best.info.validation_accuracy >= m.info.validation_accuracy);
+    }
 
   const auto before = files_of(folder.path());
   const auto time = std::filesystem::last_write_time(folder / "run/students/nearest-seed1.safetensors");
@@ -194,6 +205,18 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
         return all;
       }());
     }
+  }
+  SUBCASE("a student whose best step is lost is trained again; without validation images there is none") {
+    std::filesystem::remove(folder / "run/students/equal-seed0_best.safetensors");
+    CHECK(b.run(folder / "run").finished);
+    CHECK_EQ(b.steps, 6);
+    CHECK(students_of(folder / "run").at("students/equal-seed0_best.safetensors") ==
+          before.at("run/students/equal-seed0_best.safetensors"));
+    b.validation = 0;
+    b.options.fingerprint = "none";
+    CHECK(b.run(folder / "run").finished);
+    for (const auto& [name, content] : students_of(folder / "run")) CHECK_FALSE(has(name, "_best"));
+    CHECK(table_of(folder / "run/results.csv")[1][4].empty());
   }
   SUBCASE("a damaged student is an error that names it") {
     write_file_atomic(folder / "run/students/equal-seed0.safetensors", std::string_view("broken"));

@@ -81,6 +81,13 @@ TEST_CASE("every method learns the toy task; its student has the target's head a
     CHECK(evaluate_model(b.ctx, r.model, b.task.test) > 0.25 + 4 * 0.07);
     CHECK_EQ(r.result.curve.size(), 2);
     CHECK(r.result.curve[0].validation >= 0);
+    // What validation chose is the first of the highest points, and has their accuracy.
+    REQUIRE(r.best.network != nullptr);
+    const TrainPoint& top = r.result.curve[r.result.curve[1].validation > r.result.curve[0].validation];
+    CHECK_EQ(r.best.info.step, top.step);
+    CHECK_EQ(r.best.info.validation_accuracy, top.validation);
+    CHECK_EQ(r.model.info.validation_accuracy, r.result.curve[1].validation);
+    CHECK_EQ(differing(*r.best.network, *r.model.network).empty(), top.step == 80);
     CHECK(r.seconds > 0);
     CHECK_EQ(r.pseudo_labelled >= 0, m == Method::fixmatch);
     CHECK_EQ(r.model.info.architecture.classes, 4);
@@ -245,11 +252,17 @@ TEST_CASE("stopped and resumed: the bits of a student that never stopped, heads 
     int steps = 0;
     TrainHooks hooks;
     hooks.stop = [&] { return steps++ == 3; };
-    CHECK_FALSE(b.run(m, b.teachers(0.6, 0.4), hooks).result.finished);
+    const StudentRun stopped = b.run(m, b.teachers(0.6, 0.4), hooks);
+    CHECK_FALSE(stopped.result.finished);
+    CHECK(stopped.best.network == nullptr);
     b.options.train.resume = true;
     const StudentRun resumed = b.run(m, b.teachers(0.6, 0.4));
     CHECK(resumed.result.finished);
     CHECK_EQ(differing(*whole.model.network, *resumed.model.network), "");
+    CHECK_EQ(differing(*whole.best.network, *resumed.best.network), "");
+    b.task.split.validation.clear();
+    b.options.train.resume = false;
+    CHECK(b.run(m, b.teachers(0.6, 0.4)).best.network == nullptr);
   }
 }
 
