@@ -139,7 +139,7 @@ std::string teachers(const ReportData& data) {
     if (std::isfinite(s->test_accuracy)) {
       about += (about.empty() ? "" : ", ") + show_percent(s->test_accuracy) + " % on its own task";
     }
-    out += "<tr><th scope=\"row\">" + e(s->name) + "<span class=\"under\">" + about +
+    out += "<tr><th scope=\"row\">" + html_name(s->name) + "<span class=\"under\">" + about +
            "</span></th><td class=\"plot\">" + similarity_svg(*s, data.metric_scale, ticks.front(), ticks.back()) +
            "</td><td class=\"num\">" + show_number(data.metric_scale * s->similarity, 1);
     if (std::isfinite(s->similarity_low) && std::isfinite(s->similarity_high)) {
@@ -198,10 +198,11 @@ std::string tile(const ReportData& data, const SampleImage& image, const std::ve
     alt += "; " + p->method + ": " + answer + (sure.empty() ? "" : ", " + sure);
     lines += "<span class=\"said\"><span class=\"swatch\" style=\"" +
              fmt::format("background:var(--c{})", method_style(data, p->method).colour) + "\"></span><i class=\"" +
-             (right ? "ok\">✓" : "no\">✗") + "</i><span>" + e(answer) + " <em>" + e(sure) + "</em></span></span>";
+             (right ? "ok\">✓" : "no\">✗") + "</i><span>" + html_name(answer) + " <em>" + e(sure) +
+             "</em></span></span>";
   }
   return "<div class=\"tile\"><img src=\"data:image/png;base64," + base64_encode(encode_sample(image)) + "\" alt=\"" +
-         e(alt) + "\"><b>" + e(class_name(data, image.label)) + "</b>" + lines + "</div>\n";
+         e(alt) + "\"><b>" + html_name(class_name(data, image.label)) + "</b>" + lines + "</div>\n";
 }
 
 std::string images(const ReportData& data) {
@@ -255,14 +256,15 @@ std::string confusion_table(const ReportData& data, const Confusion& c) {
   for (const std::string& name : data.classes) longest = std::max(longest, name.size());
   const std::int64_t most = c.counts.empty() ? 0 : *std::max_element(c.counts.begin(), c.counts.end());
   std::string out = std::string("<table class=\"cm ") + (longest > 2 ? "long" : "short") +
-                    "\"><thead><tr><th class=\"corner\">true ↓ said →</th>";
+                    fmt::format("\" style=\"--k:{}\"><thead><tr><th class=\"corner\">true ↓ said →</th>", k);
   for (std::size_t p = 0; p < k; ++p) {
-    out += "<th scope=\"col\"><span>" + e(class_name(data, static_cast<int>(p))) + "</span></th>";
+    const std::string name = e(class_name(data, static_cast<int>(p)));
+    out += "<th scope=\"col\" title=\"" + name + "\"><span>" + name + "</span></th>";
   }
   out += "</tr></thead><tbody>\n";
   for (std::size_t t = 0; t < k; ++t) {
     const std::string name = class_name(data, static_cast<int>(t));
-    out += "<tr><th scope=\"row\" title=\"" + e(name) + "\">" + e(name) + "</th>";
+    out += "<tr><th scope=\"row\" title=\"" + e(name) + "\">" + html_name(name) + "</th>";
     std::int64_t row = 0;
     for (std::size_t p = 0; p < k; ++p) row += c.counts[t * k + p];
     for (std::size_t p = 0; p < k; ++p) {

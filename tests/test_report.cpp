@@ -20,7 +20,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 /// Empty for well-formed HTML, else what is wrong: tags balance, attributes are quoted, no stray < or &.
 std::string html_fault(const std::string& html) {
-  static const std::set<std::string> empty = {"meta", "img", "br", "hr", "link", "input"};
+  static const std::set<std::string> empty = {"meta", "img", "br", "hr", "link", "input", "wbr"};
   std::vector<std::string> open;
   for (std::size_t i = 0; i < html.size();) {
     if (html[i] == '&') {
@@ -260,6 +260,22 @@ TEST_CASE("an image whose bytes do not match its size is refused, and nothing is
   d.samples[0].pixels.pop_back();
   CHECK_THROWS_AS(write_report(d, folder.path()), Error);
   CHECK(std::filesystem::is_empty(folder.path()));
+}
+
+TEST_CASE("long names may break where a reader would break them, and nowhere else") {
+  CHECK_EQ(html_name("HerbaceousVegetation"), "Herbaceous<wbr>Vegetation");
+  CHECK_EQ(html_name("caltech101_32/a.b"), "caltech101_<wbr>32/<wbr>a.<wbr>b");
+  CHECK_EQ(html_name("<b>_&"), "&lt;b&gt;_<wbr>&amp;");
+  for (const char* whole : {"", "A", "_", "automobile", "iPhone", "MNIST", "t-shirt", "Kapitän", "\xC3"})
+    CHECK_EQ(html_name(whole), html_escape(whole));
+  ReportData d = example_run();
+  d.classes[0] = d.sources[0].name = "PermanentCrop";
+  const std::string page = render_report(d);
+  CHECK(html_fault(page).empty());
+  // Row of the table, picture and source; what is drawn or read aloud keeps the name whole.
+  for (const char* text : {"title=\"PermanentCrop\">Permanent<wbr>Crop</th>", "<b>Permanent<wbr>Crop</b>",
+                           "<th scope=\"row\">Permanent<wbr>Crop<", "<span>PermanentCrop</span>"})
+    CHECK_MESSAGE(has(page, text), std::string(text));
 }
 
 TEST_CASE("base64 follows RFC 4648") {
