@@ -69,9 +69,9 @@ class Listener {
       options.unit = unit;
       bar_.emplace(std::cerr, style_, options);
       done_ = 0;
-      if (unit == "steps" && done > 1) {  // a resumed run
-        bar_->skip(done - 1);
-        done_ = done - 1;
+      if (unit == "steps") {  // the first news comes after a step, or many in a resumed run: they took unknown time
+        bar_->skip(done);
+        done_ = done;
       }
     }
     if (!note.empty()) bar_->note(note);
@@ -185,6 +185,13 @@ void warn_of_size(const Model& model, const std::string& file, const ImageSet& s
   if (height <= 0 || width <= 0 || (s[1] == height && s[2] == width)) return;
   warn(fmt::format("{}: was trained on images of {}x{}, those of {} are {}x{}; --size {}x{} brings them to its size",
                    file, height, width, set.name, s[1], s[2], height, width));
+}
+
+void warn_of_small_images(const Network& network, const Shape& images) {
+  const std::int64_t height = images[1], width = images[2], stride = network.output_stride();
+  if (std::min(height, width) > stride) return;
+  warn(fmt::format("images of {}x{} are small for {}: one pixel is left at its end; --size {}x{} or larger suits it",
+                   height, width, network.architecture().name, 2 * stride, 2 * stride));
 }
 
 void print(std::string_view text) {

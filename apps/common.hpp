@@ -45,6 +45,9 @@ void say(const CommonOptions& options, const std::string& line);
 void warn(const std::string& line);
 /// Warns where `model` learnt from images of another size than those of `set`: it runs, but sees something unusual.
 void warn_of_size(const Model& model, const std::string& file, const ImageSet& set);
+/// Warns where images of this shape [N, H, W, C] leave one pixel of the network's last feature map: its 3x3
+/// convolutions then see nothing but padding beside it.
+void warn_of_small_images(const Network& network, const Shape& images);
 /// The text on stdout. Throws where stdout cannot take it (a full disk).
 void print(std::string_view text);
 

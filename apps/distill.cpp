@@ -102,6 +102,7 @@ void run(const CLI::App& app, Options& o) {
   student.channels = first.pool.images.shape()[3];
   student.classes = first.classes();
   const std::unique_ptr<Network> network = make_network(ctx, student);
+  warn_of_small_images(*network, first.pool.images.shape());
   if (!o.student.init.empty()) start_from(ctx, *network, o.student.init);
   const std::string name = first.pool.name;
   const Shape shape = first.pool.images.shape();

@@ -54,6 +54,11 @@ void run(const CLI::App& app, Options& o) {
   const ImageSet test = has_test ? load_images(o.data, Split::test, o.format.format()) : ImageSet{};
 
   ClassifierOptions& c = o.classifier;
+  // A network that cannot be is refused before the run folder is made.
+  Architecture architecture = c.architecture;
+  architecture.channels = set.images.shape()[3];
+  architecture.classes = static_cast<std::int64_t>(set.classes.size());
+  warn_of_small_images(*make_network(ctx, architecture), set.images.shape());
   const std::string print_of_run = fingerprint(app, {"data"}, content_hash(set));
   if (o.resume && !o.force && is_finished(ctx, app, out, print_of_run)) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");

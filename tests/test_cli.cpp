@@ -204,6 +204,28 @@ TEST_CASE("cli: an interrupted run keeps a checkpoint and says how to go on") {
   CHECK_EQ(names_in(folder / "run"), std::vector<std::string>{"checkpoint.safetensors", "config.toml"});
 }
 
+TEST_CASE("cli: a run of one step claims no speed; images too small for a network are warned of") {
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false);
+  const auto train = [&](const Arguments& more) {
+    Arguments a{"train", "--data", (folder / "data").string(), "--width", "4", "--epochs", "1", "--force"};
+    a.insert(a.end(), {"--out", (folder / "run").string()});
+    a.insert(a.end(), more.begin(), more.end());
+    const Finished f = akin_(folder, a);
+    CHECK_EQ(f.code, 0);
+    return f.err;
+  };
+  const std::string one = train({"--batch", "120"});
+  CHECK(has(one, "training on data: 1/1  loss"));
+  CHECK_FALSE(has(one, "steps/s"));
+  CHECK_FALSE(has(one, "warning"));  // 12x12
+  CHECK(has(train({"--batch", "12"}), " steps/s"));
+  // The last map of a CIFAR ResNet is a quarter of the image, of an ImageNet one a 32nd.
+  CHECK_FALSE(has(train({"--size", "5x5"}), "warning"));
+  CHECK(has(train({"--size", "5x4"}), "images of 5x4 are small for resnet8"));
+  CHECK(has(train({"--arch", "resnet18", "--batch", "40"}), "--size 64x64 or larger"));
+}
+
 TEST_CASE("cli: data sets are shown and packed") {
   const TempFolder folder;
   write_bars(folder / "data", 1, false, 3);
