@@ -259,7 +259,7 @@ std::string confusion_table(const ReportData& data, const Confusion& c) {
                     fmt::format("\" style=\"--k:{}\"><thead><tr><th class=\"corner\">true ↓ said →</th>", k);
   for (std::size_t p = 0; p < k; ++p) {
     const std::string name = e(class_name(data, static_cast<int>(p)));
-    out += "<th scope=\"col\" title=\"" + name + "\"><span>" + name + "</span></th>";
+    out += fmt::format("<th scope=\"col\" title=\"{}\"><span>{}</span></th>", name, name);
   }
   out += "</tr></thead><tbody>\n";
   for (std::size_t t = 0; t < k; ++t) {
