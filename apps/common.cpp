@@ -7,8 +7,10 @@
 #include <cstdio>
 #include <ctime>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 #include "apps/progress.hpp"
 #include "engine/io/file.hpp"
@@ -67,9 +69,9 @@ class Listener {
       options.unit = unit;
       bar_.emplace(std::cerr, style_, options);
       done_ = 0;
-      if (unit == "steps" && done > 1) {  // a resumed run
-        bar_->skip(done - 1);
-        done_ = done - 1;
+      if (unit == "steps") {  // the first news comes after a step, or many in a resumed run: they took unknown time
+        bar_->skip(done);
+        done_ = done;
       }
     }
     if (!note.empty()) bar_->note(note);
@@ -102,6 +104,21 @@ std::string format_time(const char* format) {
   gmtime_r(&now, &utc);
   char text[32];
   return {text, std::strftime(text, sizeof text, format, &utc)};
+}
+
+/// Settings that change no result.
+constexpr const char* kNoMatter[] = {"device", "threads", "out", "resume", "force", "checkpoint-every", "cache"};
+
+/// Lines "name=value" of what config_text writes.
+std::map<std::string, std::string> settings_of(const std::string& text) {
+  std::map<std::string, std::string> settings;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = line.find('=');
+    if (!line.starts_with('#') && equals != std::string::npos)
+      settings[line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  return settings;
 }
 
 std::string shell_quoted(const std::string& text) {
@@ -180,6 +197,13 @@ void warn_of_size(const Model& model, const std::string& file, const ImageSet& s
                    file, height, width, set.name, s[1], s[2], height, width));
 }
 
+void warn_of_small_images(const Network& network, const Shape& images) {
+  const std::int64_t height = images[1], width = images[2], stride = network.output_stride();
+  if (std::min(height, width) > stride) return;
+  warn(fmt::format("images of {}x{} are small for {}: one pixel is left at its end; --size {}x{} or larger suits it",
+                   height, width, network.architecture().name, 2 * stride, 2 * stride));
+}
+
 void print(std::string_view text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   AKIN_CHECK(written, "standard output cannot be written (disk full, or closed)");
@@ -233,7 +257,7 @@ std::string command_of(const CLI::App& app) {
 }
 
 std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out, std::string_view more) {
-  leave_out.insert(leave_out.end(), {"device", "threads", "out", "resume", "force", "checkpoint-every", "cache"});
+  leave_out.insert(leave_out.end(), std::begin(kNoMatter), std::end(kNoMatter));
   std::string text = app.get_name() + "\n";
   for (const CLI::Option* option : app.get_options()) {
     if (!option->get_configurable() || option->get_lnames().empty()) continue;
@@ -246,6 +270,24 @@ std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out,
   }
   text += more;
   return sha256_hex(bytes_of(text));
+}
+
+std::string changes_since(const CLI::App& app, const std::filesystem::path& run_folder,
+                          std::vector<std::string> leave_out) {
+  leave_out.insert(leave_out.end(), std::begin(kNoMatter), std::end(kNoMatter));
+  const std::filesystem::path file = run_folder / "config.toml";
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(file, none)) return file.string() + ", which would tell, is missing";
+  const std::map<std::string, std::string> before = settings_of(read_text(file)), now = settings_of(config_text(app));
+  std::vector<std::string> changes;
+  for (const auto& [name, value] : now) {
+    const auto it = before.find(name);
+    const std::string old = it == before.end() ? std::string("not set") : it->second;
+    if (old != value && std::find(leave_out.begin(), leave_out.end(), name) == leave_out.end())
+      changes.push_back(fmt::format("{} was {} and is {}", name, old, value));
+  }
+  return changes.empty() ? "the settings are the same, so an input file changed"
+                         : fmt::format("{}", fmt::join(changes, ", "));
 }
 
 void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,

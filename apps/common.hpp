@@ -46,6 +46,9 @@ void say(const CommonOptions& options, const std::string& line);
 void warn(const std::string& line);
 /// Warns where `model` learnt from images of another size than those of `set`: it runs, but sees something unusual.
 void warn_of_size(const Model& model, const std::string& file, const ImageSet& set);
+/// Warns where images of this shape [N, H, W, C] leave one pixel of the network's last feature map: its 3x3
+/// convolutions then see nothing but padding beside it.
+void warn_of_small_images(const Network& network, const Shape& images);
 /// The text on stdout. Throws where stdout cannot take it (a full disk).
 void print(std::string_view text);
 
@@ -70,6 +73,11 @@ void save_config(const CLI::App& app, const std::filesystem::path& run_folder);
 std::string command_of(const CLI::App& app);
 /// A digest of all settings but the named ones (long names without dashes) and those that cannot change a result.
 std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out, std::string_view more);
+
+/// What became of the settings since the run in `run_folder` saved its own, for an error that says they differ: "lr was
+/// 0.1 and is 0.05", or that only the data can differ. Leaves out the same settings as the fingerprint.
+std::string changes_since(const CLI::App& app, const std::filesystem::path& run_folder,
+                          std::vector<std::string> leave_out);
 
 /// Refuses a run folder that holds an earlier run's `results` (files or folders in it), unless resume or force.
 void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,

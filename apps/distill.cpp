@@ -7,6 +7,7 @@
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
 #include "distill/table.hpp"
+#include "engine/io/file.hpp"
 
 namespace akin {
 
@@ -101,6 +102,7 @@ void run(const CLI::App& app, Options& o) {
   student.channels = first.pool.images.shape()[3];
   student.classes = first.classes();
   const std::unique_ptr<Network> network = make_network(ctx, student);
+  warn_of_small_images(*network, first.pool.images.shape());
   if (!o.student.init.empty()) start_from(ctx, *network, o.student.init);
   const std::string name = first.pool.name;
   const Shape shape = first.pool.images.shape();
@@ -111,12 +113,17 @@ void run(const CLI::App& app, Options& o) {
   const std::filesystem::path parent = p.run_folder.parent_path();
   if (o.cache != "none") p.outputs.cache = o.cache.empty() ? parent / "cache" : std::filesystem::path(o.cache);
   p.resume = o.resume;
-  p.fingerprint = fingerprint(app, {"methods", "seeds", "target", "sources", "title", "replicates"}, inputs);
+  const std::vector<std::string> free_to_change = {"methods", "seeds", "target", "sources", "title", "replicates"};
+  p.fingerprint = fingerprint(app, free_to_change, inputs);
   if (o.resume) {
-    check_same_settings(p.run_folder, p.fingerprint);
+    check_same_settings(p.run_folder, p.fingerprint, changes_since(app, p.run_folder, free_to_change));
     std::error_code none;
     if (!std::filesystem::exists(p.run_folder / "config.toml", none))
       say(o.common, o.out + ": holds no stopped run; starting from the beginning");
+  }
+  if (taught && !o.cache.empty() && !p.outputs.cache.empty()) {
+    make_folder(p.outputs.cache);
+    const AtomicFile probe(p.outputs.cache / "probe");
   }
   catch_interrupts();
   save_config(app, p.run_folder);

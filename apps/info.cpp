@@ -75,8 +75,22 @@ std::string kind_of(const SafeTensors& file) {
   return "tensors without akin's description";
 }
 
+SafeTensors open_file(const std::filesystem::path& path) {
+  constexpr const char* kReads =
+      "akin info reads .safetensors files: models, tables and checkpoints; for images and other data sets: akin data "
+      "show FOLDER";
+  std::error_code none;
+  AKIN_CHECK(!std::filesystem::is_directory(path, none), "{}: is a folder; {}", path.string(), kReads);
+  try {
+    return read_safetensors(path);
+  } catch (const Error&) {
+    if (path.extension() == ".safetensors" || !std::filesystem::exists(path, none)) throw;
+    fail("{}: is no .safetensors file; {}", path.string(), kReads);
+  }
+}
+
 void show_file(bool json, const std::string& path) {
-  const SafeTensors file = read_safetensors(path);
+  const SafeTensors file = open_file(path);
   std::int64_t numbers = 0;
   Json tensors = Json::array();
   TextTable table({{"tensor"}, {"type"}, {"shape"}});

@@ -89,7 +89,7 @@ std::string Progress::status(Time now) const {
   if (done < options_.total) {
     const double left = rate > 0 ? static_cast<double>(options_.total - done) / rate : -1;
     text += "  " + time_left(left) + " left";
-  } else if (seconds > 0) {
+  } else if (rate > 0) {
     text += "  in " + time_left(seconds);
   }
   if (!note_.empty()) text += "  " + note_;

@@ -26,6 +26,21 @@ std::string curve_lines(const TrainResult& result) {
   return text;
 }
 
+/// Whether the run in `out` is done. Throws, before anything there is touched, where it is or was another one.
+bool is_finished(Context& ctx, const CLI::App& app, const std::filesystem::path& out, const std::string& settings) {
+  const std::filesystem::path model = out / "model.safetensors", checkpoint = out / "checkpoint.safetensors";
+  const bool stopped = std::filesystem::exists(checkpoint);
+  if (!stopped && !std::filesystem::exists(model)) return false;
+  const std::string found = stopped ? std::string() : load_model(ctx, model).info.settings;
+  // A model of an akin that kept no digest passes for finished.
+  const bool same = stopped ? is_checkpoint_of(checkpoint, settings) : found.empty() || found == settings;
+  AKIN_CHECK(same,
+             "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "
+             "--out DIR chooses another folder",
+             (stopped ? checkpoint : model).string(), changes_since(app, out, {"data"}));
+  return !stopped;
+}
+
 void run(const CLI::App& app, Options& o) {
   if (o.out.empty()) {
     if (o.resume) fail_usage("--resume: name the run folder to go on with, --out DIR");
@@ -39,8 +54,13 @@ void run(const CLI::App& app, Options& o) {
   const ImageSet test = has_test ? load_images(o.data, Split::test, o.format.format()) : ImageSet{};
 
   ClassifierOptions& c = o.classifier;
+  // A network that cannot be is refused before the run folder is made.
+  Architecture architecture = c.architecture;
+  architecture.channels = set.images.shape()[3];
+  architecture.classes = static_cast<std::int64_t>(set.classes.size());
+  warn_of_small_images(*make_network(ctx, architecture), set.images.shape());
   const std::string print_of_run = fingerprint(app, {"data"}, content_hash(set));
-  if (o.resume && std::filesystem::exists(model_file) && !std::filesystem::exists(out / "checkpoint.safetensors")) {
+  if (o.resume && !o.force && is_finished(ctx, app, out, print_of_run)) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
   }
@@ -65,6 +85,7 @@ void run(const CLI::App& app, Options& o) {
   AKIN_CHECK(trained.result.finished, "stopped at step {} of {}; {}: the same command with --resume --out {} goes on",
              trained.result.steps, steps, c.train.checkpoint.string(), o.out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
+  trained.model.info.settings = print_of_run;
   // Saved before the test as well: a test that fails shall not cost the training.
   save_model(model_file, *trained.model.network, trained.model.info);
   write_file_atomic(out / "log.jsonl", std::string_view(curve_lines(trained.result)));

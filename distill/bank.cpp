@@ -30,11 +30,24 @@ ImageSet sample(ImageSet set, std::int64_t limit, std::uint64_t seed) {
   return set;
 }
 
-std::string fingerprint(const BankOptions& o, const std::string& name, std::size_t fonts) {
+/// Digest of the names and contents of all files of a folder.
+std::string content_of(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  std::string text;
+  for (const auto& file : files)
+    text += fmt::format("{} {}\n", file.lexically_relative(folder).generic_string(), sha256_file(file));
+  return sha256_hex(text);
+}
+
+/// `images`: what tells the source's images apart, beside the options.
+std::string fingerprint(const BankOptions& o, const std::string& name, const std::string& images) {
   const ClassifierOptions& c = o.classifier;
   const Schedule& s = c.train.schedule;
   const OptimizerOptions& p = c.train.optimizer;
-  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|", kRecipe, name, static_cast<int>(o.fonts), fonts, o.images,
+  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|", kRecipe, name, static_cast<int>(o.fonts), images, o.images,
                                  o.test_images, o.side);
   text += fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|", c.architecture.name, c.architecture.width, c.architecture.shortcut,
                       c.epochs, c.batch, c.seed, c.augment, c.flip);
@@ -70,11 +83,11 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
   make_folder(options.folder);
   struct Recipe {
     std::string name;
-    std::size_t fonts;
+    std::string content;  // digest of the data set, or the number of fonts
     std::function<std::pair<ImageSet, ImageSet>()> images;
   };
   std::vector<Recipe> recipes;
-  const std::size_t fonts = options.glyphs.empty() ? 0 : find_fonts(font_folders()).size();
+  const std::string fonts = options.glyphs.empty() ? "" : std::to_string(find_fonts(font_folders()).size());
   for (const std::string& set : options.glyphs)
     recipes.push_back({set, fonts, [&options, set] {
                          return glyph_task(set, options.fonts, options.images, options.test_images, options.side,
@@ -87,7 +100,7 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
       continue;
     }
     recipes.push_back(
-        {name, 0, [&options, data] {
+        {name, content_of(data), [&options, data] {
            const ImageFormat format{.height = options.side, .width = options.side, .channels = 1};
            return std::pair{
                sample(load_images(data, Split::train, format), options.images, options.classifier.seed),
@@ -100,7 +113,7 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
   for (const Recipe& recipe : recipes) {
     const std::filesystem::path model = options.folder / (recipe.name + ".safetensors"),
                                 mark = options.folder / (recipe.name + ".recipe");
-    const std::string fp = fingerprint(options, recipe.name, recipe.fonts);
+    const std::string fp = fingerprint(options, recipe.name, recipe.content);
     out.push_back(model);
     if (is_made(model, mark, fp)) {
       if (events.stage) events.stage("source " + recipe.name + ": there from an earlier run");

@@ -24,9 +24,9 @@ struct BankOptions {
   ClassifierOptions classifier;  ///< network and training of every source
 };
 
-/// Paths of the bank's models, in the order of the report. What is there and was made by the same recipe is kept;
-/// the rest is drawn and trained. Names of data sets that were missing are appended to `missing`. Stops with an empty
-/// result when events.stop says so; finished sources stay.
+/// Paths of the bank's models, in the order of the report. What is there and was made by the same recipe
+/// from the same data is kept; the rest is drawn and trained. Names of data sets that were missing are appended to
+/// `missing`. Stops with an empty result when events.stop says so; finished sources stay.
 std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& options, const PipelineEvents& events,
                                              std::vector<std::string>& missing);
 

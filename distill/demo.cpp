@@ -2,6 +2,7 @@
 
 #include <tuple>
 
+#include "engine/io/sha256.hpp"
 #include "nn/glyphs.hpp"
 
 namespace akin {
@@ -51,6 +52,10 @@ PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Pipeline
                                                options.unlabelled + options.validation + 1000, 4000, bank.side, 77);
   }
   PipelineOptions pipeline = options.pipeline;
+  // Students of other images or sources are not gone on with.
+  pipeline.fingerprint += content_hash(train_set) + content_hash(test_set);
+  for (const Source& s : sources) pipeline.fingerprint += s.hash;
+  pipeline.fingerprint = sha256_hex(pipeline.fingerprint);
   pipeline.run_folder = options.out;
   pipeline.seeds = options.seeds;
   pipeline.outputs.cache = options.out / "cache";
@@ -78,8 +83,10 @@ PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Pipeline
              fmt::format("{} of width {}", pipeline.student.architecture.name, pipeline.student.architecture.width)}};
   r.student = title_of(Method::weighted);
   r.notes.push_back(fmt::format(
-      "The curves are measured on {} images that no method trains on and nothing is chosen by; the table holds the "
-      "accuracy after the last step. Similarities and weights are means over the seeds.",
+      "The accuracies are those after the last step. The curves, and the step called best, come from {} labelled "
+      "images "
+      "that no method trains on; who has few labels has no such images, so best is there for comparison only. "
+      "Similarities and weights are means over the seeds.",
       options.validation));
   if (!mnist)
     r.notes.push_back(

@@ -12,7 +12,7 @@ struct DemoOptions {
   std::vector<std::uint64_t> seeds = {0, 1};
   std::int64_t labels_per_class = 2;
   std::int64_t unlabelled = 10000;
-  std::int64_t validation = 1000;  ///< images that draw the curves; nothing is chosen by them
+  std::int64_t validation = 1000;  ///< images that draw the curves and choose the step called best
   BankOptions bank;                ///< folder, data and fonts are set by the demo
   PipelineOptions pipeline;        ///< likewise run_folder and seeds
   bool glyph_target = false;       ///< use the drawn target even where MNIST is at hand

@@ -44,6 +44,21 @@ constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno
 
 }  // namespace
 
+std::string html_name(std::string_view text) {
+  const auto lower = [&](std::size_t i) { return text[i] >= 'a' && text[i] <= 'z'; };
+  std::string out;
+  std::size_t begin = 0;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    const char c = text[i], before = text[i - 1];
+    const bool mark = before == '_' || before == '/' || before == '.';
+    const bool camel = c >= 'A' && c <= 'Z' && i >= 2 && lower(i - 1) && lower(i - 2);
+    if (!mark && !camel) continue;
+    out += html_escape(text.substr(begin, i - begin)) + "<wbr>";
+    begin = i;
+  }
+  return out + html_escape(text.substr(begin));
+}
+
 std::string html_escape(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 16);

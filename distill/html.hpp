@@ -12,6 +12,9 @@ namespace akin {
 /// Text for HTML content and quoted attributes: & < > " ' escaped, control characters and invalid UTF-8 made U+FFFD.
 std::string html_escape(std::string_view text);
 
+/// The same for names: with <wbr> where a long one may break, behind _ / . and before the capital of a camelCase word.
+std::string html_name(std::string_view text);
+
 /// RFC 4648, with padding.
 std::string base64_encode(std::span<const std::uint8_t> bytes);
 /// Throws Error on any character outside the alphabet or a wrong length.

@@ -5,8 +5,9 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
-#include "distill/csv.hpp"
+#include "distill/student_record.hpp"
 #include "distill/table.hpp"
 #include "engine/io/file.hpp"
 
@@ -18,65 +19,9 @@ void say(const PipelineEvents& events, const std::string& line) {
   if (events.stage) events.stage(line);
 }
 
-/// One student's figures, with what the page shows of it.
-struct Cell {
-  Method method;
-  std::uint64_t seed;
-  SeedResult result;
-  Curve curve;
-  std::vector<int> predictions;  // on the test split
-  std::vector<double> confidence;
-};
-
-std::string cell_name(Method method, std::uint64_t seed) { return fmt::format("{}-seed{}", name_of(method), seed); }
-
-double number(const nlohmann::json& j) { return j.is_number() ? j.get<double>() : not_measured; }
-
-void write_cell(const std::filesystem::path& file, const Cell& c, const std::string& fingerprint) {
-  nlohmann::ordered_json points = nlohmann::ordered_json::array();
-  for (const CurvePoint& p : c.curve.points)
-    points.push_back({p.step, p.train_loss, p.val_accuracy});  // NaN becomes null
-  const nlohmann::ordered_json j = {{"fingerprint", fingerprint},
-                                    {"seconds", c.result.seconds},
-                                    {"images_per_second", c.result.images_per_second},
-                                    {"curve", points}};
-  write_file_atomic(file, std::string_view(j.dump() + "\n"));
-}
-
-/// Figures of a finished student; false where there is none of this configuration.
-bool read_cell(const std::filesystem::path& file, const std::string& fingerprint, Cell& c) {
-  if (!std::filesystem::exists(file)) return false;
-  try {
-    const auto j = nlohmann::json::parse(read_text(file));
-    if (j.at("fingerprint").get<std::string>() != fingerprint) return false;
-    std::vector<CurvePoint> points;
-    for (const auto& p : j.at("curve"))
-      points.push_back({p.at(0).get<std::int64_t>(), number(p.at(1)), number(p.at(2))});
-    c.result.seconds = number(j.at("seconds"));
-    c.result.images_per_second = number(j.at("images_per_second"));
-    c.curve.points = std::move(points);
-    return true;
-  } catch (const nlohmann::json::exception&) {  // damaged: the student is trained again
-    return false;
-  }
-}
-
-/// The one reading of the test split: predictions and their probabilities.
-void test_student(Context& ctx, const Task& task, Model& model, Cell& c) {
-  const Outputs out = run_network(ctx, *model.network, task.test.images, all_indices(task.test.images.shape()[0]),
-                                  model.info.normalization);
-  c.predictions = argmax_rows(out.logits);
-  const Array p = softmax_rows(out.logits);
-  const auto values = p.as<float>();
-  const auto classes = static_cast<std::size_t>(p.shape()[1]);
-  for (std::size_t i = 0; i < c.predictions.size(); ++i)
-    c.confidence.push_back(static_cast<double>(values[i * classes + static_cast<std::size_t>(c.predictions[i])]));
-  c.result.test_accuracy = c.result.last_test_accuracy = accuracy(c.predictions, task.test.labels);
-}
-
-std::vector<Curve> curves_of(const std::vector<Cell>& cells) {
+std::vector<Curve> curves_of(const std::vector<StudentRecord>& students) {
   std::vector<Curve> out;
-  for (const Cell& c : cells) out.push_back(c.curve);
+  for (const StudentRecord& c : students) out.push_back(c.curve);
   return out;
 }
 
@@ -106,16 +51,16 @@ void add_source(std::vector<SourceResult>& total, const Ranking& ranking, const 
 }
 
 /// Pictures and confusion matrices, from the first seed.
-void add_pictures(ReportData& report, const Task& task, const std::vector<Cell>& cells) {
-  const Cell *student = nullptr, *scratch = nullptr;
-  for (const Cell& c : cells) {
-    if (c.seed != cells.front().seed) continue;
+void add_pictures(ReportData& report, const Task& task, const std::vector<StudentRecord>& students) {
+  const StudentRecord *student = nullptr, *scratch = nullptr;
+  for (const StudentRecord& c : students) {
+    if (c.seed != students.front().seed) continue;
     if (uses_sources(c.method)) student = &c;  // the last one listed
     if (c.method == Method::scratch) scratch = &c;
   }
-  if (student == nullptr) student = &cells.back();
+  if (student == nullptr) student = &students.back();
   const int classes = static_cast<int>(task.classes());
-  const auto confusion = [&](const Cell& c) {
+  const auto confusion = [&](const StudentRecord& c) {
     report.confusions.push_back(
         {title_of(c.method), c.seed, classes, confusion_counts(task.test.labels, c.predictions, classes)});
   };
@@ -131,7 +76,7 @@ void add_pictures(ReportData& report, const Task& task, const std::vector<Cell>&
         i, static_cast<int>(s[1]), static_cast<int>(s[2]), static_cast<int>(s[3]), {}, task.test.labels[at], {}};
     const std::uint8_t* p = task.test.images.as<std::uint8_t>().data() + at * pixels;
     image.pixels.assign(p, p + pixels);
-    for (const Cell* c : {student, scratch})
+    for (const StudentRecord* c : {student, scratch})
       image.predictions.push_back({title_of(c->method), c->predictions[at], c->confidence[at]});
     report.samples.push_back(std::move(image));
   }
@@ -187,7 +132,8 @@ Weights weights_for(Method method, const Ranking& ranking, const RankOptions& op
   return make_weights(std::move(names), std::move(raw), ranking.mapping, power);
 }
 
-void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint) {
+void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint,
+                         const std::string& difference) {
   std::error_code none;
   for (const char* part : {"students", "checkpoints"})
     for (const auto& entry : std::filesystem::directory_iterator(run_folder / part, none)) {
@@ -201,11 +147,133 @@ void check_same_settings(const std::filesystem::path& run_folder, const std::str
         same = is_checkpoint_of(file, fingerprint + "|" + file.stem().string());
       }
       AKIN_CHECK(same,
-                 "{}: was trained with other settings or data ({} has the settings): --resume needs the same ones; "
-                 "--force starts anew, --out DIR chooses another folder",
-                 file.string(), (run_folder / "config.toml").string());
+                 "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "
+                 "--out DIR chooses another folder",
+                 file.string(), difference);
     }
 }
+
+namespace {
+
+/// What the bank says of the task of one seed.
+struct SeedPlan {
+  Ranking ranking;
+  std::map<Method, Weights> weights;
+};
+
+/// The lines of a table with the seed in front of each row; the header only where it is wanted.
+std::string tagged(const std::string& csv, std::uint64_t seed, bool header) {
+  std::string text;
+  std::size_t line = 0;
+  for (std::size_t at = 0; at < csv.size(); ++line) {
+    const std::size_t end = csv.find('\n', at);
+    if (line > 0 || header)
+      text += (line == 0 ? std::string("seed") : std::to_string(seed)) + "," + csv.substr(at, end - at + 1);
+    at = end + 1;
+  }
+  return text;
+}
+
+/// Rankings and weights of all seeds, before any student trains: a seed without usable weights stops the run while it
+/// has cost nothing. Writes similarity.csv and weights.csv. `task_of` hands out the task of a seed.
+std::vector<SeedPlan> plan_seeds(Context& ctx, const std::function<const Task&(std::uint64_t)>& task_of,
+                                 std::vector<Source>& sources, const PipelineOptions& options,
+                                 const PipelineEvents& events, ReportData& report) {
+  std::vector<SeedPlan> plans(options.seeds.size());
+  std::string similarity_text, weights_text;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const std::uint64_t seed = options.seeds[i];
+    const Task& task = task_of(seed);
+    auto& [ranking, weights] = plans[i];
+    for (const Source& s : sources) {
+      check_channels(s, task, options.outputs.match_channels);
+      check_view(s, options.student.teacher_view);
+    }
+    ranking = rank_sources(ctx, task, sources, options.rank, options.outputs, seed, events);
+    try {
+      for (const Method m : options.methods)
+        if (uses_sources(m)) weights[m] = weights_for(m, ranking, options.rank);
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& e) {
+      fail("seed {}: {}", seed, e.what());
+    }
+    for (Outputs& o : ranking.outputs) o.features = Array();  // students learn from the logits
+    const Weights& shown = weights.contains(Method::weighted) ? weights.at(Method::weighted) : weights.begin()->second;
+    add_source(report.sources, ranking, shown, sources);
+    for (std::size_t s = 0; s < sources.size(); ++s)
+      for (const std::string& w : ranking.rows[s].similarity.warnings)
+        say(events, fmt::format("warning: {}: {}", sources[s].name, w));
+    for (const std::string& w : shown.warnings) say(events, "warning: " + w);
+    similarity_text += tagged(similarity_csv(ranking.rows), seed, i == 0);
+    weights_text += tagged(weights_csv(shown), seed, i == 0);
+    write_file_atomic(options.run_folder / "similarity.csv", std::string_view(similarity_text));
+    write_file_atomic(options.run_folder / "weights.csv", std::string_view(weights_text));
+    say(events, fmt::format("seed {}: nearest source {}", seed, sources[shown.nearest].name));
+  }
+  return plans;
+}
+
+/// Removes a file of an earlier run, where there is one.
+void remove_old(const std::filesystem::path& file) {
+  std::error_code error;
+  std::filesystem::remove(file, error);
+  AKIN_CHECK(!error, "{}: cannot be removed: {}", file.string(), error.message());
+}
+
+/// Fills the record of one student: trained now, or of an earlier run that this one goes on with. False where it was
+/// stopped.
+bool make_student(Context& ctx, const Task& task, std::vector<Source>& sources, const SeedPlan& plan,
+                  const PipelineOptions& options, const PipelineEvents& events, StudentRecord& record) {
+  const StudentFiles files(options.run_folder, record.method, record.seed);
+  const bool chooses = !task.split.validation.empty();
+  if (options.resume && std::filesystem::exists(files.student) && chooses == std::filesystem::exists(files.best) &&
+      read_record(files.record, options.fingerprint, record)) {
+    Model last = load_model(ctx, files.student), best;
+    if (chooses) best = load_model(ctx, files.best);
+    test_student(ctx, task, last, chooses ? &best : nullptr, record);
+    return true;
+  }
+  StudentOptions student = options.student;
+  student.method = record.method;
+  student.seed = record.seed;
+  student.match_channels = options.outputs.match_channels;
+  student.train.fingerprint = options.fingerprint + "|" + files.name;
+  student.train.checkpoint = options.run_folder / "checkpoints" / (files.name + ".safetensors");
+  student.train.resume = options.resume && is_checkpoint_of(student.train.checkpoint, student.train.fingerprint);
+  std::vector<Teacher> teachers;
+  if (uses_sources(record.method))
+    for (std::size_t s = 0; s < sources.size(); ++s)
+      teachers.push_back({&sources[s], &plan.ranking.outputs[s], plan.weights.at(record.method).alpha[s]});
+  const std::string label = fmt::format("{}, seed {}", title_of(record.method), record.seed);
+  TrainHooks hooks;
+  hooks.stop = events.stop;
+  hooks.progress = [&](std::int64_t done, double loss) {
+    if (events.progress)
+      events.progress(label, done, student.train.schedule.steps, "steps", fmt::format("loss {:.3f}", loss));
+  };
+  StudentRun run = train_student(ctx, task, teachers, student, hooks);
+  if (!run.result.finished) return false;
+  record.curve.points.clear();
+  for (const TrainPoint& p : run.result.curve) record.curve.points.push_back({p.step, p.loss, p.validation});
+  record.result.seconds = run.seconds;
+  record.result.images_per_second = run.images_per_second;
+  if (run.pseudo_labelled >= 0)
+    say(events, fmt::format("{}: {:.0f} % of the unlabelled images got a confident pseudo-label at the end", label,
+                            100 * run.pseudo_labelled));
+  test_student(ctx, task, run.model, chooses ? &run.best : nullptr, record);
+  // The record vouches for the student, so an old one goes before and the new one comes after it; the checkpoint goes
+  // last.
+  remove_old(files.record);
+  remove_old(files.best);
+  save_model(files.student, *run.model.network, run.model.info);
+  if (chooses) save_model(files.best, *run.best.network, run.best.info);
+  write_record(files.record, record, options.fingerprint);
+  remove_checkpoint(student.train);
+  return true;
+}
+
+}  // namespace
 
 PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t)>& make_task,
                             std::vector<Source>& sources, const PipelineOptions& options,
@@ -216,101 +284,30 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
   const bool taught = std::any_of(options.methods.begin(), options.methods.end(), uses_sources);
   PipelineResult out;
   ReportData& report = out.report;
-  std::vector<Cell> cells;
-  std::string similarity_text, weights_text, log;
+  std::vector<StudentRecord> students;
+  std::string log;
   Task task;
-  for (const std::uint64_t seed : options.seeds) {
-    task = make_task(seed);
+  std::optional<std::uint64_t> made;  // the seed of `task`: one at a time, since each holds all its images
+  const auto task_of = [&](std::uint64_t seed) -> const Task& {
+    if (made != seed) task = make_task(seed);
+    made = seed;
+    AKIN_CHECK(!task.test.labels.empty(), "{}: has no test images to measure the students on", task.pool.source);
+    return task;
+  };
+  std::vector<SeedPlan> plans(options.seeds.size());
+  if (taught) plans = plan_seeds(ctx, task_of, sources, options, events, report);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const std::uint64_t seed = options.seeds[i];
+    task_of(seed);
     if (report.classes.empty()) {
       report.classes = task.pool.classes;
       report.labelled = static_cast<std::int64_t>(task.split.labelled.size());
       report.unlabelled = static_cast<std::int64_t>(task.split.unlabelled.size());
     }
-    Ranking ranking;
-    std::map<Method, Weights> weights;
-    if (taught) {
-      for (const Source& s : sources) check_channels(s, task, options.outputs.match_channels);
-      ranking = rank_sources(ctx, task, sources, options.rank, options.outputs, seed, events);
-      for (const Method m : options.methods)
-        if (uses_sources(m)) weights[m] = weights_for(m, ranking, options.rank);
-      const Weights& shown =
-          weights.contains(Method::weighted) ? weights.at(Method::weighted) : weights.begin()->second;
-      add_source(report.sources, ranking, shown, sources);
-      for (std::size_t s = 0; s < sources.size(); ++s)
-        for (const std::string& w : ranking.rows[s].similarity.warnings)
-          say(events, fmt::format("warning: {}: {}", sources[s].name, w));
-      for (const std::string& w : shown.warnings) say(events, "warning: " + w);
-      // One table for all seeds: the header once, then each seed's rows behind its number.
-      const auto tagged = [seed](const std::string& csv, bool header) {
-        std::string text;
-        std::size_t line = 0;
-        for (std::size_t at = 0; at < csv.size(); ++line) {
-          const std::size_t end = csv.find('\n', at);
-          if (line > 0 || header)
-            text += (line == 0 ? std::string("seed") : std::to_string(seed)) + "," + csv.substr(at, end - at + 1);
-          at = end + 1;
-        }
-        return text;
-      };
-      similarity_text += tagged(similarity_csv(ranking.rows), similarity_text.empty());
-      weights_text += tagged(weights_csv(shown), weights_text.empty());
-      write_file_atomic(folder / "similarity.csv", std::string_view(similarity_text));
-      write_file_atomic(folder / "weights.csv", std::string_view(weights_text));
-      say(events, fmt::format("seed {}: nearest source {}", seed, sources[shown.nearest].name));
-    }
     for (const Method method : options.methods) {
-      const std::string name = cell_name(method, seed);
-      const std::filesystem::path student_file = folder / "students" / (name + ".safetensors"),
-                                  cell_file = folder / "students" / (name + ".json");
-      Cell cell{method, seed, {}, {title_of(method), seed, {}}, {}, {}};
-      cell.result.seed = seed;
-      Model model;
-      if (options.resume && std::filesystem::exists(student_file) && read_cell(cell_file, options.fingerprint, cell)) {
-        model = load_model(ctx, student_file);
-        test_student(ctx, task, model, cell);
-      } else {
-        StudentOptions student = options.student;
-        student.method = method;
-        student.seed = seed;
-        student.match_channels = options.outputs.match_channels;
-        student.train.fingerprint = options.fingerprint + "|" + name;
-        student.train.checkpoint = folder / "checkpoints" / (name + ".safetensors");
-        student.train.resume = options.resume && is_checkpoint_of(student.train.checkpoint, student.train.fingerprint);
-        std::vector<Teacher> teachers;
-        if (uses_sources(method))
-          for (std::size_t s = 0; s < sources.size(); ++s)
-            teachers.push_back({&sources[s], &ranking.outputs[s], weights.at(method).alpha[s]});
-        TrainHooks hooks;
-        hooks.stop = events.stop;
-        hooks.progress = [&](std::int64_t done, double loss) {
-          if (events.progress)
-            events.progress(fmt::format("{}, seed {}", title_of(method), seed), done, student.train.schedule.steps,
-                            "steps", fmt::format("loss {:.3f}", loss));
-        };
-        StudentRun run = train_student(ctx, task, teachers, student, hooks);
-        if (!run.result.finished) return out;
-        for (const TrainPoint& p : run.result.curve) cell.curve.points.push_back({p.step, p.loss, p.validation});
-        cell.result.seconds = run.seconds;
-        cell.result.images_per_second = run.images_per_second;
-        if (run.pseudo_labelled >= 0)
-          say(events,
-              fmt::format(
-                  "FixMatch, seed {}: {:.0f} % of the unlabelled images got a confident pseudo-label at the end", seed,
-                  100 * run.pseudo_labelled));
-        model = std::move(run.model);
-        test_student(ctx, task, model, cell);
-        model.info.test_accuracy = cell.result.test_accuracy;
-        // The figures vouch for the student, so old ones go before and new ones come after it; the checkpoint goes
-        // last.
-        std::error_code error;
-        std::filesystem::remove(cell_file, error);
-        AKIN_CHECK(!error, "{}: cannot be removed: {}", cell_file.string(), error.message());
-        save_model(student_file, *model.network, model.info);
-        write_cell(cell_file, cell, options.fingerprint);
-        remove_checkpoint(student.train);
-      }
-      if (!cell.curve.points.empty()) cell.result.val_accuracy = cell.curve.points.back().val_accuracy;
-      for (const CurvePoint& p : cell.curve.points) {
+      StudentRecord student{method, seed, {.seed = seed}, {title_of(method), seed, {}}, {}, {}};
+      if (!make_student(ctx, task, sources, plans[i], options, events, student)) return out;
+      for (const CurvePoint& p : student.curve.points) {
         const nlohmann::ordered_json line = {{"method", name_of(method)},
                                              {"seed", seed},
                                              {"step", p.step},
@@ -320,8 +317,8 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
       }
       write_file_atomic(folder / "log.jsonl", std::string_view(log));
       say(events, fmt::format("{}, seed {}: {:.2f} % of {} test images right ({:.1f} s)", title_of(method), seed,
-                              100 * cell.result.test_accuracy, task.test.labels.size(), cell.result.seconds));
-      cells.push_back(std::move(cell));
+                              100 * student.result.test_accuracy, task.test.labels.size(), student.result.seconds));
+      students.push_back(std::move(student));
     }
   }
   for (SourceResult& s : report.sources)
@@ -329,19 +326,22 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
       *v /= static_cast<double>(options.seeds.size());
   for (const Method m : options.methods) {
     MethodResult r{title_of(m), role_of(m), {}};
-    for (const Cell& c : cells)
+    for (const StudentRecord& c : students)
       if (c.method == m) r.seeds.push_back(c.result);
     report.methods.push_back(std::move(r));
   }
   report.seeds = options.seeds;
   report.metric = find_metric(options.rank.metric).title;
-  report.curves = curves_of(cells);
-  add_pictures(report, task, cells);
+  report.curves = curves_of(students);
+  add_pictures(report, task, students);
   write_file_atomic(folder / "results.csv", std::string_view(results_csv(report)));
   // The run's student: the last method named, of its first seed.
-  const std::filesystem::path best =
-      folder / "students" / (cell_name(options.methods.back(), options.seeds.front()) + ".safetensors");
-  write_file_atomic(folder / "student.safetensors", ByteView(read_file(best)));
+  const StudentFiles chosen(folder, options.methods.back(), options.seeds.front());
+  write_file_atomic(folder / "student.safetensors", ByteView(read_file(chosen.student)));
+  if (std::filesystem::exists(chosen.best))
+    write_file_atomic(folder / "student_best.safetensors", ByteView(read_file(chosen.best)));
+  else
+    remove_old(folder / "student_best.safetensors");
   std::error_code not_empty;  // checkpoints of methods that this run did not ask for
   std::filesystem::remove(folder / "checkpoints", not_empty);
   out.finished = true;

@@ -10,8 +10,10 @@
 //   Report        distill/report.hpp       tables and a page
 //
 // Each stage is a function without hidden state; what it found lies in the run folder:
-//   runs/<name>/ similarity.csv weights.csv results.csv log.jsonl report.json report.html student.safetensors
-//                students/<method>-seed<k>.safetensors  checkpoints/ (while a student is being trained)
+//   runs/<name>/ similarity.csv weights.csv results.csv log.jsonl report.json report.html
+//                student.safetensors  students/<method>-seed<k>.safetensors  after the last step
+//                student_best.safetensors  students/<method>-seed<k>_best.safetensors  best on validation, if any
+//                checkpoints/ (while a student is being trained)
 #pragma once
 
 #include <filesystem>
@@ -70,8 +72,9 @@ Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& source
 Weights weights_for(Method method, const Ranking& ranking, const RankOptions& options);
 
 /// For a run that goes on: Error where a finished student of `run_folder` was trained with other settings than those
-/// of `fingerprint`; going on would replace it. Damaged records are no obstacle.
-void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint);
+/// of `fingerprint`; going on would replace it. `difference` says what differs. Damaged records are no obstacle.
+void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint,
+                         const std::string& difference);
 
 struct PipelineResult {
   ReportData report;      ///< numbers of all seeds; title, command and notes are the caller's to add

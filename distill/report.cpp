@@ -106,6 +106,10 @@ Spread test_accuracy(const MethodResult& method) {
   return spread_over(method, [](const SeedResult& s) { return s.test_accuracy; });
 }
 
+Spread best_test_accuracy(const MethodResult& method) {
+  return spread_over(method, [](const SeedResult& s) { return s.best_test_accuracy; });
+}
+
 double mean_seconds(const MethodResult& method) {
   return spread_over(method, [](const SeedResult& s) { return s.seconds; }).mean;
 }

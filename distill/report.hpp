@@ -28,14 +28,15 @@ struct SourceResult {
   double alpha = not_measured;                                           ///< final weight; all weights sum to 1
 };
 
-/// One training run of a method. Accuracies are in [0, 1]; the test accuracy is that of the step which was best on
-/// validation.
+/// One training run of a method. Accuracies are in [0, 1]: after the last step, and at the step that was best on
+/// validation images.
 struct SeedResult {
   std::uint64_t seed = 0;
   double test_accuracy = not_measured;
-  double last_test_accuracy = not_measured;  ///< after the last step, without choosing a step
   double val_accuracy = not_measured;
-  std::int64_t best_step = -1;  ///< -1: not chosen
+  std::int64_t best_step = -1;  ///< -1: no validation images to choose by
+  double best_val_accuracy = not_measured;
+  double best_test_accuracy = not_measured;
   double seconds = not_measured;
   double images_per_second = not_measured;
 };
@@ -124,6 +125,8 @@ struct Spread {
 Spread spread_of(const std::vector<double>& values);
 /// Over the seeds of a method: test accuracy in [0, 1].
 Spread test_accuracy(const MethodResult& method);
+/// Likewise at the steps that were best on validation images.
+Spread best_test_accuracy(const MethodResult& method);
 double mean_seconds(const MethodResult& method);
 double mean_images_per_second(const MethodResult& method);
 

@@ -14,7 +14,7 @@ namespace akin {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr int format_version = 1;
+constexpr int format_version = 2;
 
 Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 
@@ -115,9 +115,10 @@ Json results_part(const ReportData& d) {
     for (const SeedResult& s : m.seeds) {
       seeds.push_back({{"seed", s.seed},
                        {"test_accuracy", number(s.test_accuracy)},
-                       {"last_test_accuracy", number(s.last_test_accuracy)},
                        {"val_accuracy", number(s.val_accuracy)},
                        {"best_step", s.best_step},
+                       {"best_val_accuracy", number(s.best_val_accuracy)},
+                       {"best_test_accuracy", number(s.best_test_accuracy)},
                        {"seconds", number(s.seconds)},
                        {"images_per_second", number(s.images_per_second)}});
     }
@@ -151,10 +152,10 @@ MethodResult read_method(const Reader& r) {
                role);
   }
   m.seeds = r.list("seeds", [](const Reader& s) {
-    return SeedResult{s.get<std::uint64_t>("seed"),        s.get<double>("test_accuracy"),
-                      s.get<double>("last_test_accuracy"), s.get<double>("val_accuracy"),
-                      s.get<std::int64_t>("best_step"),    s.get<double>("seconds"),
-                      s.get<double>("images_per_second")};
+    return SeedResult{s.get<std::uint64_t>("seed"),       s.get<double>("test_accuracy"),
+                      s.get<double>("val_accuracy"),      s.get<std::int64_t>("best_step"),
+                      s.get<double>("best_val_accuracy"), s.get<double>("best_test_accuracy"),
+                      s.get<double>("seconds"),           s.get<double>("images_per_second")};
   });
   return m;
 }

@@ -66,13 +66,14 @@ std::string results(const ReportData& data) {
   if (data.methods.empty()) return {};
   const auto [low, high] = accuracy_range(data);
   const Contest contest = contest_of(data);
-  const bool chosen = std::all_of(data.methods.begin(), data.methods.end(), [](const MethodResult& m) {
-    return std::all_of(m.seeds.begin(), m.seeds.end(), [](const SeedResult& r) { return r.best_step >= 0; });
-  });
+  const bool chosen = std::any_of(data.methods.begin(), data.methods.end(),
+                                  [](const MethodResult& m) { return best_test_accuracy(m).n > 0; });
   std::string out =
       "<section>\n<h2>Results</h2>\n<p class=\"soft\">Test accuracy in per cent, mean ± standard deviation over "
       "seeds. A dot is one seed, the upright line their mean." +
-      std::string(chosen ? " The step of each run was chosen on validation images, never on test images." : "") +
+      std::string(chosen ? " The large number is that after the last step, “best” that of the step which did "
+                           "best on validation images; no test image chose it."
+                         : "") +
       "</p>\n<table class=\"data\"><thead><tr><th scope=\"col\">Method</th><th scope=\"col\" "
       "class=\"plot\"><span class=\"ends\"><span>" +
       show_percent(low, 0) + "</span><span>" + show_percent(high, 0) +
@@ -80,9 +81,7 @@ std::string results(const ReportData& data) {
       "run</th></tr></thead>\n<tbody>\n";
   for (const MethodResult& m : data.methods) {
     const Spread s = test_accuracy(m);
-    std::vector<double> last;
-    for (const SeedResult& r : m.seeds) last.push_back(r.last_test_accuracy);
-    const double last_mean = spread_of(last).mean, speed = mean_images_per_second(m);
+    const double best = best_test_accuracy(m).mean, speed = mean_images_per_second(m);
     out += std::string("<tr") + (contest.student == &m ? " class=\"student\"" : "") + "><th scope=\"row\">" +
            swatch(data, m.name) + e(m.name) + "<span class=\"under\">" +
            (m.role == MethodRole::labels_only  ? "labels only"
@@ -90,7 +89,7 @@ std::string results(const ReportData& data) {
                                                : "+ unlabelled + teachers") +
            "</span></th><td class=\"plot\">" + dots_svg(data, m, low, high) + "</td><td class=\"num\">" +
            show_percent_spread(s.mean, s.std);
-    if (std::isfinite(last_mean)) out += "<span class=\"under\">last step " + show_percent(last_mean) + "</span>";
+    if (std::isfinite(best)) out += "<span class=\"under\">best " + show_percent(best) + "</span>";
     out += "</td><td class=\"num\">" + show_seconds(mean_seconds(m));
     if (std::isfinite(speed)) out += "<span class=\"under\">" + show_count(speed) + " images/s</span>";
     out += "</td></tr>\n";
@@ -140,7 +139,7 @@ std::string teachers(const ReportData& data) {
     if (std::isfinite(s->test_accuracy)) {
       about += (about.empty() ? "" : ", ") + show_percent(s->test_accuracy) + " % on its own task";
     }
-    out += "<tr><th scope=\"row\">" + e(s->name) + "<span class=\"under\">" + about +
+    out += "<tr><th scope=\"row\">" + html_name(s->name) + "<span class=\"under\">" + about +
            "</span></th><td class=\"plot\">" + similarity_svg(*s, data.metric_scale, ticks.front(), ticks.back()) +
            "</td><td class=\"num\">" + show_number(data.metric_scale * s->similarity, 1);
     if (std::isfinite(s->similarity_low) && std::isfinite(s->similarity_high)) {
@@ -199,10 +198,11 @@ std::string tile(const ReportData& data, const SampleImage& image, const std::ve
     alt += "; " + p->method + ": " + answer + (sure.empty() ? "" : ", " + sure);
     lines += "<span class=\"said\"><span class=\"swatch\" style=\"" +
              fmt::format("background:var(--c{})", method_style(data, p->method).colour) + "\"></span><i class=\"" +
-             (right ? "ok\">✓" : "no\">✗") + "</i><span>" + e(answer) + " <em>" + e(sure) + "</em></span></span>";
+             (right ? "ok\">✓" : "no\">✗") + "</i><span>" + html_name(answer) + " <em>" + e(sure) +
+             "</em></span></span>";
   }
   return "<div class=\"tile\"><img src=\"data:image/png;base64," + base64_encode(encode_sample(image)) + "\" alt=\"" +
-         e(alt) + "\"><b>" + e(class_name(data, image.label)) + "</b>" + lines + "</div>\n";
+         e(alt) + "\"><b>" + html_name(class_name(data, image.label)) + "</b>" + lines + "</div>\n";
 }
 
 std::string images(const ReportData& data) {
@@ -256,14 +256,15 @@ std::string confusion_table(const ReportData& data, const Confusion& c) {
   for (const std::string& name : data.classes) longest = std::max(longest, name.size());
   const std::int64_t most = c.counts.empty() ? 0 : *std::max_element(c.counts.begin(), c.counts.end());
   std::string out = std::string("<table class=\"cm ") + (longest > 2 ? "long" : "short") +
-                    "\"><thead><tr><th class=\"corner\">true ↓ said →</th>";
+                    fmt::format("\" style=\"--k:{}\"><thead><tr><th class=\"corner\">true ↓ said →</th>", k);
   for (std::size_t p = 0; p < k; ++p) {
-    out += "<th scope=\"col\"><span>" + e(class_name(data, static_cast<int>(p))) + "</span></th>";
+    const std::string name = e(class_name(data, static_cast<int>(p)));
+    out += fmt::format("<th scope=\"col\" title=\"{}\"><span>{}</span></th>", name, name);
   }
   out += "</tr></thead><tbody>\n";
   for (std::size_t t = 0; t < k; ++t) {
     const std::string name = class_name(data, static_cast<int>(t));
-    out += "<tr><th scope=\"row\" title=\"" + e(name) + "\">" + e(name) + "</th>";
+    out += "<tr><th scope=\"row\" title=\"" + e(name) + "\">" + html_name(name) + "</th>";
     std::int64_t row = 0;
     for (std::size_t p = 0; p < k; ++p) row += c.counts[t * k + p];
     for (std::size_t p = 0; p < k; ++p) {
@@ -347,8 +348,8 @@ std::vector<std::pair<std::string, std::string>> built_in_glossary(const ReportD
        "A seed fixes every random choice of a run. ± is the standard deviation over seeds; with two or "
        "three seeds it is itself only a rough guess."},
       {"Validation, test",
-       "Validation images choose the step of a run; test images are only looked at for the final "
-       "number."},
+       "Validation images draw the curves and choose the step called best; test images are only looked at for "
+       "the final numbers."},
   };
 }
 

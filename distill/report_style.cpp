@@ -73,14 +73,14 @@ figure{margin:0;break-inside:avoid}
 .tile .swatch{margin:0;flex:none}
 .tile em{font-style:normal;color:var(--soft)}.tile i{font-style:normal}
 .ok{color:var(--c3)}.no{color:var(--c2)}
-.cm{table-layout:fixed;width:auto;max-width:100%;font-size:.8rem;margin:.6rem 0}
-.cm th,.cm td{padding:0;border:1px solid var(--bg);text-align:center;height:2.1rem;width:2.9rem;vertical-align:middle;
+.cm{table-layout:fixed;width:min(100%,6.2rem + var(--k)*2.9rem);font-size:.8rem;margin:.6rem 0}
+.cm th,.cm td{padding:0;border:1px solid var(--bg);text-align:center;height:2.1rem;vertical-align:middle;
  overflow:hidden}
 .cm thead th{height:auto;padding-bottom:.3rem;vertical-align:bottom;font-size:.75rem}
 .cm.long th[scope=col] span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:6.5em;overflow:hidden;
  text-overflow:ellipsis;white-space:nowrap;display:inline-block}
 .cm .corner{width:6.2rem;text-align:right;padding-right:.5rem}
-.cm tbody th{text-align:right;padding-right:.5rem;font-size:.78rem;width:6.2rem;overflow-wrap:anywhere;line-height:1.1}
+.cm tbody th{text-align:right;padding-right:.5rem;font-size:.76rem;width:6.2rem;overflow-wrap:anywhere;line-height:1.1}
 .cm td{background:var(--faint)}
 .cm td.nil{color:var(--soft)}
 @media (prefers-color-scheme:light){.cm td.hi{color:#fff}}
@@ -103,7 +103,7 @@ footer{margin-top:2.5rem;color:var(--soft);font-size:.8rem}
  .data tr>:nth-child(1){grid-area:name}.data tr>:nth-child(2){grid-area:plot;width:auto;margin-top:.25rem}
  .data tr>:nth-child(3){grid-area:first}.data tr>:nth-child(4){grid-area:second;padding-left:.7rem}
  .data thead tr>*{align-self:end}
- .cm{width:100%;font-size:.68rem}.cm td,.cm th{width:auto;height:1.8rem;letter-spacing:-.02em}
+ .cm{width:100%;font-size:.68rem}.cm td,.cm th{height:1.8rem;letter-spacing:-.02em}
  .cm .corner,.cm tbody th{width:4.4rem;font-size:.66rem;padding-right:.3rem}
  .cm.short .corner,.cm.short tbody th{width:2.6rem}
  dl,dl.words{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}}
@@ -115,7 +115,8 @@ footer{margin-top:2.5rem;color:var(--soft);font-size:.8rem}
  body{font-size:11pt}main{max-width:none;padding:0}
  section{break-inside:auto;margin-top:1.6rem}h2,h3{break-after:avoid}
  table,.tile,figure,dl>dd{break-inside:avoid}
- .tiles{grid-template-columns:repeat(8,1fr)}.cm td.hi{color:#fff}}
+ p{break-inside:avoid}section>p:not(:last-child){break-after:avoid}
+ .tiles{grid-template-columns:repeat(6,1fr)}.tile img{max-width:5rem}.cm td.hi{color:#fff}}
 )css";
 
 }  // namespace akin

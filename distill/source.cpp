@@ -74,6 +74,8 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
   // What `akin train` and `akin distill` write has one name everywhere; the run folder tells them apart.
   if ((source.name == "model" || source.name == "student") && path.has_parent_path())
     source.name = path.parent_path().filename().string();
+  if (source.name == "student_best" && path.has_parent_path())
+    source.name = path.parent_path().filename().string() + "_best";
   if (std::filesystem::is_directory(path)) {
     source.name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
     AKIN_CHECK(std::filesystem::exists(path / "features.npy") && std::filesystem::exists(path / "logits.npy"),

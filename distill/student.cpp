@@ -153,8 +153,7 @@ void check_options(const StudentOptions& o, const Task& task, const std::vector<
     AKIN_CHECK(o.teacher_view == TeacherView::same || (t.outputs != nullptr && t.outputs->logits.shape() == expected),
                "source {}: its logits are {}, expected {} for this task's images", t.source->name,
                t.outputs == nullptr ? "missing" : t.outputs->logits.shape().str(), expected.str());
-    AKIN_CHECK(o.teacher_view == TeacherView::clean || !t.source->is_table(),
-               "source {} is a table: it cannot look at augmented images; use --teacher-view clean", t.source->name);
+    check_view(*t.source, o.teacher_view);
   }
 }
 
@@ -172,6 +171,11 @@ void start_from(Context& ctx, Network& network, const std::filesystem::path& fil
   for (std::size_t i = 0; i < ours.size(); ++i)
     if (!ours[i].name.starts_with("fc."))
       ours[i].tensor.copy_from(theirs[i].tensor);
+}
+
+void check_view(const Source& source, TeacherView view) {
+  AKIN_CHECK(view == TeacherView::clean || !source.is_table(),
+             "source {} is a table: it cannot look at augmented images; use --teacher-view clean", source.name);
 }
 
 void check(const StudentOptions& o) {
@@ -285,6 +289,18 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
   const auto start = std::chrono::steady_clock::now();
   run.result = train(ctx, parameters, options.train, hooks);
   const double own = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (run.result.finished && !run.result.best.empty()) {
+    run.best.info = info;
+    run.best.network = make_network(ctx, info.architecture);
+    const ParameterList list = run.best.network->parameters();  // the source heads come after the network's
+    for (std::size_t i = 0; i < list.size(); ++i)
+      std::memcpy(list[i].tensor.raw(), run.result.best[i].bytes(), list[i].tensor.bytes());
+    run.best.info.step = run.result.best_step;
+    run.best.info.validation_accuracy = run.result.best_validation;
+    info.step = run.result.steps;
+    info.validation_accuracy = run.result.curve.back().validation;
+    run.result.best.clear();
+  }
   run.seconds = run.result.seconds;
   run.images_per_second = own > 0 ? static_cast<double>(images) / own : 0;  // of this part of a resumed run
   if (considered > 0) {

@@ -56,11 +56,15 @@ struct Teacher {
 };
 
 struct StudentRun {
-  Model model;
+  Model model;  ///< after the last step
+  Model best;   ///< at the step that did best on the validation images; without a network where there are none
   TrainResult result;
   double seconds = 0, images_per_second = 0;  ///< of the training loop; images through the student
   double pseudo_labelled = -1;  ///< FixMatch: share of unlabelled images that counted in the last tenth; else -1
 };
+
+/// Error where `source` is a table and would have to look at augmented images.
+void check_view(const Source& source, TeacherView view);
 
 /// UsageError where a number is out of its range; train_student checks too, this allows to ask before any work.
 void check(const StudentOptions& options);
@@ -69,8 +73,8 @@ void check(const StudentOptions& options);
 void start_from(Context& ctx, Network& network, const std::filesystem::path& file);
 
 /// Trains one student. `teachers` may be empty for methods without sources. Teachers of weight 0 cost nothing. `hooks`
-/// may bring progress and stop. Where options.train.eval_every is set and the task has validation images, the curve
-/// holds their accuracy; they choose nothing here.
+/// may bring progress and stop. Where the task has validation images, the curve holds their accuracy, and `best` is
+/// the student that they choose; no other choice is made here.
 StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teacher>& teachers, StudentOptions options,
                          TrainHooks hooks = {});
 

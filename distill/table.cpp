@@ -101,7 +101,7 @@ std::string results_table(const ReportData& data) {
   TextTable table({{"method", Align::left},
                    {"test %", Align::right},
                    {"each seed", Align::left},
-                   {"last step", Align::right},
+                   {"best step", Align::right},
                    {"validation", Align::right},
                    {"time", Align::right},
                    {"images/s", Align::right}});
@@ -110,7 +110,7 @@ std::string results_table(const ReportData& data) {
     std::string seeds;
     for (const SeedResult& r : m.seeds) seeds += (seeds.empty() ? "" : " ") + show_percent(r.test_accuracy);
     table.add({m.name, show_percent_spread(s.mean, s.std), seeds.empty() ? "–" : seeds,
-               show_percent(spread_over(m, [](const SeedResult& r) { return r.last_test_accuracy; }).mean),
+               show_percent(best_test_accuracy(m).mean),
                show_percent(spread_over(m, [](const SeedResult& r) { return r.val_accuracy; }).mean),
                show_seconds(mean_seconds(m)), show_count(mean_images_per_second(m))});
   }
@@ -138,12 +138,15 @@ std::string sources_table(const ReportData& data) {
 }
 
 std::string results_csv(const ReportData& data) {
-  std::string out = "method,seed,test_accuracy,val_accuracy,best_step,seconds,last_test_accuracy,images_per_second\n";
+  std::string out =
+      "method,seed,test_accuracy,val_accuracy,best_step,best_val_accuracy,best_test_accuracy,seconds,"
+      "images_per_second\n";
   for (const MethodResult& m : data.methods) {
     for (const SeedResult& s : m.seeds) {
-      out += fmt::format("{},{},{},{},{},{},{},{}\n", csv_text(m.name), s.seed, csv_number(s.test_accuracy),
+      out += fmt::format("{},{},{},{},{},{},{},{},{}\n", csv_text(m.name), s.seed, csv_number(s.test_accuracy),
                          csv_number(s.val_accuracy), s.best_step < 0 ? "" : fmt::format("{}", s.best_step),
-                         csv_number(s.seconds), csv_number(s.last_test_accuracy), csv_number(s.images_per_second));
+                         csv_number(s.best_val_accuracy), csv_number(s.best_test_accuracy), csv_number(s.seconds),
+                         csv_number(s.images_per_second));
     }
   }
   return out;

@@ -31,13 +31,13 @@ class TextTable {
 /// Cells a terminal uses for UTF-8 text.
 std::size_t display_width(const std::string& text);
 
-/// Method, test %, every seed, last step, validation, time.
+/// Method, test % after the last step, every seed, test % at the step best on validation, validation, time.
 std::string results_table(const ReportData& data);
 /// Source, classes, similarity with interval, chance, mapped, weight; nearest first.
 std::string sources_table(const ReportData& data);
 
 /// RFC 4180 with '\n': quoted where needed; numbers in shortest form that reads back the same; empty = not measured.
-/// method,seed,test_accuracy,val_accuracy,best_step,seconds,last_test_accuracy,images_per_second
+/// method,seed,test_accuracy,val_accuracy,best_step,best_val_accuracy,best_test_accuracy,seconds,images_per_second
 std::string results_csv(const ReportData& data);
 
 }  // namespace akin

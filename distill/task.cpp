@@ -38,8 +38,8 @@ Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const 
   AKIN_CHECK(train.classes.size() >= 2, "{}: a task needs at least two classes, found {}", train.source,
              train.classes.size());
   const Shape &a = train.images.shape(), &b = test.images.shape();
-  AKIN_CHECK(a[1] == b[1] && a[2] == b[2] && a[3] == b[3], "{}: test images are {}x{}x{}, training images {}x{}x{}",
-             test.source, b[1], b[2], b[3], a[1], a[2], a[3]);
+  AKIN_CHECK(test.images.numel() == 0 || (a[1] == b[1] && a[2] == b[2] && a[3] == b[3]),
+             "{}: test images are {}x{}x{}, training images {}x{}x{}", test.source, b[1], b[2], b[3], a[1], a[2], a[3]);
   Task task;
   const std::int64_t more = unlabelled.images.numel() > 0 ? unlabelled.images.shape()[0] : 0;
   SplitOptions own = split;
@@ -73,8 +73,7 @@ Task load_task(const TaskOptions& options) {
   ImageSet unlabelled;
   if (has_split(options.data, Split::unlabeled))
     unlabelled = load_images(options.data, Split::unlabeled, options.format);
-  return make_task(load_images(options.data, Split::train, options.format),
-                   load_images(options.data, Split::test, options.format), unlabelled, options.split);
+  return make_task(load_images(options.data, Split::train, options.format), {}, unlabelled, options.split);
 }
 
 ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format) {

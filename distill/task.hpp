@@ -26,9 +26,10 @@ struct Task {
   std::int64_t classes() const { return static_cast<std::int64_t>(pool.classes.size()); }
 };
 
-/// Loads and splits. Where the data set brings an "unlabeled" split, its images join the unlabelled part.
+/// Loads and splits. Where the data set brings an "unlabeled" split, its images join the unlabelled part. The test
+/// split is left out: to rank sources takes none.
 Task load_task(const TaskOptions& options);
-/// The same from sets in memory (`unlabelled` may be empty).
+/// The same from sets in memory (`test` and `unlabelled` may be empty).
 Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split);
 
 /// All training images and those of an "unlabeled" split behind them: the rows of a table source, in order.

@@ -138,18 +138,21 @@ void save_model(const std::filesystem::path& path, const Network& network, const
   SafeTensors file;
   export_weights(network, file);
   const Architecture& a = network.architecture();
-  const nlohmann::ordered_json j = {{"architecture", a.name},
-                                    {"width", a.width},
-                                    {"shortcut", a.shortcut},
-                                    {"channels", a.channels},
-                                    {"classes", a.classes},
-                                    {"image_height", info.height},
-                                    {"image_width", info.width},
-                                    {"mean", info.normalization.mean},
-                                    {"std", info.normalization.std},
-                                    {"class_names", info.classes},
-                                    {"task", info.task},
-                                    {"test_accuracy", info.test_accuracy}};
+  nlohmann::ordered_json j = {{"architecture", a.name},
+                              {"width", a.width},
+                              {"shortcut", a.shortcut},
+                              {"channels", a.channels},
+                              {"classes", a.classes},
+                              {"image_height", info.height},
+                              {"image_width", info.width},
+                              {"mean", info.normalization.mean},
+                              {"std", info.normalization.std},
+                              {"class_names", info.classes},
+                              {"task", info.task},
+                              {"test_accuracy", info.test_accuracy}};
+  if (info.step >= 0) j["step"] = info.step;
+  if (info.validation_accuracy >= 0) j["validation_accuracy"] = info.validation_accuracy;
+  if (!info.settings.empty()) j["settings"] = info.settings;
   file.metadata = {{"format", kFormat},
                    {"model", j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)}};
   write_safetensors(path, file);
@@ -176,6 +179,9 @@ Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInf
       model.info.classes = j.at("class_names").get<std::vector<std::string>>();
       model.info.task = j.at("task").get<std::string>();
       model.info.test_accuracy = j.at("test_accuracy").get<double>();
+      model.info.step = j.value("step", std::int64_t{-1});
+      model.info.validation_accuracy = j.value("validation_accuracy", -1.0);
+      model.info.settings = j.value("settings", "");
     } catch (const nlohmann::json::exception& e) {
       fail("{}: the model description in its metadata is damaged ({}); write the model again", path.string(), e.what());
     }

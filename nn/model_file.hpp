@@ -19,6 +19,9 @@ struct ModelInfo {
   std::vector<std::string> classes;             ///< names; may be empty
   std::string task;                             ///< what it was trained on, for people
   double test_accuracy = -1;                    ///< in 0..1; -1 = unknown
+  std::int64_t step = -1;                       ///< of its training, where validation images were at hand; -1 = unknown
+  double validation_accuracy = -1;              ///< then, in 0..1; -1 = unknown
+  std::string settings;                         ///< digest of what it was trained with; may be empty
 };
 
 struct Model {

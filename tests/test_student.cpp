@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/common/parallel.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -80,6 +81,13 @@ TEST_CASE("every method learns the toy task; its student has the target's head a
     CHECK(evaluate_model(b.ctx, r.model, b.task.test) > 0.25 + 4 * 0.07);
     CHECK_EQ(r.result.curve.size(), 2);
     CHECK(r.result.curve[0].validation >= 0);
+    // What validation chose is the first of the highest points, and has their accuracy.
+    REQUIRE(r.best.network != nullptr);
+    const TrainPoint& top = r.result.curve[r.result.curve[1].validation > r.result.curve[0].validation];
+    CHECK_EQ(r.best.info.step, top.step);
+    CHECK_EQ(r.best.info.validation_accuracy, top.validation);
+    CHECK_EQ(r.model.info.validation_accuracy, r.result.curve[1].validation);
+    CHECK_EQ(differing(*r.best.network, *r.model.network).empty(), top.step == 80);
     CHECK(r.seconds > 0);
     CHECK_EQ(r.pseudo_labelled >= 0, m == Method::fixmatch);
     CHECK_EQ(r.model.info.architecture.classes, 4);
@@ -198,6 +206,31 @@ TEST_CASE("same seed, same bits; another seed, another student") {
   }
 }
 
+TEST_CASE("same seed, same bits with two threads as well") {
+  Bench b;
+  // Large enough that loops, convolutions and sums over the batch are cut in two.
+  b.task = make_task(toy_set(120, 4, 1, 1, 28), toy_set(40, 4, 2, 1, 28), {},
+                     {.labels_per_class = 8, .unlabelled = 60, .seed = 0});
+  b.options.batch = b.options.unlabelled_batch = 32;
+  b.options.architecture = toy_net(8);
+  b.options.train.schedule = {.base = 0.1, .steps = 4};
+  const int threads = max_threads();
+  const auto student = [&](Method m, int n) {
+    set_threads(n);
+    for (std::size_t s = 0; s < b.sources.size(); ++s) b.outputs[s] = source_outputs(b.ctx, b.sources[s], b.task);
+    StudentRun run = b.run(m, b.teachers(0.5, 0.5));
+    set_threads(threads);
+    return run;
+  };
+  for (const Method m : kAll) {
+    CAPTURE(name_of(m));
+    const StudentRun first = student(m, 2);
+    for (int again = 0; again < 3; ++again) CHECK_EQ(differing(*first.model.network, *student(m, 2).model.network), "");
+    // Sums are cut by the number of threads: were they not, this would test one thread against itself.
+    CHECK_NE(differing(*first.model.network, *student(m, 1).model.network), "");
+  }
+}
+
 TEST_CASE("a source of weight 0 is as if it were not there; one source alone makes weighted nearest") {
   Bench b;
   const StudentRun left_out = b.run(Method::weighted, {b.teachers(1, 0)[0]});
@@ -219,11 +252,17 @@ TEST_CASE("stopped and resumed: the bits of a student that never stopped, heads 
     int steps = 0;
     TrainHooks hooks;
     hooks.stop = [&] { return steps++ == 3; };
-    CHECK_FALSE(b.run(m, b.teachers(0.6, 0.4), hooks).result.finished);
+    const StudentRun stopped = b.run(m, b.teachers(0.6, 0.4), hooks);
+    CHECK_FALSE(stopped.result.finished);
+    CHECK(stopped.best.network == nullptr);
     b.options.train.resume = true;
     const StudentRun resumed = b.run(m, b.teachers(0.6, 0.4));
     CHECK(resumed.result.finished);
     CHECK_EQ(differing(*whole.model.network, *resumed.model.network), "");
+    CHECK_EQ(differing(*whole.best.network, *resumed.best.network), "");
+    b.task.split.validation.clear();
+    b.options.train.resume = false;
+    CHECK(b.run(m, b.teachers(0.6, 0.4)).best.network == nullptr);
   }
 }
 

@@ -63,7 +63,7 @@ TEST_CASE("columns line up whatever the letters") {
 TEST_CASE("the terminal tables show the numbers, nearest source first") {
   const ReportData d = example_run();
   const std::string results = results_table(d), sources = sources_table(d);
-  for (const char* text : {"84.1 ± 0.8", "39.4 33.5", "32 s", "4.1k"})
+  for (const char* text : {"84.1 ± 0.8", "39.4 33.5", "83.1", "32 s", "4.1k"})
     CHECK_MESSAGE(results.find(text) != std::string::npos, std::string(text));
   CHECK(sources.find("digits in print") < sources.find("capitals"));
   CHECK(sources.find("capitals") < sources.find("clothes"));
@@ -80,13 +80,14 @@ TEST_CASE("CSV survives commas, quotes and line breaks, and numbers read back ex
   d.methods[0].seeds[1].best_step = -1;
   const auto rows = parse_csv(results_csv(d));
   REQUIRE(rows.size() == 7);
-  CHECK(rows[0] == std::vector<std::string>{"method", "seed", "test_accuracy", "val_accuracy", "best_step", "seconds",
-                                            "last_test_accuracy", "images_per_second"});
-  for (const auto& row : rows) CHECK(row.size() == 8);
+  CHECK(rows[0] == std::vector<std::string>{"method", "seed", "test_accuracy", "val_accuracy", "best_step",
+                                            "best_val_accuracy", "best_test_accuracy", "seconds", "images_per_second"});
+  for (const auto& row : rows) CHECK(row.size() == 9);
   CHECK(rows[1][0] == "a,\"b\"\nc");
   CHECK(std::stod(rows[1][2]) == 1.0 / 3);
   CHECK(rows[2][3].empty());
   CHECK(rows[2][4].empty());
+  CHECK(std::stod(rows[3][6]) == 0.764 - 0.01);
 }
 
 TEST_CASE("JSON has mean, spread and every seed; what is missing is null") {

@@ -58,8 +58,11 @@ struct Run {
   std::unique_ptr<Feed> feed_;
 };
 
+/// The curve, and the best step with its parameters.
 bool same_curve(const TrainResult& a, const TrainResult& b) {
-  if (a.curve.size() != b.curve.size()) return false;
+  if (a.curve.size() != b.curve.size() || a.best.size() != b.best.size()) return false;
+  for (std::size_t i = 0; i < a.best.size(); ++i)
+    if (!same_bits(a.best[i], b.best[i])) return false;
   for (std::size_t i = 0; i < a.curve.size(); ++i)
     if (a.curve[i].step != b.curve[i].step || a.curve[i].loss != b.curve[i].loss ||
         a.curve[i].validation != b.curve[i].validation)
@@ -98,6 +101,54 @@ TEST_CASE("without validation the curve says so; its default distance is a tenth
   CHECK_EQ(r.result.curve.back().step, 25);
   CHECK(std::isnan(r.result.curve.back().validation));
   CHECK_EQ(r.result.best_validation, -1);
+  CHECK(r.result.best.empty());
+}
+
+TEST_CASE(
+    "the best step is the first of the highest validation, and its parameters are those of a run that ends there") {
+  Run whole(12);
+  const auto constant = [](std::int64_t steps) { return Schedule{.kind = "constant", .base = 0.05, .steps = steps}; };
+  whole.options.schedule = constant(12);
+  whole.options.eval_every = 3;
+  std::vector<double> accuracies = {0.2, 0.7, 0.7, 0.5};
+  std::size_t at = 0;
+  whole.hooks.validate = [&] { return accuracies[at++]; };
+  whole.go();
+  CHECK_EQ(whole.result.best_step, 6);
+  CHECK_EQ(whole.result.best_validation, 0.7);
+  const auto parameters_after = [&](std::int64_t steps) {
+    Run part(steps);
+    part.options.schedule = constant(steps);
+    part.go();
+    std::vector<Array> out;
+    for (const Parameter& p : part.net->parameters()) out.push_back(p.tensor.to_array());
+    return out;
+  };
+  const auto same = [](const std::vector<Array>& a, const std::vector<Array>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_bits);
+  };
+  CHECK(same(whole.result.best, parameters_after(6)));
+  CHECK_FALSE(same(whole.result.best, parameters_after(12)));
+
+  // Stopped behind it and resumed, the run still has it; a checkpoint that lost it is refused.
+  const TempFolder folder;
+  const auto run = [&](bool stop) {
+    Run r(12);
+    r.options = whole.options;
+    r.options.checkpoint = folder / "c.safetensors";
+    r.options.resume = !stop;
+    r.hooks.validate = whole.hooks.validate;
+    if (stop) r.hooks.stop = [&] { return r.losses.size() == 8; };
+    r.go();
+    return r.result;
+  };
+  at = 0;
+  CHECK_FALSE(run(true).finished);
+  SafeTensors lost = read_safetensors(folder / "c.safetensors");
+  CHECK(same_curve(run(false), whole.result));
+  std::erase_if(lost.tensors, [](const auto& t) { return t.first == "best.fc.bias"; });
+  write_safetensors(folder / "c.safetensors", lost);
+  CHECK(has(error_of([&] { run(false); }), "best.fc.bias"));
 }
 
 TEST_CASE("stopped after any step and resumed: the bits of a run that never stopped") {

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstring>
+#include <filesystem>
+#include <map>
 #include <string>
 
 #include "distill/student.hpp"
+#include "engine/io/file.hpp"
 #include "kernels/common/rng.hpp"
 #include "nn/classifier.hpp"
 
@@ -62,5 +65,13 @@ inline std::string differing(const ParameterList& a, const ParameterList& b) {
 }
 
 inline std::string differing(const Network& a, const Network& b) { return differing(a.parameters(), b.parameters()); }
+
+/// Every file below the folder with its content.
+inline std::map<std::string, Bytes> files_of(const std::filesystem::path& folder) {
+  std::map<std::string, Bytes> out;
+  for (const auto& e : std::filesystem::recursive_directory_iterator(folder))
+    if (e.is_regular_file()) out[e.path().lexically_relative(folder).string()] = read_file(e.path());
+  return out;
+}
 
 }  // namespace akin::test

@@ -1,0 +1,83 @@
+// The bank that akin trains itself: characters and data sets, kept while recipe and data are the same.
+#include <doctest/doctest.h>
+
+#include "distill/bank.hpp"
+#include "tests/temp_folder.hpp"
+#include "tests/toy.hpp"
+
+using namespace akin;
+using namespace akin::test;
+
+TEST_CASE("a bank: characters and data sets, kept while the recipe is the same") {
+  Context ctx;
+  const TempFolder folder;
+  save_images(toy_set(30, 3, 1, 1, 28), Split::train, folder / "data/fashion");
+  save_images(toy_set(12, 3, 2, 1, 28), Split::test, folder / "data/fashion");
+  BankOptions o;
+  o.folder = folder / "bank";
+  o.data = folder / "data";
+  o.glyphs = {"digits"};
+  o.images = 40;
+  o.test_images = 20;
+  o.side = 12;
+  o.classifier.architecture = toy_net();
+  o.classifier.epochs = 1;
+  o.classifier.batch = 10;
+  std::string lines;
+  int steps = 0;
+  PipelineEvents events;
+  events.stage = [&](const std::string& line) { lines += line + "\n"; };
+  events.progress = [&](const std::string&, std::int64_t, std::int64_t, const std::string&, const std::string&) {
+    ++steps;
+  };
+  const auto make = [&] {
+    std::vector<std::string> missing;
+    lines.clear();
+    steps = 0;
+    const auto files = make_bank(ctx, o, events, missing);
+    CHECK_EQ(missing, std::vector<std::string>{"cifar10"});
+    return files;
+  };
+  const auto files = make();
+  REQUIRE_EQ(files.size(), 2);
+  CHECK_EQ(files[0], folder / "bank/digits.safetensors");
+  CHECK_EQ(files[1], folder / "bank/fashion.safetensors");
+  CHECK_EQ(steps, 4 + 3);
+  const Model digits = load_model(ctx, files[0]);
+  CHECK_EQ(digits.info.architecture.classes, 10);
+  CHECK_EQ(digits.info.height, 12);
+  CHECK(digits.info.test_accuracy >= 0);
+  const auto before = files_of(o.folder);
+  CHECK_EQ(make(), files);
+  CHECK_EQ(steps, 0);
+  CHECK(has(lines, "source digits: there from an earlier run"));
+  CHECK(files_of(o.folder) == before);
+  o.classifier.train.schedule.warmup = 1;  // another recipe
+  make();
+  CHECK_EQ(steps, 7);
+  // Other images under the same name are another data set; the same ones again are not.
+  const ImageSet first = toy_set(30, 3, 1, 1, 28);
+  ImageSet other = first;
+  std::swap(other.labels[0], other.labels[1]);
+  for (const ImageSet& set : {other, first}) {
+    save_images(set, Split::train, folder / "data/fashion");
+    make();
+    CHECK_EQ(steps, 3);
+    CHECK(has(lines, "source digits: there from an earlier run"));
+    CHECK_FALSE(has(lines, "source fashion: there"));
+    save_images(set, Split::train, folder / "data/fashion");
+    make();
+    CHECK_EQ(steps, 0);
+  }
+  std::filesystem::remove(folder / "bank/digits.recipe");
+  make();
+  CHECK_EQ(steps, 4);
+  std::filesystem::remove(folder / "bank/fashion.safetensors");
+  events.stop = [&] { return true; };
+  CHECK(make().empty());
+  CHECK_FALSE(std::filesystem::exists(folder / "bank/fashion.safetensors"));
+  o.glyphs.clear();
+  o.data = folder / "nowhere";
+  std::vector<std::string> missing;
+  CHECK(has(error_of([&] { make_bank(ctx, o, {}, missing); }), "no source"));
+}
