@@ -110,12 +110,15 @@ void augment(const ImageView& images, std::span<const std::int64_t> index, std::
 
 namespace gpu {
 
-/// The specification's numbers up to the rounding of its sums. `x.data` and `items` [B] are on the device; `gathered`:
-/// image i of the batch is row i of x, whatever its number (else row items[i].image). T: float or bf16. At most 4 output
-/// channels. A number outside the set gives an image of NaN. One launch.
+/// `images.data`, `items` [B] and `out` on the device; T float or bf16 (statistics and arithmetic in float, coordinates
+/// in double). `gathered`: image b of `images` belongs to items[b], whose `image` then is only a name for the random
+/// numbers; else items[b].image is its place. A place outside 0..N-1 makes that image NaN. At most 16 output channels.
+/// Whole-pixel moves show the same pixels as the specification; other values differ by the rounding of coordinates.
+/// One launch; with light each value is computed twice (the mean comes first), the source then lies in the cache.
 template <class Gpu, class T>
-void augment(const Stream<Gpu>& stream, const ImageView& x, bool gathered, const AugmentItem* items, std::int64_t B,
-             const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed, T* out);
+void augment(const Stream<Gpu>& stream, const ImageView& images, bool gathered, const AugmentItem* items,
+             std::int64_t B, const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed,
+             T* out);
 
 }  // namespace gpu
 }  // namespace akin

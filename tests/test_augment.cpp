@@ -11,8 +11,10 @@
 #include "kernels/common/error.hpp"
 #include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
+#include "tests/gpu_case.hpp"
 
 using namespace akin;
+using namespace akin::test;
 
 namespace {
 
@@ -106,11 +108,12 @@ std::vector<double> reference(const Images& x, const std::vector<std::int64_t>& 
   return all_images;
 }
 
-double worst(const std::vector<float>& found, const std::vector<double>& expected) {
+template <class E>
+double worst(const std::vector<float>& found, const std::vector<E>& expected) {
   REQUIRE_EQ(found.size(), expected.size());
   double d = 0;
   for (std::size_t i = 0; i < found.size(); ++i) {
-    const double e = std::abs(static_cast<double>(found[i]) - expected[i]);
+    const double e = std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i]));
     if (!(e <= d)) d = e;
   }
   return d;
@@ -346,4 +349,72 @@ TEST_CASE("augment: keeps ahead of training") {
     if (std::string(name) == "weak") CHECK(256 / best > 5000);
   }
   set_threads(threads);
+}
+
+namespace {
+
+/// The batch made on the device, from the whole set or (`gathered`) from its rows. T: float or bf16.
+template <class T>
+std::vector<float> on_device_run(Context& ctx, const Images& x, const std::vector<std::int64_t>& index, bool gathered,
+                                 const AugmentOptions& o, const Normalization& norm, std::int64_t first = 0) {
+  const std::int64_t size = x.H * x.W * x.C;
+  std::vector<AugmentItem> items;
+  std::vector<std::uint8_t> rows;
+  for (const std::int64_t i : index) {
+    items.push_back({i, 5});
+    if (gathered) rows.insert(rows.end(), x.bytes.begin() + i * size, x.bytes.begin() + (i + 1) * size);
+  }
+  const Tensor bytes = on_device(ctx, gathered ? rows : x.bytes), list = bytes_on_device(ctx, items);
+  const auto B = static_cast<std::int64_t>(index.size());
+  const Tensor y = room<T>(ctx, B * x.H * x.W * static_cast<std::int64_t>(norm.mean.size()), first);
+  on_gpu(ctx, [&](const auto& stream) {
+    const ImageView view{bytes.data<std::uint8_t>(), gathered ? B : x.N, x.H, x.W, x.C};
+    gpu::augment(stream, view, gathered, as<AugmentItem>(list), B, o, norm, 3, y.data<T>());
+  });
+  return to_host<float>(Tensor::from(ctx, y.to_array().cast(DType::f32)));
+}
+
+}  // namespace
+
+TEST_CASE("augment: the CUDA kernel shows what the specification shows") {
+  const std::vector<std::int64_t> index{2, 0, 2, 1, 5};
+  on_gpus([&](Context& ctx) {
+    for (const auto& [H, W] : {std::pair{28, 28}, {7, 10}, {31, 33}, {1, 1}, {3, 257}})
+      for (const Border border : {Border::black, Border::edge, Border::mean}) {
+        if (H > 20 && border == Border::edge) continue;
+        CAPTURE(H);
+        const Images grey(6, H, W, 1), rgb(6, H, W, 3);
+        const std::pair<const Images&, const Normalization&> channels[] = {
+            {grey, kGrey}, {rgb, kRgb}, {grey, kRgb}, {rgb, kGrey}};
+        for (const auto& [x, norm] : channels) {
+          // Whole-pixel moves: the same pixels, each scaled and shifted with one or two roundings of numbers below 5.
+          for (const AugmentOptions& o :
+               {AugmentOptions{}, {.shift = 3, .flip = true, .cutout = 5, .border = border}}) {
+            const std::vector<float> expected = run(x, index, o, norm);
+            CHECK(worst(on_device_run<float>(ctx, x, index, false, o, norm), expected) <= 3 * 5 * kEps);
+            CHECK(worst(on_device_run<bf16>(ctx, x, index, true, o, norm, 1), expected) <= 5 * 0x1p-8);
+          }
+          // As above: coordinates are rounded to eps/2 of the side.
+          const double side = std::max(H, W);
+          const double tol = (2 * side * kEps * 255 + 8 * 255 * kEps) * 1.4 / (255 * 0.22);
+          AugmentOptions strong = augment_strong(H, true);
+          strong.border = border;
+          const std::vector<float> expected = run(x, index, strong, norm);
+          CHECK(worst(on_device_run<float>(ctx, x, index, true, strong, norm, 1), expected) <= tol);
+          CHECK(worst(on_device_run<bf16>(ctx, x, index, false, strong, norm), expected) <= tol + 5 * 0x1p-8);
+          if (H < 7) continue;
+          strong.shear *= 1.01f;
+          CHECK_FALSE(worst(on_device_run<float>(ctx, x, index, true, strong, norm), expected) <= 10 * tol);
+        }
+        const AugmentOptions light{.brightness = 0.5f, .contrast = 1.0f, .border = border};
+        const double tol = 16 * 255 * kEps * 2 / (255 * 0.22);
+        CHECK(worst(on_device_run<float>(ctx, rgb, index, false, light, kRgb), run(rgb, index, light, kRgb)) <= tol);
+      }
+    // A place that is not there: NaN, and the other images as ever.
+    const Images x(3, 4, 4, 1);
+    const std::vector<float> y = on_device_run<float>(ctx, x, {-1, 1, 3}, false, {}, kGrey);
+    for (const std::size_t i : {0, 15, 32, 47}) CHECK(std::isnan(y[i]));
+    CHECK(worst({y.begin() + 16, y.begin() + 32}, run(x, {1}, {}, kGrey)) <= 3 * 5 * kEps);
+    CHECK_THROWS_AS(on_device_run<float>(ctx, x, {0}, false, {.shift = -1}, kGrey), Error);
+  });
 }

@@ -9,8 +9,10 @@
 #include "kernels/common/error.hpp"
 #include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
+#include "tests/gpu_case.hpp"
 
 using namespace akin;
+using namespace akin::test;
 
 namespace {
 
@@ -205,4 +207,109 @@ TEST_CASE("gram: standardised rows have inner products that are Pearson correlat
       CHECK(std::fabs(g[std::size_t(i * n + j)] - expected) <= 4 * 31 * 0x1p-52);
     }
   }
+}
+
+namespace {
+
+struct DeviceGram {
+  std::int64_t n, m, k;
+};
+
+template <class T>
+void check_on_device(Context& ctx, const DeviceGram& s, std::int64_t first) {
+  const auto [n, m, k] = s;
+  CAPTURE(n);
+  CAPTURE(k);
+  const auto x = random<T>(n * k, 1), y = random<T>(m * k, 2);
+  const Tensor dx = on_device(ctx, x, first), dy = on_device(ctx, y, first);
+  const Tensor xyt = room<double>(ctx, n * m), xxt = room<double>(ctx, n * n), xty = room<double>(ctx, n * m);
+  on_gpu(ctx, [&, n = n, m = m, k = k](const auto& stream) {
+    gpu::gram_xyt(stream, dx.data<T>(), dy.data<T>(), n, m, k, xyt.data<double>());
+    gpu::gram_xxt(stream, dx.data<T>(), n, k, xxt.data<double>());
+    gpu::gram_xty(stream, dx.data<T>(), dy.data<T>(), k, n, m, xty.data<double>());  // read as X [k,n], Y [k,m]
+  });
+  const auto at = [](const std::vector<T>& v, std::int64_t i) { return static_cast<long double>(v[std::size_t(i)]); };
+  const auto found = to_host<double>(xyt), square = to_host<double>(xxt), columns = to_host<double>(xty);
+  CHECK(error_in_bounds(found, n, m, k,
+                        [&, kk = k](auto i, auto j, auto p) { return at(x, i * kk + p) * at(y, j * kk + p); }) <= 1);
+  CHECK(error_in_bounds(square, n, n, k,
+                        [&, kk = k](auto i, auto j, auto p) { return at(x, i * kk + p) * at(x, j * kk + p); }) <= 1);
+  CHECK(error_in_bounds(columns, n, m, k, [&, nn = n, mm = m](auto i, auto j, auto p) {
+          return at(x, p * nn + i) * at(y, p * mm + j);
+        }) <= 1);
+  // The chain is the definition's with fused multiply-adds, wherever the element lies and whatever the tile.
+  bool same = true;
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < n; ++j) {
+      double sum = 0;
+      for (std::int64_t p = 0; p < k; ++p)
+        sum = std::fma(double(x[std::size_t(i * k + p)]), double(x[std::size_t(j * k + p)]), sum);
+      same = same && square[std::size_t(i * n + j)] == sum;
+    }
+  CHECK(same);
+}
+
+}  // namespace
+
+TEST_CASE("gram: the CUDA kernels, in the definition's own order of summation") {
+  on_gpus([](Context& ctx) {
+    for (const DeviceGram& s : {DeviceGram{1, 1, 1},
+                                {7, 33, 31},
+                                {33, 7, 33},
+                                {31, 70, 16},
+                                {100, 1, 17},
+                                {5, 5, 0},
+                                {0, 4, 3},
+                                {150, 140, 35}}) {  // the last: tiles of 64
+      check_on_device<float>(ctx, s, 1);
+      check_on_device<double>(ctx, s, 0);
+    }
+    check_on_device<double>(ctx, {260, 3, 5}, 1);  // many tiles of 64 in a triangle
+  });
+}
+
+TEST_CASE("gram: columns and rows are centred and scaled on the device") {
+  const std::pair<std::int64_t, std::int64_t> sizes[] = {{1, 1}, {33, 7}, {7, 257}, {40, 33}, {0, 3}};
+  on_gpus([&](Context& ctx) {
+    for (const auto& [n, d] : sizes) {
+      CAPTURE(n);
+      auto x = random<double>(n * d, 6);
+      for (std::int64_t i = 0; i < n && d > 4; ++i) x[std::size_t(i * d + 3)] = 0.1, x[std::size_t(i * d + 4)] += 1e6;
+      for (std::int64_t c = 0; c < d && n > 5; ++c) x[std::size_t(5 * d + c)] = 0.3;
+      std::vector<double> centred(x.size()), scaled(x.size()), rows(x.size());
+      spec::centre_columns<double>(x, n, d, centred);
+      spec::zscore_columns<double>(x, n, d, scaled);
+      const std::int64_t flat = spec::standardise_rows(x, n, d, rows);
+      const Tensor dx = on_device(ctx, x), scratch = room<double>(ctx, 3 * d), c = room<double>(ctx, n * d);
+      const Tensor z = on_device(ctx, x), r = on_device(ctx, x), count = on_device(ctx, std::vector<std::int32_t>{0});
+      const Tensor squares = room<double>(ctx, n), parts = room<double>(ctx, gpu::kDotScratch),
+                   dot = room<double>(ctx, 1);
+      on_gpu(ctx, [&, n = n, d = d](const auto& stream) {
+        gpu::centre_columns(stream, dx.data<double>(), n, d, scratch.data<double>(), c.data<double>());
+        gpu::zscore_columns(stream, z.data<double>(), n, d, scratch.data<double>(), z.data<double>());  // in place
+        gpu::standardise_rows(stream, r.data<double>(), n, d, r.data<double>(), count.data<std::int32_t>());
+        gpu::row_squares(stream, dx.data<double>(), n, d, squares.data<double>());
+        gpu::dot(stream, n * d, dx.data<double>(), c.data<double>(), parts.data<double>(), dot.data<double>());
+      });
+      CHECK_EQ(to_host<std::int32_t>(count)[0], flat);
+      const auto close = [](const std::vector<double>& found, const std::vector<double>& expected, double tol) {
+        for (std::size_t i = 0; i < found.size(); ++i)
+          if (!(std::fabs(found[i] - expected[i]) <= tol)) return false;
+        return true;
+      };
+      CHECK(to_host<double>(c) == centred);
+      // The order is the same; a fused multiply-add may be one on one side only: eps a term, of sums of 40 terms.
+      CHECK(close(to_host<double>(z), scaled, 40 * 0x1p-52 * 8));
+      // Sums of d terms in another order, of values that a column of 1e6 dominates: each is a share of the row's norm.
+      CHECK(close(to_host<double>(r), rows, 4 * double(d) * 0x1p-52));
+      double total = 0, magnitude = 0;
+      for (std::size_t i = 0; i < x.size(); ++i) total += x[i] * centred[i], magnitude += std::fabs(x[i] * centred[i]);
+      CHECK(std::fabs(to_host<double>(dot)[0] - total) <= double(x.size()) * 0x1p-52 * magnitude);
+      for (std::int64_t i = 0; i < n; ++i) {
+        double square = 0;
+        for (std::int64_t k = 0; k < d; ++k) square += x[std::size_t(i * d + k)] * x[std::size_t(i * d + k)];
+        CHECK(std::fabs(to_host<double>(squares)[std::size_t(i)] - square) <= double(d) * 0x1p-52 * square);
+      }
+    }
+  });
 }

@@ -2,14 +2,18 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "kernels/common/error.hpp"
 #include "kernels/common/rng.hpp"
+#include "tests/gpu_case.hpp"
 
 using namespace akin;
+using namespace akin::test;
 
 namespace {
 
@@ -124,4 +128,89 @@ TEST_CASE("rank: complete separation is the largest value the group sizes allow,
   const double r = spec::spearman_two_valued(low, high);
   CHECK(std::fabs(r - pearson({1, 2, 3, 4}, {1.5, 1.5, 3.5, 3.5})) <= 0x1p-50);
   CHECK_EQ(spec::spearman_two_valued(high, low), -r);
+}
+
+namespace {
+
+Tensor rank_scratch(Context& ctx, std::int64_t n) {
+  return room<std::uint8_t>(ctx, static_cast<std::int64_t>(gpu::rank_scratch_bytes(n)));
+}
+
+}  // namespace
+
+TEST_CASE("rank: the radix sort on the device is stable and sorts what it is told to") {
+  on_gpus([](Context& ctx) {
+    for (const std::int64_t n : {0, 1, 7, 33, 257, 2048, 2049, 5000})
+      for (const int bits : {8, 42, 64}) {
+        Rng rng(static_cast<std::uint64_t>(n));
+        std::vector<std::uint64_t> keys(static_cast<std::size_t>(n));
+        const std::uint64_t most = bits == 64 ? ~0ull : (1ull << bits) - 1;
+        for (std::uint64_t& key : keys) {
+          key = (std::uint64_t{rng.next_u32()} << 32 | rng.next_u32()) & most;
+          if (rng.below(3) == 0) key &= 0xff;  // ties
+        }
+        std::vector<std::uint32_t> order(keys.size());
+        std::iota(order.begin(), order.end(), 0u);
+        std::vector<std::int64_t> signed_keys(keys.begin(), keys.end());
+        std::vector<std::int32_t> signed_order(order.begin(), order.end());
+        const Tensor k = on_device(ctx, signed_keys), v = on_device(ctx, signed_order), scratch = rank_scratch(ctx, n);
+        on_gpu(ctx, [&](const auto& stream) {
+          gpu::sort_pairs(stream, n, bits, reinterpret_cast<std::uint64_t*>(k.data<std::int64_t>()),
+                          reinterpret_cast<std::uint32_t*>(v.data<std::int32_t>()), scratch.raw());
+        });
+        std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return keys[a] < keys[b]; });
+        std::stable_sort(keys.begin(), keys.end());
+        CHECK(to_host<std::int64_t>(k) == std::vector<std::int64_t>(keys.begin(), keys.end()));
+        CHECK(to_host<std::int32_t>(v) == std::vector<std::int32_t>(order.begin(), order.end()));
+      }
+  });
+}
+
+TEST_CASE("rank: average ranks and Spearman on the device equal the specification's") {
+  on_gpus([](Context& ctx) {
+    for (const std::size_t n : {1u, 2u, 7u, 31u, 257u, 3000u})
+      for (const std::uint32_t levels : {0u, 1u, 3u, 20u}) {
+        CAPTURE(n);
+        CAPTURE(levels);
+        const auto count = static_cast<std::int64_t>(n);
+        auto keys = random_keys(n, levels, n + levels);
+        for (std::size_t i = 0; i < n; i += 5) keys[i] = -keys[i] / 3;  // both signs, both zeros
+        if (n > 20 && levels != 1) keys[20] = kInf, keys[19] = -kInf;
+        std::vector<std::uint8_t> group;
+        std::vector<double> small, large, expected(n);
+        for (std::size_t i = 0; i < n; ++i) {
+          group.push_back(i % 3 == 0);
+          (group.back() != 0 ? small : large).push_back(keys[i]);
+        }
+        spec::average_ranks(keys, expected);
+        const Tensor k = on_device(ctx, keys), g = on_device(ctx, group), r = room<double>(ctx, count);
+        const Tensor scratch = rank_scratch(ctx, count), sums = bytes_on_device(ctx, std::vector<RankSums>(2));
+        on_gpu(ctx, [&](const auto& stream) {
+          gpu::average_ranks(stream, count, k.data<double>(), r.data<double>(), scratch.raw(), as<RankSums>(sums));
+          gpu::spearman_two_valued(stream, count, k.data<double>(), g.data<std::uint8_t>(), scratch.raw(),
+                                   as<RankSums>(sums) + 1);
+        });
+        CHECK(to_host<double>(r) == expected);
+        RankSums found[2];
+        sums.copy_to(found);
+        CHECK(found[0].first_nan >= n);
+        if (large.empty() || levels == 1) {
+          CHECK_THROWS_AS(spearman_from_sums(found[1], count), Error);
+          continue;
+        }
+        CHECK_EQ(spearman_from_sums(found[1], count), spec::spearman_two_valued(small, large));  // exact sums
+        found[1].tie_sum = 0;  // the planted variant forgets the ties
+        if (levels == 3 && n > 20)
+          CHECK_NE(spearman_from_sums(found[1], count), spec::spearman_two_valued(small, large));
+      }
+    const Tensor k = on_device(ctx, std::vector<double>{1, 2, kNan, 3, kNan}),
+                 g = on_device(ctx, std::vector<std::uint8_t>(5));
+    const Tensor scratch = rank_scratch(ctx, 5), sums = bytes_on_device(ctx, std::vector<RankSums>(1));
+    on_gpu(ctx, [&](const auto& stream) {
+      gpu::spearman_two_valued(stream, 5, k.data<double>(), g.data<std::uint8_t>(), scratch.raw(), as<RankSums>(sums));
+    });
+    RankSums found;
+    sums.copy_to(&found);
+    CHECK_THROWS_WITH_AS(spearman_from_sums(found, 5), doctest::Contains("key 2 of 5 is NaN"), Error);
+  });
 }
