@@ -157,7 +157,7 @@ __global__ void other_atomics(int* lowest, unsigned* highest, int* bits, unsigne
   atomicMax(highest, static_cast<unsigned>(i));
   atomicOr(bits, 1 << (i % 20));
   if (atomicExch(&seen[i % 7], 1u) != 0u) atomicAdd(&seen[7], 1);
-  for (unsigned long long old = *product, expected = 0; old != expected;) {
+  for (unsigned long long old = atomicCAS(product, 0ull, 0ull), expected = 0; old != expected;) {
     expected = old;
     old = atomicCAS(product, expected, expected * 3);
   }

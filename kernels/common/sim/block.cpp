@@ -161,11 +161,14 @@ void run_block(Multiprocessor& sm, cuda::dim3 block, std::uint64_t seed) {
   sm.fibre = &sm.host;
   switch_to(sm, next_lane(sm));
   if (sm.error.empty()) return;
-  sm.free_fibres.clear();  // the block is abandoned: whatever its threads were doing is forgotten
-  for (const auto& fibre : sm.fibres) {
-    restart_fibre(*fibre, fibre_main);
-    sm.free_fibres.push_back(fibre.get());
-  }
+  // The block is abandoned: whatever its threads were doing is forgotten.
+  const auto forget = [&](Fibre& fibre) {
+    restart_fibre(fibre, fibre_main);
+    if (!kTsan) sm.free_fibres.push_back(&fibre);
+  };
+  for (const Lane& lane : sm.lanes)
+    if (lane.fibre != nullptr && lane.fibre != sm.failed_fibre) forget(*lane.fibre);
+  forget(*sm.failed_fibre);
 }
 
 void wait_for_others(Multiprocessor& sm) {
@@ -186,9 +189,11 @@ void block_barrier(Site site) {
     fail_thread(site, fmt::format("__syncthreads, but {} threads of the block have exited", sm.exited));
   if (sm.at_barrier == 0)
     sm.barrier_site = site;
-  else if (sm.barrier_site.line != site.line || std::strcmp(sm.barrier_site.file, site.file) != 0)
-    fail_thread(site, fmt::format("divergent barrier: this thread waits in __syncthreads at {}, others at {}",
-                                  place(site), place(sm.barrier_site)));
+  else if (sm.barrier_site.line != site.line || std::strcmp(sm.barrier_site.file, site.file) != 0) {
+    std::string what = fmt::format("divergent barrier: this thread waits in __syncthreads at {}, others at {}",
+                                   place(site), place(sm.barrier_site));
+    fail_thread(site, std::move(what));
+  }
   char* order = &sm.sync->barrier[sm.barriers & 1];
   order_release(order);
   self.op = Op::barrier;
@@ -306,6 +311,7 @@ void fail_thread(Site site, std::string what) {
     sm.error = fmt::format("block ({},{},{}) thread ({},{},{}) at {}: {}{}", b.x, b.y, b.z, t.x, t.y, t.z, place(site),
                            message, describe_threads(sm));
   }
+  sm.failed_fibre = sm.fibre;
   switch_to(sm, sm.host, true);
   std::abort();  // never switched to again
 }

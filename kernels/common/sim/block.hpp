@@ -42,7 +42,8 @@ void* dynamic_shared(Site site);
 /// Lane of the calling thread in its warp, 0 to 31.
 unsigned lane_index();
 
-/// Ends the block; run_grid throws Error with the message.
+/// Ends the block; run_grid throws Error with the message. Nothing of the caller's stack is destroyed: it must hold no
+/// memory of its own (`what` itself is taken care of).
 [[noreturn]] void fail_thread(Site site, std::string what);
 
 /// cp.async writes when the thread waits, the last moment CUDA allows. The copy itself is done in cuda.hpp, in code

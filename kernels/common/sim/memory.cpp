@@ -18,7 +18,8 @@ namespace akin::sim {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
-constexpr std::size_t kPage = 65536;  // a multiple of every processor's page
+constexpr std::size_t kMostBytes = std::size_t{1} << 39;  // ASan's own allocator would end the program
+constexpr std::size_t kPage = 65536;                      // a multiple of every processor's page
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
@@ -100,8 +101,9 @@ void* allocate(std::size_t bytes) {
   const HostAccess access;  // to fill it
   const std::lock_guard lock(r.mutex);
   const std::size_t room = taken(bytes);
-  char* p = r.range != nullptr ? place_in_range(r, room)
-                               : static_cast<char*>(std::aligned_alloc(kAlignment, room < bytes ? SIZE_MAX / 2 : room));
+  char* p = nullptr;
+  if (bytes <= kMostBytes)
+    p = r.range != nullptr ? place_in_range(r, room) : static_cast<char*>(std::aligned_alloc(kAlignment, room));
   if (p == nullptr) throw Error(fmt::format("sim: no memory for {} bytes; {} bytes are in use", bytes, r.bytes));
   unpoison(p, bytes);
   std::memset(p, 0xff, bytes);

@@ -84,15 +84,17 @@ struct Multiprocessor {
   // What runs.
   Lane* lane = nullptr;
   Fibre* fibre = nullptr;
-  Fibre host;  ///< the OS thread's own stack
+  Fibre* failed_fibre = nullptr;  ///< the one that set `error`
+  Fibre host;                     ///< the OS thread's own stack
 
   // Fibres, kept from block to block.
   std::vector<std::unique_ptr<Fibre>> fibres;
   std::vector<Fibre*> free_fibres;
   std::size_t next_fibre = 0;  ///< with TSan: they are used in turn
 
-  // Shared memory: [SyncObjects, red zone, variable, red zone, variable ...]
+  // Shared memory: an arena with red zones between the variables; with TSan a piece of memory for each.
   char* arena = nullptr;
+  std::vector<void*> pieces;
   std::size_t arena_used = 0, shared_bytes = 0, static_bytes = 0;
   void* dynamic = nullptr;
   std::vector<SharedVariable> variables;

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "kernels/common/sim/multiprocessor.hpp"
 #include "kernels/common/sim/sanitizers.hpp"
@@ -135,9 +136,11 @@ void check_same_instruction(const Lane* warp, Op op) {
       const auto& r0 = *static_cast<const LdmatrixRecord*>(warp[0].record);
       same = same && r.matrices == r0.matrices && r.transpose == r0.transpose;
     }
-    if (!same)
-      fail_thread(warp[i].site, fmt::format("{} (.aligned): lane {} executes the one at {}, lane 0 the one at {}",
-                                            op_name(op), i, place(warp[i].site), place(warp[0].site)));
+    if (!same) {
+      std::string what = fmt::format("{} (.aligned): lane {} executes the one at {}, lane 0 the one at {}", op_name(op),
+                                     i, place(warp[i].site), place(warp[0].site));
+      fail_thread(warp[i].site, std::move(what));
+    }
   }
 }
 
