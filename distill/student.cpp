@@ -294,7 +294,7 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
     run.best.network = make_network(ctx, info.architecture);
     const ParameterList list = run.best.network->parameters();  // the source heads come after the network's
     for (std::size_t i = 0; i < list.size(); ++i)
-      std::memcpy(list[i].tensor.raw(), run.result.best[i].bytes(), list[i].tensor.bytes());
+      list[i].tensor.copy_from(run.result.best[i].bytes());
     run.best.info.step = run.result.best_step;
     run.best.info.validation_accuracy = run.result.best_validation;
     info.step = run.result.steps;
