@@ -107,8 +107,9 @@ build_jobs() {
 # PRESET: configures and builds; does nothing where no source is newer than the last build. Its words go to stderr.
 build() {
   local folder=$akin_root/build/$1 stamp=$akin_root/build/$1/complete
-  local -a generator=() sources=()
+  local -a generator=() sources=() target=()
   local name
+  [[ $1 == sim-* ]] && target=(--target device_tests)
   for name in CMakeLists.txt CMakePresets.json cmake kernels engine nn distill apps tests bench; do
     sources+=("$akin_root/$name")
   done
@@ -118,5 +119,5 @@ build() {
     [[ -e $folder/CMakeCache.txt ]] || generator=(-G Ninja)
     cmake -S "$akin_root" --preset "$1" "${generator[@]}" >&2 || return 1
   fi
-  cmake --build "$folder" -j "$(build_jobs)" >&2 && mv "$stamp.next" "$stamp"  # as old as the build's start
+  cmake --build "$folder" "${target[@]}" -j "$(build_jobs)" >&2 && mv "$stamp.next" "$stamp"  # as old as the build's start
 }
