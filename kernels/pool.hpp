@@ -14,6 +14,8 @@
 #include <cstdint>
 
 #include "kernels/common/accum.hpp"
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/gpu/stream.hpp"
 
 namespace akin {
 
@@ -42,4 +44,25 @@ template <class T>
 void global_avg_pool_bwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy, T* dx, Accum mode);
 
 }  // namespace spec
+
+/// T: float or bf16, sums in float. Backward gathers: no atomics, a fixed order. One launch each.
+namespace gpu {
+
+template <class Gpu, class T>
+void max_pool_fwd(const Stream<Gpu>& stream, const PoolShape& s, const T* x, T* y, std::int32_t* at);
+template <class Gpu, class T>
+void max_pool_bwd(const Stream<Gpu>& stream, const PoolShape& s, const std::int32_t* at, const T* dy, T* dx,
+                  Accum mode);
+template <class Gpu, class T>
+void avg_pool_fwd(const Stream<Gpu>& stream, const PoolShape& s, const T* x, T* y);
+template <class Gpu, class T>
+void avg_pool_bwd(const Stream<Gpu>& stream, const PoolShape& s, const T* dy, T* dx, Accum mode);
+template <class Gpu, class T>
+void global_avg_pool_fwd(const Stream<Gpu>& stream, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x,
+                         T* y);
+template <class Gpu, class T>
+void global_avg_pool_bwd(const Stream<Gpu>& stream, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy,
+                         T* dx, Accum mode);
+
+}  // namespace gpu
 }  // namespace akin

@@ -9,6 +9,8 @@
 #include <cstdint>
 
 #include "kernels/common/accum.hpp"
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/gpu/stream.hpp"
 
 namespace akin {
 
@@ -26,4 +28,14 @@ template <class T>
 void shortcut_a_bwd(const ShortcutShape& s, const T* dy, T* dx, Accum mode);
 
 }  // namespace spec
+
+/// T: float or bf16. One launch each.
+namespace gpu {
+
+template <class Gpu, class T>
+void shortcut_a_fwd(const Stream<Gpu>& stream, const ShortcutShape& s, const T* x, T* y);
+template <class Gpu, class T>
+void shortcut_a_bwd(const Stream<Gpu>& stream, const ShortcutShape& s, const T* dy, T* dx, Accum mode);
+
+}  // namespace gpu
 }  // namespace akin

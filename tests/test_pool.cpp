@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "engine/on_gpu.hpp"
 #include "kernels/pool.hpp"
 #include "tests/op_case.hpp"
 
@@ -99,9 +100,10 @@ TEST_CASE("pool: match, gradcheck, mutants") {
     cases.push_back(make(kind, {3, 4, 5, 33}, 2, 3, 1));  // gaps between windows
     cases.push_back(make(kind, {1, 10, 9, 257}, 3, 2, 1));
     cases.push_back(make(kind, {5, 31, 33, 16}, 3, 2, 1));
+    cases.push_back(make(kind, {2, 6, 5, 24}, 3, 2, 1));  // packs
   }
   for (const Shape& s : {Shape{1, 1, 1, 1}, Shape{7, 3, 3, 7}, Shape{2, 7, 7, 10}, Shape{3, 8, 8, 31},
-                         Shape{1, 2, 5, 33}, Shape{33, 5, 3, 257}})
+                         Shape{1, 2, 5, 33}, Shape{33, 5, 3, 257}, Shape{3, 7, 5, 24}, Shape{2, 1, 1, 272}})
     cases.push_back(make_global(s));
   AKIN_TEST_OP(cases);
 }
@@ -162,6 +164,70 @@ TEST_CASE("max_pool: the first of equal pixels gets the whole gradient, NaN wins
   spec::max_pool_fwd<double>(row, nine.data(), &top, &at);
   CHECK(std::isnan(top));
   CHECK_EQ(at, 4);
+}
+
+TEST_CASE("pool: unaligned memory, and one launch a direction, on a device") {
+  const Shape s{2, 5, 6, 8};
+  for (const Kind kind : {Kind::max, Kind::avg}) {
+    OpCase c = make(kind, s, 3, 2, 1);  // one element late, so that nothing lies on 16 bytes
+    c.inputs[0] = {s.numel() + 1};
+    c.run = [s, whole = c.run](Context& ctx, const std::vector<Tensor>& x) {
+      return whole(ctx, {ops::reshape(ctx, ops::rows(ctx, x[0], 1, s.numel() + 1), s)});
+    };
+    c.reference = [whole = c.reference](const std::vector<Values>& x) {
+      return whole({Values(x[0].begin() + 1, x[0].end())});
+    };
+    CHECK_EQ(match(c), "");
+  }
+  LaunchLog log;
+  Context ctx(Device::sim, {.poison = true});
+  for (const int which : {0, 1, 2}) {
+    Tensor x = Tensor::zeros(ctx, s);
+    x.set_requires_grad(true);
+    Tape tape;
+    const TapeScope scope(ctx, &tape);
+    ctx.launches = &log;
+    log.clear();
+    const Tensor y = which == 0   ? ops::max_pool(ctx, x, 3, 2, 1)
+                     : which == 1 ? ops::avg_pool(ctx, x, 3, 2, 1)
+                                  : ops::global_avg_pool(ctx, x);
+    CHECK_EQ(log.size(), 1);
+    ctx.launches = nullptr;
+    const Tensor loss = ops::sum(ctx, y);
+    ctx.launches = &log;
+    tape.backward(ctx, loss);
+    CHECK_EQ(log.size(), 1 + 1 + 1);  // and the gradient of the sum
+    ctx.launches = nullptr;
+  }
+}
+
+TEST_CASE("max_pool: on a device ties, NaN and padding are as in the specification") {
+  const PoolShape s{2, 9, 7, 24, 3, 2, 1};
+  std::vector<float> x;
+  Rng rng(21);
+  for (std::int64_t i = 0; i < s.N * s.H * s.W * s.C; ++i) {
+    const auto kind = rng.below(12);  // few values, so that most windows hold equal maxima
+    x.push_back(kind == 0 ? NAN : kind == 1 ? -INFINITY : static_cast<float>(kind % 4) - 3);
+  }
+  std::vector<float> y(static_cast<std::size_t>(s.N * s.P() * s.Q() * s.C), NAN);
+  std::vector<std::int32_t> at(y.size(), -1);
+  spec::max_pool_fwd<float>(s, x.data(), y.data(), at.data());
+  Context ctx(Device::sim, {.poison = true});
+  const auto size = static_cast<std::int64_t>(y.size());
+  const Tensor in = Tensor::from(ctx, x, {static_cast<std::int64_t>(x.size())}), out = Tensor::empty(ctx, {size}),
+               where = Tensor::empty(ctx, {size}, DType::i32);
+  on_gpu(ctx, [&](const auto& stream) {
+    gpu::max_pool_fwd(stream, s, in.data<float>(), out.data<float>(), where.data<std::int32_t>());
+  });
+  const Array found = out.to_array(), index = where.to_array();
+  int nans = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    CHECK_EQ(index.as<std::int32_t>()[i], at[i]);
+    const float f = found.as<float>()[i];
+    CHECK((std::isnan(y[i]) ? std::isnan(f) : f == y[i]));
+    nans += std::isnan(y[i]);
+  }
+  CHECK(nans > 0);
 }
 
 TEST_CASE("pool: impossible windows are named") {
