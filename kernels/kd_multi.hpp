@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "kernels/common/gpu/stream.hpp"
+
 namespace akin {
 
 struct KdShape {
@@ -25,4 +27,20 @@ template <class T>
 double kd_multi(const KdShape& s, const T* z, const T* g, T* dg);
 
 }  // namespace spec
+
+/// float alone. offset and alpha stay in host memory: they travel as kernel arguments, so that nothing is uploaded and
+/// a captured graph holds them. One launch for up to 1024 sources (then one for each 1024), and one that adds the parts
+/// of the loss, in an order that depends on the shape and the device alone. Rows of up to 1024 classes are read once;
+/// longer ones come from memory once and from cache after.
+namespace gpu {
+
+/// Doubles of scratch.
+template <class Gpu>
+std::int64_t kd_multi_scratch(const Stream<Gpu>& stream, const KdShape& s);
+/// `loss` is one float on the device; `dg` may be nullptr.
+template <class Gpu>
+void kd_multi(const Stream<Gpu>& stream, const KdShape& s, const float* z, const float* g, float* dg, double* scratch,
+              float* loss);
+
+}  // namespace gpu
 }  // namespace akin

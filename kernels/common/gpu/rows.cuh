@@ -16,6 +16,7 @@ template <int W>
 class WarpRow {
  public:
   static constexpr int kWidth = W, kTeams = kRowBlock / 32;  ///< rows a block holds
+  static constexpr bool kKeeps = true;                       ///< what f writes in each() is there in the next one
   __device__ __forceinline__ static int team() { return static_cast<int>(threadIdx.x) / 32; }
   __device__ __forceinline__ static bool leads() { return threadIdx.x % 32 == 0; }
   __device__ __forceinline__ static float sum(float v) { return warp_sum(v); }
@@ -29,13 +30,22 @@ class WarpRow {
       if (first(p) < C) v_[p] = load_vec<W>(x + first(p));
     }
   }
-  /// f(c, values) for every W elements from c on that this thread holds; what f writes to them stays.
+  /// f(c, values) for every W elements from c on that this thread holds.
   template <class F>
   __device__ __forceinline__ void each(F&& f) {
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
       if (p * 32 * W >= C_) break;
       if (first(p) < C_) f(first(p), v_[p]);
+    }
+  }
+  /// f(c, this row's values, those of a row of the same length).
+  template <class F>
+  __device__ __forceinline__ void each(WarpRow& other, F&& f) {
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+      if (p * 32 * W >= C_) break;
+      if (first(p) < C_) f(first(p), v_[p], other.v_[p]);
     }
   }
 
@@ -50,6 +60,7 @@ class WarpRow {
 class BlockRow {
  public:
   static constexpr int kWidth = 1, kTeams = 1;
+  static constexpr bool kKeeps = false;
   __device__ __forceinline__ static int team() { return 0; }
   __device__ __forceinline__ static bool leads() { return threadIdx.x == 0; }
   __device__ __forceinline__ static float sum(float v) {
@@ -72,6 +83,14 @@ class BlockRow {
     for (int c = static_cast<int>(threadIdx.x); c < C_; c += kRowBlock) {
       Vec<float, 1> v = load_vec<1>(x_ + c);
       f(c, v);
+    }
+  }
+  template <class F>
+  __device__ __forceinline__ void each(BlockRow& other, F&& f) {
+#pragma unroll 4
+    for (int c = static_cast<int>(threadIdx.x); c < C_; c += kRowBlock) {
+      Vec<float, 1> v = load_vec<1>(x_ + c), w = load_vec<1>(other.x_ + c);
+      f(c, v, w);
     }
   }
 
