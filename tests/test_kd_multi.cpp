@@ -73,7 +73,8 @@ OpCase kd(const Setup& s) {
       .grad_depth = widest,
       .amplify = 4 + 2 * s.range / s.T,  // exp turns an error eps x of its argument into one of eps |x| of its value
       .low = -s.range,
-      .high = s.range};
+      .high = s.range,
+      .bf16 = false};
 }
 
 /// The same number from plain ops: a linear layer picks the columns of a source and divides by T, then the soft
@@ -174,24 +175,70 @@ TEST_CASE("kd_multi: mutants are rejected") {
 }
 
 TEST_CASE("kd_multi: huge logits stay finite, NaN shows, a source of weight zero is not looked at") {
-  const KdSources two{.offsets = {0, 2, 4}, .alpha = {1.0, 0.0}, .temperature = 1.0};
-  Context ctx;
-  const auto tensor = [&](std::vector<float> v) { return Tensor::from(ctx, v, {1, 4}); };
-  const Tensor z = tensor({3e4f, -3e4f, NAN, 0});
-  CHECK_EQ(ops::kd_multi(ctx, tensor({-3e4f, 3e4f, 0, 0}), z, two).item(), doctest::Approx(6e4));
-  CHECK_EQ(ops::kd_multi(ctx, tensor({3e4f, -3e4f, 0, 0}), z, two).item(), 0.0);
-  CHECK(std::isnan(ops::kd_multi(ctx, tensor({NAN, 0, 0, 0}), z, two).item()));
-  CHECK(std::isnan(ops::kd_multi(ctx, tensor({0, NAN, 0, 0}), z, two).item()));
-  CHECK(std::isnan(ops::kd_multi(ctx, tensor({0, 0, 0, 0}), tensor({0, NAN, 0, 0}), two).item()));
+  for (const Device device : {Device::cpu, Device::sim}) {
+    CAPTURE(name_of(device));
+    const KdSources two{.offsets = {0, 2, 4}, .alpha = {1.0, 0.0}, .temperature = 1.0};
+    Context ctx(device);
+    const auto tensor = [&](std::vector<float> v) { return Tensor::from(ctx, v, {1, 4}); };
+    const Tensor z = tensor({3e4f, -3e4f, NAN, 0});
+    CHECK_EQ(ops::kd_multi(ctx, tensor({-3e4f, 3e4f, 0, 0}), z, two).item(), doctest::Approx(6e4));
+    CHECK_EQ(ops::kd_multi(ctx, tensor({3e4f, -3e4f, 0, 0}), z, two).item(), 0.0);
+    CHECK(std::isnan(ops::kd_multi(ctx, tensor({NAN, 0, 0, 0}), z, two).item()));
+    CHECK(std::isnan(ops::kd_multi(ctx, tensor({0, NAN, 0, 0}), z, two).item()));
+    CHECK(std::isnan(ops::kd_multi(ctx, tensor({0, 0, 0, 0}), tensor({0, NAN, 0, 0}), two).item()));
 
-  Tensor g = tensor({1, 2, 3, NAN});
-  g.set_requires_grad(true);
-  Tape tape;
-  const TapeScope scope(ctx, &tape);
-  tape.backward(ctx, ops::kd_multi(ctx, g, z, two));
-  CHECK_EQ(g.grad().data<float>()[2], 0.0f);
-  CHECK_EQ(g.grad().data<float>()[3], 0.0f);
-  CHECK_EQ(double{g.grad().data<float>()[0]}, doctest::Approx(1 / (1 + std::exp(1.0)) - 1));
+    Tensor g = tensor({1, 2, 3, NAN});
+    g.set_requires_grad(true);
+    Tape tape;
+    const TapeScope scope(ctx, &tape);
+    tape.backward(ctx, ops::kd_multi(ctx, g, z, two));
+    const Values dg = to_values(g.grad());
+    CHECK_EQ(dg[2], 0.0);
+    CHECK_EQ(dg[3], 0.0);
+    CHECK_EQ(dg[0], doctest::Approx(1 / (1 + std::exp(1.0)) - 1));
+  }
+}
+
+TEST_CASE("kd_multi: on a device, packs, long rows, many sources, one kernel for all") {
+  std::vector<OpCase> cases;
+  cases.push_back(kd({7, {8, 4, 100}, {0.5, 0.25, 0.25}, 2.0}));  // whole packs
+  cases.push_back(kd({5, {1000, 12}, {0.5, 0.5}, 1.0}));          // all of a warp's registers
+  cases.push_back(kd({3, {1001, 10, 1023}, {0.5, 0.25, 0.25}, 1.0}));
+  cases.push_back(kd({3, {1025, 10, 2000, 7}, {0.5, 0.25, 0.125, 0.125}, 4.0}));  // blocks beside warps
+  cases.push_back(kd({20, {1100, 1400}, {0.5, 0.0}, 1.0}));                       // long ones alone, one of no weight
+  Setup many{9, {}, {}, 1.5};                                                     // several units a warp
+  for (std::int64_t i = 0; i < 90; ++i) {
+    many.classes.push_back(1 + i % 13);
+    many.alpha.push_back(i % 5 == 0 ? 0.0 : 0.01 * static_cast<double>(1 + i % 4));
+  }
+  cases.push_back(kd(many));
+  for (const OpCase& c : cases) {
+    CAPTURE(c.name);
+    CHECK_EQ(match(c), "");
+  }
+
+  const auto launches = [](const Setup& s) {
+    LaunchLog log;
+    Context ctx(Device::sim, {.poison = true});
+    Tensor g = Tensor::from(ctx, make_inputs(kd(s), 3)[0].cast(DType::f32));
+    g.set_requires_grad(true);
+    Tape tape;
+    const TapeScope scope(ctx, &tape);
+    ctx.launches = &log;
+    const Tensor loss = kd(s).run(ctx, {g});
+    ctx.launches = nullptr;
+    CHECK(loss.item() > 0);
+    return log;
+  };
+  const LaunchLog two{"kd_multi", "kd_multi_loss"};
+  CHECK_EQ(launches(many), two);
+  Setup thousand{2, {}, {}, 1.0};
+  for (std::int64_t i = 0; i < 1000; ++i) thousand.classes.push_back(2 + i % 3), thousand.alpha.push_back(0.001);
+  CHECK_EQ(launches(thousand), two);
+  thousand.classes.resize(1024 + 30, 3);  // more than a launch holds
+  thousand.alpha.resize(1024 + 30, 0.001);
+  CHECK_EQ(launches(thousand).size(), 3);
+  CHECK_EQ(match(kd(thousand)), "");
 }
 
 TEST_CASE("kd_multi: wrong sources are named") {
