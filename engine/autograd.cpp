@@ -67,9 +67,12 @@ void Tape::backward(Context& ctx, const Tensor& loss, double seed) {
   const TapeScope off(ctx, nullptr);  // backward rules may call ops; those are not recorded
   std::vector<Node> nodes = std::move(nodes_);
   nodes_.clear();
-  const Tensor one = loss.dtype() == DType::f64
-                         ? Tensor::from(ctx, std::vector<double>{seed}, loss.shape())
-                         : Tensor::from(ctx, std::vector<float>{static_cast<float>(seed)}, loss.shape());
+  const Tensor one = Tensor::empty(ctx, loss.shape(), loss.dtype());
+  // On a GPU by a kernel: a copy from the host would wait for the device, and could not be captured.
+  if (!on_gpu(ctx, loss.dtype(), "backward", [&]<class T>(const auto& stream, T) {
+        gpu::fill(stream, 1, static_cast<float>(seed), nullptr, one.data<T>(), Accum::overwrite);
+      }))
+    one.copy_from(Array::from(std::vector<double>{seed}, loss.shape()).cast(loss.dtype()).bytes());
   loss.handle()->grad = one.handle();
   loss.handle()->has_grad = true;
   for (; !nodes.empty(); nodes.pop_back()) {  // popping frees what the node saved as soon as it is used
