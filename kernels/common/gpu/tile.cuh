@@ -16,7 +16,7 @@
 namespace akin {
 namespace {
 
-constexpr int kStages = 4;
+constexpr int kStages = 4;  // a power of two
 
 /// How sums become results.
 struct Finish {
@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
   const Loader<A, Tile::kM, Tile::kThreads> load_a(a, m0);
   const Loader<B, Tile::kN, Tile::kThreads> load_b(b, n0);
   const auto load = [&](int step) {
-    unsigned char* to = shared + step % kStages * kStageBytes;
+    unsigned char* to = shared + (step & (kStages - 1)) * kStageBytes;
     load_a.load(a, to, (first + step) * kDepth<T>);
     load_b.load(b, to + kBytesA, (first + step) * kDepth<T>);
   };
@@ -149,7 +149,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
     __syncthreads();  // this step has arrived, and nobody reads the buffer of the last one any more
     if (step + kStages - 1 < steps) load(step + kStages - 1);
     cp_async_commit();
-    const unsigned char* from = shared + step % kStages * kStageBytes;
+    const unsigned char* from = shared + (step & (kStages - 1)) * kStageBytes;
     sums.multiply(from, from + kBytesA);
   }
   cp_async_wait<0>();

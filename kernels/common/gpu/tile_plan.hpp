@@ -33,8 +33,8 @@ struct ProductPlan {
 };
 
 /// The cheapest of `tiles` by a model in which a step of a block costs its m n products and 24 (m + n) for filling
-/// shared memory, a multiprocessor wants two small blocks to be busy, and a float written and read again costs as much
-/// as 10 products of a step.
+/// shared memory, one block of 4 warps alone does not keep a multiprocessor busy, and a float written and read again
+/// costs as much as 10 products of a step.
 template <std::size_t Count>
 ProductPlan plan_product(const TileSize (&tiles)[Count], std::int64_t M, std::int64_t N, std::int64_t K,
                          std::size_t element_bytes, bool may_split, int multiprocessors) {
@@ -48,9 +48,9 @@ ProductPlan plan_product(const TileSize (&tiles)[Count], std::int64_t M, std::in
       if (wanted > 1 && (!may_split || k_tiles < 4 * wanted)) break;
       const std::int64_t per = up(std::max<std::int64_t>(k_tiles, 1), wanted);
       const std::int64_t splits = up(std::max<std::int64_t>(k_tiles, 1), per);  // none of them empty
-      std::int64_t rounds = up(blocks * splits, multiprocessors);
-      if (t.m * t.n < 128 * 64) rounds = std::max<std::int64_t>(rounds, 2);
-      double cost = static_cast<double>(rounds * per) * (t.m * t.n + 24 * (t.m + t.n));
+      auto rounds = static_cast<double>(up(blocks * splits, multiprocessors));
+      if (t.m * t.n < 128 * 64) rounds = std::max(rounds, 1.5);
+      double cost = rounds * static_cast<double>(per) * (t.m * t.n + 24 * (t.m + t.n));
       if (splits > 1) cost += 10.0 * static_cast<double>(splits) * static_cast<double>(M * N) / multiprocessors;
       if (cost < least) {
         least = cost;
