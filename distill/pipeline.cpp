@@ -104,7 +104,8 @@ Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& source
         events.progress("outputs of " + source.name, done, static_cast<std::int64_t>(task.target.size()), "images", "");
     };
     if (ranking.outputs.size() == s) ranking.outputs.push_back(source_outputs(ctx, source, task, own));
-    const Probe p = make_probe(ranking.outputs[s], task, probe);
+    Probe p = make_probe(ranking.outputs[s], task, probe);
+    p.ctx = &ctx;
     SimilarityRow row{.source = source.name, .similarity = metric.score(p)};
     if (options.replicates > 0) {
       const ConfidenceOptions c{.replicates = options.replicates, .seed = seed};

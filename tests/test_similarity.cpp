@@ -12,6 +12,7 @@
 #include "distill/metrics/pca.hpp"
 #include "kernels/gram.hpp"
 #include "kernels/rank.hpp"
+#include "tests/gpu_case.hpp"
 #include "tests/similarity_cases.hpp"
 
 using namespace akin;
@@ -279,4 +280,48 @@ TEST_CASE("similarity: a bank of six at 500 images and 2048 features takes well 
   CHECK(value > 0.1);
   MESSAGE("one source: " << seconds << " s");
   WARN(6 * seconds < 1);  // a busy machine may be slower; the number is printed
+}
+
+TEST_CASE("similarity: on a GPU, PARC and CKA are the CPU's") {
+  const auto agree = [](Context& ctx, const Metric& metric, Probe probe) {
+    const auto value = [&] {
+      try {
+        return std::pair{metric.score(probe).value, std::string()};
+      } catch (const Error& e) {
+        return std::pair{not_measured, std::string(e.what())};
+      }
+    };
+    const auto [expected, refusal] = value();
+    probe.ctx = &ctx;
+    const auto [found, device_refusal] = value();
+    CHECK_EQ(device_refusal, refusal);
+    if (!std::isnan(expected)) CHECK(close(found, expected, 1e-10));
+  };
+  on_gpus([&](Context& ctx) {
+    std::vector<Metric> those;
+    for (const char* name : {"parc", "parc:3", "cka", "cka-debiased"}) those.push_back(find_metric(name));
+    for (const Case& c : read_cases()) {
+      if (c.n > 100) continue;
+      CAPTURE(c.name);
+      for (const Metric& metric : those) agree(ctx, metric, c.probe());
+    }
+    Probe probe = random_probe(70, 33, 5, 0.7, 12);
+    for (const Metric& metric : those) {
+      CAPTURE(metric.name);
+      agree(ctx, metric, probe);
+      const Resampler here = metric.resampler(probe);
+      probe.ctx = &ctx;
+      const Resampler there = metric.resampler(probe);
+      probe.ctx = nullptr;
+      std::vector<int> counts(70, 1);
+      CHECK(close(there(counts, probe.labels), here(counts, probe.labels), 1e-10));
+      counts[3] = 0, counts[9] = 2;
+      CHECK(close(there(counts, probe.labels), here(counts, probe.labels), 1e-10));
+    }
+    const Similarity binned = parc(probe, {.histogram_from = 0});
+    probe.ctx = &ctx;
+    const Similarity binned_there = parc(probe, {.histogram_from = 0});
+    CHECK_EQ(binned_there.warnings, binned.warnings);
+    CHECK(close(binned_there.value, binned.value, 1e-10));
+  });
 }

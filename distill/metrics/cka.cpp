@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 
+#include "distill/metrics/gpu_rows.hpp"
 #include "kernels/gram.hpp"
 
 namespace akin {
@@ -14,45 +15,64 @@ std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 const char* name_of(CkaForm form) { return form == CkaForm::biased ? "cka" : "cka-debiased"; }
 
-/// One side of the comparison, centred.
-struct Side {
-  Side(const char* side_name, std::span<const double> x, std::int64_t rows, std::int64_t columns)
-      : name(side_name), n(rows), d(columns), z(x.size()), square(index(rows), 0.0) {
-    spec::centre_columns<double>(x, n, d, z);
-    for (std::int64_t i = 0; i < n; ++i) {
-      for (std::int64_t c = 0; c < d; ++c) square[index(i)] += z[index(i * d + c)] * z[index(i * d + c)];
-      total += square[index(i)];
+/// One side of the comparison, centred: here, or with a `gpu` there.
+class Side {
+ public:
+  Side(const char* side_name, std::span<const double> x, std::int64_t rows, std::int64_t columns, Context* gpu)
+      : name(side_name), n(rows), d(columns) {
+    if (gpu != nullptr) {
+      there_ = centred_rows(*gpu, x, n, d);
+      square = squared_norms(there_);
+    } else {
+      z_.resize(x.size());
+      square.resize(index(rows), 0.0);
+      spec::centre_columns<double>(x, n, d, z_);
+      for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t c = 0; c < d; ++c) square[index(i)] += z_[index(i * d + c)] * z_[index(i * d + c)];
     }
+    for (const double s : square) total += s;
   }
   const std::vector<double>& gram() {
-    if (gram_.empty()) {
-      gram_.resize(index(n * n));
-      fast::gram_xxt<double>(z, n, d, gram_);
-    }
+    if (!gram_.empty()) return gram_;
+    gram_.resize(index(n * n));
+    if (there_.ctx != nullptr)
+      gram_there().copy_to(gram_.data());
+    else
+      fast::gram_xxt<double>(z_, n, d, gram_);
     return gram_;
   }
+  /// v(A,B), see the header.
+  friend double alignment(Side& a, Side& b) {
+    const bool by_rows = a.n < a.d && a.n < b.d;
+    if (a.there_.ctx != nullptr)
+      return by_rows ? sum_of_products(*a.there_.ctx, a.gram_there(), b.gram_there())
+                     : squared_column_products(a.there_, b.there_);
+    double sum = 0;
+    if (by_rows) {
+      const auto &k = a.gram(), &l = b.gram();
+      for (std::size_t i = 0; i < k.size(); ++i) sum += k[i] * l[i];
+    } else {
+      std::vector<double> products(index(a.d * b.d));
+      fast::gram_xty<double>(a.z_, b.z_, a.n, a.d, b.d, products);
+      for (const double value : products) sum += value * value;
+    }
+    return sum;
+  }
+
   const char* name;
   std::int64_t n, d;
-  std::vector<double> z, square;  ///< centred values; squared norms of their rows
+  std::vector<double> square;  ///< squared norms of the centred rows
   double total = 0;
 
  private:
-  std::vector<double> gram_;
-};
-
-/// v(A,B), see the header.
-double alignment(Side& a, Side& b) {
-  double sum = 0;
-  if (a.n < a.d && a.n < b.d) {
-    const auto &k = a.gram(), &l = b.gram();
-    for (std::size_t i = 0; i < k.size(); ++i) sum += k[i] * l[i];
-  } else {
-    std::vector<double> products(index(a.d * b.d));
-    fast::gram_xty<double>(a.z, b.z, a.n, a.d, b.d, products);
-    for (const double value : products) sum += value * value;
+  const Tensor& gram_there() {
+    if (!gram_there_.defined()) gram_there_ = gram_of(there_);
+    return gram_there_;
   }
-  return sum;
-}
+  std::vector<double> z_, gram_;
+  GpuRows there_;
+  Tensor gram_there_;
+};
 
 double debias(double v, double n, double sum_ab, double sum_a, double sum_b) {
   return v - n / (n - 2) * sum_ab + sum_a * sum_b / ((n - 1) * (n - 2));
@@ -159,7 +179,9 @@ Similarity cka(const Probe& probe, CkaForm form) {
   Similarity result{name_of(form), 0, check_labels("CKA", probe)};
   const auto x = matrix_of("CKA", "features", probe.features, probe.labels.size());
   const std::int64_t n = probe.features.shape()[0];
-  Side features("features", x, n, probe.features.shape()[1]), labels("labels", one_hot(probe), n, probe.classes);
+  Context* gpu = on_gpu(probe) ? probe.ctx : nullptr;
+  Side features("features", x, n, probe.features.shape()[1], gpu);
+  Side labels("labels", one_hot(probe), n, probe.classes, gpu);
   result.value = compare(features, labels, form);
   const auto sizes = class_sizes(probe.labels, probe.classes);
   if (form == CkaForm::biased && std::all_of(sizes.begin(), sizes.end(), [](double size) { return size <= 1; })) {
@@ -172,9 +194,9 @@ Similarity cka(const Probe& probe, CkaForm form) {
 Similarity cka(const Array& x, const Array& y, CkaForm form) {
   AKIN_CHECK(x.shape().rank() == 2, "CKA: features must be a matrix [images, columns], got shape {}", x.shape().str());
   const std::int64_t n = x.shape()[0];
-  Side a("the first features", matrix_of("CKA", "the first features", x, index(n)), n, x.shape()[1]);
+  Side a("the first features", matrix_of("CKA", "the first features", x, index(n)), n, x.shape()[1], nullptr);
   const auto values = matrix_of("CKA", "the second features", y, index(n));
-  Side b("the second features", values, n, y.shape()[1]);
+  Side b("the second features", values, n, y.shape()[1], nullptr);
   return {name_of(form), compare(a, b, form)};
 }
 
@@ -183,7 +205,7 @@ Resampler cka_resampler(const Probe& probe, CkaForm form) {
   const auto x = matrix_of("CKA", "features", probe.features, probe.labels.size());
   const std::int64_t n = probe.features.shape()[0];
   AKIN_CHECK(n <= 8192, "CKA: an interval over {} images needs more memory than is sensible; take at most 8192", n);
-  Side side("features", x, n, probe.features.shape()[1]);
+  Side side("features", x, n, probe.features.shape()[1], on_gpu(probe) ? probe.ctx : nullptr);
   const auto weighted = std::make_shared<const WeightedCka>(side.gram(), n, probe.classes, form);
   return [weighted](std::span<const int> counts, std::span<const int> labels) { return (*weighted)(counts, labels); };
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/context.hpp"
 #include "engine/dtype.hpp"
 
 namespace akin {
@@ -16,6 +17,7 @@ struct Probe {
   std::vector<int> labels;   ///< [N] in 0..classes-1: the target's labels
   int classes = 0;           ///< C, classes of the target task
   Array probabilities = {};  ///< [N, Z] softmax of the source's own head; only for metrics that say so
+  Context* ctx = nullptr;    ///< of a GPU: PARC and CKA are worked out there; nullptr: on the CPU
 };
 
 /// How similar one source's task is to the target; higher is more similar, whatever the metric.
@@ -50,5 +52,8 @@ std::vector<double> matrix_of(const std::string& metric, const std::string& what
 
 /// Images of each class, each counted `counts` times (empty: once).
 std::vector<double> class_sizes(std::span<const int> labels, int classes, std::span<const int> counts = {});
+
+/// Where the probe asks for a GPU.
+inline bool on_gpu(const Probe& probe) { return probe.ctx != nullptr && probe.ctx->gpu != nullptr; }
 
 }  // namespace akin

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "distill/metrics/gpu_rows.hpp"
 #include "distill/metrics/pca.hpp"
 #include "kernels/gram.hpp"
 #include "kernels/rank.hpp"
@@ -13,14 +14,24 @@
 namespace akin {
 namespace {
 
-constexpr std::int64_t kBins = 65536;
+constexpr std::int64_t kBins = kCorrelationBins;
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-/// Rows whose inner products are the correlations.
+/// Rows whose inner products are the correlations: here, or (ctx) on the GPU.
 struct Rows {
   std::int64_t n, d;
   std::vector<double> z;
+  GpuRows gpu = {};
+
+  /// Inner products of rows i0 .. i0+height-1 with rows i0 .. n-1.
+  std::vector<double> products(std::int64_t i0, std::int64_t height) const {
+    if (gpu.ctx != nullptr) return gram_block(gpu, i0, height);
+    std::vector<double> block(index(height * (n - i0)));
+    const auto rest = std::span(z).subspan(index(i0 * d));
+    fast::gram_xyt<double>(rest.first(index(height * d)), rest, height, n - i0, d, block);
+    return block;
+  }
 };
 
 Rows standardised(const Probe& probe, const ParcOptions& options, std::vector<std::string>& warnings) {
@@ -32,9 +43,15 @@ Rows standardised(const Probe& probe, const ParcOptions& options, std::vector<st
     x = principal_components(x, n, d, kept, warnings);
     d = kept;
   }
-  std::vector<double> z(x.size());
-  spec::zscore_columns<double>(x, n, d, z);
-  const std::int64_t flat = spec::standardise_rows(z, n, d, z);
+  Rows rows{n, d, {}};
+  std::int64_t flat = 0;
+  if (on_gpu(probe)) {
+    rows.gpu = standardised_rows(*probe.ctx, x, n, d, flat);
+  } else {
+    rows.z.resize(x.size());
+    spec::zscore_columns<double>(x, n, d, rows.z);
+    flat = spec::standardise_rows(rows.z, n, d, rows.z);
+  }
   AKIN_CHECK(flat < n,
              "PARC: the {} feature column(s) of every image are equal, so images cannot be correlated; "
              "give features of at least 2 columns that vary, or use the metric cka",
@@ -44,7 +61,7 @@ Rows standardised(const Probe& probe, const ParcOptions& options, std::vector<st
         fmt::format("{} of {} images have features without variance; taken as unlike all others", flat, n));
   }
   if (d == 2) warnings.push_back("features have 2 columns, so every correlation is +1 or -1: a coarse ranking");
-  return {n, d, std::move(z)};
+  return rows;
 }
 
 /// Refuses labels without a pair of equal or of different ones.
@@ -61,12 +78,9 @@ void check_pairs(const Probe& probe) {
 template <class Visit>
 void for_each_pair(const Rows& rows, Visit&& visit) {
   constexpr std::int64_t kBlock = 256;
-  std::vector<double> block;
   for (std::int64_t i0 = 0; i0 < rows.n; i0 += kBlock) {
     const std::int64_t height = std::min(kBlock, rows.n - i0), width = rows.n - i0;
-    block.resize(index(height * width));
-    const auto rest = std::span(rows.z).subspan(index(i0 * rows.d));
-    fast::gram_xyt<double>(rest.first(index(height * rows.d)), rest, height, width, rows.d, block);
+    const std::vector<double> block = rows.products(i0, height);
     for (std::int64_t i = 0; i < height; ++i) {
       for (std::int64_t j = i + 1; j < width; ++j) {
         const double rounded = std::nearbyint(block[index(i * width + j)] * 0x1p40) * 0x1p-40;
@@ -81,6 +95,7 @@ bool same_label(const Probe& probe, std::int64_t i, std::int64_t j) {
 }
 
 double exact(const Probe& probe, const Rows& rows) {
+  if (rows.gpu.ctx != nullptr) return spearman_of_pairs(rows.gpu, probe.labels);
   std::vector<double> same, different;
   double same_pairs = 0;
   for (const double size : class_sizes(probe.labels, probe.classes)) same_pairs += size * (size - 1) / 2;
@@ -93,11 +108,16 @@ double exact(const Probe& probe, const Rows& rows) {
 }
 
 double binned(const Probe& probe, const Rows& rows, std::vector<std::string>& warnings) {
-  std::vector<std::int64_t> same(index(kBins), 0), different(index(kBins), 0);
-  for_each_pair(rows, [&](std::int64_t i, std::int64_t j, double correlation) {
-    const auto bin = static_cast<std::int64_t>((1 - correlation) * 0.5 * double(kBins));
-    ++(same_label(probe, i, j) ? same : different)[index(std::min(bin, kBins - 1))];
-  });
+  PairCounts counts{std::vector<std::int64_t>(index(kBins), 0), std::vector<std::int64_t>(index(kBins), 0)};
+  if (rows.gpu.ctx != nullptr) {
+    counts = count_pairs(rows.gpu, probe.labels);
+  } else {
+    for_each_pair(rows, [&](std::int64_t i, std::int64_t j, double correlation) {
+      const auto bin = static_cast<std::int64_t>((1 - correlation) * 0.5 * double(kBins));
+      ++(same_label(probe, i, j) ? counts.same : counts.different)[index(std::min(bin, kBins - 1))];
+    });
+  }
+  const auto& [different, same] = counts;
   // Of the pairs (same, different) that share a bin, each shifts the rank sum by at most 1/2.
   double in_doubt = 0, m = 0, k = 0;
   for (std::size_t b = 0; b < same.size(); ++b) {
