@@ -89,6 +89,30 @@ Problems siblings(const std::vector<File>& files) {
          {"kernels/" + stem + ".cpp", "tests/test_" + stem + ".cpp", "bench/bench_" + stem + ".cpp"})
       if (!paths.contains(need)) out.push_back(fmt::format("{}: its sibling {} is missing", path, need));
   }
+  // What a header declares for a GPU has a .cu beside it.
+  for (const File& f : files) {
+    if (!f.path.starts_with("kernels/") || f.extension != ".hpp" || f.path.starts_with("kernels/common/")) continue;
+    const bool declares = std::any_of(f.lines.begin(), f.lines.end(), [](const std::string& line) {
+      return line.find("namespace gpu {") != std::string::npos || line.find("namespace akin::gpu {") != std::string::npos;
+    });
+    const std::string need = f.path.substr(0, f.path.size() - 3) + "cu";
+    if (declares && !paths.contains(need)) out.push_back(fmt::format("{}: its sibling {} is missing", f.path, need));
+  }
+  return out;
+}
+
+/// Kernels are started by the launch door, and shared memory and PTX come from kernels/common/gpu: nothing else knows
+/// how CUDA spells them.
+Problems launch_door(const std::vector<File>& files) {
+  const std::regex spelled(R"(<<<|__shared__|\basm\b)");
+  Problems out;
+  for (const File& f : files) {
+    const bool kernel = f.path.starts_with("kernels/") && (f.extension == ".cu" || f.extension == ".cuh");
+    if (!kernel || f.path.starts_with("kernels/common/gpu/")) continue;
+    for (std::size_t i = 0; i < f.lines.size(); ++i)
+      if (std::regex_search(f.lines[i].substr(0, f.lines[i].find("//")), spelled))
+        out.push_back(fmt::format("{}:{}: goes around kernels/common/gpu: {}", f.path, i + 1, f.lines[i]));
+  }
   return out;
 }
 
@@ -153,6 +177,7 @@ TEST_CASE("conventions: the project keeps its rules") {
   REQUIRE(files.size() > 30);
   CHECK_EQ(list(include_direction(files)), "");
   CHECK_EQ(list(siblings(files)), "");
+  CHECK_EQ(list(launch_door(files)), "");
   CHECK_EQ(list(lengths(files)), "");
   CHECK_EQ(list(unfinished(files)), "");
   CHECK_EQ(list(links(root, files)), "");
@@ -200,6 +225,15 @@ TEST_CASE("conventions: every rule rejects a violation, and a clean tree passes"
     all("", fmt::format("sibling {} is missing", need), "", "", "");
     fs::rename(root / "kept", root / need);
   }
+
+  write(root / "kernels/conv.hpp", "namespace gpu {\n}\n");
+  all("", "sibling kernels/conv.cu is missing", "", "", "");
+  for (const char* wrong : {"k<<<1, 2>>>();\n", "__shared__ int x;\n", "asm(\"nop;\");\n"}) {
+    write(root / "kernels/conv.cu", wrong);
+    check(launch_door(project(root)), "kernels/conv.cu:1");
+  }
+  write(root / "kernels/conv.cu", "launch(\"k\", k, {.grid = 1}, stream);  // not k<<<1, 2>>>\n");
+  check(launch_door(project(root)), "");
 
   std::string text;
   for (std::size_t i = 0; i <= kMaxLines; ++i) text += "int x;\n";
