@@ -214,3 +214,56 @@ TEST_CASE("rank: average ranks and Spearman on the device equal the specificatio
     CHECK_THROWS_WITH_AS(spearman_from_sums(found, 5), doctest::Contains("key 2 of 5 is NaN"), Error);
   });
 }
+
+TEST_CASE("rank: pairs of a correlation matrix, given in blocks of rows") {
+  on_gpus([](Context& ctx) {
+    for (const std::int64_t n : {2, 7, 70}) {
+      Rng rng(static_cast<std::uint64_t>(n));
+      std::vector<double> c(static_cast<std::size_t>(n * n));
+      for (double& v : c) v = rng.below(4) == 0 ? 0.5 : static_cast<double>(rng.uniform(-1, 1)) / 3;
+      c[1] = 1 + 0x1p-50;  // rounding carries a correlation of one beyond it
+      std::vector<std::int32_t> labels;
+      for (std::int64_t i = 0; i < n; ++i) labels.push_back(static_cast<std::int32_t>(rng.below(3)));
+      labels[0] = labels[1] = 0, labels.back() = n > 2 ? 1 : 0;
+      const std::int64_t pairs = n * (n - 1) / 2;
+      std::vector<double> same, different;
+      std::vector<std::int64_t> bins(2 * kCorrelationBins, 0);
+      for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t j = i + 1; j < n; ++j) {
+          const double v = std::min(std::nearbyint(c[std::size_t(i * n + j)] * 0x1p40) * 0x1p-40, 1.0);
+          const bool equal = labels[std::size_t(i)] == labels[std::size_t(j)];
+          (equal ? same : different).push_back(1 - v);
+          const auto bin = static_cast<std::int64_t>((1 - v) / 2 * double(kCorrelationBins));
+          ++bins[std::size_t((equal ? kCorrelationBins : 0) + std::min(bin, kCorrelationBins - 1))];
+        }
+      const Tensor label = on_device(ctx, labels), keys = room<std::int64_t>(ctx, pairs);
+      const Tensor group = room<std::int32_t>(ctx, pairs), scratch = rank_scratch(ctx, pairs);
+      const Tensor sums = bytes_on_device(ctx, std::vector<RankSums>(1));
+      const Tensor counts = on_device(ctx, std::vector<std::int64_t>(bins.size(), 0));
+      auto* key = reinterpret_cast<std::uint64_t*>(keys.data<std::int64_t>());
+      auto* small = reinterpret_cast<std::uint32_t*>(group.data<std::int32_t>());
+      on_gpu(ctx, [&](const auto& stream) {
+        gpu::clear_sums(stream, as<RankSums>(sums));
+        for (std::int64_t i0 = 0; i0 < n;) {
+          const std::int64_t rows = std::min<std::int64_t>(i0 == 0 ? 3 : 50, n - i0);
+          std::vector<double> block;
+          for (std::int64_t i = i0; i < i0 + rows; ++i)
+            block.insert(block.end(), c.begin() + i * n + i0, c.begin() + (i + 1) * n);
+          const Tensor g = on_device(ctx, block);
+          gpu::pair_keys(stream, g.data<double>(), i0, rows, n, label.data<std::int32_t>(), key, small,
+                         as<RankSums>(sums));
+          gpu::pair_bins(stream, g.data<double>(), i0, rows, n, label.data<std::int32_t>(),
+                         reinterpret_cast<unsigned long long*>(counts.data<std::int64_t>()), as<RankSums>(sums));
+          i0 += rows;
+        }
+        gpu::spearman_of_pairs(stream, pairs, key, small, scratch.raw(), as<RankSums>(sums));
+      });
+      RankSums found;
+      sums.copy_to(&found);
+      CHECK_EQ(found.first_nan, ~0ull);
+      CHECK_EQ(found.small, same.size());
+      if (n > 2) CHECK_EQ(spearman_from_sums(found, pairs), spec::spearman_two_valued(same, different));
+      CHECK(to_host<std::int64_t>(counts) == bins);
+    }
+  });
+}
