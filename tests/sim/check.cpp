@@ -63,7 +63,8 @@ std::vector<Expectation> expectations() {
   expect_race("missing_syncwarp", {"{missing_syncwarp:write}", "{missing_syncwarp:read}"});
   expect_race("plain_update", {"{plain_update}"});
   expect_race("race_between_blocks", {"{race_between_blocks}", "block (0,0,0)", "block (1,0,0)"});
-  expect_race("double_buffer_race", {"{double_buffer_race:write}", "{double_buffer_race:read}"});
+  // pct: TSan since LLVM 14 forgets what a thread did while 256 others ran, one after the other.
+  expect_race("double_buffer_race pct 1", {"{double_buffer_race:write}", "{double_buffer_race:read}"});
   expect_race("missing_end_barrier", {"{missing_end_barrier:write}", "{missing_end_barrier:read}"});
   return all;
 }

@@ -35,8 +35,8 @@ __global__ void add(const float* a, const float* b, float* c, int n) {
   int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * 4;
   if (i + 3 < n) {
     if constexpr (bug == Bug::misaligned_load) a += 1;
-    const float4 x = *reinterpret_cast<const float4*>(a + i);  // [misaligned_load]
-    const float4 y = *reinterpret_cast<const float4*>(b + i);
+    const float4& x = *reinterpret_cast<const float4*>(a + i);  // [misaligned_load]
+    const float4& y = *reinterpret_cast<const float4*>(b + i);
     *reinterpret_cast<float4*>(c + i) = make_float4(x.x + y.x, x.y + y.y, x.z + y.z, x.w + y.w);
   } else if constexpr (bug == Bug::write_past_end) {
     for (; i <= n; ++i) c[i] = a[i] + b[i];  // [write_past_end]
