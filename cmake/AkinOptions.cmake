@@ -44,6 +44,7 @@ function(akin_library name)
   if(name STREQUAL "kernels" AND NOT AKIN_HAVE_ONEDNN)
     list(FILTER sources EXCLUDE REGEX "_onednn\\.cpp$")
   endif()
+  list(FILTER sources EXCLUDE REGEX "(_cublas|_cudnn|/vendor_plugin)\\.cpp$")  # the plug-in's: AkinVendor.cmake
   if(AKIN_HAVE_CUDA)
     list(FILTER sources EXCLUDE REGEX "/cuda_absent\\.cpp$")
   endif()

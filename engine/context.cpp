@@ -31,7 +31,10 @@ std::string describe(const Context& ctx) {
     text = fmt::format("cpu, {} thread{}, {}", max_threads(), max_threads() == 1 ? "" : "s",
                        library.empty() ? "plain loops (oneDNN absent)" : library);
   }
-  return ctx.activations == DType::bf16 ? text + ", bf16" : text;
+  if (ctx.activations == DType::bf16) text += ", bf16";
+  if (ctx.gemm_vendor != nullptr) text += ", gemm by cuBLASLt";
+  if (ctx.conv_vendor != nullptr) text += ", conv2d by cuDNN";
+  return text;
 }
 
 }  // namespace akin

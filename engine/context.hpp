@@ -7,6 +7,7 @@
 #include "engine/device.hpp"
 #include "engine/dtype.hpp"
 #include "kernels/common/gpu/device.hpp"
+#include "kernels/common/gpu/vendor.hpp"
 #include "kernels/common/onednn.hpp"
 
 namespace akin {
@@ -29,6 +30,8 @@ struct Context {
   Tape* tape = nullptr;               ///< ops are recorded here; nullptr = no gradients
   bool use_fast_paths = true;         ///< false: run the CPU specification everywhere
   DType activations = DType::f32;     ///< bf16: activations and their gradients are stored so (GPU only)
+  /// cuBLASLt and cuDNN in place of akin's own kernels, to compare (CUDA only); nullptr: own.
+  std::shared_ptr<Vendor> gemm_vendor, conv_vendor;
   LaunchLog* launches = nullptr;      ///< names of the kernels started are appended here
 };
 

@@ -2,6 +2,7 @@
 
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
+#include "engine/vendor.hpp"
 
 namespace akin::ops {
 
@@ -9,9 +10,21 @@ namespace {
 
 Tensor on_device(Context& ctx, const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
   const Tensor low = low_precision(ctx, w, x.dtype());
-  on_gpu(ctx, x.dtype(), "conv2d",
-         [&]<class T>(const auto& stream, T) { gpu::conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>()); });
+  if (!vendor_conv2d(ctx, s, ConvPass::forward, x, low, y, Accum::overwrite))
+    on_gpu(ctx, x.dtype(), "conv2d",
+           [&]<class T>(const auto& stream, T) { gpu::conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>()); });
   return record(ctx, "conv2d", y, {x, w}, [s, x = x.detach(), low](const Tensor& dy, Grads& g) {
+    if (g.ctx().conv_vendor != nullptr) {
+      if (g.wanted(1)) {
+        const auto [dw, mode] = g.into(1);
+        vendor_conv2d(g.ctx(), s, ConvPass::weight, x, dw, dy, mode);
+      }
+      if (g.wanted(0)) {
+        const auto [dx, mode] = g.into(0);
+        vendor_conv2d(g.ctx(), s, ConvPass::data, dx, low, dy, mode);
+      }
+      return;
+    }
     on_gpu(g.ctx(), dy.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
       if (g.wanted(1)) {
         const auto [dw, mode] = g.into(1);

@@ -4,6 +4,7 @@
 
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
+#include "engine/vendor.hpp"
 #include "kernels/reduce.hpp"
 
 namespace akin::ops {
@@ -14,6 +15,7 @@ namespace {
 /// and there the bias is in c already.
 void run(Context& ctx, const GemmShape& s, const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& c,
          Accum mode) {
+  if (vendor_gemm(ctx, s, a, b, bias, c, mode)) return;
   if (on_gpu(ctx, a.dtype(), "linear", [&]<class T>(const auto& stream, T) {
         const std::int64_t floats = gpu::gemm_workspace(s, sizeof(T), *stream.limits);
         const Tensor workspace = floats == 0 ? Tensor() : Tensor::empty(ctx, {floats});

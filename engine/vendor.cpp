@@ -1,0 +1,58 @@
+#include "engine/vendor.hpp"
+
+#include "engine/on_gpu.hpp"
+#include "kernels/elementwise.hpp"
+
+namespace akin {
+
+namespace {
+
+Stream<Cuda> stream_of(Context& ctx) { return {ctx.stream->handle(), &ctx.gpu->limits(), ctx.launches}; }
+
+/// `made` goes to `out`, in the type of `out`, added to it where the mode says so.
+void deliver(Context& ctx, const Tensor& made, const Tensor& out, Accum mode) {
+  on_gpu(ctx, made.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
+    const std::int64_t n = out.numel();
+    if (made.dtype() == out.dtype())
+      return gpu::axpy(stream, n, 1.0f, nullptr, made.data<T>(), out.data<T>(), mode);
+    if (mode == Accum::overwrite) return gpu::convert(stream, n, made.data<T>(), out.data<float>());
+    const Tensor wide = Tensor::empty(ctx, out.shape());
+    gpu::convert(stream, n, made.data<T>(), wide.data<float>());
+    gpu::axpy(stream, n, 1.0f, nullptr, wide.data<float>(), out.data<float>(), mode);
+  });
+}
+
+}  // namespace
+
+bool vendor_gemm(Context& ctx, const GemmShape& s, const Tensor& a, const Tensor& b, const Tensor& bias,
+                 const Tensor& c, Accum mode) {
+  if (ctx.gemm_vendor == nullptr) return false;
+  ctx.gemm_vendor->gemm(stream_of(ctx), {.shape = s,
+                                         .in_bf16 = a.dtype() == DType::bf16,
+                                         .out_bf16 = c.dtype() == DType::bf16,
+                                         .add = mode == Accum::add,
+                                         .a = a.raw(),
+                                         .b = b.raw(),
+                                         .bias = bias.defined() ? bias.data<float>() : nullptr,
+                                         .c = c.raw()});
+  return true;
+}
+
+bool vendor_conv2d(Context& ctx, const Conv2dShape& s, ConvPass pass, const Tensor& x, const Tensor& w, const Tensor& y,
+                   Accum mode) {
+  if (ctx.conv_vendor == nullptr) return false;
+  const DType type = (pass == ConvPass::forward ? x : y).dtype();
+  const Tensor& out = pass == ConvPass::forward ? y : pass == ConvPass::data ? x : w;
+  const bool direct = out.dtype() == type && mode == Accum::overwrite;
+  const Tensor made = direct ? out : Tensor::empty(ctx, out.shape(), type);
+  ctx.conv_vendor->conv2d(stream_of(ctx), {.shape = s,
+                                           .pass = pass,
+                                           .bf16 = type == DType::bf16,
+                                           .x = (pass == ConvPass::data ? made : x).raw(),
+                                           .w = (pass == ConvPass::weight ? made : w).raw(),
+                                           .y = (pass == ConvPass::forward ? made : y).raw()});
+  if (!direct) deliver(ctx, made, out, mode);
+  return true;
+}
+
+}  // namespace akin
