@@ -13,12 +13,15 @@ Stream<Cuda> stream_of(Context& ctx) { return {ctx.stream->handle(), &ctx.gpu->l
 void deliver(Context& ctx, const Tensor& made, const Tensor& out, Accum mode) {
   on_gpu(ctx, made.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
     const std::int64_t n = out.numel();
-    if (made.dtype() == out.dtype())
-      return gpu::axpy(stream, n, 1.0f, nullptr, made.data<T>(), out.data<T>(), mode);
-    if (mode == Accum::overwrite) return gpu::convert(stream, n, made.data<T>(), out.data<float>());
-    const Tensor wide = Tensor::empty(ctx, out.shape());
-    gpu::convert(stream, n, made.data<T>(), wide.data<float>());
-    gpu::axpy(stream, n, 1.0f, nullptr, wide.data<float>(), out.data<float>(), mode);
+    if constexpr (std::is_same_v<T, bf16>) {
+      if (out.dtype() == DType::f32) {
+        if (mode == Accum::overwrite) return gpu::convert(stream, n, made.data<T>(), out.data<float>());
+        const Tensor wide = Tensor::empty(ctx, out.shape());
+        gpu::convert(stream, n, made.data<T>(), wide.data<float>());
+        return gpu::axpy(stream, n, 1.0f, nullptr, wide.data<float>(), out.data<float>(), mode);
+      }
+    }
+    gpu::axpy(stream, n, 1.0f, nullptr, made.data<T>(), out.data<T>(), mode);
   });
 }
 

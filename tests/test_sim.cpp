@@ -325,6 +325,7 @@ TEST_CASE("sim: grids of several host threads run side by side") {
 }
 
 TEST_CASE("sim: device memory is aligned, NaN and known") {
+  const sim::HostAccess open;
   const std::size_t before = sim::allocated_bytes();
   auto* p = static_cast<float*>(sim::allocate(400));
   CHECK_EQ(reinterpret_cast<std::uintptr_t>(p) % 256, 0);

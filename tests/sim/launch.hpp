@@ -28,7 +28,7 @@ void sim_launch(const char* name, void (*kernel)(P...), sim::Dim3 grid, sim::Dim
       &call);
 }
 
-/// An array in device memory that host code may look into, as it is not closed to the host.
+/// An array in device memory that host code may look into: while one lives, device memory is open.
 template <class T>
 class SimArray {
  public:
@@ -47,6 +47,7 @@ class SimArray {
   T* end() const { return p_ + n_; }
 
  private:
+  sim::HostAccess open_;
   int n_;
   T* p_;
 };
