@@ -29,7 +29,7 @@ TEST_CASE("cli: from data to a report") {
   const Finished plain = akin_(folder, {"eval", "--model", model, "--data", target, "--confusion"});
   CHECK(has(plain.out, fmt::format("{} of 60 wrong", wrong)));
   CHECK(has(plain.out, "middle"));
-  CHECK(has(plain.err, "device: cpu"));
+  CHECK(has(plain.err, "device: "));
 
   // A table stands for its model: the same similarity.
   const std::string table = (folder / "a_table.safetensors").string();
