@@ -15,6 +15,7 @@
 #include "apps/progress.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
+#include "engine/vendor.hpp"
 #include "kernels/common/parallel.hpp"
 
 namespace akin {
@@ -155,6 +156,13 @@ void add_common(CLI::App& app, CommonOptions& options) {
   app.add_option("--precision", options.precision, "f32, or bf16: activations of half the size (cuda and sim)")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->group("General");
+  app.add_option("--gemm", options.gemm,
+                 "own, or cublas: NVIDIA's library instead, to compare (cuda, with the plug-in)")
+      ->check(CLI::IsMember({"own", "cublas"}))
+      ->group("General");
+  app.add_option("--conv", options.conv, "own, or cudnn: likewise")
+      ->check(CLI::IsMember({"own", "cudnn"}))
+      ->group("General");
   app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or all processors")
       ->check(CLI::Validator(check_threads, ""))
       ->group("General");
@@ -177,7 +185,13 @@ Context start(const CommonOptions& options) {
   const bool half = options.precision == "bf16";
   if (half && device == Device::cpu)
     fail_usage("--precision bf16: the CPU works in f32; use --device cuda (or sim), or leave it out");
+  for (const auto& [name, value] : {std::pair{"--gemm", &options.gemm}, {"--conv", &options.conv}})
+    if (*value != "own" && device != Device::cuda)
+      fail_usage(
+          "{} {}: NVIDIA's libraries work on an NVIDIA card alone; use --device cuda, or {} own (device {} was chosen)",
+          name, *value, name, name_of(device));
   Context ctx(device);
+  use_vendor(ctx, options.gemm == "cublas", options.conv == "cudnn");
   if (half) ctx.activations = DType::bf16;
   say(options, "device: " + describe(ctx));
   return ctx;

@@ -22,6 +22,7 @@ std::string version_line();  ///< "akin 0.1.0 (commit)"
 struct CommonOptions {
   std::string device = "auto";
   std::string precision = "f32";
+  std::string gemm = "own", conv = "own";
   int threads = 0;  ///< 0: OMP_NUM_THREADS or all processors
   bool quiet = false;
   bool json = false;

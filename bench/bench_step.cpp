@@ -1,96 +1,204 @@
 // One training step of a whole network: forward, cross-entropy, backward, SGD. Inputs are random and rotate.
 //   bench_step --net resnet8 --width 16 --batch 128            runs for a while and prints images a second
+//   bench_step --device cuda --precision bf16 --net resnet50 --batch 256
 //   bench_step ... --worker                                    waits for "run SECONDS" on stdin, answers one JSON line;
 //                                                              bench/step_vs_torch.py takes turns with it and PyTorch
+// The net kd28 is no network but the losses of a step alone: cross-entropy of 1000 classes, and distillation from 28
+// sources of 1000 classes; its "images" are rows.
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <deque>
 #include <iostream>
 
+#include "engine/vendor.hpp"
 #include "kernels/common/rng.hpp"
 #include "nn/classifier.hpp"
 #include "nn/optimizer.hpp"
+#include "nn/stepper.hpp"
 
 namespace {
 
 using namespace akin;
 
-struct Step {
-  Context ctx;
-  std::unique_ptr<Network> network;
-  std::unique_ptr<Optimizer> optimizer;
-  std::vector<StepBatch> batches;
-  std::int64_t batch, done = 0;
+struct Input {
+  std::int64_t side, channels, classes;
+};
+Input input_of(const std::string& net) {
+  if (net == "resnet8") return {28, 1, 10};
+  if (net == "resnet18" || net == "resnet34" || net == "resnet50") return {224, 3, 1000};
+  return {32, 3, 10};
+}
 
-  Step(const std::string& net, std::int64_t width, std::int64_t images) : batch(images) {
-    const bool small = net == "resnet8";
-    const std::int64_t side = small ? 28 : 32, channels = small ? 1 : 3;
-    network = make_network(ctx, {.name = net, .width = width, .channels = channels, .classes = 10});
-    initialize(network->parameters(), 1);
-    optimizer = std::make_unique<Optimizer>(ctx, network->parameters(), OptimizerOptions{});
-    for (std::uint32_t k = 0; k < 8; ++k) {
-      Rng rng(7, k);
-      const Tensor pixels = Tensor::on_host(ctx, {batch, side, side, channels});
-      const Tensor targets = Tensor::on_host(ctx, {batch}, DType::i64);
-      for (std::int64_t i = 0; i < pixels.numel(); ++i) pixels.data<float>()[i] = rng.normal();
-      for (std::int64_t i = 0; i < batch; ++i) targets.data<std::int64_t>()[i] = rng.below(10);
-      batches.push_back({ops::convert(ctx, Tensor::from(ctx, pixels.to_array()), ctx.activations),
-                         Tensor::from(ctx, targets.to_array())});
-    }
+struct Settings {
+  std::string net = "resnet8", device = "cpu", precision = "f32", gemm = "own", conv = "own";
+  std::int64_t width = 0, batch = 128, side = 0, input_batches = 8;
+  bool graph = true, worker = false;
+  double seconds = 2;
+};
+
+constexpr std::int64_t kClasses = 1000, kSources = 28;
+
+class Step {
+ public:
+  explicit Step(const Settings& s) : ctx_(parse_device(s.device)), batch_(s.batch) {
+    if (s.precision == "bf16" && ctx_.device == Device::cpu)
+      fail_usage("--precision bf16: the CPU works in f32; use --device cuda (or sim)");
+    if (s.precision == "bf16") ctx_.activations = DType::bf16;
+    use_vendor(ctx_, s.gemm == "cublas", s.conv == "cudnn");
+    if (s.net == "kd28")
+      make_losses(s);
+    else
+      make_network_step(s);
+    optimizer_ = std::make_unique<Optimizer>(ctx_, parameters_, OptimizerOptions{});
+    stepper_ = std::make_unique<Stepper>(ctx_, hooks_, *optimizer_, parameters_, s.graph);
+  }
+  ~Step() {
+    if (ctx_.stream != nullptr) ctx_.stream->synchronize();
+  }
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+
+  const Context& context() const { return ctx_; }
+  std::size_t graph_nodes() const { return stepper_->graph_nodes(); }
+  /// Of the last step. Throws where a loss was not finite.
+  double loss() {
+    const std::vector<double> losses = stepper_->losses().take();
+    AKIN_CHECK(!losses.empty(), "no step was done");
+    return losses.back();
   }
 
-  void run() {
-    const StepBatch& b = batches[static_cast<std::size_t>(done++) % batches.size()];
-    Tape tape;
-    optimizer->zero_grad();
-    const TapeScope scope(ctx, &tape);
-    const Tensor loss = ops::mean(ctx, ops::softmax_ce(ctx, network->logits(ctx, b[0], true), b[1]));
-    tape.backward(ctx, loss);
-    optimizer->step(1e-4);
-  }
-
-  /// Whole steps for at least `seconds`; returns {images, seconds}.
+  /// Whole steps for at least `seconds`; returns {images, seconds}. A GPU gets a few steps ahead, as in training.
   std::pair<std::int64_t, double> run_for(double seconds) {
     const auto start = std::chrono::steady_clock::now();
     const auto passed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+    std::deque<std::unique_ptr<GpuEvent>> ahead;
     std::int64_t images = 0;
     do {
-      run();
-      images += batch;
+      stepper_->run(batches_[static_cast<std::size_t>(done_) % batches_.size()], done_, 1e-4);
+      ++done_;
+      images += batch_;
+      if (ctx_.stream == nullptr) continue;
+      ahead.push_back(ctx_.stream->record());
+      if (ahead.size() < 8) continue;
+      ahead.front()->synchronize();
+      ahead.pop_front();
     } while (passed() < seconds);
+    if (ctx_.stream != nullptr) ctx_.stream->synchronize();
     return {images, passed()};
   }
+
+ private:
+  Tensor noise(const Shape& shape, std::uint32_t seed) {
+    std::vector<float> values(static_cast<std::size_t>(shape.numel()));
+    Rng rng(7, seed);
+    for (float& v : values) v = rng.normal();
+    return Tensor::from(ctx_, Array::from(values, shape));
+  }
+  Tensor labels(std::int64_t classes, std::uint32_t seed) {
+    std::vector<std::int64_t> values(static_cast<std::size_t>(batch_));
+    Rng rng(8, seed);
+    for (auto& v : values) v = rng.below(static_cast<std::uint32_t>(classes));
+    return Tensor::from(ctx_, Array::from(values, {batch_}));
+  }
+
+  void make_network_step(const Settings& s) {
+    const Input in = input_of(s.net);
+    const std::int64_t side = s.side > 0 ? s.side : in.side;
+    network_ = make_network(ctx_, {.name = s.net, .width = s.width, .channels = in.channels, .classes = in.classes});
+    parameters_ = network_->parameters();
+    initialize(parameters_, 1);
+    for (std::int64_t k = 0; k < s.input_batches; ++k)
+      batches_.push_back({ops::convert(ctx_, noise({batch_, side, side, in.channels}, static_cast<std::uint32_t>(k)),
+                                       ctx_.activations),
+                          labels(in.classes, static_cast<std::uint32_t>(k))});
+    hooks_.loss = [this](const StepBatch& b) {
+      return ops::mean(ctx_, ops::softmax_ce(ctx_, network_->logits(ctx_, b[0], true), b[1]));
+    };
+  }
+
+  /// Losses and their gradients alone; the optimizer has one number to look after.
+  void make_losses(const Settings& s) {
+    own_ = noise({batch_, kClasses}, 100);
+    heads_ = noise({batch_, kSources * kClasses}, 101);
+    Tensor unused = noise({1}, 102);
+    unused.set_requires_grad(true);
+    parameters_.push_back({"unused", unused, ParameterKind::bias});
+    for (std::int64_t i = 0; i <= kSources; ++i) sources_.offsets.push_back(i * kClasses);
+    sources_.alpha.assign(kSources, 1.0 / kSources);
+    for (std::int64_t k = 0; k < s.input_batches; ++k)
+      batches_.push_back({noise({batch_, kSources * kClasses}, static_cast<std::uint32_t>(k)),
+                          labels(kClasses, static_cast<std::uint32_t>(k))});
+    hooks_.loss = [this](const StepBatch& b) {
+      Tensor own = own_.detach(), heads = heads_.detach();  // leaves of this step alone
+      own.set_requires_grad(true);
+      heads.set_requires_grad(true);
+      return ops::add(ctx_, ops::mean(ctx_, ops::softmax_ce(ctx_, own, b[1])),
+                      ops::kd_multi(ctx_, heads, b[0], sources_));
+    };
+  }
+
+  Context ctx_;
+  std::int64_t batch_, done_ = 0;
+  std::unique_ptr<Network> network_;
+  ParameterList parameters_;
+  ops::KdSources sources_;
+  Tensor own_, heads_;  // a student's logits
+  std::vector<StepBatch> batches_;
+  TrainHooks hooks_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Stepper> stepper_;
 };
+
+void run(const Settings& s) {
+  Step step(s);
+  step.run_for(s.seconds / 4);  // warm-up; a graph is captured in the third step
+  step.loss();
+  if (!s.worker) {
+    fmt::print("{}, {}{}\n", describe(step.context()), s.net,
+               step.graph_nodes() == 0 ? "" : fmt::format(", a graph of {} nodes", step.graph_nodes()));
+    for (int i = 0; i < 5; ++i) {
+      const auto [images, seconds] = step.run_for(s.seconds);
+      fmt::print("{} batch {}: {:.0f} images/s, {:.3f} ms a step, loss {:.4f}\n", s.net, s.batch,
+                 static_cast<double>(images) / seconds,
+                 1e3 * seconds * static_cast<double>(s.batch) / static_cast<double>(images), step.loss());
+      std::fflush(stdout);
+    }
+    return;
+  }
+  for (std::string line; std::getline(std::cin, line) && line != "quit";) {
+    if (!line.starts_with("run ")) continue;
+    const auto [images, seconds] = step.run_for(std::stod(line.substr(4)));
+    step.loss();
+    fmt::print("{{\"images\": {}, \"seconds\": {:.6f}}}\n", images, seconds);
+    std::fflush(stdout);
+  }
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Time of a training step");
-  std::string net = "resnet8";
-  std::int64_t width = 16, batch = 128;
-  bool worker = false;
-  app.add_option("--net", net, "resnet8 (28x28x1) or any other CIFAR ResNet (32x32x3)");
-  app.add_option("--width", width, "channels of the first stage");
-  app.add_option("--batch", batch, "images a step");
-  app.add_flag("--worker", worker, "take orders from standard input");
+  Settings s;
+  app.add_option("--net", s.net,
+                 "resnet8 (28x28x1), other CIFAR ResNets (32x32x3), resnet18/34/50 (224x224x3), or kd28");
+  app.add_option("--width", s.width, "channels of the first stage; 0: the family's own");
+  app.add_option("--batch", s.batch, "images a step")->check(CLI::PositiveNumber);
+  app.add_option("--side", s.side, "of the images; 0: the net's own")->check(CLI::NonNegativeNumber);
+  app.add_option("--inputs", s.input_batches, "batches that rotate")->check(CLI::PositiveNumber);
+  app.add_option("--device", s.device, "cpu, cuda, sim or auto");
+  app.add_option("--precision", s.precision, "f32, or bf16 activations")->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--gemm", s.gemm)->check(CLI::IsMember({"own", "cublas"}));
+  app.add_option("--conv", s.conv)->check(CLI::IsMember({"own", "cudnn"}));
+  app.add_flag("--graph,!--no-graph", s.graph,
+               "on a GPU: capture the step once and repeat it (default), or queue each");
+  app.add_option("--seconds", s.seconds, "of one of the five measurements")->check(CLI::PositiveNumber);
+  app.add_flag("--worker", s.worker, "take orders from standard input");
   CLI11_PARSE(app, argc, argv);
   try {
-    Step step(net, width, batch);
-    step.run_for(0.5);  // warm-up
-    if (!worker) {
-      for (int i = 0; i < 5; ++i) {
-        const auto [images, seconds] = step.run_for(2);
-        fmt::print("{} w{} batch {}: {:.0f} images/s, {:.2f} ms a step\n", net, width, batch,
-                   static_cast<double>(images) / seconds,
-                   1e3 * seconds * static_cast<double>(batch) / static_cast<double>(images));
-      }
-      return 0;
-    }
-    for (std::string line; std::getline(std::cin, line) && line != "quit";) {
-      if (!line.starts_with("run ")) continue;
-      const auto [images, seconds] = step.run_for(std::stod(line.substr(4)));
-      fmt::print("{{\"images\": {}, \"seconds\": {:.6f}}}\n", images, seconds);
-      std::fflush(stdout);
-    }
+    run(s);
+  } catch (const UsageError& e) {
+    fmt::print(stderr, "bench_step: {}\n", e.what());
+    return 2;
   } catch (const std::exception& e) {
     fmt::print(stderr, "bench_step: {}\n", e.what());
     return 1;

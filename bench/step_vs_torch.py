@@ -36,117 +36,7 @@ import sys
 import tempfile
 import time
 
-NETS = {
-    "resnet8": {"blocks": 1, "hw": 28, "channels": 1},
-    "resnet20": {"blocks": 3, "hw": 32, "channels": 3},
-}
-CLASSES = 10
-INPUT_BATCHES = 8  # rotated, so that no side can keep its only input in the cache
-
-
-# ---------------------------------------------------------------------------------------------------- the torch side
-def build_net(torch, blocks, width, channels, classes):
-    """CIFAR-style ResNet: 3x3 stem, three stages of basic blocks, option-A shortcuts, global average, linear."""
-    nn = torch.nn
-    functional = torch.nn.functional
-
-    class Block(nn.Module):
-        def __init__(self, cin, cout, stride):
-            super().__init__()
-            self.conv1 = nn.Conv2d(cin, cout, 3, stride, 1, bias=False)
-            self.bn1 = nn.BatchNorm2d(cout)
-            self.conv2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False)
-            self.bn2 = nn.BatchNorm2d(cout)
-            self.stride = stride
-            self.pad = (cout - cin) // 2
-
-        def forward(self, x):
-            y = torch.relu_(self.bn1(self.conv1(x)))
-            y = self.bn2(self.conv2(y))  # batch norm's backward does not need its output: add and clip in place
-            if self.stride != 1:
-                x = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.pad, self.pad))
-            return torch.relu_(y.add_(x))
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv1 = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
-            self.bn1 = nn.BatchNorm2d(width)
-            stages, cin = [], width
-            for stage in range(3):
-                cout = width << stage
-                layers = []
-                for i in range(blocks):
-                    layers.append(Block(cin, cout, 2 if stage > 0 and i == 0 else 1))
-                    cin = cout
-                stages.append(nn.Sequential(*layers))
-            self.layer1, self.layer2, self.layer3 = stages
-            self.fc = nn.Linear(cin, classes)
-
-        def forward(self, x):
-            x = torch.relu_(self.bn1(self.conv1(x)))
-            x = self.layer3(self.layer2(self.layer1(x)))
-            return self.fc(x.mean((2, 3)))
-
-    return Net()
-
-
-def make_step(torch, net, width, batch, memory, execution, sgd):
-    """Returns a function that does one whole training step."""
-    torch.manual_seed(1)
-    spec = NETS[net]
-    model = build_net(torch, spec["blocks"], width, spec["channels"], CLASSES)
-    fmt = torch.channels_last if memory == "channels_last" else torch.contiguous_format
-    model = model.to(memory_format=fmt).train()
-    shape = (batch, spec["channels"], spec["hw"], spec["hw"])
-    inputs = []
-    for _ in range(INPUT_BATCHES):
-        x = torch.empty(shape, memory_format=fmt)
-        x.normal_()
-        inputs.append((x, torch.randint(0, CLASSES, (batch,))))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, foreach=sgd == "foreach")
-    forward = model
-    if execution == "traced":
-        forward = torch.jit.trace(model, inputs[0][0], check_trace=False)
-    loss_of = torch.nn.functional.cross_entropy
-    rotation = itertools.cycle(inputs)
-
-    def step():
-        x, target = next(rotation)
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(forward(x), target)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
-def torch_worker(args):
-    import torch
-
-    torch.set_num_threads(args.threads)
-    torch.set_flush_denormal(True)
-    torch.autograd.set_detect_anomaly(False)
-    step = make_step(torch, args.net, args.width, args.batch, args.memory, args.execution, args.sgd)
-    for _ in range(5):
-        loss = step()
-    if not bool(torch.isfinite(loss)):
-        raise SystemExit("torch worker: the loss is not finite")
-    for line in sys.stdin:
-        words = line.split()
-        if not words or words[0] == "quit":
-            return
-        seconds = float(words[1])
-        images, start = 0, time.perf_counter()
-        while True:
-            step()
-            images += args.batch
-            elapsed = time.perf_counter() - start
-            if elapsed >= seconds:
-                break
-        print(json.dumps({"images": images, "seconds": elapsed}), flush=True)
-
+import torch_side
 
 # ------------------------------------------------------------------------------------------------------- the driver
 WAITING = {
@@ -176,14 +66,14 @@ class Worker:
         except OSError as error:
             raise WorkerError(f"{name}: cannot start {command[0]}: {error.strerror}") from error
 
-    def run(self, seconds):
+    def run(self, seconds, patience=120):
         """Lets the side work for `seconds`; returns images per second."""
         try:
             self.process.stdin.write(f"run {seconds}\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             self._fail("ended before it was asked")
-        ready, _, _ = select.select([self.process.stdout], [], [], seconds * 10 + 120)
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds * 10 + patience)
         line = self.process.stdout.readline() if ready else ""
         if not line:
             self._fail("ended without an answer" if ready else "does not answer")
@@ -214,14 +104,47 @@ class Worker:
 
 
 def torch_command(args, net, mode):
-    memory, execution, sgd = mode
+    memory, execution, sgd, precision = mode
     return [sys.executable, os.path.abspath(__file__), "--torch-worker", "--net", net, "--width", str(args.width),
             "--batch", str(args.batch), "--threads", str(args.threads), "--memory", memory, "--execution", execution,
-            "--sgd", sgd]  # fmt: skip
+            "--sgd", sgd, "--device", args.device, "--torch-precision", precision]  # fmt: skip
 
 
 def akin_command(args, net):
-    return [args.akin, "--net", net, "--width", str(args.width), "--batch", str(args.batch), "--worker"]
+    command = [args.akin, "--net", net, "--width", str(args.width), "--batch", str(args.batch), "--worker"]
+    return command + ["--device", args.device, "--precision", args.precision]
+
+
+def torch_modes(args, net):
+    """The ways in which PyTorch may do the same; the fastest is compared with. {label: (memory, execution, sgd, precision)}"""
+    if args.device == "cpu":
+        modes = itertools.product(("channels_last", "contiguous"), ("eager", "traced"), ("foreach", "plain"), ("f32",))
+    elif net == "kd28":
+        modes = [("channels_last", execution, "fused", "f32") for execution in ("eager", "graph", "compile+graph")]
+    else:
+        kinds = ("autocast", "pure") if args.precision == "bf16" else ("f32",)
+        executions = torch_side.EXECUTIONS[:1] + torch_side.EXECUTIONS[2:] if args.all_modes else ("graph", "compile+graph")
+        modes = [("channels_last", execution, "fused", kind) for kind in kinds for execution in executions]
+    return {" ".join(mode): mode for mode in modes}
+
+
+def fastest_on_card(args, net):
+    """Each way in turn, in a process of its own: two at once may not fit on the card. Ways that fail are left out."""
+    rates, failures = {}, {}
+    for label, mode in torch_modes(args, net).items():
+        worker = Worker("torch", torch_command(args, net, mode), "sleep", args.threads)
+        try:
+            worker.run(0.2, patience=300)  # compiles
+            rates[label] = statistics.median(worker.run(args.calibration_seconds) for _ in range(args.calibration_rounds))
+            print(f"  {net} torch {label}: {rates[label]:.0f}", file=sys.stderr)
+        except WorkerError as error:
+            failures[label] = str(error)
+            print(f"  {net} torch {label}: failed, left out: {error}", file=sys.stderr)
+        finally:
+            worker.close()
+    if not rates:
+        raise WorkerError(f"{net}: PyTorch works in none of its ways; the last: {list(failures.values())[-1]}")
+    return max(rates, key=rates.get), rates, failures
 
 
 def fastest(args, candidates):
@@ -250,25 +173,27 @@ def compare(args, net):
             probe.run(0.1)
         finally:
             probe.close()
-    modes = {
-        " ".join(mode): mode
-        for mode in itertools.product(("channels_last", "contiguous"), ("eager", "traced"), ("foreach", "plain"))
-    }
-    best_mode, mode_rates = fastest(
-        args, {label: ("torch", torch_command(args, net, mode), "spin 10000") for label, mode in modes.items()}
-    )
+    modes, failures = torch_modes(args, net), {}
+    if args.device == "cuda":
+        best_mode, mode_rates, failures = fastest_on_card(args, net)
+    else:
+        best_mode, mode_rates = fastest(
+            args, {label: ("torch", torch_command(args, net, mode), "spin 10000") for label, mode in modes.items()}
+        )
     commands = {"torch": torch_command(args, net, modes[best_mode])}
     other = "torch again" if args.control else "akin"
     commands[other] = commands["torch"] if args.control else akin_command(args, net)
     waiting, waiting_rates = {}, {}
     for side, command in commands.items():
-        waiting[side], waiting_rates[side] = fastest(args, {label: (side, command, label) for label in WAITING})
+        waiting[side], waiting_rates[side] = "sleep", {}
+        if args.device == "cpu":
+            waiting[side], waiting_rates[side] = fastest(args, {label: (side, command, label) for label in WAITING})
 
     sides, rates = {}, {side: [] for side in commands}
     try:
         for side, command in commands.items():
             sides[side] = Worker(side, command, waiting[side], args.threads)
-            sides[side].run(1.0)  # warm-up
+            sides[side].run(1.0, patience=300)  # warm-up
         for r in range(args.rounds):
             order = list(sides) if r % 2 == 0 else list(sides)[::-1]
             for side in order:
@@ -284,6 +209,7 @@ def compare(args, net):
         "side": other,
         "torch_mode": best_mode,
         "torch_mode_rates": mode_rates,
+        "torch_mode_failures": failures,
         "waiting": waiting,
         "waiting_rates": waiting_rates,
         "rates": rates,
@@ -320,12 +246,16 @@ def positive(kind):
     return parse
 
 
+NETS = [*torch_side.CIFAR, *torch_side.IMAGENET, "kd28"]
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--akin", metavar="PATH", help="akin's bench_step binary")
     parser.add_argument("--control", action="store_true", help="compare torch with torch: the noise of the machine")
-    parser.add_argument("--net", choices=NETS, action="append", help="default: all of them")
-    parser.add_argument("--width", type=positive(int), default=16)
+    parser.add_argument("--net", choices=NETS, action="append",
+                        help="more than once for several; default: resnet8 and resnet20")
+    parser.add_argument("--width", type=int, default=16, help="channels of the first stage; 0: the family's own")
     parser.add_argument("--batch", type=positive(int), default=128)
     parser.add_argument("--threads", type=positive(int), default=2)
     parser.add_argument("--rounds", type=positive(int), default=12)
@@ -334,6 +264,11 @@ def parse_arguments():
     parser.add_argument("--calibration-seconds", type=positive(float), default=0.5)
     parser.add_argument("--json", metavar="FILE", help="write all numbers to this file")
     parser.add_argument("--torch-worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="akin's; torch: autocast and all bf16")
+    parser.add_argument("--all-modes", action="store_true", help="on a card: also torch without graph")
+    parser.add_argument("--torch-precision", dest="torch_precision", choices=torch_side.PRECISIONS, default="f32",
+                        help=argparse.SUPPRESS)  # fmt: skip
     parser.add_argument("--memory", default="channels_last", help=argparse.SUPPRESS)
     parser.add_argument("--execution", default="eager", help=argparse.SUPPRESS)
     parser.add_argument("--sgd", default="foreach", help=argparse.SUPPRESS)
@@ -346,27 +281,28 @@ def parse_arguments():
 def main():
     args = parse_arguments()
     if args.torch_worker:
-        args.net = args.net[0]
-        torch_worker(args)
+        args.net, args.precision = args.net[0], args.torch_precision
+        torch_side.worker(args)
         return 0
     load_before = os.getloadavg()
-    if load_before[0] > 0.5:
+    if args.device == "cpu" and load_before[0] > 0.5:
         print(f"step_vs_torch: the machine is busy (load {load_before[0]:.1f}); expect a wide spread", file=sys.stderr)
     try:
-        results = [compare(args, net) for net in args.net or NETS]
+        results = [compare(args, net) for net in args.net or ["resnet8", "resnet20"]]
     except WorkerError as error:
         print(f"step_vs_torch: {error}", file=sys.stderr)
         return 1
     for r in results:
-        spec, side = NETS[r["net"]], r["side"]
-        print(f"{r['net']} w{args.width} {spec['hw']}x{spec['hw']}x{spec['channels']}, batch {args.batch}, {args.threads} threads: "
+        (size, channels, _), side = torch_side.input_of(r["net"]), r["side"]
+        where = f"{args.threads} threads" if args.device == "cpu" else f"{args.device}, {args.precision}"
+        print(f"{r['net']} w{args.width} {size}x{size}x{channels}, batch {args.batch}, {where}: "
               f"{side} {r['median'][side]:.0f} img/s ({r['waiting'][side]}), "
               f"torch {r['median']['torch']:.0f} img/s ({r['torch_mode']}, {r['waiting']['torch']}), "
               f"ratio {r['ratio']['median']:.2f} [{r['ratio']['min']:.2f} .. {r['ratio']['max']:.2f}] over {args.rounds} rounds")  # fmt: skip
     if args.json:
         write_json(args.json, {
             "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cpu": cpu_name(), "cpus": os.cpu_count(),
-            "load_before": load_before, "load_after": os.getloadavg(), "width": args.width, "batch": args.batch,
+            "device": args.device, "precision": args.precision, "load_before": load_before, "load_after": os.getloadavg(), "width": args.width, "batch": args.batch,
             "threads": args.threads, "seconds": args.seconds, "results": results})  # fmt: skip
     return 0
 

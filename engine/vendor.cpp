@@ -27,6 +27,14 @@ void deliver(Context& ctx, const Tensor& made, const Tensor& out, Accum mode) {
 
 }  // namespace
 
+void use_vendor(Context& ctx, bool gemm, bool conv, Vendor::Options options) {
+  if (!gemm && !conv) return;
+  AKIN_CHECK(ctx.device == Device::cuda, "cuBLAS and cuDNN work on device cuda alone, this is {}", name_of(ctx.device));
+  const auto vendor = std::make_shared<Vendor>(options);
+  if (gemm) ctx.gemm_vendor = vendor;
+  if (conv) ctx.conv_vendor = vendor;
+}
+
 bool vendor_gemm(Context& ctx, const GemmShape& s, const Tensor& a, const Tensor& b, const Tensor& bias,
                  const Tensor& c, Accum mode) {
   if (ctx.gemm_vendor == nullptr) return false;

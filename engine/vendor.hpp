@@ -5,6 +5,9 @@
 
 namespace akin {
 
+/// Opens the plug-in and gives it to those ops. Throws Error where it is missing (kernels/common/gpu/vendor.hpp).
+void use_vendor(Context& ctx, bool gemm, bool conv, Vendor::Options options = {});
+
 /// Has ctx.gemm_vendor do c = op(a) op(b) + bias (bias may be undefined). False, and nothing done, where there is none.
 bool vendor_gemm(Context& ctx, const GemmShape& s, const Tensor& a, const Tensor& b, const Tensor& bias,
                  const Tensor& c, Accum mode);

@@ -52,7 +52,8 @@ class Node {
   cudnnBackendDescriptor_t get() const { return node_; }
 
  private:
-  Node& array(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t count, const void* values) {
+  Node& array(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t count,
+              const void* values) {
     check(cudnnBackendSetAttribute(node_, name, type, static_cast<std::int64_t>(count), values), "set an attribute");
     return *this;
   }
@@ -100,14 +101,20 @@ struct Names {
 Names names_of(ConvPass pass) {
   switch (pass) {
     case ConvPass::forward:
-      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
               CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
     case ConvPass::data:
-      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,                  CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
-              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+      return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
     default:
       return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
@@ -151,7 +158,8 @@ std::vector<std::shared_ptr<const Node>> graph_of(const Dnn& dnn, const VendorCo
 /// Engine configurations of one heuristic, best guess first; none where it does not apply.
 std::vector<std::shared_ptr<const Node>> proposals(const Node& graph, cudnnBackendHeurMode_t mode) {
   Node heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-  heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph).set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, mode);
+  heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
+      .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, mode);
   std::int64_t count = 0;
   if (!heuristic.try_finish() ||
       cudnnBackendGetAttribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count,
@@ -174,8 +182,8 @@ bool precise_enough(const Node& configuration, bool tf32) {
   cudnnBackendDescriptor_t raw = engine.get();
   std::int64_t count = 0;
   std::array<cudnnBackendNumericalNote_t, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> notes{};
-  if (cudnnBackendGetAttribute(configuration.get(), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count,
-                               &raw) != CUDNN_STATUS_SUCCESS ||
+  if (cudnnBackendGetAttribute(configuration.get(), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                               &count, &raw) != CUDNN_STATUS_SUCCESS ||
       cudnnBackendGetAttribute(raw, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
                                static_cast<std::int64_t>(notes.size()), &count, notes.data()) != CUDNN_STATUS_SUCCESS)
     return false;
@@ -226,9 +234,10 @@ std::unique_ptr<Plan> search(State& state, const Dnn& dnn, cudaStream_t stream, 
   const int best = fastest(stream, static_cast<int>(plans.size()),
                            [&](int i) { return run(dnn, plans[static_cast<std::size_t>(i)], p, workspace); });
   const Conv2dShape& s = p.shape;
-  AKIN_CHECK(best >= 0,
-             "no plan for x [{}, {}, {}, {}], w [{}, {}, {}, {}], stride {}, padding {} in {} ({} proposals); use --conv own",
-             s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.C, s.stride, s.pad, p.bf16 ? "bf16" : "f32", plans.size());
+  AKIN_CHECK(
+      best >= 0,
+      "no plan for x [{}, {}, {}, {}], w [{}, {}, {}, {}], stride {}, padding {} in {} ({} proposals); use --conv own",
+      s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.C, s.stride, s.pad, p.bf16 ? "bf16" : "f32", plans.size());
   return std::make_unique<Plan>(std::move(plans[static_cast<std::size_t>(best)]));
 }
 

@@ -76,7 +76,8 @@ std::unique_ptr<Plan> search(State& state, const Lt& lt, cudaStream_t stream, co
   const GemmShape& s = p.shape;
   auto plan = std::make_unique<Plan>();
   check(cublasLtMatmulDescCreate(&plan->operation.value,
-                                 state.tf32 && !p.in_bf16 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+                                 state.tf32 && !p.in_bf16 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
+                                 CUDA_R_32F),
         "describe the product");
   set(plan->operation, CUBLASLT_MATMUL_DESC_TRANSA, s.b == Trans::no ? CUBLAS_OP_N : CUBLAS_OP_T);
   set(plan->operation, CUBLASLT_MATMUL_DESC_TRANSB, s.a == Trans::no ? CUBLAS_OP_N : CUBLAS_OP_T);
@@ -152,9 +153,8 @@ void gemm(State& state, cudaStream_t stream, const VendorGemm& p) {
   AKIN_CHECK(p.bias == nullptr || !p.out_bf16, "a bias is added to float results alone; use --gemm own");
   Lt& lt = static_cast<Lt&>(*state.gemm);
   const auto as_int = [](auto v) { return static_cast<std::int64_t>(v); };
-  std::unique_ptr<Plan>& plan =
-      lt.plans[{s.M, s.N, s.K, as_int(s.a), as_int(s.b), p.in_bf16, p.out_bf16, p.add, p.bias != nullptr,
-                alignment_of(p.a), alignment_of(p.b), alignment_of(p.c)}];
+  std::unique_ptr<Plan>& plan = lt.plans[{s.M, s.N, s.K, as_int(s.a), as_int(s.b), p.in_bf16, p.out_bf16, p.add,
+                                          p.bias != nullptr, alignment_of(p.a), alignment_of(p.b), alignment_of(p.c)}];
   if (plan == nullptr) plan = search(state, lt, stream, p);
   run(lt, *plan, stream, p, p.c, state.workspace.at_least(kWorkspace));
 }

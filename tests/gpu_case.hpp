@@ -9,6 +9,7 @@
 
 #include "engine/on_gpu.hpp"
 #include "kernels/common/sim/sim_device.hpp"
+#include "tests/places.hpp"
 #include "tests/sanitized.hpp"
 
 namespace akin::test {
@@ -18,7 +19,7 @@ struct GpuPlace {
   Device device;
   std::function<std::shared_ptr<GpuDevice>()> open;
   /// Memory is poisoned with NaN and fenced.
-  Context context() const { return Context(device, open(), {.poison = true}); }
+  Context context() const { return Context(device, open(), {.poison = chosen().poison}); }
 };
 
 inline std::vector<GpuPlace> gpu_places() {
@@ -29,6 +30,7 @@ inline std::vector<GpuPlace> gpu_places() {
     all.push_back({name, Device::sim, [p = policy] { return open_sim({.policy = p, .seed = 5}); }});
   }
   if (cuda_usable()) all.push_back({"cuda", Device::cuda, [] { return open_cuda(); }});
+  std::erase_if(all, [](const GpuPlace& p) { return !chosen(p.device); });
   return all;
 }
 

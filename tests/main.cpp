@@ -1,13 +1,25 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
+#include <cstdio>
+#include <vector>
+
+#include "kernels/common/gpu/device.hpp"
 #include "kernels/common/sim/memory.hpp"
+#include "tests/places.hpp"
 
 // A test program that ran no case has failed: a filter or a build mistake must not look like success.
 // The emulator's device memory is closed to host code, as a card's is: a host access ends the test with SIGSEGV.
 int main(int argc, char** argv) {
   akin::sim::close_to_host(std::size_t{4} << 30);
-  doctest::Context context(argc, argv);
+  std::vector<char*> rest;  // what is left for doctest
+  for (int i = 0; i < argc; ++i)
+    if (i == 0 || !akin::test::take_option(argv[i])) rest.push_back(argv[i]);
+  if (!akin::test::chosen(akin::Device::sim) && !akin::cuda_usable()) {
+    std::fputs("--places=cuda: no CUDA card answers on this machine (or this build is without CUDA)\n", stderr);
+    return 1;
+  }
+  doctest::Context context(static_cast<int>(rest.size()), rest.data());
   struct Count : doctest::IReporter {
     explicit Count(const doctest::ContextOptions&) {}
     void report_query(const doctest::QueryData&) override {}

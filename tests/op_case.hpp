@@ -17,6 +17,7 @@
 #include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
 #include "kernels/common/sim/sim_device.hpp"
+#include "tests/places.hpp"
 #include "tests/sanitized.hpp"
 
 namespace akin::test {
@@ -94,6 +95,7 @@ inline std::vector<Place> places(const OpCase& c) {
     all.push_back({"cuda f32", DType::f32, true, card, Device::cuda});
     if (c.bf16) all.push_back({"cuda bf16", DType::bf16, true, card, Device::cuda});
   }
+  std::erase_if(all, [](const Place& p) { return !chosen(p.device); });
   return all;
 }
 
@@ -102,7 +104,7 @@ inline std::vector<Place> places(const OpCase& c) {
 /// such as bf16 holds.
 inline Outcome evaluate(const OpCase& c, const std::vector<Array>& inputs, const Place& place, bool twice,
                         bool rounded = false) {
-  Context ctx(place.device, place.card ? place.card() : nullptr, {.poison = true});
+  Context ctx(place.device, place.card ? place.card() : nullptr, {.poison = chosen().poison});
   ctx.use_fast_paths = place.fast;
   if (place.dtype == DType::bf16) ctx.activations = DType::bf16;
   std::vector<Tensor> x;
@@ -252,6 +254,7 @@ inline OpCase planted(OpCase c, Plant kind) {
   for (const auto& c : (cases)) {                                                                                    \
     CAPTURE(c.name);                                                                                                 \
     CHECK_EQ(akin::test::match(c), "");                                                                              \
+    if (akin::test::chosen().values_only) continue;                                                                  \
     std::int64_t elements = 0;                                                                                       \
     for (const auto& s : c.inputs) elements += s.numel();                                                            \
     if (c.differentiable && elements <= 600) CHECK_EQ(akin::test::gradcheck(c), "");                                 \

@@ -8,6 +8,7 @@
 #include "nn/image_batch.hpp"
 #include "nn/stepper.hpp"
 #include "tests/sanitized.hpp"
+#include "tests/places.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -17,8 +18,9 @@ using namespace akin::test;
 namespace {
 
 std::vector<Device> devices() {
-  std::vector<Device> all = {Device::sim};
-  if (cuda_usable()) all.push_back(Device::cuda);
+  std::vector<Device> all;
+  if (chosen(Device::sim)) all.push_back(Device::sim);
+  if (chosen(Device::cuda) && cuda_usable()) all.push_back(Device::cuda);
   return all;
 }
 

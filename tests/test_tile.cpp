@@ -55,6 +55,7 @@ std::vector<Place> devices() {
                             {"lifo", DType::f32, true, sim(sim::Policy::lifo), Device::sim},
                             {"pct", DType::f32, true, sim(sim::Policy::pct), Device::sim}};
   if (cuda_usable()) all.push_back({"cuda", DType::f32, true, [] { return open_cuda(); }, Device::cuda});
+  std::erase_if(all, [](const Place& p) { return !chosen(p.device); });
   return all;
 }
 

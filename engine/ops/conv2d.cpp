@@ -11,8 +11,9 @@ namespace {
 Tensor on_device(Context& ctx, const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
   const Tensor low = low_precision(ctx, w, x.dtype());
   if (!vendor_conv2d(ctx, s, ConvPass::forward, x, low, y, Accum::overwrite))
-    on_gpu(ctx, x.dtype(), "conv2d",
-           [&]<class T>(const auto& stream, T) { gpu::conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>()); });
+    on_gpu(ctx, x.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
+      gpu::conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>());
+    });
   return record(ctx, "conv2d", y, {x, w}, [s, x = x.detach(), low](const Tensor& dy, Grads& g) {
     if (g.ctx().conv_vendor != nullptr) {
       if (g.wanted(1)) {

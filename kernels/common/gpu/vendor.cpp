@@ -4,7 +4,6 @@
 
 #include <array>
 #include <filesystem>
-#include <vector>
 
 #include "kernels/common/error.hpp"
 
@@ -27,9 +26,11 @@ std::vector<std::string> candidates() {
 
 using Entry = const VendorApi*();
 
-const VendorApi* load() {
+}  // namespace
+
+const VendorApi& load_vendor(const std::vector<std::string>& files) {
   std::string tried;
-  for (const std::string& file : candidates()) {
+  for (const std::string& file : files) {
     const bool path = file.find('/') != std::string::npos;
     std::error_code ignored;
     if (path && !std::filesystem::exists(file, ignored)) {
@@ -45,9 +46,9 @@ const VendorApi* load() {
     auto* entry = reinterpret_cast<Entry*>(dlsym(library, kVendorSymbol));
     AKIN_CHECK(entry != nullptr, "{}: exports no {}; it is not akin's plug-in", file, kVendorSymbol);
     const VendorApi* api = entry();
-    AKIN_CHECK(api->version == kVendorVersion, "{}: of version {}, this akin needs {}; build both from one source", file,
-               api->version, kVendorVersion);
-    return api;
+    AKIN_CHECK(api->version == kVendorVersion, "{}: of version {}, this akin needs {}; build both from one source",
+               file, api->version, kVendorVersion);
+    return *api;
   }
   fail(
       "cuBLAS and cuDNN come through a plug-in, {}, which was not found; looked for in:{}\nIt is built with akin where "
@@ -56,6 +57,13 @@ const VendorApi* load() {
       kVendorFile, tried);
 }
 
+const VendorApi& vendor_api() {
+  static const VendorApi& api = load_vendor(candidates());
+  return api;
+}
+
+namespace {
+
 template <class Call>
 void checked(const char* what, Call&& call) {
   std::array<char, 1024> text{};
@@ -63,11 +71,6 @@ void checked(const char* what, Call&& call) {
 }
 
 }  // namespace
-
-const VendorApi& vendor_api() {
-  static const VendorApi* api = load();
-  return *api;
-}
 
 Vendor::Vendor(Options options) : api_(vendor_api()) {
   checked("vendor plug-in",

@@ -1,11 +1,12 @@
-// cuBLASLt and cuDNN as yardsticks: a shared library of its own, libakin_vendor.so, that nothing is linked against. It is
-// opened when somebody asks for it (--gemm cublas, --conv cudnn, bench_device); akin itself needs neither library.
+// cuBLASLt and cuDNN as yardsticks: a shared library of its own, libakin_vendor.so, that nothing is linked against. It
+// is opened when somebody asks for it (--gemm cublas, --conv cudnn, bench_device); akin itself needs neither library.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kernels/common/accum.hpp"
 #include "kernels/conv2d.hpp"
@@ -37,7 +38,7 @@ struct VendorConv {
 
 /// What the plug-in exports, as one C symbol: akin_vendor_api(). Functions return 0, or 1 with the reason in `error`.
 struct VendorApi {
-  int version;           ///< kVendorVersion of its build
+  int version;             ///< kVendorVersion of its build
   const char* (*about)();  ///< "cuBLASLt 13.1.0, cuDNN 9.19.0"
   int (*open)(void** state, int tf32, char* error, std::size_t size);
   void (*close)(void* state);
@@ -49,13 +50,15 @@ inline constexpr const char* kVendorSymbol = "akin_vendor_api";
 inline constexpr const char* kVendorFile = "libakin_vendor.so";
 
 /// The plug-in's functions. It is looked for beside the running program, in ../lib from there, then where the system
-/// looks for libraries. Throws Error: where was looked, what was found, how to build it. It stays open until the program
-/// ends.
+/// looks for libraries. Throws Error: where was looked, what was found, how to build it. It stays open until the
+/// program ends.
 const VendorApi& vendor_api();
+/// The same with the files to try: paths, or a bare name for the system to look for.
+const VendorApi& load_vendor(const std::vector<std::string>& files);
 
 /// The libraries on the current CUDA card. Plans are searched for at the first call with a shape (the fastest of those
-/// that the library proposes, timed) and kept; workspaces belong to the object. So a call with a new shape waits for the
-/// device and must not be captured in a graph; later ones only queue. One stream at a time.
+/// that the library proposes, timed) and kept; workspaces belong to the object. So a call with a new shape waits for
+/// the device and must not be captured in a graph; later ones only queue. One stream at a time.
 class Vendor {
  public:
   struct Options {

@@ -39,8 +39,7 @@ int open(void** state, int tf32, char* error, std::size_t size) {
 }
 
 int run_gemm(void* state, void* stream, const VendorGemm* product, char* error, std::size_t size) {
-  return guarded(error, size,
-                 [&] { gemm(*static_cast<State*>(state), static_cast<cudaStream_t>(stream), *product); });
+  return guarded(error, size, [&] { gemm(*static_cast<State*>(state), static_cast<cudaStream_t>(stream), *product); });
 }
 
 int run_conv2d(void* state, void* stream, const VendorConv* product, char* error, std::size_t size) {

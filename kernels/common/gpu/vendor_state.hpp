@@ -49,14 +49,15 @@ struct State {
   std::unique_ptr<Library> gemm, conv;  ///< made at the first use
 };
 
-/// Calls run(i) for each candidate, thrice with a clock after a first time without; returns the fastest, or -1 where none
-/// works (run returns false).
+/// Calls run(i) for each candidate, thrice with a clock after a first time without; returns the fastest, or -1 where
+/// none works (run returns false).
 template <class Run>
 int fastest(cudaStream_t stream, int candidates, Run&& run) {
   cudaStreamCaptureStatus capturing = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(stream, &capturing), "ask the stream");
-  AKIN_CHECK(capturing == cudaStreamCaptureStatusNone,
-             "the first call with a shape tries several kernels and cannot be captured in a graph; run the step once before");
+  AKIN_CHECK(
+      capturing == cudaStreamCaptureStatusNone,
+      "the first call with a shape tries several kernels and cannot be captured in a graph; run the step once before");
   cudaEvent_t begin = nullptr, end = nullptr;
   check(cudaEventCreate(&begin), "make an event");
   check(cudaEventCreate(&end), "make an event");

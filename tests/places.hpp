@@ -1,0 +1,44 @@
+// Where the device tests run: all places (the emulator, and the card where there is one), or those named on the command
+// line of a test program:
+//   --places=cuda   on the card alone, which must be there; the references are still worked out on the CPU
+//   --places=sim    in the emulator alone
+//   --values-only   no finite differences and no planted bugs
+//   --no-poison     fresh device memory is left as it is (compute-sanitizer's initcheck wants to see it unwritten)
+#pragma once
+
+#include <string_view>
+
+#include "engine/device.hpp"
+
+namespace akin::test {
+
+struct Places {
+  bool cuda = true, sim = true, cpu = true;
+  bool values_only = false, poison = true;
+};
+inline Places& chosen() {
+  static Places p;
+  return p;
+}
+inline bool chosen(Device d) {
+  return d == Device::cpu ? chosen().cpu : d == Device::cuda ? chosen().cuda : chosen().sim;
+}
+
+/// True where `argument` is one of the options above; a wrong value is not.
+inline bool take_option(std::string_view argument) {
+  Places& p = chosen();
+  if (argument == "--places=cuda") {
+    p.cpu = p.sim = false;
+  } else if (argument == "--places=sim") {
+    p.cpu = p.cuda = false;
+  } else if (argument == "--values-only") {
+    p.values_only = true;
+  } else if (argument == "--no-poison") {
+    p.poison = false;
+  } else {
+    return argument == "--places=all";
+  }
+  return true;
+}
+
+}  // namespace akin::test
