@@ -7,8 +7,10 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "engine/device.hpp"
+#include "kernels/common/gpu/device.hpp"
 
 namespace akin::test {
 
@@ -22,6 +24,14 @@ inline Places& chosen() {
 }
 inline bool chosen(Device d) {
   return d == Device::cpu ? chosen().cpu : d == Device::cuda ? chosen().cuda : chosen().sim;
+}
+
+/// The emulator, and the card where there is one; as chosen.
+inline std::vector<Device> gpu_devices() {
+  std::vector<Device> all;
+  if (chosen(Device::sim)) all.push_back(Device::sim);
+  if (chosen(Device::cuda) && cuda_usable()) all.push_back(Device::cuda);
+  return all;
 }
 
 /// True where `argument` is one of the options above; a wrong value is not.

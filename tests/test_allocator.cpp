@@ -122,6 +122,40 @@ TEST_CASE("allocator: a Context's tensors obey its limit and outlive the Context
   CHECK_EQ(kept.data<float>()[999], 0);
 }
 
+TEST_CASE("allocator: device memory that runs out is given back and asked for again, then the sizes are told") {
+  Context ctx(Device::sim);  // the emulator's memory is 4 GiB (tests/main.cpp)
+  const auto gib = std::size_t{1} << 30;
+  { const Tensor cached = Tensor::empty(ctx, {std::int64_t{3} << 30}, DType::u8); }
+  CHECK_EQ(ctx.allocator->stats().cached, 3 * gib);
+  const Tensor kept = Tensor::empty(ctx, {std::int64_t{2} << 30}, DType::u8);  // only there once the cache is flushed
+  CHECK_EQ(ctx.allocator->stats().cached, 0);
+  std::string error;
+  try {
+    Tensor::empty(ctx, {std::int64_t{3} << 30}, DType::u8);
+  } catch (const Error& e) {
+    error = e.what();
+  }
+  CHECK_MESSAGE(error.find("out of memory on the device: 3221225472 bytes asked for, 2147483648 in use") !=
+                    std::string::npos,
+                error);
+  CHECK(error.find("smaller batch") != std::string::npos);
+  kept.set_zero();  // what was there before still works
+}
+
+TEST_CASE("device: every reason not to use a card is told with what to do") {
+  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  CHECK(has(cuda_problem({.runtime = 13000}), "no NVIDIA driver"));
+  const std::string old = cuda_problem({.driver = 12020, .runtime = 13000, .too_old = true});
+  CHECK(has(old, "supports CUDA 12.2, this akin was built with 13.0; update the driver"));
+  CHECK(has(cuda_problem({.driver = 13000, .runtime = 13000, .error = "system not yet initialized"}), "not yet"));
+  CHECK(has(cuda_problem({.driver = 13000, .runtime = 13000}), "no NVIDIA card"));
+  CHECK(has(cuda_problem({.driver = 13000, .runtime = 13000, .cards = 2, .wanted = 2}), "card 2 was asked for"));
+  CHECK_EQ(cuda_problem({.driver = 13000, .runtime = 13000, .cards = 2, .wanted = 1}), "");
+  CHECK(has(card_problem("Tesla V100", 7, 0), "Tesla V100 has compute capability 7.0, at least 8.0"));
+  CHECK_EQ(card_problem("NVIDIA H100", 9, 0), "");
+  if (!built_with_cuda()) CHECK_THROWS_WITH_AS(open_cuda(), doctest::Contains("built without CUDA"), Error);
+}
+
 TEST_CASE("allocator: threads never get the same block") {
   Allocator a({.poison = true});
   std::vector<std::thread> threads;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/common/parallel.hpp"
+#include "distill/student.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 

@@ -6,7 +6,6 @@
 #include <map>
 #include <string>
 
-#include "distill/student.hpp"
 #include "engine/io/file.hpp"
 #include "kernels/common/rng.hpp"
 #include "nn/classifier.hpp"

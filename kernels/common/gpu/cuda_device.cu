@@ -101,9 +101,8 @@ class CudaDevice : public GpuDevice {
   explicit CudaDevice(int index) : index_(index) {
     check(cudaSetDevice(index), "choose the card");
     check(cudaGetDeviceProperties(&properties_, index), "read the card's properties");
-    AKIN_CHECK(properties_.major >= 8,
-               "device cuda: {} has compute capability {}.{}, at least 8.0 (Ampere) is needed; use --device cpu",
-               properties_.name, properties_.major, properties_.minor);
+    const std::string problem = card_problem(properties_.name, properties_.major, properties_.minor);
+    AKIN_CHECK(problem.empty(), "{}", problem);
     limits_ = {properties_.multiProcessorCount, properties_.sharedMemPerBlockOptin};
   }
   std::string describe() const override {
@@ -166,19 +165,14 @@ bool cuda_usable() {
 
 std::shared_ptr<GpuDevice> open_cuda(int index) {
   cudaError_t error;
-  const int n = count_cards(error);
-  int driver = 0, runtime = 0;
-  cudaDriverGetVersion(&driver);
-  cudaRuntimeGetVersion(&runtime);
-  AKIN_CHECK(driver != 0, "device cuda: no NVIDIA driver answers on this machine; use --device cpu");
-  AKIN_CHECK(error != cudaErrorInsufficientDriver,
-             "device cuda: the driver supports CUDA {}.{}, this akin was built with {}.{}; update the driver, or use "
-             "--device cpu",
-             driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
-  AKIN_CHECK(error == cudaSuccess || error == cudaErrorNoDevice, "device cuda: {}; use --device cpu",
-             cudaGetErrorString(error));
-  AKIN_CHECK(n > 0, "device cuda: the driver finds no NVIDIA card; use --device cpu");
-  AKIN_CHECK(index >= 0 && index < n, "device cuda: card {} was asked for, there are {} (0 to {})", index, n, n - 1);
+  CudaFacts facts{.cards = count_cards(error), .wanted = index};
+  facts.too_old = error == cudaErrorInsufficientDriver;
+  cudaDriverGetVersion(&facts.driver);
+  cudaRuntimeGetVersion(&facts.runtime);
+  if (error != cudaSuccess && error != cudaErrorNoDevice)
+    facts.error = cudaGetErrorString(error);
+  const std::string problem = cuda_problem(facts);
+  AKIN_CHECK(problem.empty(), "{}", problem);
   return std::make_shared<CudaDevice>(index);
 }
 

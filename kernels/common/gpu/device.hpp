@@ -67,6 +67,19 @@ class GpuDevice {
   virtual std::unique_ptr<GpuStream> make_stream() = 0;
 };
 
+/// What the CUDA runtime said when it was asked for a card. Versions as CUDA counts: 13000 = 13.0.
+struct CudaFacts {
+  int driver = 0;   ///< CUDA version the driver supports; 0: no driver answers
+  int runtime = 0;  ///< CUDA version this program was built with
+  bool too_old = false;  ///< the runtime refuses the driver
+  int cards = 0, wanted = 0;
+  std::string error = {};  ///< of counting the cards, other than "no card" and "driver too old"; empty: none
+};
+/// Why card `wanted` cannot be used and what to do, or "".
+std::string cuda_problem(const CudaFacts& facts);
+/// The same for a card that was found: compute capability 8.0 is needed.
+std::string card_problem(const std::string& name, int major, int minor);
+
 /// True in a build with CUDA.
 bool built_with_cuda();
 /// True when a driver answers and has a card; never throws.
