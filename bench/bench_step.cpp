@@ -67,8 +67,9 @@ class Step {
     return losses.back();
   }
 
-  /// Whole steps for at least `seconds`; returns {images, seconds}. A GPU gets a few steps ahead, as in training.
-  std::pair<std::int64_t, double> run_for(double seconds) {
+  /// At least `steps` whole steps and for at least `seconds`; returns {images, seconds}. A GPU gets a few steps ahead,
+  /// as in training.
+  std::pair<std::int64_t, double> run_for(double seconds, std::int64_t steps = 1) {
     const auto start = std::chrono::steady_clock::now();
     const auto passed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
     std::deque<std::unique_ptr<GpuEvent>> ahead;
@@ -77,12 +78,13 @@ class Step {
       stepper_->run(batches_[static_cast<std::size_t>(done_) % batches_.size()], done_, 1e-4);
       ++done_;
       images += batch_;
+      --steps;
       if (ctx_.stream == nullptr) continue;
       ahead.push_back(ctx_.stream->record());
       if (ahead.size() < 8) continue;
       ahead.front()->synchronize();
       ahead.pop_front();
-    } while (passed() < seconds);
+    } while (passed() < seconds || steps > 0);
     if (ctx_.stream != nullptr) ctx_.stream->synchronize();
     return {images, passed()};
   }
@@ -151,7 +153,7 @@ class Step {
 
 void run(const Settings& s) {
   Step step(s);
-  step.run_for(s.seconds / 4);  // warm-up; a graph is captured in the third step
+  step.run_for(s.seconds / 4, 4);  // warm-up; a graph is captured in the third step
   step.loss();
   if (!s.worker) {
     fmt::print("{}, {}{}\n", describe(step.context()), s.net,
