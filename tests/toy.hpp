@@ -9,6 +9,7 @@
 #include "engine/io/file.hpp"
 #include "kernels/common/rng.hpp"
 #include "nn/classifier.hpp"
+#include "nn/evaluate.hpp"
 
 namespace akin::test {
 
