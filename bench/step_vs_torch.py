@@ -295,7 +295,8 @@ def main():
     for r in results:
         (size, channels, _), side = torch_side.input_of(r["net"]), r["side"]
         where = f"{args.threads} threads" if args.device == "cpu" else f"{args.device}, {args.precision}"
-        print(f"{r['net']} w{args.width} {size}x{size}x{channels}, batch {args.batch}, {where}: "
+        what = r["net"] if r["net"] == "kd28" else f"{r['net']} w{args.width} {size}x{size}x{channels}"
+        print(f"{what}, batch {args.batch}, {where}: "
               f"{side} {r['median'][side]:.0f} img/s ({r['waiting'][side]}), "
               f"torch {r['median']['torch']:.0f} img/s ({r['torch_mode']}, {r['waiting']['torch']}), "
               f"ratio {r['ratio']['median']:.2f} [{r['ratio']['min']:.2f} .. {r['ratio']['max']:.2f}] over {args.rounds} rounds")  # fmt: skip

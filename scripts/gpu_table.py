@@ -108,7 +108,7 @@ def main():
     if bad:
         lines += ["", "## Not passed", ""] + [f"- {part}: {item}: {result} ({detail})" for part, item, result, _, detail in bad]
     if kernels:
-        lines += ["", "## Kernels", "", f"Against {kernels['libraries'].splitlines()[0]}, and device copies. Above 1: akin is faster.", ""]
+        lines += ["", "## Kernels", "", f"Against {(kernels['libraries'] or 'no library').splitlines()[0]}, and device copies. Above 1: akin is faster.", ""]
         lines += kernel_rows(kernels)
     own = list(own_step_rows(args.logs, status))
     if len(own) > 2:
