@@ -108,7 +108,8 @@ std::string format_time(const char* format) {
 }
 
 /// Settings that change no result.
-constexpr const char* kNoMatter[] = {"device", "threads", "out", "resume", "force", "checkpoint-every", "cache"};
+constexpr const char* kNoMatter[] = {"device", "threads",          "graph", "out", "resume",
+                                     "force",  "checkpoint-every", "cache"};
 
 /// Lines "name=value" of what config_text writes.
 std::map<std::string, std::string> settings_of(const std::string& text) {
