@@ -15,7 +15,7 @@ double checked(double value, std::int64_t step) {
 
 }  // namespace
 
-LossLog::LossLog(Context& ctx) : ctx_(ctx) {
+LossLog::LossLog(Context& ctx) {
   if (ctx.gpu != nullptr) ring_ = Tensor::empty(ctx, {kSlots});
 }
 

@@ -22,7 +22,6 @@ class LossLog {
  private:
   static constexpr std::int64_t kSlots = 32;
   void read();
-  Context& ctx_;
   Tensor ring_;
   std::int64_t pending_ = 0, first_ = 0;
   std::vector<double> values_;
