@@ -33,11 +33,12 @@ Stepper::Stepper(Context& ctx, const TrainHooks& hooks, Optimizer& optimizer, co
   if (use_graph_) pool_ = std::make_shared<Allocator>(AllocatorOptions{}, ctx.gpu, ctx.stream);
 }
 
-Tensor Stepper::queue_step(const StepBatch& batch) {
+Tensor Stepper::queue_step(const StepBatch& batch, std::optional<std::int64_t> step) {
   Tape tape;
   optimizer_.zero_grad();
   const TapeScope scope(ctx_, &tape);
   Tensor loss = hooks_.loss(batch);
+  if (step) losses_.add(*step, loss);
   tape.backward(ctx_, loss);
   optimizer_.apply();
   return loss;
@@ -48,8 +49,8 @@ void Stepper::keep(const StepBatch& batch) {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (!batch[i].defined()) continue;
     if (!batch_[i].defined()) batch_[i] = Tensor::empty(ctx_, batch[i].shape(), batch[i].dtype());
-    AKIN_CHECK(batch_[i].shape() == batch[i].shape(), "training: tensor {} of a batch is {}, in the captured step {}", i,
-               batch[i].shape().str(), batch_[i].shape().str());
+    AKIN_CHECK(batch_[i].shape() == batch[i].shape(), "training: tensor {} of a batch is {}, in the captured step {}",
+               i, batch[i].shape().str(), batch_[i].shape().str());
     batch_[i].copy_from(batch[i]);
   }
 }
@@ -57,7 +58,7 @@ void Stepper::keep(const StepBatch& batch) {
 void Stepper::capture() {
   ctx_.stream->begin_capture();
   try {
-    loss_ = queue_step(batch_);
+    loss_ = queue_step(batch_, {});
   } catch (const Error& e) {
     try {
       ctx_.stream->end_capture();
@@ -70,24 +71,17 @@ void Stepper::capture() {
 
 void Stepper::run(const StepBatch& batch, std::int64_t step, double lr) {
   optimizer_.prepare(lr);
-  if (ctx_.gpu == nullptr) {
-    Tape tape;
-    optimizer_.zero_grad();
-    {
-      const TapeScope scope(ctx_, &tape);
-      const Tensor loss = hooks_.loss(batch);
-      losses_.add(step, loss);
-      tape.backward(ctx_, loss);
-    }
-    return optimizer_.apply();
+  if (!use_graph_) {
+    queue_step(batch, step);
+    return;
   }
-  if (!use_graph_) return losses_.add(step, queue_step(batch));
   keep(batch);
   if (graph_ == nullptr) {
     const AllocatorScope scope(ctx_, pool_);
     if (warm_steps_ < kWarmSteps) {
       ++warm_steps_;
-      return losses_.add(step, queue_step(batch_));
+      queue_step(batch_, step);
+      return;
     }
     capture();  // runs the loss's host code, so the counters are right for this step
   } else {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "nn/loss_log.hpp"
 #include "nn/trainer.hpp"
@@ -9,8 +10,9 @@
 namespace akin {
 
 /// With a graph, the first steps run as usual and fill a memory pool of their own; then the kernels of one step are
-/// captured, with the addresses they used, and every later step starts them at once. Host code of the loss runs no more:
-/// what changes from step to step lies on the device (the batch, the learning rate). The results are the same bits.
+/// captured, with the addresses they used, and every later step starts them at once. Host code of the loss runs no
+/// more: what changes from step to step lies on the device (the batch, the learning rate). The results are the same
+/// bits.
 class Stepper {
  public:
   /// `parameters` and `hooks` must outlive it. `graph` counts on a GPU only.
@@ -23,7 +25,8 @@ class Stepper {
   std::size_t graph_nodes() const { return graph_ == nullptr ? 0 : graph_->nodes(); }
 
  private:
-  Tensor queue_step(const StepBatch& batch);
+  /// `step`: its loss goes to losses() at once; none while a graph is captured, where nothing may be read.
+  Tensor queue_step(const StepBatch& batch, std::optional<std::int64_t> step);
   void capture();
   void keep(const StepBatch& batch);
 
@@ -32,10 +35,10 @@ class Stepper {
   Optimizer& optimizer_;
   LossLog losses_;
   bool use_graph_;
-  std::vector<Tensor> counters_;         // num_batches_tracked: what the loss's host code would have counted
-  std::shared_ptr<Allocator> pool_;      // of the captured step alone: nobody else writes between its replays
-  StepBatch batch_;                      // the batch at the addresses that the graph reads
-  Tensor loss_;                          // where the graph leaves the loss
+  std::vector<Tensor> counters_;     // num_batches_tracked: what the loss's host code would have counted
+  std::shared_ptr<Allocator> pool_;  // of the captured step alone: nobody else writes between its replays
+  StepBatch batch_;                  // the batch at the addresses that the graph reads
+  Tensor loss_;                      // where the graph leaves the loss
   std::unique_ptr<GpuGraph> graph_;
   int warm_steps_ = 0;
 };

@@ -94,8 +94,7 @@ State read_checkpoint(const TrainOptions& options, const ParameterList& paramete
     s.result.curve.push_back({static_cast<std::int64_t>(c[i]), c[i + 1], c[i + 2]});
   }
   optimizer.load(file);
-  for (const Parameter& p : parameters)
-    p.tensor.copy_from(file.at("parameter." + p.name).bytes());
+  for (const Parameter& p : parameters) p.tensor.copy_from(file.at("parameter." + p.name).bytes());
   optimizer.refresh();
   return s;
 }
@@ -148,7 +147,8 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
     ++s.step;
     const bool point_due = s.step % eval_every == 0 || s.step == steps;
     const bool checkpoint_due = keeps && options.checkpoint_every > 0 && s.step % options.checkpoint_every == 0;
-    if (ctx.gpu == nullptr || point_due || checkpoint_due || stepper.losses().full()) take_losses();
+    const bool first = std::isnan(last_loss);  // progress shall have a number to show
+    if (ctx.gpu == nullptr || first || point_due || checkpoint_due || stepper.losses().full()) take_losses();
     if (point_due) {
       TrainPoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
       if (hooks.validate) {

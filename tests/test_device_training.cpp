@@ -9,51 +9,18 @@
 #include "tests/places.hpp"
 #include "tests/sanitized.hpp"
 #include "tests/temp_folder.hpp"
-#include "tests/toy.hpp"
+#include "tests/toy_run.hpp"
 
 using namespace akin;
 using namespace akin::test;
 
 namespace {
 
-/// A small ResNet on the toy images.
-struct Run {
-  Context ctx;
-  std::unique_ptr<Network> net;
-  TrainOptions options;
-  TrainHooks hooks;
-  TrainResult result;
-  std::vector<double> losses;
-
+struct Run : ToyRun {
   explicit Run(Device device, std::int64_t steps = 6, DType activations = DType::f32, const std::string& kind = "sgd")
-      : ctx(device, {.poison = true}) {
-    ctx.activations = activations;
-    net = make_network(ctx, {.name = "resnet8", .width = 4, .channels = 1, .classes = 3});
-    initialize(net->parameters(), 1);
-    options.schedule = {.base = kind == "sgd" ? 0.05 : 0.005, .steps = steps, .warmup = 2};
-    options.optimizer.kind = kind;
-    options.eval_every = 5;
-    options.fingerprint = "toy";
-    batches_.emplace(ctx, set_.images, set_.labels, BatchOrder(all_indices(30), 8, 1, 1), augment_weak(12, true),
-                     normalization_, 1);
-    hooks.begin = [this](std::int64_t first) { feed_ = batches_->feed(first); };
-    hooks.batch = [this](std::int64_t) { return feed_->next(); };
-    hooks.loss = [this](const StepBatch& b) {
-      return ops::mean(ctx, ops::softmax_ce(ctx, net->logits(ctx, b[0], true), b[1]));
-    };
-    hooks.validate = [this] {
-      const Outputs out = run_network(ctx, *net, held_out_.images, all_indices(30), normalization_);
-      return accuracy(argmax_rows(out.logits), held_out_.labels);
-    };
+      : ToyRun(steps, 1, kind, device, activations) {
+    if (kind == "adamw") options.schedule.base = 0.005;
   }
-  ~Run() { feed_.reset(); }
-  void go() { result = train(ctx, net->parameters(), options, hooks); }
-
- private:
-  ImageSet set_ = toy_set(30, 3, 1), held_out_ = toy_set(30, 3, 2);
-  Normalization normalization_{{0.3f}, {0.35f}};
-  std::optional<LabelledBatches> batches_;
-  std::unique_ptr<Feed> feed_;
 };
 
 /// Largest difference of a parameter between two networks, relative to the largest change that training made to the
