@@ -12,6 +12,10 @@ if(NOT AKIN_CUDA STREQUAL "OFF")
       set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real)
     endif()
     enable_language(CUDA)
+    # CMake 3.25 expects a library that CUDA 13 no longer has.
+    if(NOT TARGET CUDA::nvToolsExt)
+      add_library(CUDA::nvToolsExt INTERFACE IMPORTED)
+    endif()
     find_package(CUDAToolkit REQUIRED)
     set(AKIN_HAVE_CUDA TRUE)
     # CMake 3.25 does not know how to ask nvcc for C++20.

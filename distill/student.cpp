@@ -130,7 +130,7 @@ Tensor run_teachers(Context& ctx, const std::vector<Teacher>& teachers, const St
   std::vector<Tensor> logits;
   for (std::size_t s = 0; s < teachers.size(); ++s)
     logits.push_back(teachers[s].source->model.network->logits(ctx, batch[kTeacherViews + s], false));
-  return ops::concat_columns(ctx, logits);
+  return ops::concat_channels(ctx, logits);
 }
 
 /// FixMatch's second term: pseudo-labels from the weak views, mean over the whole batch. The number of confident ones

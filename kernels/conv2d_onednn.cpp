@@ -35,16 +35,6 @@ struct ConvPlan final : OnednnPlan {
   std::vector<float> flipped;  // [K,R,S,C] with both tap axes reversed, for a mirrored pass
 };
 
-dnnl::reorder reorder(const dnnl::engine& engine, const memory::desc& from, const memory::desc& to, bool add = false) {
-  dnnl::primitive_attr attr;
-  if (add) {
-    dnnl::post_ops sum;
-    sum.append_sum(1.0f);
-    attr.set_post_ops(sum);
-  }
-  return dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to, attr));
-}
-
 using ForwardDesc = dnnl::convolution_forward::primitive_desc;
 using DataDesc = dnnl::convolution_backward_data::primitive_desc;
 constexpr auto kDirect = dnnl::algorithm::convolution_direct;
@@ -55,17 +45,21 @@ memory::desc y_desc(const Conv2dShape& s) { return {{s.N, s.K, s.P(), s.Q()}, kF
 memory::desc any_w(const Conv2dShape& s) { return {{s.K, s.C, s.R, s.S}, kFloat, memory::format_tag::any}; }
 
 ForwardDesc forward_desc(const dnnl::engine& engine, const Conv2dShape& s) {
-  const memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
-  return {{dnnl::prop_kind::forward_training, kDirect, x_desc(s), any_w(s), y_desc(s), stride, pad, pad}, engine};
+  const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
+  return {{dnnl::prop_kind::forward_training, kDirect, x_desc(s), any_w(s), y_desc(s), stride, begin, end}, engine};
 }
 
 DataDesc data_desc(const dnnl::engine& engine, const Conv2dShape& s, const ForwardDesc& hint) {
-  const memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
-  return {{kDirect, x_desc(s), any_w(s), y_desc(s), stride, pad, pad}, engine, hint};
+  const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
+  return {{kDirect, x_desc(s), any_w(s), y_desc(s), stride, begin, end}, engine, hint};
 }
 
-bool can_mirror(const Conv2dShape& s) { return s.stride == 1 && s.R == s.S && s.R > 1 && s.pad < s.R; }
-Conv2dShape mirror(const Conv2dShape& s) { return {s.N, s.P(), s.Q(), s.K, s.C, s.R, s.S, 1, s.R - 1 - s.pad}; }
+bool can_mirror(const Conv2dShape& s) {
+  return s.stride == 1 && s.R == s.S && s.R > 1 && s.pad < s.R && s.pad_end < s.R;
+}
+Conv2dShape mirror(const Conv2dShape& s) {
+  return {s.N, s.P(), s.Q(), s.K, s.C, s.R, s.S, 1, s.R - 1 - s.pad, s.R - 1 - s.pad_end};
+}
 
 // On AVX-512, oneDNN 2.6 runs forward passes on brgconv and data gradients on jit. Measured on 3x3 layers, one thread:
 // jit takes 0.64 to 0.80 of brgconv's time at 8 and 16 channels, 0.9 to 1.15 at 32, 1.06 to 1.31 from 64 on. The rule
@@ -90,7 +84,7 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
     pass.run = run;
     pass.w = memory(desc.weights_desc(), engine);
     pass.w_from = mirrored ? w_mirrored : plan->w;
-    pass.to_w = reorder(engine, pass.w_from, desc.weights_desc());
+    pass.to_w = make_reorder(engine, pass.w_from, desc.weights_desc());
   };
   set(plan->fwd, false, fwd, dnnl::convolution_forward(fwd));
   set(plan->bwd_data, false, data, dnnl::convolution_backward_data(data));
@@ -105,23 +99,19 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
     if (plan->fwd.mirrored || plan->bwd_data.mirrored) plan->flipped.resize(static_cast<std::size_t>(s.w_size()));
   }
 
-  const memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
+  const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
   const dnnl::convolution_backward_weights::primitive_desc weight(
-      {kDirect, plan->x, any_w(s), plan->y, stride, pad, pad}, engine, fwd);
+      {kDirect, plan->x, any_w(s), plan->y, stride, begin, end}, engine, fwd);
   plan->bwd_weight = dnnl::convolution_backward_weights(weight);
   plan->dw = memory(weight.diff_weights_desc(), engine);
-  plan->from_dw = reorder(engine, weight.diff_weights_desc(), plan->w);
-  plan->from_dw_add = reorder(engine, weight.diff_weights_desc(), plan->w, true);
+  plan->from_dw = make_reorder(engine, weight.diff_weights_desc(), plan->w);
+  plan->from_dw_add = make_reorder(engine, weight.diff_weights_desc(), plan->w, true);
   return plan;
 }
 
 ConvPlan& plan_for(OnednnCache::State& state, const Conv2dShape& s) {
-  return state.plan<ConvPlan>({'c', s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.stride, s.pad},
+  return state.plan<ConvPlan>({'c', s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.stride, s.pad, s.pad_end},
                               [&] { return make_plan(state.engine, s); });
-}
-
-memory wrap(const memory::desc& desc, const dnnl::engine& engine, const float* p) {
-  return {desc, engine, const_cast<float*>(p)};
 }
 
 /// out = in through the pass; `as_forward`: the primitive is a forward convolution.
@@ -169,7 +159,7 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x,
   if (s.y_size() == 0) return spec::conv2d_bwd_weight<float>(s, x, dy, dw, mode);  // a sum of nothing
   // oneDNN gathers the pixels that a strided 1x1 convolution reads into a workspace, and with few channels it writes
   // past the end of that (https://github.com/uxlfoundation/oneDNN/issues/6035, open). The gather is done here instead.
-  if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.C < 16) {
+  if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.pad_end == 0 && s.C < 16) {
     const Conv2dShape dense{s.N, s.P(), s.Q(), s.C, s.K, 1, 1, 1, 0};
     std::vector<float> read(static_cast<std::size_t>(dense.x_size()));
     spec::shortcut_a_fwd<float>({s.N, s.H, s.W, s.C, s.C, s.stride}, x, read.data());

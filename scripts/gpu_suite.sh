@@ -70,6 +70,7 @@ mkdir -p "$logs" || stop "cannot write in $build"
 if [[ -z $out ]]; then
   name=$(tr '[:upper:] ' '[:lower:]-' <<< "$card" | tr -cd 'a-z0-9.-')
   out=$root/bench/results/$name-$(date -u +%Y-%m-%d)
+  [[ $card == none ]] && out=$logs/results  # a build alone has no place among the measurements
 fi
 mkdir -p "$out" || stop "cannot write in $out"
 [[ -n $commit ]] || commit=$(git -C "$root" describe --always --dirty 2> /dev/null) || commit=unknown
@@ -97,8 +98,8 @@ run() {
     note "$part" "$item" passed $((SECONDS - start)) ''
     return 0
   fi
-  detail="exit code $code"
-  ((code == 124 || code == 137)) && detail="stopped after $most s"
+  detail="exit code $code, see ${log#"$root"/}"
+  ((code == 124 || code == 137)) && detail="stopped after $most s, see ${log#"$root"/}"
   note "$part" "$item" failed $((SECONDS - start)) "$detail"
   return 1
 }
