@@ -1,5 +1,4 @@
 #include "bench/op_bench.hpp"
-#include "kernels/common/onednn.hpp"
 #include "kernels/depthwise.hpp"
 
 using namespace akin;
@@ -11,18 +10,16 @@ enum class Pass { fwd, data, weight };
 
 void run(benchmark::State& state, const DepthwiseShape& s, Pass pass, bool fast) {
   Rotating<> t{s.x_size(), s.w_size(), s.y_size()};
-  fast::OnednnCache cache;
   const double flops = 2.0 * static_cast<double>(s.y_size() * s.R * s.S);
   measure(state, {flops, 4.0 * static_cast<double>(s.x_size() + s.w_size() + s.y_size())}, [&] {
     float *x = t[0], *w = t[1], *y = t[2];
     const Accum mode = Accum::overwrite;
     if (pass == Pass::fwd)
-      fast ? fast::depthwise_fwd(cache, s, x, w, y) : spec::depthwise_fwd<float>(s, x, w, y);
+      fast ? fast::depthwise_fwd(s, x, w, y) : spec::depthwise_fwd<float>(s, x, w, y);
     else if (pass == Pass::data)
-      fast ? fast::depthwise_bwd_data(cache, s, y, w, x, mode, nullptr)
-           : spec::depthwise_bwd_data<float>(s, y, w, x, mode);
+      fast ? fast::depthwise_bwd_data(s, y, w, x, mode) : spec::depthwise_bwd_data<float>(s, y, w, x, mode);
     else
-      fast ? fast::depthwise_bwd_weight(cache, s, x, y, w, mode) : spec::depthwise_bwd_weight<float>(s, x, y, w, mode);
+      fast ? fast::depthwise_bwd_weight(s, x, y, w, mode) : spec::depthwise_bwd_weight<float>(s, x, y, w, mode);
     t.next();
   });
 }
