@@ -53,11 +53,11 @@ AKIN_HOST_DEVICE inline T activate(Activation kind, T x) {
       return x < T(0) ? T(0) : x > T(6) ? T(6) : x;
     case Activation::hardswish: {
       const T gate = x + T(3);
-      return x * (gate < T(0) ? T(0) : gate > T(6) ? T(6) : gate) / T(6);
+      return x * (gate < T(0) ? T(0) : gate > T(6) ? T(6) : gate) * (T(1) / T(6));
     }
     case Activation::hardsigmoid: {
       const T gate = x + T(3);
-      return (gate < T(0) ? T(0) : gate > T(6) ? T(6) : gate) / T(6);
+      return (gate < T(0) ? T(0) : gate > T(6) ? T(6) : gate) * (T(1) / T(6));
     }
     default:
       return x;
@@ -72,10 +72,12 @@ AKIN_HOST_DEVICE inline T activation_gradient(Activation kind, T kept, T dy) {
       return kept > T(0) ? dy : T(0);
     case Activation::relu6:
       return kept > T(0) && kept < T(6) ? dy : T(0);
-    case Activation::hardswish:
-      return kept < T(-3) ? T(0) : kept > T(3) ? dy : dy * (kept / T(3) + T(0.5));
+    case Activation::hardswish: {  // choices of a number, not of a path: such loops run in vectors
+      const T slope = kept * (T(1) / T(3)) + T(0.5);
+      return dy * (kept < T(-3) ? T(0) : kept > T(3) ? T(1) : slope);
+    }
     case Activation::hardsigmoid:
-      return kept > T(-3) && kept < T(3) ? dy / T(6) : T(0);
+      return kept > T(-3) && kept < T(3) ? dy * (T(1) / T(6)) : T(0);
     default:
       return dy;
   }

@@ -17,20 +17,33 @@ std::int64_t rows_of(std::int64_t elements, std::int64_t C) {
   return std::max<std::int64_t>(1, elements / std::max<std::int64_t>(C, 1));
 }
 
-/// du of one row, stored in dx and added to `sum` where they are wanted.
+/// du of one row, stored in dx and added to `sum` where they are wanted. The arrays are apart (the contract of an op),
+/// which the compiler cannot know: five of them are more than it checks for when it runs.
 template <Activation kKind, class T>
 void backward_row(const ChannelBiasBackward<T, T>& t, std::int64_t m, std::int64_t C, T* sum) {
-  const T* g = t.dy + m * C;
-  const T* kept = t.kept + m * C;
-  const auto du = [&](std::int64_t c) {
-    if constexpr (kKind == Activation::none) return g[c];
-    const T k = keeps_output(kKind) ? kept[c] : kept[c] + t.bias[c];
-    return activation_gradient(kKind, k, g[c]);
+  const T *g = t.dy + m * C, *kept = t.kept + m * C, *bias = t.bias;
+  const auto du = [=](std::int64_t c) {
+    if constexpr (kKind == Activation::none)
+      return g[c];
+    else if constexpr (keeps_output(kKind))
+      return activation_gradient(kKind, kept[c], g[c]);
+    else
+      return activation_gradient(kKind, kept[c] + bias[c], g[c]);
   };
-  if (t.dx != nullptr)
-    for (std::int64_t c = 0; c < C; ++c) store(t.dx[m * C + c], du(c), t.dx_mode);
-  if (sum != nullptr)
+  T* dx = t.dx == nullptr ? nullptr : t.dx + m * C;
+  if (dx != nullptr && sum != nullptr && t.dx_mode == Accum::overwrite) {
+#pragma GCC ivdep
+    for (std::int64_t c = 0; c < C; ++c) sum[c] += dx[c] = du(c);
+    return;
+  }
+  if (dx != nullptr) {
+#pragma GCC ivdep
+    for (std::int64_t c = 0; c < C; ++c) store(dx[c], du(c), t.dx_mode);
+  }
+  if (sum != nullptr) {
+#pragma GCC ivdep
     for (std::int64_t c = 0; c < C; ++c) sum[c] += du(c);
+  }
 }
 
 }  // namespace

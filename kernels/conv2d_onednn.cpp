@@ -35,6 +35,16 @@ struct ConvPlan final : OnednnPlan {
   std::vector<float> flipped;  // [K,R,S,C] with both tap axes reversed, for a mirrored pass
 };
 
+dnnl::reorder reorder(const dnnl::engine& engine, const memory::desc& from, const memory::desc& to, bool add = false) {
+  dnnl::primitive_attr attr;
+  if (add) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.0f);
+    attr.set_post_ops(sum);
+  }
+  return dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to, attr));
+}
+
 using ForwardDesc = dnnl::convolution_forward::primitive_desc;
 using DataDesc = dnnl::convolution_backward_data::primitive_desc;
 constexpr auto kDirect = dnnl::algorithm::convolution_direct;
@@ -84,7 +94,7 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
     pass.run = run;
     pass.w = memory(desc.weights_desc(), engine);
     pass.w_from = mirrored ? w_mirrored : plan->w;
-    pass.to_w = make_reorder(engine, pass.w_from, desc.weights_desc());
+    pass.to_w = reorder(engine, pass.w_from, desc.weights_desc());
   };
   set(plan->fwd, false, fwd, dnnl::convolution_forward(fwd));
   set(plan->bwd_data, false, data, dnnl::convolution_backward_data(data));
@@ -104,14 +114,18 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
       {kDirect, plan->x, any_w(s), plan->y, stride, begin, end}, engine, fwd);
   plan->bwd_weight = dnnl::convolution_backward_weights(weight);
   plan->dw = memory(weight.diff_weights_desc(), engine);
-  plan->from_dw = make_reorder(engine, weight.diff_weights_desc(), plan->w);
-  plan->from_dw_add = make_reorder(engine, weight.diff_weights_desc(), plan->w, true);
+  plan->from_dw = reorder(engine, weight.diff_weights_desc(), plan->w);
+  plan->from_dw_add = reorder(engine, weight.diff_weights_desc(), plan->w, true);
   return plan;
 }
 
 ConvPlan& plan_for(OnednnCache::State& state, const Conv2dShape& s) {
   return state.plan<ConvPlan>({'c', s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.stride, s.pad, s.pad_end},
                               [&] { return make_plan(state.engine, s); });
+}
+
+memory wrap(const memory::desc& desc, const dnnl::engine& engine, const float* p) {
+  return {desc, engine, const_cast<float*>(p)};
 }
 
 /// out = in through the pass; `as_forward`: the primitive is a forward convolution.

@@ -6,9 +6,7 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin {
-
-namespace spec {
+namespace akin::spec {
 
 namespace {
 
@@ -100,20 +98,4 @@ void depthwise_bwd_weight(const DepthwiseShape& s, const T* x, const T* dy, T* d
   template void depthwise_bwd_weight<T>(const DepthwiseShape&, const T*, const T*, T*, Accum);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace spec
-
-#if !AKIN_HAVE_ONEDNN
-void fast::depthwise_fwd(OnednnCache&, const DepthwiseShape& s, const float* x, const float* w, float* y) {
-  spec::depthwise_fwd<float>(s, x, w, y);
-}
-void fast::depthwise_bwd_data(OnednnCache&, const DepthwiseShape& s, const float* dy, const float* w, float* dx,
-                              Accum mode, float*) {
-  spec::depthwise_bwd_data<float>(s, dy, w, dx, mode);
-}
-void fast::depthwise_bwd_weight(OnednnCache&, const DepthwiseShape& s, const float* x, const float* dy, float* dw,
-                                Accum mode) {
-  spec::depthwise_bwd_weight<float>(s, x, dy, dw, mode);
-}
-#endif
-
-}  // namespace akin
+}  // namespace akin::spec

@@ -39,14 +39,11 @@ void depthwise_bwd_weight(const DepthwiseShape& s, const T* x, const T* dy, T* d
 
 namespace fast {
 
-class OnednnCache;
-/// Through oneDNN; the specification where it is absent.
-void depthwise_fwd(OnednnCache& cache, const DepthwiseShape& s, const float* x, const float* w, float* y);
-/// `scratch`: x_size() elements, needed when mode is add (oneDNN only overwrites here); else it may be nullptr.
-void depthwise_bwd_data(OnednnCache& cache, const DepthwiseShape& s, const float* dy, const float* w, float* dx,
-                        Accum mode, float* scratch);
-void depthwise_bwd_weight(OnednnCache& cache, const DepthwiseShape& s, const float* x, const float* dy, float* dw,
-                          Accum mode);
+/// kernels/depthwise_omp.cpp. Weight gradients are summed in float over fixed pieces of rows, the pieces in double: the
+/// same bits for any number of threads.
+void depthwise_fwd(const DepthwiseShape& s, const float* x, const float* w, float* y);
+void depthwise_bwd_data(const DepthwiseShape& s, const float* dy, const float* w, float* dx, Accum mode);
+void depthwise_bwd_weight(const DepthwiseShape& s, const float* x, const float* dy, float* dw, Accum mode);
 
 }  // namespace fast
 

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "kernels/common/onednn.hpp"
+#include "engine/on_gpu.hpp"
 #include "tests/op_case.hpp"
 
 using namespace akin;
@@ -116,19 +116,19 @@ TEST_CASE("depthwise: the weights of the neighbouring channel, and transposed ta
   }
 }
 
-TEST_CASE("depthwise: a Context whose thread count changes stays right; an empty batch gives zero weight gradients") {
-  const DepthwiseShape s{6, 8, 8, 16, 3, 3, 1, 1};
+TEST_CASE("depthwise: weight gradients have the same bits for any number of threads; of an empty batch they are zero") {
+  const DepthwiseShape s{6, 18, 18, 24, 3, 3, 1, 1};
   const std::vector<Array> in = make_inputs(make(s), 5);
-  std::vector<double> want(at(s.y_size()));
-  spec::depthwise_fwd<double>(s, in[0].as<double>().data(), in[1].as<double>().data(), want.data());
-  const Array x = in[0].cast(DType::f32), w = in[1].cast(DType::f32);
-  fast::OnednnCache cache;
-  for (const int n : {2, 1, 2}) {
-    const Threads threads(n);
-    std::vector<float> y(want.size(), NAN);
-    fast::depthwise_fwd(cache, s, x.as<float>().data(), w.as<float>().data(), y.data());
-    CHECK_EQ(compare("y", {y.begin(), y.end()}, want, 4 * double{std::numeric_limits<float>::epsilon()} * 3), "");
+  const Array x = in[0].cast(DType::f32);
+  const std::vector<float> dy(at(s.y_size()), 0.1f);
+  std::vector<float> one(at(s.w_size()), NAN), two = one;
+  {
+    const Threads threads(1);
+    fast::depthwise_bwd_weight(s, x.as<float>().data(), dy.data(), one.data(), Accum::overwrite);
   }
+  const Threads threads(2);
+  fast::depthwise_bwd_weight(s, x.as<float>().data(), dy.data(), two.data(), Accum::overwrite);
+  CHECK(one == two);
   std::vector<Device> devices = gpu_devices();
   devices.push_back(Device::cpu);
   for (const Device device : devices) {
@@ -188,6 +188,67 @@ TEST_CASE("depthwise: unaligned memory and launches on a device") {
   log.clear();
   tape.backward(ctx, loss);
   CHECK_EQ(log.size(), 2 + 3);  // the gradients of the loss and of the sum, dx, and dw in two
+}
+
+namespace {
+
+/// y, dx and dw of a device with one multiprocessor, whose threads make many strips each, against the specification.
+template <class T>
+std::string on_one_multiprocessor(Device device, const DepthwiseShape& s, Accum mode) {
+  Rng rng(4);
+  const auto numbers = [&](std::int64_t n) {
+    std::vector<double> v;
+    for (std::int64_t i = 0; i < n; ++i) v.push_back(double{bf16_to_float(float_to_bf16(rng.uniform(-1, 1)))});
+    return v;
+  };
+  const Values x = numbers(s.x_size()), w = numbers(s.w_size()), dy = numbers(s.y_size());
+  const Values old_x = numbers(s.x_size()), old_w = numbers(s.w_size());
+  Values y(at(s.y_size())), dx = old_x, dw = old_w;
+  spec::depthwise_fwd(s, x.data(), w.data(), y.data());
+  spec::depthwise_bwd_data(s, dy.data(), w.data(), dx.data(), mode);
+  spec::depthwise_bwd_weight(s, x.data(), dy.data(), dw.data(), mode);
+  Context ctx(device, {.poison = true});
+  const auto tensor = [&](const Values& v, DType dtype) {
+    return Tensor::from(ctx, Array::from(v, {static_cast<std::int64_t>(v.size())}).cast(dtype));
+  };
+  constexpr DType type = dtype_of<T>();
+  const Tensor tx = tensor(x, type), tdy = tensor(dy, type), tw = tensor(w, DType::f32);
+  const Tensor ty = Tensor::empty(ctx, {s.y_size()}, type), tdx = tensor(old_x, type), tdw = tensor(old_w, DType::f32);
+  on_gpu(ctx, [&](auto stream) {
+    GpuLimits limits = *stream.limits;
+    limits.multiprocessors = 1;
+    stream.limits = &limits;
+    const Tensor workspace = Tensor::empty(ctx, {gpu::depthwise_workspace(stream, s)});
+    gpu::depthwise_fwd(stream, s, tx.data<T>(), tw.data<float>(), ty.data<T>());
+    gpu::depthwise_bwd_data(stream, s, tdy.data<T>(), tw.data<float>(), tdx.data<T>(), mode);
+    gpu::depthwise_bwd_weight(stream, s, tx.data<T>(), tdy.data<T>(), tdw.data<float>(), mode, workspace.data<float>());
+  });
+  const auto tolerance = [](std::int64_t terms, DType dtype) {  // as in op_case
+    return 4 * double{std::numeric_limits<float>::epsilon()} * std::sqrt(static_cast<double>(terms)) +
+           (dtype == DType::bf16 ? 0x1p-7 : 0.0);
+  };
+  std::string p = compare("y", to_values(ty), y, tolerance(s.R * s.S, type));
+  if (p.empty()) p = compare("dx", to_values(tdx), dx, tolerance(s.R * s.S, type));
+  if (p.empty()) p = compare("dw", to_values(tdw), dw, tolerance(s.N * s.P() * s.Q(), DType::f32));
+  return p;
+}
+
+}  // namespace
+
+TEST_CASE("depthwise: many strips a thread, every window and stride, both write modes") {
+  for (const DepthwiseShape& s : {DepthwiseShape{3, 23, 21, 256, 3, 3, 1, 1},
+                                  {3, 22, 21, 256, 3, 3, 2, 1},
+                                  {2, 15, 17, 264, 5, 5, 1, 2},
+                                  {2, 21, 19, 256, 5, 5, 2, 1, 2},
+                                  {5, 30, 31, 8, 3, 3, 2, 0, 1},
+                                  {2, 9, 9, 40, 4, 3, 3, 1}})
+    for (const Device device : gpu_devices())
+      for (const Accum mode : {Accum::overwrite, Accum::add}) {
+        CAPTURE(s.C);
+        CAPTURE(s.stride);
+        CHECK_EQ(on_one_multiprocessor<float>(device, s, mode), "");
+        CHECK_EQ(on_one_multiprocessor<bf16>(device, s, mode), "");
+      }
 }
 
 TEST_CASE("depthwise: mismatches are named") {

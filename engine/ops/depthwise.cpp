@@ -15,8 +15,7 @@ void weight_gradient(Context& ctx, const DepthwiseShape& s, const Tensor& x, con
       }))
     return;
   if (fast_path(ctx, dy))
-    return fast::depthwise_bwd_weight(ctx.onednn, s, x.data<float>(), dy.data<float>(), dw.buffer.data<float>(),
-                                      dw.mode);
+    return fast::depthwise_bwd_weight(s, x.data<float>(), dy.data<float>(), dw.buffer.data<float>(), dw.mode);
   by_type(dy.dtype(), "depthwise_conv2d", [&]<class T>(T) {
     spec::depthwise_bwd_weight<T>(s, x.data<T>(), dy.data<T>(), dw.buffer.data<T>(), dw.mode);
   });
@@ -27,11 +26,8 @@ void data_gradient(Context& ctx, const DepthwiseShape& s, const Tensor& dy, cons
         gpu::depthwise_bwd_data(stream, s, dy.data<T>(), w.data<float>(), dx.buffer.data<T>(), dx.mode);
       }))
     return;
-  if (fast_path(ctx, dy)) {
-    const Tensor scratch = dx.mode == Accum::add ? Tensor::empty(ctx, dx.buffer.shape()) : Tensor();
-    return fast::depthwise_bwd_data(ctx.onednn, s, dy.data<float>(), w.data<float>(), dx.buffer.data<float>(), dx.mode,
-                                    scratch.defined() ? scratch.data<float>() : nullptr);
-  }
+  if (fast_path(ctx, dy))
+    return fast::depthwise_bwd_data(s, dy.data<float>(), w.data<float>(), dx.buffer.data<float>(), dx.mode);
   by_type(dy.dtype(), "depthwise_conv2d",
           [&]<class T>(T) { spec::depthwise_bwd_data<T>(s, dy.data<T>(), w.data<T>(), dx.buffer.data<T>(), dx.mode); });
 }
@@ -55,7 +51,7 @@ Tensor depthwise_conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int
         gpu::depthwise_fwd(stream, s, x.data<T>(), w.data<float>(), y.data<T>());
       })) {
     if (fast_path(ctx, x))
-      fast::depthwise_fwd(ctx.onednn, s, x.data<float>(), w.data<float>(), y.data<float>());
+      fast::depthwise_fwd(s, x.data<float>(), w.data<float>(), y.data<float>());
     else
       by_type(x.dtype(), "depthwise_conv2d",
               [&]<class T>(T) { spec::depthwise_fwd<T>(s, x.data<T>(), w.data<T>(), y.data<T>()); });

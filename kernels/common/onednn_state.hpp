@@ -12,23 +12,6 @@
 
 namespace akin::fast {
 
-/// A copy between two layouts of the same array; `add`: onto what is there.
-inline dnnl::reorder make_reorder(const dnnl::engine& engine, const dnnl::memory::desc& from,
-                                  const dnnl::memory::desc& to, bool add = false) {
-  dnnl::primitive_attr attr;
-  if (add) {
-    dnnl::post_ops sum;
-    sum.append_sum(1.0f);
-    attr.set_post_ops(sum);
-  }
-  return dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to, attr));
-}
-
-/// oneDNN's name for an array of ours.
-inline dnnl::memory wrap(const dnnl::memory::desc& desc, const dnnl::engine& engine, const float* p) {
-  return {desc, engine, const_cast<float*>(p)};
-}
-
 /// What a stem keeps for one shape; each stem derives its own.
 struct OnednnPlan {
   virtual ~OnednnPlan() = default;
