@@ -10,6 +10,7 @@ namespace akin {
 
 void add_data(CLI::App& akin);
 void add_train(CLI::App& akin);
+void add_import(CLI::App& akin);
 void add_features(CLI::App& akin);
 void add_rank(CLI::App& akin);
 void add_distill(CLI::App& akin);

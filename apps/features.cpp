@@ -36,11 +36,13 @@ void run(const Options& o) {
   AKIN_CHECK(channels == wanted || (o.match_channels && possible),
              "{}: expects images of {} channels, those of {} have {}{}", o.model, wanted, o.data, channels,
              possible ? "; --match-channels turns grey to colour and colour to grey" : "");
-  warn_of_size(model, o.model, set);
   const std::int64_t N = set.images.shape()[0];
   const PipelineEvents events = make_events(o.common);
-  const Outputs out = run_network(ctx, *model.network, set.images, all_indices(N), model.info.normalization, 256,
-                                  [&](std::int64_t done) { events.progress("features", done, N, "images", ""); });
+  const Outputs out =
+      run_network(ctx, *model.network, set.images, all_indices(N), model.info.normalization,
+                  {.height = model.info.height, .width = model.info.width, .progress = [&](std::int64_t done) {
+                     events.progress("features", done, N, "images", "");
+                   }});
   check_finite(out.features, "features", o.model);
   check_finite(out.logits, "logits", o.model);
   const std::vector<std::int32_t> labels(set.labels.begin(), set.labels.end());

@@ -126,12 +126,19 @@ std::optional<ModelInfo> ForeignFlags::info() const {
 
 void add_foreign(CLI::App& app, ForeignFlags& flags) {
   const char* group = "Model files that do not describe themselves";
-  app.add_option("--arch", flags.architecture.name, fmt::format("{}", fmt::join(known_architectures(), ", ")))
+  app.add_option("--arch", flags.architecture.name,
+                 fmt::format("{}, or graph (layers in <name>.graph.json)", fmt::join(known_architectures(), ", ")))
       ->group(group);
   app.add_option("--width", flags.architecture.width, "Channels of the first stage; 0: as the file has it")
       ->check(at_least(0))
       ->group(group);
   app.add_option("--shortcut", flags.architecture.shortcut, "A or conv; empty: the family's own")->group(group);
+  app.add_option("--stem", flags.architecture.stem,
+                 "small: the first layer keeps the image's size; empty: as published")
+      ->group(group);
+  app.add_option("--norm-eps", flags.architecture.norm_eps,
+                 "Of batch norms; 0: as torchvision has it (timm's MobileNetV3: 1e-5)")
+      ->group(group);
   app.add_option("--mean", flags.mean, "Mean of pixels in 0..1, one for all channels or one each; default 0.5")
       ->type_name("R,G,B")
       ->group(group);

@@ -27,7 +27,7 @@ void add_architecture(CLI::App& app, Architecture& architecture, const std::stri
 /// --lr, --schedule, --warmup, --optimizer, --momentum, --nesterov, --weight-decay, --clip-norm, --checkpoint-every.
 void add_training(CLI::App& app, TrainOptions& options);
 
-/// What a model file of another program does not say: --arch, --width, --shortcut, --mean, --std.
+/// What a model file of another program does not say: --arch, --width, --shortcut, --stem, --norm-eps, --mean, --std.
 struct ForeignFlags {
   Architecture architecture{.name = ""};
   std::string mean, std;

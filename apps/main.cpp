@@ -86,6 +86,7 @@ int run(int argc, char** argv) {
       "Each command's --help ends with an example of its own.");
   add_data(app);
   add_train(app);
+  add_import(app);
   add_features(app);
   add_rank(app);
   add_distill(app);

@@ -32,20 +32,6 @@ const bool registered = [] {
         t.next();
       });
     });
-    add("relu_fwd" + at, [=](benchmark::State& state) {
-      Rotating<> t{n, n};
-      measure(state, {size, 8 * size}, [&] {
-        spec::relu_fwd<float>(n, t[0], t[1]);
-        t.next();
-      });
-    });
-    add("relu_bwd" + at, [=](benchmark::State& state) {
-      Rotating<> t{n, n, n};
-      measure(state, {size, 12 * size}, [&] {
-        spec::relu_bwd<float>(n, t[0], t[1], t[2], Accum::overwrite);
-        t.next();
-      });
-    });
   }
   return true;
 }();

@@ -37,8 +37,10 @@ Array pick_rows(const Array& table, const Indices& index) {
 
 std::string cache_key(const Source& source, const Task& task) {
   Sha256 h;
-  h.update("clean-1|" + source.hash + "|" + task.hash + "|");
-  const Normalization& n = source.model.info.normalization;
+  const ModelInfo& info = source.model.info;
+  h.update(fmt::format("clean-2|{}x{}|", info.height, info.width));
+  h.update(source.hash + "|" + task.hash + "|");
+  const Normalization& n = info.normalization;
   h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.mean.data()), n.mean.size() * sizeof(float)));
   h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.std.data()), n.std.size() * sizeof(float)));
   h.update(
@@ -135,8 +137,9 @@ Outputs source_outputs(Context& ctx, Source& source, const Task& task, const Out
       options.cache.empty() ? std::filesystem::path() : options.cache / (cache_key(source, task) + ".safetensors");
   Outputs out;
   if (!file.empty() && read_cached(file, N, D, C, out)) return out;
-  out = run_network(ctx, *source.model.network, task.pool.images, task.target, source.model.info.normalization, 256,
-                    options.progress);
+  const ModelInfo& info = source.model.info;
+  out = run_network(ctx, *source.model.network, task.pool.images, task.target, info.normalization,
+                    {.height = info.height, .width = info.width, .progress = options.progress});
   check_finite(out.features, "features", "source " + source.name);
   check_finite(out.logits, "logits", "source " + source.name);
   if (!file.empty()) {

@@ -130,7 +130,7 @@ Tensor run_teachers(Context& ctx, const std::vector<Teacher>& teachers, const St
   std::vector<Tensor> logits;
   for (std::size_t s = 0; s < teachers.size(); ++s)
     logits.push_back(teachers[s].source->model.network->logits(ctx, batch[kTeacherViews + s], false));
-  return ops::concat_columns(ctx, logits);
+  return ops::concat_channels(ctx, logits);
 }
 
 /// FixMatch's second term: pseudo-labels from the weak views, mean over the whole batch. The number of confident ones
@@ -163,14 +163,14 @@ void start_from(Context& ctx, Network& network, const std::filesystem::path& fil
   const Model from = load_model(ctx, file);
   const Architecture &a = from.info.architecture, &b = network.architecture();
   AKIN_CHECK(
-      a.name == b.name && a.width == b.width && a.shortcut == b.shortcut && a.channels == b.channels,
+      a.name == b.name && a.width == b.width && a.shortcut == b.shortcut && a.channels == b.channels &&
+          a.stem == b.stem && a.graph == b.graph,
       "{}: is a {} of width {}, shortcut {}, for {} channels; a student of {}, width {}, shortcut {}, {} channels "
       "cannot start from it",
       file.string(), a.name, a.width, a.shortcut, a.channels, b.name, b.width, b.shortcut, b.channels);
   const ParameterList ours = network.parameters(), theirs = from.network->parameters();
   for (std::size_t i = 0; i < ours.size(); ++i)
-    if (!ours[i].name.starts_with("fc."))
-      ours[i].tensor.copy_from(theirs[i].tensor);
+    if (!network.in_head(ours[i].name)) ours[i].tensor.copy_from(theirs[i].tensor);
 }
 
 void check_view(const Source& source, TeacherView view) {
@@ -274,7 +274,8 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
       return ops::add(ctx, supervised, term);
     }
     const Tensor teacher = b[kTeacher].defined() ? b[kTeacher] : run_teachers(ctx, teachers, b);
-    const Tensor distilled = ops::kd_multi(ctx, heads(ctx, ops::rows(ctx, features, L, all)), teacher, kd);
+    const Tensor distilled =
+        ops::kd_multi(ctx, heads(ctx, network.pooled(ctx, ops::rows(ctx, features, L, all))), teacher, kd);
     return ops::add(ctx, ops::scale(ctx, supervised, options.lambda), ops::scale(ctx, distilled, 1 - options.lambda));
   };
   if (!task.split.validation.empty() && !hooks.validate) {
@@ -293,8 +294,7 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
     run.best.info = info;
     run.best.network = make_network(ctx, info.architecture);
     const ParameterList list = run.best.network->parameters();  // the source heads come after the network's
-    for (std::size_t i = 0; i < list.size(); ++i)
-      list[i].tensor.copy_from(run.result.best[i].bytes());
+    for (std::size_t i = 0; i < list.size(); ++i) list[i].tensor.copy_from(run.result.best[i].bytes());
     run.best.info.step = run.result.best_step;
     run.best.info.validation_accuracy = run.result.best_validation;
     info.step = run.result.steps;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/autograd.hpp"
+#include "kernels/activation.hpp"
 
 namespace akin::ops {
 
@@ -12,7 +13,6 @@ namespace akin::ops {
 Tensor add(Context& ctx, const Tensor& a, const Tensor& b);
 Tensor mul(Context& ctx, const Tensor& a, const Tensor& b);
 Tensor scale(Context& ctx, const Tensor& x, double factor);
-Tensor relu(Context& ctx, const Tensor& x);
 /// The same values in f32 or bf16, rounded to nearest.
 Tensor convert(Context& ctx, const Tensor& x, DType to);
 /// The same elements in another shape; shares memory.
@@ -20,8 +20,23 @@ Tensor reshape(Context& ctx, const Tensor& x, Shape shape);
 /// Rows begin..end-1 of dimension 0; shares memory.
 Tensor rows(Context& ctx, const Tensor& x, std::int64_t begin, std::int64_t end);
 
-/// The columns of matrices [B, C_i] side by side: [B, sum of C_i]. Not differentiable: teachers' logits.
-Tensor concat_columns(Context& ctx, const std::vector<Tensor>& parts);
+// activation
+using akin::Activation;
+/// y = f(x): none, relu, relu6, hardswish or hardsigmoid (kernels/activation.hpp).
+Tensor activation(Context& ctx, const Tensor& x, Activation kind);
+Tensor relu(Context& ctx, const Tensor& x);
+
+// channel_bias
+/// y[..., c] = f(x[..., c] + bias[c]) in one pass. x of bf16 on a GPU: bias [C] stays f32.
+Tensor channel_bias(Context& ctx, const Tensor& x, const Tensor& bias, Activation kind = Activation::none);
+
+// channel_scale
+/// y[n,h,w,c] = x[n,h,w,c] s[n,c]: the gate of squeeze-and-excitation. Both have one type.
+Tensor channel_scale(Context& ctx, const Tensor& x, const Tensor& s);
+
+// concat
+/// Tensors [..., C_i] with the same leading dimensions and type: [..., sum of C_i].
+Tensor concat_channels(Context& ctx, const std::vector<Tensor>& parts);
 
 // reduce
 /// Sum, mean over all elements: a scalar [1].
@@ -33,8 +48,16 @@ Tensor mean(Context& ctx, const Tensor& x);
 Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& bias);
 
 // conv2d
-/// y[N,P,Q,K] = x[N,H,W,C] * w[K,R,S,C]; P = (H + 2 pad - R) / stride + 1. x of bf16 on a GPU: y too; w stays f32.
-Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad);
+/// y[N,P,Q,K] = x[N,H,W,C] * w[K,R,S,C]; P = (H + pad + pad_end - R) / stride + 1. x of bf16 on a GPU: y too; w stays
+/// f32. `pad_end`: zeros after the last row and column; -1: as many as before the first (TensorFlow's SAME with stride
+/// 2 on an even side and a 3x3 window: pad 0, pad_end 1).
+Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad,
+              std::int64_t pad_end = -1);
+
+// depthwise
+/// Each channel by itself: y[N,P,Q,C] from x[N,H,W,C] and w[C,R,S,1]; strides, padding and types as in conv2d.
+Tensor depthwise_conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad,
+                        std::int64_t pad_end = -1);
 
 // batchnorm
 struct BatchNormState {
@@ -49,10 +72,16 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
                  bool training, bool relu = false, const Tensor& residual = {});
 
 // pool
-/// Maximum over windows x window; padding never wins.
-Tensor max_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad);
+/// Maximum over window x window; padding never wins. `ceil`: the number of windows is rounded up, so that the pixels
+/// left over on the right and below get one, if it starts inside the image or the padding before it (PyTorch's
+/// ceil_mode).
+Tensor max_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad,
+                bool ceil = false);
 /// Mean over windows; padding counts as zeros in the mean (torchvision's count_include_pad).
 Tensor avg_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad);
+/// [N,H,W,C] -> [N,P,Q,C]: means over rows floor(p H / P) .. ceil((p + 1) H / P) - 1, columns likewise; any P and Q,
+/// also above H and W (PyTorch's AdaptiveAvgPool2d).
+Tensor adaptive_avg_pool(Context& ctx, const Tensor& x, std::int64_t P, std::int64_t Q);
 /// [N,H,W,C] -> [N,C]
 Tensor global_avg_pool(Context& ctx, const Tensor& x);
 
@@ -64,8 +93,8 @@ Tensor shortcut_a(Context& ctx, const Tensor& x, std::int64_t stride, std::int64
 /// Loss of each row [B] for logits [B,C] and targets [B] (i64); `weight` [B] may be undefined.
 Tensor softmax_ce(Context& ctx, const Tensor& logits, const Tensor& targets, const Tensor& weight = {});
 
-/// FixMatch's labels for images that have none; see kernels/softmax_ce.hpp. Not differentiable. Adds to counted, i32 [2]:
-/// the confident rows, and the rows without probabilities (NaN), which the caller must refuse.
+/// FixMatch's labels for images that have none; see kernels/softmax_ce.hpp. Not differentiable. Adds to counted, i32
+/// [2]: the confident rows, and the rows without probabilities (NaN), which the caller must refuse.
 struct PseudoLabels {
   Tensor target;  ///< i64 [B]
   Tensor mask;    ///< [B]: 1 = confident

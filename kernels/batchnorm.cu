@@ -16,15 +16,13 @@ namespace akin {
 
 namespace {
 
-constexpr int kBlock = kColumnsBlock;
-constexpr int kFinishColumns = 32, kFinishRows = 16;
 
 /// part[2][parts][C]: mean and sum of squared deviations of each part.
 template <class T, int W>
-__global__ void __launch_bounds__(kBlock) statistics(Columns s, const T* x, float* part) {
-  AKIN_SHARED(float, shared_count, [kBlock]);
-  AKIN_SHARED(float, shared_mean, [W][kBlock]);
-  AKIN_SHARED(float, shared_m2, [W][kBlock]);
+__global__ void __launch_bounds__(kColumnsBlock) statistics(Columns s, const T* x, float* part) {
+  AKIN_SHARED(float, shared_count, [kColumnsBlock]);
+  AKIN_SHARED(float, shared_mean, [W][kColumnsBlock]);
+  AKIN_SHARED(float, shared_m2, [W][kColumnsBlock]);
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
   const T* px = x + t.column;
   float shift[W], sum[W], square[W];
@@ -73,17 +71,6 @@ __global__ void __launch_bounds__(kBlock) statistics(Columns s, const T* x, floa
   }
 }
 
-/// Sums over the rows of a block [kFinishRows][kFinishColumns], in the threads of row 0, in a fixed order.
-__device__ __forceinline__ double sum_finish_rows(double v, double (&shared)[kFinishRows][kFinishColumns]) {
-  const unsigned c = threadIdx.x % kFinishColumns, r = threadIdx.x / kFinishColumns;
-  __syncthreads();
-  shared[r][c] = v;
-  __syncthreads();
-  if (r == 0)
-    for (int k = 1; k < kFinishRows; ++k) v += shared[k][c];
-  return v;
-}
-
 /// Joins the parts; writes mean and invstd, updates the running statistics.
 __global__ void __launch_bounds__(kFinishColumns* kFinishRows)
     finish_statistics(Columns s, double eps, double momentum, const float* part, float* mean, float* invstd,
@@ -127,7 +114,7 @@ struct XR {
 /// y = relu?(gamma (x - mean) invstd + beta + residual?). In eval the statistics come from the running ones, and the
 /// first part writes them for the backward.
 template <class T, int W, bool Relu, bool Residual>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kColumnsBlock)
     apply_forward(Columns s, BatchNormForward<T, float> b, bool training, float eps) {
   const int part = static_cast<int>(gridDim.x - 1 - blockIdx.x);
   const ColumnsThread t = columns_thread<W>(s, part);
@@ -191,9 +178,9 @@ __device__ __forceinline__ float masked(const XDY<T, W>& in, int k, float mean, 
 
 /// part[2][parts][C]: sums of du and of du (x - mean). Writes du to dresidual when that is wanted.
 template <class T, int W, Mask kMask>
-__global__ void __launch_bounds__(kBlock) reduce_gradient(Columns s, BatchNormBackward<T, float> b, float* part) {
-  AKIN_SHARED(float, shared_sum, [W][kBlock]);
-  AKIN_SHARED(float, shared_dot, [W][kBlock]);
+__global__ void __launch_bounds__(kColumnsBlock) reduce_gradient(Columns s, BatchNormBackward<T, float> b, float* part) {
+  AKIN_SHARED(float, shared_sum, [W][kColumnsBlock]);
+  AKIN_SHARED(float, shared_dot, [W][kColumnsBlock]);
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
   float mean[W], scale[W], beta[W], sum[W], dot[W];
 #pragma unroll
@@ -266,7 +253,7 @@ __global__ void __launch_bounds__(kFinishColumns* kFinishRows)
 
 /// dx = gamma invstd (du - dbeta / M - (x - mean) invstd dgamma / M); in eval gamma invstd du.
 template <class T, int W, Mask kMask>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kColumnsBlock)
     apply_backward(Columns s, BatchNormBackward<T, float> b, bool training, const float* factors) {
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(gridDim.x - 1 - blockIdx.x));
   if (!t.active) return;
@@ -300,25 +287,20 @@ __global__ void __launch_bounds__(kBlock)
 constexpr int kReduceBlocks = 4, kApplyBlocks = 12;  // a multiprocessor
 constexpr int kDepth = 4;                            // rows a thread, at least
 
-LaunchShape shape_of(const Columns& s) { return {.grid = {s.parts, s.tiles}, .block = kBlock}; }
-LaunchShape finish_shape(const Columns& s) {
-  return {.grid = (s.C + kFinishColumns - 1) / kFinishColumns, .block = kFinishColumns * kFinishRows};
-}
-
 template <class T, int W>
 void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormForward<T, float>& t,
              float* scratch) {
   if (s.training) {
     const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
-    launch("batchnorm_statistics", statistics<T, W>, shape_of(c), stream, c, t.x, scratch);
-    launch("batchnorm_finish", finish_statistics, finish_shape(c), stream, c, s.eps, s.momentum, scratch, t.mean,
+    launch("batchnorm_statistics", statistics<T, W>, columns_shape(c), stream, c, t.x, scratch);
+    launch("batchnorm_finish", finish_statistics, finish_shape(c.C), stream, c, s.eps, s.momentum, scratch, t.mean,
            t.invstd, t.running_mean, t.running_var);
   }
   const Columns c = share_columns(*stream.limits, s.M, s.C, W, kApplyBlocks, kDepth);
   const auto kernel =
       s.relu ? (t.residual != nullptr ? apply_forward<T, W, true, true> : apply_forward<T, W, true, false>)
              : (t.residual != nullptr ? apply_forward<T, W, false, true> : apply_forward<T, W, false, false>);
-  launch("batchnorm_fwd", kernel, shape_of(c), stream, c, t, s.training, static_cast<float>(s.eps));
+  launch("batchnorm_fwd", kernel, columns_shape(c), stream, c, t, s.training, static_cast<float>(s.eps));
 }
 
 template <class T, int W>
@@ -329,8 +311,8 @@ void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormB
   const auto reduce = mask == Mask::none ? reduce_gradient<T, W, Mask::none>
                       : mask == Mask::x  ? reduce_gradient<T, W, Mask::x>
                                          : reduce_gradient<T, W, Mask::y>;
-  launch("batchnorm_bwd_reduce", reduce, shape_of(c), stream, c, t, part);
-  launch("batchnorm_bwd_finish", finish_gradient, finish_shape(c), stream, c, part, t.invstd, scratch, t.dgamma,
+  launch("batchnorm_bwd_reduce", reduce, columns_shape(c), stream, c, t, part);
+  launch("batchnorm_bwd_finish", finish_gradient, finish_shape(c.C), stream, c, part, t.invstd, scratch, t.dgamma,
          t.dgamma_mode, t.dbeta, t.dbeta_mode);
   if (t.dx == nullptr) return;
   const bool ready = t.dresidual != nullptr;  // du is there
@@ -339,7 +321,7 @@ void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormB
                      : mask == Mask::x           ? apply_backward<T, W, Mask::x>
                                                  : apply_backward<T, W, Mask::y>;
   const Columns a = share_columns(*stream.limits, s.M, s.C, W, kApplyBlocks, kDepth);
-  launch("batchnorm_bwd", apply, shape_of(a), stream, a, t, s.training, scratch);
+  launch("batchnorm_bwd", apply, columns_shape(a), stream, a, t, s.training, scratch);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 // zero.
 //   dx[n,h,w,c]  = sum over the (p, q, r, s, k) that read it of dy[n,p,q,k] * w[k,r,s,c]
 //   dw[k,r,s,c]  = sum_{n,p,q} dy[n,p,q,k] * x[n, p*stride + r - pad, q*stride + s - pad, c]
-// Shapes: x, dx [N,H,W,C]; w, dw [K,R,S,C]; y, dy [N,P,Q,K]; P = (H + 2 pad - R) / stride + 1, Q likewise.
+// Shapes: x, dx [N,H,W,C]; w, dw [K,R,S,C]; y, dy [N,P,Q,K]; P = (H + pad + pad_end - R) / stride + 1, Q likewise.
 // FLOPs: 2 N P Q K R S C for each of the three. Bytes at least: x + w + y elements.
 #pragma once
 
@@ -17,10 +17,11 @@ namespace akin {
 
 struct Conv2dShape {
   std::int64_t N, H, W, C, K, R, S, stride, pad;
-  std::int64_t P() const { return (H + 2 * pad - R) / stride + 1; }
-  std::int64_t Q() const { return (W + 2 * pad - S) / stride + 1; }
+  std::int64_t pad_end = pad;  ///< after the last row and column; TensorFlow pads less before the first
+  std::int64_t P() const { return (H + pad + pad_end - R) / stride + 1; }
+  std::int64_t Q() const { return (W + pad + pad_end - S) / stride + 1; }
   /// A plain matrix product over pixels.
-  bool is_gemm() const { return R == 1 && S == 1 && stride == 1 && pad == 0; }
+  bool is_gemm() const { return R == 1 && S == 1 && stride == 1 && pad == 0 && pad_end == 0; }
   std::int64_t x_size() const { return N * H * W * C; }
   std::int64_t w_size() const { return K * R * S * C; }
   std::int64_t y_size() const { return N * P() * Q() * K; }

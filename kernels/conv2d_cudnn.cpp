@@ -132,13 +132,14 @@ std::vector<std::shared_ptr<const Node>> graph_of(const Dnn& dnn, const VendorCo
   const Conv2dShape& s = p.shape;
   Node x = tensor(kX, p.bf16, p.x, s.N, s.C, s.H, s.W), w = tensor(kW, p.bf16, p.w, s.K, s.C, s.R, s.S),
        y = tensor(kY, p.bf16, p.y, s.N, s.K, s.P(), s.Q());
-  const std::array pad{s.pad, s.pad}, stride{s.stride, s.stride}, dilation{std::int64_t{1}, std::int64_t{1}};
+  const std::array pad{s.pad, s.pad}, pad_end{s.pad_end, s.pad_end}, stride{s.stride, s.stride},
+      dilation{std::int64_t{1}, std::int64_t{1}};
   Node conv(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
   conv.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, CUDNN_DATA_FLOAT)
       .set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, CUDNN_CROSS_CORRELATION)
       .set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, std::int64_t{2})
       .set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, pad)
-      .set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, pad)
+      .set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, pad_end)
       .set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, stride)
       .set(CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, dilation)
       .finish();
@@ -234,10 +235,10 @@ std::unique_ptr<Plan> search(State& state, const Dnn& dnn, cudaStream_t stream, 
   const int best = fastest(stream, static_cast<int>(plans.size()),
                            [&](int i) { return run(dnn, plans[static_cast<std::size_t>(i)], p, workspace); });
   const Conv2dShape& s = p.shape;
-  AKIN_CHECK(
-      best >= 0,
-      "no plan for x [{}, {}, {}, {}], w [{}, {}, {}, {}], stride {}, padding {} in {} ({} proposals); use --conv own",
-      s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.C, s.stride, s.pad, p.bf16 ? "bf16" : "f32", plans.size());
+  AKIN_CHECK(best >= 0,
+             "no plan for x [{}, {}, {}, {}], w [{}, {}, {}, {}], stride {}, padding {} and {} in {} ({} proposals); "
+             "use --conv own",
+             s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.C, s.stride, s.pad, s.pad_end, p.bf16 ? "bf16" : "f32", plans.size());
   return std::make_unique<Plan>(std::move(plans[static_cast<std::size_t>(best)]));
 }
 
@@ -255,9 +256,9 @@ void conv2d(State& state, cudaStream_t stream, const VendorConv& p) {
   if (s.x_size() == 0 || s.w_size() == 0 || s.y_size() == 0) return;
   Dnn& dnn = static_cast<Dnn&>(*state.conv);
   check(cudnnSetStream(dnn.handle, stream), "cudnnSetStream");
-  std::unique_ptr<Plan>& plan =
-      dnn.plans[{static_cast<std::int64_t>(p.pass), p.bf16, s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.stride, s.pad,
-                 std::min(alignment_of(p.x), 16u), std::min(alignment_of(p.w), 16u), std::min(alignment_of(p.y), 16u)}];
+  std::unique_ptr<Plan>& plan = dnn.plans[{static_cast<std::int64_t>(p.pass), p.bf16, s.N, s.H, s.W, s.C, s.K, s.R, s.S,
+                                           s.stride, s.pad, s.pad_end, std::min(alignment_of(p.x), 16u),
+                                           std::min(alignment_of(p.w), 16u), std::min(alignment_of(p.y), 16u)}];
   if (plan == nullptr) plan = search(state, dnn, stream, p);
   AKIN_CHECK(run(dnn, *plan, p, state.workspace.at_least(static_cast<std::size_t>(plan->workspace))),
              "cudnnBackendExecute: {}", [] {

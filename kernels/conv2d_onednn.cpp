@@ -55,17 +55,21 @@ memory::desc y_desc(const Conv2dShape& s) { return {{s.N, s.K, s.P(), s.Q()}, kF
 memory::desc any_w(const Conv2dShape& s) { return {{s.K, s.C, s.R, s.S}, kFloat, memory::format_tag::any}; }
 
 ForwardDesc forward_desc(const dnnl::engine& engine, const Conv2dShape& s) {
-  const memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
-  return {{dnnl::prop_kind::forward_training, kDirect, x_desc(s), any_w(s), y_desc(s), stride, pad, pad}, engine};
+  const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
+  return {{dnnl::prop_kind::forward_training, kDirect, x_desc(s), any_w(s), y_desc(s), stride, begin, end}, engine};
 }
 
 DataDesc data_desc(const dnnl::engine& engine, const Conv2dShape& s, const ForwardDesc& hint) {
-  const memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
-  return {{kDirect, x_desc(s), any_w(s), y_desc(s), stride, pad, pad}, engine, hint};
+  const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
+  return {{kDirect, x_desc(s), any_w(s), y_desc(s), stride, begin, end}, engine, hint};
 }
 
-bool can_mirror(const Conv2dShape& s) { return s.stride == 1 && s.R == s.S && s.R > 1 && s.pad < s.R; }
-Conv2dShape mirror(const Conv2dShape& s) { return {s.N, s.P(), s.Q(), s.K, s.C, s.R, s.S, 1, s.R - 1 - s.pad}; }
+bool can_mirror(const Conv2dShape& s) {
+  return s.stride == 1 && s.R == s.S && s.R > 1 && s.pad < s.R && s.pad_end < s.R;
+}
+Conv2dShape mirror(const Conv2dShape& s) {
+  return {s.N, s.P(), s.Q(), s.K, s.C, s.R, s.S, 1, s.R - 1 - s.pad, s.R - 1 - s.pad_end};
+}
 
 // On AVX-512, oneDNN 2.6 runs forward passes on brgconv and data gradients on jit. Measured on 3x3 layers, one thread:
 // jit takes 0.64 to 0.80 of brgconv's time at 8 and 16 channels, 0.9 to 1.15 at 32, 1.06 to 1.31 from 64 on. The rule
@@ -105,9 +109,9 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
     if (plan->fwd.mirrored || plan->bwd_data.mirrored) plan->flipped.resize(static_cast<std::size_t>(s.w_size()));
   }
 
-  const memory::dims stride{s.stride, s.stride}, pad{s.pad, s.pad};
+  const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
   const dnnl::convolution_backward_weights::primitive_desc weight(
-      {kDirect, plan->x, any_w(s), plan->y, stride, pad, pad}, engine, fwd);
+      {kDirect, plan->x, any_w(s), plan->y, stride, begin, end}, engine, fwd);
   plan->bwd_weight = dnnl::convolution_backward_weights(weight);
   plan->dw = memory(weight.diff_weights_desc(), engine);
   plan->from_dw = reorder(engine, weight.diff_weights_desc(), plan->w);
@@ -116,7 +120,7 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
 }
 
 ConvPlan& plan_for(OnednnCache::State& state, const Conv2dShape& s) {
-  return state.plan<ConvPlan>({'c', s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.stride, s.pad},
+  return state.plan<ConvPlan>({'c', s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.stride, s.pad, s.pad_end},
                               [&] { return make_plan(state.engine, s); });
 }
 
@@ -169,7 +173,7 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x,
   if (s.y_size() == 0) return spec::conv2d_bwd_weight<float>(s, x, dy, dw, mode);  // a sum of nothing
   // oneDNN gathers the pixels that a strided 1x1 convolution reads into a workspace, and with few channels it writes
   // past the end of that (https://github.com/uxlfoundation/oneDNN/issues/6035, open). The gather is done here instead.
-  if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.C < 16) {
+  if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.pad_end == 0 && s.C < 16) {
     const Conv2dShape dense{s.N, s.P(), s.Q(), s.C, s.K, 1, 1, 1, 0};
     std::vector<float> read(static_cast<std::size_t>(dense.x_size()));
     spec::shortcut_a_fwd<float>({s.N, s.H, s.W, s.C, s.C, s.stride}, x, read.data());

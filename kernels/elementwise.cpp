@@ -34,29 +34,10 @@ void mul(std::int64_t n, const T* a, const T* b, T* y, Accum mode) {
   });
 }
 
-template <class T>
-void relu_fwd(std::int64_t n, const T* x, T* y) {
-  parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) y[i] = x[i] < T(0) ? T(0) : x[i];
-  });
-}
-
-template <class T>
-void relu_bwd(std::int64_t n, const T* y, const T* dy, T* dx, Accum mode) {
-  parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const T g = dy[i];  // read in any case: a load under a condition is not vectorised
-      store(dx[i], y[i] > T(0) ? g : T(0), mode);
-    }
-  });
-}
-
-#define AKIN_INSTANTIATE(T)                                          \
-  template void axpy<T>(std::int64_t, T, const T*, T*, Accum);       \
-  template void add<T>(std::int64_t, const T*, const T*, T*);        \
-  template void mul<T>(std::int64_t, const T*, const T*, T*, Accum); \
-  template void relu_fwd<T>(std::int64_t, const T*, T*);             \
-  template void relu_bwd<T>(std::int64_t, const T*, const T*, T*, Accum);
+#define AKIN_INSTANTIATE(T)                                    \
+  template void axpy<T>(std::int64_t, T, const T*, T*, Accum); \
+  template void add<T>(std::int64_t, const T*, const T*, T*);  \
+  template void mul<T>(std::int64_t, const T*, const T*, T*, Accum);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
 }  // namespace akin::spec

@@ -2,8 +2,6 @@
 //   axpy      y = a x                 1 multiply (+1 add in Accum::add); reads 1 (2) writes 1
 //   add       y = a + b               1 add; reads 2, writes 1
 //   mul       y = a * b               1 multiply; reads 2, writes 1
-//   relu_fwd  y = max(x, 0); NaN stays NaN
-//   relu_bwd  dx = y > 0 ? dy : 0     (from the output, so the input need not be kept)
 //   fill      y = a                    writes 1                                      (device only)
 //   convert   y = x in another element type, rounded to nearest                     (device only)
 // On a device the factor `a` may be multiplied by a scalar that lies there (the gradient of a loss), so that nobody
@@ -25,10 +23,6 @@ template <class T>
 void add(std::int64_t n, const T* a, const T* b, T* y);
 template <class T>
 void mul(std::int64_t n, const T* a, const T* b, T* y, Accum mode);
-template <class T>
-void relu_fwd(std::int64_t n, const T* x, T* y);
-template <class T>
-void relu_bwd(std::int64_t n, const T* y, const T* dy, T* dx, Accum mode);
 
 }  // namespace akin::spec
 
@@ -42,17 +36,8 @@ void add(const Stream<Gpu>& stream, std::int64_t n, const T* a, const T* b, T* y
 template <class Gpu, class T>
 void mul(const Stream<Gpu>& stream, std::int64_t n, const T* a, const T* b, T* y, Accum mode);
 template <class Gpu, class T>
-void relu_fwd(const Stream<Gpu>& stream, std::int64_t n, const T* x, T* y);
-template <class Gpu, class T>
-void relu_bwd(const Stream<Gpu>& stream, std::int64_t n, const T* y, const T* dy, T* dx, Accum mode);
-template <class Gpu, class T>
 void fill(const Stream<Gpu>& stream, std::int64_t n, float a, const float* scalar, T* y, Accum mode);
 template <class Gpu, class From, class To>
 void convert(const Stream<Gpu>& stream, std::int64_t n, const From* x, To* y);
-
-/// y[r, c] = x[r, c] for a matrix x [rows, columns] and rows of y that are `stride` elements apart.
-template <class Gpu, class T>
-void copy_columns(const Stream<Gpu>& stream, std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* x,
-                  T* y);
 
 }  // namespace akin::gpu

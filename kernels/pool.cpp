@@ -41,6 +41,19 @@ void clear_images(const PoolShape& s, std::int64_t begin, std::int64_t end, T* d
   if (mode == Accum::overwrite) std::fill(dx + begin * image, dx + end * image, T(0));
 }
 
+struct Span {
+  std::int64_t begin, end;
+  std::int64_t size() const { return end - begin; }
+};
+
+/// Pixels of an adaptive window, and the windows that hold a pixel, of `pixels` and `windows` along one side.
+Span window_of(std::int64_t window, std::int64_t pixels, std::int64_t windows) {
+  return {window * pixels / windows, ((window + 1) * pixels + windows - 1) / windows};
+}
+Span windows_with(std::int64_t pixel, std::int64_t pixels, std::int64_t windows) {
+  return window_of(pixel, windows, pixels);
+}
+
 }  // namespace
 
 template <class T>
@@ -123,6 +136,52 @@ void avg_pool_bwd(const PoolShape& s, const T* dy, T* dx, Accum mode) {
 }
 
 template <class T>
+void adaptive_avg_pool_fwd(const AdaptivePoolShape& s, const T* x, T* y) {
+  const std::int64_t C = s.C;
+  parallel_for(s.N * s.P, grain(s.H / s.P * s.W * C), [=](std::int64_t begin, std::int64_t end) {
+    std::vector<double> sums(static_cast<std::size_t>(C));
+    for (std::int64_t row = begin; row < end; ++row) {
+      const Span rows = window_of(row % s.P, s.H, s.P);
+      for (std::int64_t q = 0; q < s.Q; ++q) {
+        const Span columns = window_of(q, s.W, s.Q);
+        double* sum = sums.data();
+        std::fill_n(sum, C, 0.0);
+        for (std::int64_t h = rows.begin; h < rows.end; ++h)
+          for (std::int64_t w = columns.begin; w < columns.end; ++w) {
+            const T* px = x + ((row / s.P * s.H + h) * s.W + w) * C;
+            for (std::int64_t c = 0; c < C; ++c) sum[c] += static_cast<double>(px[c]);
+          }
+        const auto area = static_cast<double>(rows.size() * columns.size());
+        for (std::int64_t c = 0; c < C; ++c) y[(row * s.Q + q) * C + c] = static_cast<T>(sum[c] / area);
+      }
+    }
+  });
+}
+
+template <class T>
+void adaptive_avg_pool_bwd(const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode) {
+  const std::int64_t C = s.C;
+  parallel_for(s.N * s.H, grain(s.W * C), [=](std::int64_t begin, std::int64_t end) {
+    std::vector<T> sums(static_cast<std::size_t>(C));
+    for (std::int64_t row = begin; row < end; ++row) {
+      const Span rows = windows_with(row % s.H, s.H, s.P);
+      for (std::int64_t w = 0; w < s.W; ++w) {
+        const Span columns = windows_with(w, s.W, s.Q);
+        T* sum = sums.data();
+        std::fill_n(sum, C, T(0));
+        for (std::int64_t p = rows.begin; p < rows.end; ++p)
+          for (std::int64_t q = columns.begin; q < columns.end; ++q) {
+            const T factor = T(1) / static_cast<T>(window_of(p, s.H, s.P).size() * window_of(q, s.W, s.Q).size());
+            const T* g = dy + ((row / s.H * s.P + p) * s.Q + q) * C;
+            for (std::int64_t c = 0; c < C; ++c) sum[c] += factor * g[c];
+          }
+        for (std::int64_t c = 0; c < C; ++c) store(dx[(row * s.W + w) * C + c], sum[c], mode);
+      }
+    }
+  });
+}
+
+template <class T>
 void global_avg_pool_fwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x, T* y) {
   parallel_for(N, grain(pixels * C), [=](std::int64_t begin, std::int64_t end) {
     std::vector<double> sum(static_cast<std::size_t>(C));
@@ -151,6 +210,8 @@ void global_avg_pool_bwd(std::int64_t N, std::int64_t pixels, std::int64_t C, co
   template void max_pool_bwd<T>(const PoolShape&, const std::int32_t*, const T*, T*, Accum);    \
   template void avg_pool_fwd<T>(const PoolShape&, const T*, T*);                                \
   template void avg_pool_bwd<T>(const PoolShape&, const T*, T*, Accum);                         \
+  template void adaptive_avg_pool_fwd<T>(const AdaptivePoolShape&, const T*, T*);               \
+  template void adaptive_avg_pool_bwd<T>(const AdaptivePoolShape&, const T*, T*, Accum);        \
   template void global_avg_pool_fwd<T>(std::int64_t, std::int64_t, std::int64_t, const T*, T*); \
   template void global_avg_pool_bwd<T>(std::int64_t, std::int64_t, std::int64_t, const T*, T*, Accum);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)

@@ -134,6 +134,63 @@ __global__ void __launch_bounds__(kPixelBlock, 4)
   });
 }
 
+struct AdaptiveWindows {
+  int H, W, C, P, Q;
+};
+
+/// Pixels of window i; with the two sizes exchanged, the windows that hold pixel i.
+__device__ __forceinline__ Range adaptive(int i, int pixels, int windows) {
+  const std::int64_t begin = static_cast<std::int64_t>(i) * pixels;
+  return {static_cast<int>(begin / windows), static_cast<int>((begin + pixels + windows - 1) / windows)};
+}
+
+template <class T, int W, class Index>
+__global__ void __launch_bounds__(kPixelBlock, 4)
+    adaptive_forward(AdaptiveWindows s, Index count, const T* x, T* y) {
+  for_each_pixel<W>(count, s.P, s.Q, s.C, [&](const PixelAt<Index>& o, Index out) {
+    const Range rows = adaptive(o.h, s.H, s.P), columns = adaptive(o.w, s.W, s.Q);
+    const float area = static_cast<float>((rows.end - rows.begin) * (columns.end - columns.begin));
+    float sum[W] = {};
+    for (int h = rows.begin; h < rows.end; ++h)
+      for (int w = columns.begin; w < columns.end; ++w) {
+        const Vec<T, W> v = load_vec<W>(x + ((o.n * static_cast<Index>(s.H) + h) * s.W + w) * s.C + o.c);
+#pragma unroll
+        for (int k = 0; k < W; ++k) sum[k] += to_float(v.v[k]);
+      }
+    Vec<T, W> v;
+#pragma unroll
+    for (int k = 0; k < W; ++k) v.v[k] = from_float<T>(sum[k] / area);
+    store_vec<W>(y + out, v);
+  });
+}
+
+template <class T, int W, class Index>
+__global__ void __launch_bounds__(kPixelBlock, 4)
+    adaptive_backward(AdaptiveWindows s, Index count, const T* dy, T* dx, Accum mode) {
+  for_each_pixel<W>(count, s.H, s.W, s.C, [&](const PixelAt<Index>& o, Index out) {
+    const Range rows = adaptive(o.h, s.P, s.H), columns = adaptive(o.w, s.Q, s.W);
+    float sum[W] = {};
+    for (int p = rows.begin; p < rows.end; ++p)
+      for (int q = columns.begin; q < columns.end; ++q) {
+        const Range r = adaptive(p, s.H, s.P), c = adaptive(q, s.W, s.Q);
+        const float factor = 1.0f / static_cast<float>((r.end - r.begin) * (c.end - c.begin));
+        const Vec<T, W> g = load_vec<W>(dy + ((o.n * static_cast<Index>(s.P) + p) * s.Q + q) * s.C + o.c);
+#pragma unroll
+        for (int k = 0; k < W; ++k) sum[k] = fmaf(factor, to_float(g.v[k]), sum[k]);
+      }
+    Vec<T, W> v;
+    if (mode == Accum::add) v = load_vec<W>(dx + out);
+#pragma unroll
+    for (int k = 0; k < W; ++k) put(v.v[k], sum[k], mode);
+    store_vec<W>(dx + out, v);
+  });
+}
+
+AdaptiveWindows windows_of(const AdaptivePoolShape& s) {
+  const auto i = [](std::int64_t v) { return static_cast<int>(v); };
+  return {i(s.H), i(s.W), i(s.C), i(s.P), i(s.Q)};
+}
+
 /// The parts of `s` are the images.
 template <class T, int W>
 __global__ void __launch_bounds__(kColumnsBlock) global_forward(Columns s, float factor, const T* x, T* y) {
@@ -235,6 +292,22 @@ void avg_pool_bwd(const Stream<Gpu>& stream, const PoolShape& s, const T* dy, T*
                  });
 }
 template <class Gpu, class T>
+void adaptive_avg_pool_fwd(const Stream<Gpu>& stream, const AdaptivePoolShape& s, const T* x, T* y) {
+  with_pixels<T>(s.N * s.P * s.Q * s.C, s.N * s.H * s.W * s.C, s.C % kPack<T> == 0 && aligned16(x, y),
+                 [&]<int W, class Index>(std::int64_t n) {
+                   launch("adaptive_avg_pool_fwd", adaptive_forward<T, W, Index>, shape_of(stream, n), stream,
+                          windows_of(s), n, x, y);
+                 });
+}
+template <class Gpu, class T>
+void adaptive_avg_pool_bwd(const Stream<Gpu>& stream, const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode) {
+  with_pixels<T>(s.N * s.H * s.W * s.C, s.N * s.P * s.Q * s.C, s.C % kPack<T> == 0 && aligned16(dy, dx),
+                 [&]<int W, class Index>(std::int64_t n) {
+                   launch("adaptive_avg_pool_bwd", adaptive_backward<T, W, Index>, shape_of(stream, n), stream,
+                          windows_of(s), n, dy, dx, mode);
+                 });
+}
+template <class Gpu, class T>
 void global_avg_pool_fwd(const Stream<Gpu>& stream, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x,
                          T* y) {
   if (C == 0) return;
@@ -265,6 +338,8 @@ using S = Stream<ThisGpu>;
   template void max_pool_bwd<ThisGpu, T>(const S&, const PoolShape&, const std::int32_t*, const T*, T*, Accum);    \
   template void avg_pool_fwd<ThisGpu, T>(const S&, const PoolShape&, const T*, T*);                                \
   template void avg_pool_bwd<ThisGpu, T>(const S&, const PoolShape&, const T*, T*, Accum);                         \
+  template void adaptive_avg_pool_fwd<ThisGpu, T>(const S&, const AdaptivePoolShape&, const T*, T*);               \
+  template void adaptive_avg_pool_bwd<ThisGpu, T>(const S&, const AdaptivePoolShape&, const T*, T*, Accum);        \
   template void global_avg_pool_fwd<ThisGpu, T>(const S&, std::int64_t, std::int64_t, std::int64_t, const T*, T*); \
   template void global_avg_pool_bwd<ThisGpu, T>(const S&, std::int64_t, std::int64_t, std::int64_t, const T*, T*,  \
                                                 Accum);

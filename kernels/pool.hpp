@@ -5,10 +5,13 @@
 //             dx[n,h,w,c] = sum of dy[n,p,q,c] over the outputs that (h, w) won
 //   avg_pool  y = 1/window^2 times the sum over the window; padding counts as zeros
 //             dx[n,h,w,c] = 1/window^2 times the sum of dy over the windows that hold (h, w)
+//   adaptive_avg_pool  y[n,p,q,c] = mean of x[n,h,w,c] over floor(p H / P) <= h < ceil((p + 1) H / P), w likewise:
+//             windows that overlap, and repeat pixels where P > H; P and Q are given; summed in double
 //   global_avg_pool  y[n,c] = mean_{h,w} x[n,h,w,c], summed in double;  dx[n,h,w,c] = dy[n,c] / (H W)
-// Shapes: x, dx [N, H, W, C]; y, dy, at [N, P, Q, C] with P = (H + 2 pad - window) / stride + 1, Q likewise; 2 pad <=
-// window, so that every window holds a pixel.
-// FLOPs: window^2 N P Q C. Bytes: reads x once from memory (windows overlap in cache), writes y (and at) once.
+// Shapes: x, dx [N, H, W, C]; y, dy, at [N, P, Q, C] with P = (H + 2 pad - window) / stride + 1, rounded down, Q
+// likewise; 2 pad <= window, so that every window holds a pixel. `ceil` rounds up: one more window, of the pixels that
+// are left, if it starts inside the image or the padding before it (PyTorch's ceil_mode; max_pool alone). FLOPs:
+// window^2 N P Q C. Bytes: reads x once from memory (windows overlap in cache), writes y (and at) once.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +25,19 @@ namespace akin {
 struct PoolShape {
   std::int64_t N, H, W, C;
   std::int64_t window, stride, pad;
-  std::int64_t P() const { return (H + 2 * pad - window) / stride + 1; }
-  std::int64_t Q() const { return (W + 2 * pad - window) / stride + 1; }
+  bool ceil = false;
+  std::int64_t P() const { return outputs(H); }
+  std::int64_t Q() const { return outputs(W); }
+
+ private:
+  std::int64_t outputs(std::int64_t size) const {
+    const std::int64_t whole = (size + 2 * pad - window + (ceil ? stride - 1 : 0)) / stride + 1;
+    return ceil && (whole - 1) * stride >= size + pad ? whole - 1 : whole;
+  }
+};
+
+struct AdaptivePoolShape {
+  std::int64_t N, H, W, C, P, Q;
 };
 
 namespace spec {
@@ -37,6 +51,10 @@ template <class T>
 void avg_pool_fwd(const PoolShape& s, const T* x, T* y);
 template <class T>
 void avg_pool_bwd(const PoolShape& s, const T* dy, T* dx, Accum mode);
+template <class T>
+void adaptive_avg_pool_fwd(const AdaptivePoolShape& s, const T* x, T* y);
+template <class T>
+void adaptive_avg_pool_bwd(const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode);
 /// `pixels` = H W >= 1.
 template <class T>
 void global_avg_pool_fwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x, T* y);
@@ -57,6 +75,10 @@ template <class Gpu, class T>
 void avg_pool_fwd(const Stream<Gpu>& stream, const PoolShape& s, const T* x, T* y);
 template <class Gpu, class T>
 void avg_pool_bwd(const Stream<Gpu>& stream, const PoolShape& s, const T* dy, T* dx, Accum mode);
+template <class Gpu, class T>
+void adaptive_avg_pool_fwd(const Stream<Gpu>& stream, const AdaptivePoolShape& s, const T* x, T* y);
+template <class Gpu, class T>
+void adaptive_avg_pool_bwd(const Stream<Gpu>& stream, const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode);
 template <class Gpu, class T>
 void global_avg_pool_fwd(const Stream<Gpu>& stream, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x,
                          T* y);

@@ -54,7 +54,7 @@ std::vector<int> predict(Context& ctx, Model& model, const ImageSet& set,
   AKIN_CHECK(a.channels == set.images.shape()[3], "the model expects images of {} channels, '{}' has {}", a.channels,
              set.name, set.images.shape()[3]);
   return argmax_rows(run_network(ctx, *model.network, set.images, all_indices(set.images.shape()[0]),
-                                 model.info.normalization, 256, progress)
+                                 model.info.normalization, {.progress = progress})
                          .logits);
 }
 

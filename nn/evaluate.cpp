@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
+#include "engine/io/image.hpp"
 #include "kernels/softmax_ce.hpp"
 #include "nn/image_batch.hpp"
 
@@ -15,6 +17,17 @@ ImageView view_of(const Array& images) {
   return {images.as<std::uint8_t>().data(), images.shape()[0], images.shape()[1], images.shape()[2], images.shape()[3]};
 }
 
+Array pick_images(const Array& images, std::span<const std::int64_t> index) {
+  const Shape& s = images.shape();
+  Array out(images.dtype(), {static_cast<std::int64_t>(index.size()), s[1], s[2], s[3]});
+  const std::size_t each = images.byte_size() / static_cast<std::size_t>(std::max<std::int64_t>(1, s[0]));
+  for (std::size_t i = 0; i < index.size(); ++i) {
+    AKIN_CHECK(index[i] >= 0 && index[i] < s[0], "images: number {} of {}", index[i], s[0]);
+    std::memcpy(out.bytes() + i * each, images.bytes() + static_cast<std::size_t>(index[i]) * each, each);
+  }
+  return out;
+}
+
 Indices all_indices(std::int64_t n) {
   Indices index(static_cast<std::size_t>(n));
   std::iota(index.begin(), index.end(), std::int64_t{0});
@@ -22,25 +35,35 @@ Indices all_indices(std::int64_t n) {
 }
 
 Outputs run_network(Context& ctx, Network& network, const Array& images, std::span<const std::int64_t> index,
-                    const Normalization& normalization, std::int64_t batch,
-                    const std::function<void(std::int64_t)>& progress) {
+                    const Normalization& normalization, const RunOptions& options) {
   const TapeScope off(ctx, nullptr);
-  const ImageView view = view_of(images);
+  const ImageView all = view_of(images);
+  const bool resized = options.height > 0 && (all.H != options.height || all.W != options.width);
+  const std::int64_t area = resized ? options.height * options.width : all.H * all.W;
+  const std::int64_t batch = options.batch > 0 ? options.batch : std::clamp<std::int64_t>((256 << 12) / area, 8, 256);
   const auto N = static_cast<std::int64_t>(index.size());
   const std::int64_t D = network.feature_size(), C = network.architecture().classes;
   Outputs out{Array(DType::f32, {N, D}), Array(DType::f32, {N, C})};
-  if (progress) progress(0);  // so that rates count from here
+  if (options.progress) options.progress(0);  // so that rates count from here
   for (std::int64_t i = 0; i < N; i += batch) {
     const std::int64_t n = std::min(batch, N - i);
+    const auto part = index.subspan(static_cast<std::size_t>(i), static_cast<std::size_t>(n));
     std::vector<AugmentItem> items;
-    for (const std::int64_t image : index.subspan(static_cast<std::size_t>(i), static_cast<std::size_t>(n)))
-      items.push_back({image, 0});
-    const Tensor x = augment_images(ctx, view, upload(ctx, gather_images(ctx, view, items)), 0, n, {}, normalization, 0);
-    const Tensor f = network.features(ctx, x, false);
+    for (const std::int64_t image : part) items.push_back({image, 0});
+    Array scaled;
+    if (resized) {
+      scaled =
+          resize_images(pick_images(images, part), static_cast<int>(options.height), static_cast<int>(options.width));
+      for (std::int64_t k = 0; k < n; ++k) items[static_cast<std::size_t>(k)].image = k;
+    }
+    const ImageView view = resized ? view_of(scaled) : all;
+    const Tensor x =
+        augment_images(ctx, view, upload(ctx, gather_images(ctx, view, items)), 0, n, {}, normalization, 0);
+    const Tensor f = network.features(ctx, x, false), seen = network.pooled(ctx, f);
     const Tensor z = network.head(ctx, f);
-    ops::convert(ctx, f, DType::f32).copy_to(out.features.bytes() + static_cast<std::size_t>(i * D) * sizeof(float));
-    z.copy_to(out.logits.bytes() + static_cast<std::size_t>(i * C) * sizeof(float));
-    if (progress) progress(i + n);
+    ops::convert(ctx, seen, DType::f32).copy_to(out.features.bytes() + static_cast<std::size_t>(i * D) * sizeof(float));
+    ops::convert(ctx, z, DType::f32).copy_to(out.logits.bytes() + static_cast<std::size_t>(i * C) * sizeof(float));
+    if (options.progress) options.progress(i + n);
   }
   return out;
 }

@@ -16,11 +16,15 @@ struct Outputs {
   Array logits;    ///< f32 [N, C]
 };
 
-/// `images` u8 [M,H,W,C]; `index` picks N of them. `progress`, if given, is called with the number of images done.
-/// Error where the image channels cannot be brought to the network's.
+struct RunOptions {
+  std::int64_t batch = 0;              ///< 0: 256 images of 64x64, fewer larger ones
+  std::int64_t height = 0, width = 0;  ///< bring images to this size before (resize_images); 0: as they are
+  std::function<void(std::int64_t)> progress = {};  ///< called with the number of images done
+};
+
+/// `images` u8 [M,H,W,C]; `index` picks N of them. Error where the image channels cannot be brought to the network's.
 Outputs run_network(Context& ctx, Network& network, const Array& images, std::span<const std::int64_t> index,
-                    const Normalization& normalization, std::int64_t batch = 256,
-                    const std::function<void(std::int64_t)>& progress = {});
+                    const Normalization& normalization, const RunOptions& options = {});
 
 /// Index of the largest logit of each row (the lower one of equals); NaN rows are refused.
 std::vector<int> argmax_rows(const Array& logits);
@@ -29,6 +33,8 @@ Array softmax_rows(const Array& logits);
 /// Share of equal entries, in 0..1; both lists have one entry an image.
 double accuracy(std::span<const int> predictions, std::span<const int> labels);
 
+/// Images `index` of u8 [M,H,W,C], copied: [N,H,W,C].
+Array pick_images(const Array& images, std::span<const std::int64_t> index);
 /// 0..n-1
 Indices all_indices(std::int64_t n);
 /// Mean and standard deviation of each channel over all images, of values in 0..1; a constant channel gets std 1.

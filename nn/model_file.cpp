@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "engine/io/sha256.hpp"
+#include "nn/graph_network.hpp"
+#include "nn/weight_file.hpp"
 
 namespace akin {
 
@@ -14,48 +14,15 @@ namespace {
 
 constexpr const char* kFormat = "akin-model-1";
 
-bool is_float(DType t) { return t == DType::f32 || t == DType::f64 || t == DType::bf16; }
-
-/// [K,R,S,C] -> [K,C,R,S], or back when `to_memory`.
-Array permute_conv(const Array& w, const Shape& memory, bool to_memory) {
-  const std::int64_t K = memory[0], R = memory[1], S = memory[2], C = memory[3];
-  Array out(DType::f32, to_memory ? memory : Shape{K, C, R, S});
-  const auto from = w.as<float>();
-  const auto to = out.as<float>();
-  for (std::int64_t k = 0; k < K; ++k)
-    for (std::int64_t r = 0; r < R; ++r)
-      for (std::int64_t s = 0; s < S; ++s)
-        for (std::int64_t c = 0; c < C; ++c) {
-          const auto at_memory = static_cast<std::size_t>(((k * R + r) * S + s) * C + c);
-          const auto at_file = static_cast<std::size_t>(((k * C + c) * R + r) * S + s);
-          if (to_memory)
-            to[at_memory] = from[at_file];
-          else
-            to[at_file] = from[at_memory];
-        }
-  return out;
-}
-
-Shape file_shape(const Parameter& p) {
-  const Shape& s = p.tensor.shape();
-  return p.kind == ParameterKind::conv_weight ? Shape{s[0], s[3], s[1], s[2]} : s;
-}
-
-std::string canonical(std::string name) {
-  if (name.starts_with("module.")) name.erase(0, 7);
-  if (name.starts_with("linear.")) name.replace(0, 7, "fc.");
-  return name;
-}
-
-/// The tensor that import_weights will read as `name`; nullptr where there is none.
-const Array* find_canonical(const SafeTensors& file, const std::string& name) {
-  const auto it = std::find_if(file.tensors.begin(), file.tensors.end(),
-                               [&](const auto& tensor) { return canonical(tensor.first) == name; });
-  return it == file.tensors.end() ? nullptr : &it->second;
+/// The first tensor of the file that has one of these names; nullptr where there is none.
+const Array* find_any(const SafeTensors& file, const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    if (const Array* a = find_canonical(file, name); a != nullptr) return a;
+  return nullptr;
 }
 
 /// A file that claims a large network but holds a small one must not cost the memory of the large one.
-void check_claims(const ModelInfo& info, const SafeTensors& file) {
+void check_claims(const ModelInfo& info, const SafeTensors& file, const ImportOptions& options) {
   const Architecture& a = info.architecture;
   const auto known = [&](std::int64_t n) { return n >= 1 && n <= 1'000'000; };
   AKIN_CHECK(known(a.channels) && known(a.classes) && a.width >= 0,
@@ -63,14 +30,15 @@ void check_claims(const ModelInfo& info, const SafeTensors& file) {
              a.channels, a.classes, a.width);
   AKIN_CHECK(info.classes.empty() || static_cast<std::int64_t>(info.classes.size()) == a.classes,
              "{}: names {} classes of {} (damaged description?)", file.source, info.classes.size(), a.classes);
-  if (const Array* fc = find_canonical(file, "fc.weight"); fc != nullptr && fc->shape().rank() == 2)
-    AKIN_CHECK(fc->shape()[0] == a.classes,
-               "{}: weights do not fit: fc.weight is {}, the network tells {} classes apart", file.source,
-               fc->shape().str(), a.classes);
-  if (const Array* stem = find_canonical(file, "conv1.weight"); stem != nullptr && stem->shape().rank() == 4)
-    AKIN_CHECK(stem->shape()[1] == a.channels && (a.width == 0 || stem->shape()[0] == a.width),
-               "{}: weights do not fit: conv1.weight is {}, expected width {} and {} channels", file.source,
-               stem->shape().str(), a.width, a.channels);
+  const EndLayers ends = end_layers(a);
+  if (const Array* head = find_any(file, ends.head); head != nullptr && head->shape().rank() >= 2 && !options.new_head)
+    AKIN_CHECK(head->shape()[0] == a.classes, "{}: weights do not fit: {} is {}, the network tells {} classes apart",
+               file.source, ends.head[0], head->shape().str(), a.classes);
+  if (const Array* stem = find_any(file, ends.stem); stem != nullptr && stem->shape().rank() == 4)
+    AKIN_CHECK(
+        (stem->shape()[1] == a.channels || options.convert_stem) && (a.width == 0 || stem->shape()[0] == a.width),
+        "{}: weights do not fit: {} is {}, expected width {} and {} channels", file.source, ends.stem[0],
+        stem->shape().str(), a.width, a.channels);
 }
 
 std::vector<float> floats(const nlohmann::json& j, const char* key, const std::string& file) {
@@ -78,61 +46,52 @@ std::vector<float> floats(const nlohmann::json& j, const char* key, const std::s
   return j[key].get<std::vector<float>>();
 }
 
-}  // namespace
-
-void export_weights(const Network& network, SafeTensors& file, const std::string& prefix) {
-  for (const Parameter& p : network.parameters()) {
-    Array a = p.tensor.to_array();
-    if (p.kind == ParameterKind::conv_weight) a = permute_conv(a, p.tensor.shape(), false);
-    file.add(prefix + p.name, std::move(a));
+/// Channels, width and classes as the first and last layers' weights tell them.
+void describe_ends(const SafeTensors& file, Architecture& a) {
+  const EndLayers ends = end_layers(a);
+  if (const Array* head = find_any(file, ends.head); head && head->shape().rank() >= 2) a.classes = head->shape()[0];
+  if (const Array* stem = find_any(file, ends.stem); stem && stem->shape().rank() == 4) {
+    a.channels = stem->shape()[1];
+    const bool free = a.name.starts_with("resnet") || a.name.starts_with("mobilenet");
+    if (a.width == 0 && free) a.width = stem->shape()[0];
   }
 }
 
-void import_weights(Network& network, const SafeTensors& file, const std::string& prefix) {
-  std::map<std::string, const Array*> found;
-  std::vector<std::string> problems;
-  for (const auto& [name, array] : file.tensors) {
-    if (!name.starts_with(prefix)) continue;
-    const std::string own = canonical(name.substr(prefix.size()));
-    if (!found.emplace(own, &array).second) problems.push_back("two tensors for " + own);
-  }
-  const ParameterList list = network.parameters();
-  for (const Parameter& p : list) {
-    const auto it = found.find(p.name);
-    if (it == found.end()) {
-      if (p.kind != ParameterKind::counter) problems.push_back("missing " + p.name);
-      continue;
-    }
-    if (!(it->second->shape() == file_shape(p)))
-      problems.push_back(fmt::format("{} is {}, expected {}", p.name, it->second->shape().str(), file_shape(p).str()));
-    else if (p.kind != ParameterKind::counter && !is_float(it->second->dtype()))
-      problems.push_back(fmt::format("{} is of {}, a float type is expected", p.name, name_of(it->second->dtype())));
-    else
-      check_finite(*it->second, p.name, file.source);
-  }
-  for (const auto& [name, array] : found)
-    if (std::none_of(list.begin(), list.end(), [&n = name](const Parameter& p) { return p.name == n; }))
-      problems.push_back("unexpected " + name);
-  if (!problems.empty()) {
-    const std::size_t shown = std::min<std::size_t>(problems.size(), 8);
-    const auto first =
-        std::vector<std::string>(problems.begin(), problems.begin() + static_cast<std::ptrdiff_t>(shown));
-    const Architecture& a = network.architecture();
+/// What a converter of quantised models wrote beside the weights: the layers, and in words how pixels become numbers.
+bool describe_graph(const std::filesystem::path& path, const SafeTensors& file, ModelInfo& info, bool pixels) {
+  std::filesystem::path graph = path;
+  graph.replace_extension(".graph.json");
+  std::error_code none;
+  if (!std::filesystem::exists(graph, none)) return false;
+  info.architecture = {.name = "graph", .graph = read_text(graph)};
+  const GraphSummary summary = summarize_graph(info.architecture.graph, graph.string());
+  info.height = summary.height;
+  info.width = summary.width;
+  info.architecture.channels = summary.channels;
+  const Array* head = find_canonical(file, summary.head + ".weight");
+  AKIN_CHECK(head != nullptr && head->shape().rank() >= 2, "{}: has no head {}.weight, which {} names", path.string(),
+             summary.head, graph.string());
+  info.architecture.classes = head->shape()[0];
+  const auto said = [&](const char* key) {
+    const auto it = file.metadata.find(key);
+    return it == file.metadata.end() ? std::string() : it->second;
+  };
+  info.task = said("dataset");
+  if (!pixels) return true;
+  const std::string input = said("input");
+  if (input.find("(x-128)/128") != std::string::npos)
+    info.normalization = {{128.0f / 255}, {128.0f / 255}};
+  else if (input.find("raw 0..255") != std::string::npos)
+    info.normalization = {{0.0f}, {1.0f / 255}};
+  else
     fail(
-        "{}: weights do not fit {} (width {}, shortcut {}, {} channels, {} classes): {}{}; give the architecture the "
-        "file was made for",
-        file.source, a.name, a.width, a.shortcut, a.channels, a.classes, fmt::join(first, "; "),
-        shown < problems.size() ? fmt::format("; and {} more", problems.size() - shown) : "");
-  }
-  for (const Parameter& p : list) {
-    const auto it = found.find(p.name);
-    if (it == found.end()) continue;
-    Array a = it->second->cast(p.tensor.dtype());
-    check_finite(a, p.name, file.source);  // again: what was finite in f64 may not be in f32
-    if (p.kind == ParameterKind::conv_weight) a = permute_conv(a, p.tensor.shape(), true);
-    p.tensor.copy_from(a.bytes());
-  }
+        "{}: its metadata does not say how pixels become numbers (\"input\": \"(x-128)/128\" or \"raw 0..255\"); "
+        "akin import takes it with --mean and --std",
+        path.string());
+  return true;
 }
+
+}  // namespace
 
 void save_model(const std::filesystem::path& path, const Network& network, const ModelInfo& info) {
   SafeTensors file;
@@ -150,18 +109,27 @@ void save_model(const std::filesystem::path& path, const Network& network, const
                               {"class_names", info.classes},
                               {"task", info.task},
                               {"test_accuracy", info.test_accuracy}};
+  if (!a.stem.empty()) j["stem"] = a.stem;
+  if (a.norm_eps > 0) j["norm_eps"] = a.norm_eps;
   if (info.step >= 0) j["step"] = info.step;
   if (info.validation_accuracy >= 0) j["validation_accuracy"] = info.validation_accuracy;
   if (!info.settings.empty()) j["settings"] = info.settings;
   file.metadata = {{"format", kFormat},
                    {"model", j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)}};
+  if (!a.graph.empty()) file.metadata["graph"] = a.graph;
   write_safetensors(path, file);
 }
 
 Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
+  return load_foreign(ctx, path, fallback, {}).model;
+}
+
+ForeignModel load_foreign(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback,
+                          const ImportOptions& options) {
   const Bytes bytes = read_file(path);
-  const SafeTensors file = parse_safetensors(bytes, path.string());
-  Model model;
+  const SafeTensors file = dequantized(parse_safetensors(bytes, path.string()));
+  ForeignModel out;
+  Model& model = out.model;
   model.hash = sha256_hex(bytes);
   const auto format = file.metadata.find("format");
   if (format != file.metadata.end() && format->second == kFormat && file.metadata.contains("model")) {
@@ -173,6 +141,9 @@ Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInf
       a.shortcut = j.at("shortcut").get<std::string>();
       a.channels = j.at("channels").get<std::int64_t>();
       a.classes = j.at("classes").get<std::int64_t>();
+      a.stem = j.value("stem", "");
+      a.norm_eps = j.value("norm_eps", 0.0);
+      if (const auto graph = file.metadata.find("graph"); graph != file.metadata.end()) a.graph = graph->second;
       model.info.height = j.at("image_height").get<std::int64_t>();
       model.info.width = j.at("image_width").get<std::int64_t>();
       model.info.normalization = {floats(j, "mean", path.string()), floats(j, "std", path.string())};
@@ -186,21 +157,25 @@ Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInf
       fail("{}: the model description in its metadata is damaged ({}); write the model again", path.string(), e.what());
     }
   } else if (fallback != nullptr) {
+    const Architecture wanted = fallback->architecture;
     model.info = *fallback;
-    if (const Array* fc = find_canonical(file, "fc.weight"); fc && fc->shape().rank() == 2)
-      model.info.architecture.classes = fc->shape()[0];
-    if (const Array* stem = find_canonical(file, "conv1.weight"); stem && stem->shape().rank() == 4) {
-      model.info.architecture.channels = stem->shape()[1];
-      if (model.info.architecture.width == 0) model.info.architecture.width = stem->shape()[0];
-    }
-  } else {
+    Architecture& a = model.info.architecture;
+    if (wanted.name == "graph")
+      AKIN_CHECK(describe_graph(path, file, model.info, false), "{}: no layer graph lies beside it ({}.graph.json)",
+                 path.string(), path.stem().string());
+    else
+      describe_ends(file, a);
+    if (options.new_head) a.classes = wanted.classes;
+    if (options.convert_stem) a.channels = wanted.channels;
+  } else if (!describe_graph(path, file, model.info, true)) {
     fail(
-        "{}: has no description of its network; eval and features take it with --arch (and --width, --shortcut, "
-        "--mean, "
-        "--std), rank and distill the table that features makes of it",
+        "{}: has no description of its network; akin import makes a model file of it with --arch (and --width, "
+        "--shortcut, --mean, --std)",
         path.string());
   }
-  check_claims(model.info, file);
+  if (!file.metadata.contains("graph") && !model.info.architecture.graph.empty())
+    model.hash = sha256_hex(model.hash + model.info.architecture.graph);
+  check_claims(model.info, file, options);
   const auto channels = static_cast<std::size_t>(model.info.architecture.channels);
   Normalization& norm = model.info.normalization;
   if (norm.mean.size() == 1) norm.mean.resize(channels, norm.mean[0]);
@@ -211,9 +186,10 @@ Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInf
   for (const float m : norm.mean) AKIN_CHECK(std::isfinite(m), "{}: mean {} must be finite", path.string(), m);
   for (const float s : norm.std) AKIN_CHECK(s > 0 && std::isfinite(s), "{}: std {} must be positive", path.string(), s);
   model.network = make_network(ctx, model.info.architecture);
-  import_weights(*model.network, file);
+  if (options.new_head) initialize(model.network->parameters(), options.seed);
+  out.report = import_weights(*model.network, file, "", options);
   model.info.architecture = model.network->architecture();
-  return model;
+  return out;
 }
 
 }  // namespace akin

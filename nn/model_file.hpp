@@ -8,7 +8,7 @@
 
 #include "engine/io/safetensors.hpp"
 #include "kernels/augment.hpp"
-#include "nn/network.hpp"
+#include "nn/weight_file.hpp"
 
 namespace akin {
 
@@ -30,17 +30,21 @@ struct Model {
   std::string hash;  ///< SHA-256 of the file, hex: a cache key
 };
 
-/// Weights of `network` as file tensors (OIHW), each name after `prefix`.
-void export_weights(const Network& network, SafeTensors& file, const std::string& prefix = "");
-/// Loads what export_weights wrote. A leading "module." is stripped and "linear." is read as "fc.". Throws one error
-/// that lists every missing, unexpected and misshapen tensor, and on NaN or infinite weights. num_batches_tracked may
-/// be absent.
-void import_weights(Network& network, const SafeTensors& file, const std::string& prefix = "");
-
 void save_model(const std::filesystem::path& path, const Network& network, const ModelInfo& info);
 
-/// Reads a model file. `fallback` serves files without akin's metadata (weights from elsewhere); where that is nullptr
-/// too, the error names the options that say what the file does not.
+/// Reads a model file. `fallback` serves files without akin's metadata (weights from elsewhere); where that is nullptr,
+/// a <name>.graph.json beside <name>.safetensors does (nn/graph_network.hpp), whose weights may be quantised; else the
+/// error says how to describe the file.
 Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
+
+/// The same for weights that do not fit as they are: with a new head, fallback->architecture.classes says its size;
+/// with a converted stem, its channels those of the images. `fallback` of the name "graph" gives a layer graph's
+/// normalisation.
+struct ForeignModel {
+  Model model;
+  ImportReport report;
+};
+ForeignModel load_foreign(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback,
+                          const ImportOptions& options);
 
 }  // namespace akin

@@ -17,26 +17,43 @@ Tensor trainable(Context& ctx, Shape shape) {
 
 }  // namespace
 
-Conv2d::Conv2d(Context& ctx, std::int64_t in, std::int64_t out, std::int64_t window, std::int64_t stride,
-               std::int64_t pad)
-    : weight_(trainable(ctx, {out, window, window, in})), stride_(stride), pad_(pad) {}
+Conv2d::Conv2d(Context& ctx, const ConvShape& s)
+    : shape_(s), weight_(trainable(ctx, {s.out, s.window, s.window, s.depthwise ? 1 : s.in})) {}
 
-void Conv2d::collect(const std::string& prefix, ParameterList& list) const {
-  list.push_back({prefix + ".weight", weight_, ParameterKind::conv_weight});
+Tensor Conv2d::padded(Context& ctx, const Tensor& x, std::int64_t pad, std::int64_t pad_end) const {
+  return shape_.depthwise ? ops::depthwise_conv2d(ctx, x, weight_, shape_.stride, pad, pad_end)
+                          : ops::conv2d(ctx, x, weight_, shape_.stride, pad, pad_end);
 }
 
-BatchNorm2d::BatchNorm2d(Context& ctx, std::int64_t channels)
+void Conv2d::collect(const std::string& prefix, ParameterList& list) const {
+  list.push_back(
+      {prefix + ".weight", weight_, shape_.depthwise ? ParameterKind::depthwise_weight : ParameterKind::conv_weight});
+}
+
+ConvBias::ConvBias(Context& ctx, const ConvShape& shape, Activation f)
+    : conv_(ctx, shape), bias_(trainable(ctx, {shape.out})), activation_(f) {}
+
+void ConvBias::collect(const std::string& prefix, ParameterList& list) const {
+  conv_.collect(prefix, list);
+  list.push_back({prefix + ".bias", bias_, ParameterKind::bias});
+}
+
+BatchNorm2d::BatchNorm2d(Context& ctx, std::int64_t channels, const NormOptions& options)
     : weight_(trainable(ctx, {channels})),
       bias_(trainable(ctx, {channels})),
       batches_(Tensor::on_host(ctx, Shape{}, DType::i64)) {
   batches_.set_zero();
   state_.running_mean = Tensor::zeros(ctx, {channels});
   state_.running_var = Tensor::zeros(ctx, {channels});
+  state_.eps = options.eps;
+  state_.momentum = options.momentum;
 }
 
-Tensor BatchNorm2d::operator()(Context& ctx, const Tensor& x, bool training, bool relu, const Tensor& residual) {
+Tensor BatchNorm2d::operator()(Context& ctx, const Tensor& x, bool training, Activation f, const Tensor& residual) {
   if (training) ++batches_.data<std::int64_t>()[0];
-  return ops::batchnorm(ctx, x, weight_, bias_, state_, training, relu, residual);
+  const bool relu = f == Activation::relu;
+  const Tensor y = ops::batchnorm(ctx, x, weight_, bias_, state_, training, relu, residual);
+  return relu || f == Activation::none ? y : ops::activation(ctx, y, f);
 }
 
 void BatchNorm2d::collect(const std::string& prefix, ParameterList& list) const {
@@ -47,11 +64,11 @@ void BatchNorm2d::collect(const std::string& prefix, ParameterList& list) const 
   list.push_back({prefix + ".num_batches_tracked", batches_, ParameterKind::counter});
 }
 
-Linear::Linear(Context& ctx, std::int64_t in, std::int64_t out)
-    : weight_(trainable(ctx, {out, in})), bias_(trainable(ctx, {out})) {}
+Linear::Linear(Context& ctx, std::int64_t in, std::int64_t out, ParameterKind kind)
+    : weight_(trainable(ctx, {out, in})), bias_(trainable(ctx, {out})), kind_(kind) {}
 
 void Linear::collect(const std::string& prefix, ParameterList& list) const {
-  list.push_back({prefix + ".weight", weight_, ParameterKind::linear_weight});
+  list.push_back({prefix + ".weight", weight_, kind_});
   list.push_back({prefix + ".bias", bias_, ParameterKind::bias});
 }
 
@@ -69,13 +86,21 @@ void initialize(const ParameterList& parameters, std::uint64_t seed) {
     const std::int64_t n = p.tensor.numel();
     const auto ends_with = [&](const char* suffix) { return p.name.ends_with(suffix); };
     switch (p.kind) {
-      case ParameterKind::conv_weight: {
-        const float std = std::sqrt(2.0f / static_cast<float>(p.tensor.dim(0) * p.tensor.dim(1) * p.tensor.dim(2)));
+      case ParameterKind::conv_weight:
+      case ParameterKind::depthwise_weight: {
+        const bool biased = i + 1 < parameters.size() && parameters[i + 1].kind == ParameterKind::bias;
+        const std::int64_t window = p.tensor.dim(1) * p.tensor.dim(2);
+        const std::int64_t fan =
+            p.kind == ParameterKind::depthwise_weight ? window : window * p.tensor.dim(biased ? 3 : 0);
+        const float std = std::sqrt(2.0f / static_cast<float>(fan));
+        bound = 0;
         for (std::int64_t j = 0; j < n; ++j) x[j] = std * rng.normal();
         break;
       }
       case ParameterKind::linear_weight:
-        bound = 1.0f / std::sqrt(static_cast<float>(p.tensor.dim(1)));
+      case ParameterKind::pixel_weight:
+      case ParameterKind::flat_weight:
+        bound = 1.0f / std::sqrt(static_cast<float>(n / p.tensor.dim(0)));
         for (std::int64_t j = 0; j < n; ++j) x[j] = rng.uniform(-bound, bound);
         break;
       case ParameterKind::bias:

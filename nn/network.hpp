@@ -1,8 +1,10 @@
-// An image classifier: an extractor and a linear head. Every architecture implements this interface.
+// An image classifier: an extractor and a head. Every architecture implements this interface.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "nn/module.hpp"
 
@@ -12,37 +14,58 @@ namespace akin {
 struct Architecture {
   std::string name = "resnet8";  ///< see known_architectures()
   std::int64_t width =
-      0;  ///< channels of the first stage; 0 = the family's own (16 for CIFAR ResNets, 64 for ImageNet ones)
-  std::string shortcut = "";  ///< "A" (subsample and zero-pad) or "conv" (1x1); "" = the family's own
+      0;  ///< channels of the first layer; 0 = the family's own (16 for CIFAR ResNets, 64 for ImageNet ones, ...)
+  std::string shortcut = "";  ///< of ResNets: "A" (subsample and zero-pad) or "conv" (1x1); "" = the family's own
   std::int64_t channels = 3;  ///< of the input images
   std::int64_t classes = 10;
+  std::string stem = "";   ///< "small": the first layer keeps the image's size, for images of 32 to 64 pixels; "" = as
+                           ///< published
+  double norm_eps = 0;     ///< added to the variance by batch norms; 0 = as torchvision has it
+  std::string graph = "";  ///< of name "graph": the layers as JSON, see nn/graph_network.hpp
   bool operator==(const Architecture&) const = default;
 };
 
 class Network {
  public:
   virtual ~Network() = default;
-  /// x [N,H,W,C] -> features [N,D], the input of the last linear layer.
+  /// x [N,H,W,C] -> what the head reads: [N,D], the input of the last linear layer; for SqueezeNet, whose head is a 1x1
+  /// convolution, a map [N,h,w,D].
   virtual Tensor features(Context& ctx, const Tensor& x, bool training) = 0;
   /// Features -> logits [N, classes].
-  Tensor head(Context& ctx, const Tensor& features) const { return fc(ctx, features); }
+  virtual Tensor head(Context& ctx, const Tensor& features) const { return fc(ctx, features); }
+  /// Features -> [N,D]: what similarity is measured on and source heads read.
+  virtual Tensor pooled(Context&, const Tensor& features) const { return features; }
   Tensor logits(Context& ctx, const Tensor& x, bool training) { return head(ctx, features(ctx, x, training)); }
 
+  /// Names are torchvision's; the head's come last.
   ParameterList parameters() const {
     ParameterList list;
     collect_extractor(list);
-    fc.collect("fc", list);
+    fc.collect(head_, list);
     return list;
   }
+  /// Whether a parameter of this name belongs to the head.
+  bool in_head(const std::string& name) const { return name.starts_with(head_ + "."); }
+  const std::string& head_name() const { return head_; }
+  /// Names that timm gives layers of this network, where they differ: {timm's, ours}.
+  virtual std::vector<std::pair<std::string, std::string>> aliases() const { return {}; }
   /// Pixels of the image to one of the last feature map, along each side.
   virtual std::int64_t output_stride() const = 0;
+  /// The shortest side of an image that passes through all layers.
+  virtual std::int64_t smallest_side() const { return 1; }
   std::int64_t feature_size() const { return fc.inputs(); }
   const Architecture& architecture() const { return architecture_; }
 
  protected:
-  explicit Network(Architecture a) : architecture_(std::move(a)) {}
+  Network(Architecture a, std::string head) : architecture_(std::move(a)), head_(std::move(head)) {}
   virtual void collect_extractor(ParameterList& list) const = 0;
+  /// Error unless x is a batch of images of this network's channels that are large enough.
+  void check_images(const Tensor& x) const;
+  /// Error where the architecture asks for options that this network has not.
+  void refuse_options(bool width, bool shortcut, bool stem) const;
+
   Architecture architecture_;  // with the defaults filled in
+  std::string head_;
   Linear fc;
 };
 
@@ -51,5 +74,15 @@ const std::vector<std::string>& known_architectures();
 
 /// An uninitialised network; call initialize() or load weights. Throws UsageError for an unknown name or option.
 std::unique_ptr<Network> make_network(Context& ctx, const Architecture& architecture);
+
+/// Weights of the first and the last layer in files, timm's names included: they tell the channels and classes of a
+/// file that does not describe itself.
+struct EndLayers {
+  std::vector<std::string> stem, head;
+};
+EndLayers end_layers(const Architecture& architecture);
+
+/// c scaled, as a multiple of 8 that is not less than 90 % of it (Howard et al., "MobileNets", 2017; as torchvision).
+std::int64_t scaled_channels(double c);
 
 }  // namespace akin

@@ -62,7 +62,7 @@ Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions op
                name_of(p.tensor.dtype()));
     tensors_.push_back(p.tensor);
     first.push_back(size);
-    is_weight.push_back(p.kind == ParameterKind::conv_weight || p.kind == ParameterKind::linear_weight);
+    is_weight.push_back(p.is_weight());
     const bool decays = options_.decay_all || is_weight.back();
     if (decays && options_.weight_decay > 0) decay_.push_back({size, size + p.tensor.numel(), options_.weight_decay});
     size += (p.tensor.numel() + kAlign - 1) / kAlign * kAlign;

@@ -38,7 +38,7 @@ std::vector<std::string> ResNet::names() {
   return out;
 }
 
-ResNet::ResNet(Context& ctx, const Architecture& wanted) : Network(wanted) {
+ResNet::ResNet(Context& ctx, const Architecture& wanted) : Network(wanted, "fc") {
   const Family* family = find_family(wanted.name);
   AKIN_CHECK(family != nullptr, "ResNet: no architecture '{}'", wanted.name);
   imagenet_ = family->imagenet;
@@ -50,15 +50,15 @@ ResNet::ResNet(Context& ctx, const Architecture& wanted) : Network(wanted) {
   if (shortcut == "A" && imagenet_)
     fail_usage("{}: its shortcuts are 1x1 convolutions; option A belongs to CIFAR ResNets", wanted.name);
   const std::int64_t width = architecture_.width;
-  AKIN_CHECK(width >= 1 && width <= 4096, "{}: width {} is outside 1..4096", wanted.name, width);
   if (shortcut == "A" && width % 2 != 0)
     fail_usage("{}: option A adds half of the width on both sides, so width {} must be even (or use shortcut conv)",
                wanted.name, width);
-  AKIN_CHECK(wanted.channels >= 1 && wanted.classes >= 1, "{}: {} channels and {} classes (at least 1 of each)",
-             wanted.name, wanted.channels, wanted.classes);
-
-  stem_ = imagenet_ ? Conv2d(ctx, wanted.channels, width, 7, 2, 3) : Conv2d(ctx, wanted.channels, width, 3, 1, 1);
-  stem_bn_ = BatchNorm2d(ctx, width);
+  small_stem_ = !imagenet_ || wanted.stem == "small";
+  architecture_.stem = imagenet_ ? wanted.stem : "";  // CIFAR ResNets have no other
+  const NormOptions norm{.eps = wanted.norm_eps > 0 ? wanted.norm_eps : 1e-5};
+  stem_ = Conv2d(ctx,
+                 small_stem_ ? ConvShape{wanted.channels, width, 3, 1, 1} : ConvShape{wanted.channels, width, 7, 2, 3});
+  stem_bn_ = BatchNorm2d(ctx, width, norm);
   std::int64_t in = width;
   for (std::size_t stage = 0; stage < family->blocks.size(); ++stage) {
     const std::int64_t mid = width << stage, out = family->bottleneck ? 4 * mid : mid;
@@ -68,18 +68,19 @@ ResNet::ResNet(Context& ctx, const Architecture& wanted) : Network(wanted) {
       b.stride = stage > 0 && i == 0 ? 2 : 1;
       b.channels = out;
       if (family->bottleneck) {
-        b.conv = {Conv2d(ctx, in, mid, 1, 1, 0), Conv2d(ctx, mid, mid, 3, b.stride, 1), Conv2d(ctx, mid, out, 1, 1, 0)};
-        b.bn = {BatchNorm2d(ctx, mid), BatchNorm2d(ctx, mid), BatchNorm2d(ctx, out)};
+        b.conv = {Conv2d(ctx, {in, mid, 1, 1, 0}), Conv2d(ctx, {mid, mid, 3, b.stride, 1}),
+                  Conv2d(ctx, {mid, out, 1, 1, 0})};
+        b.bn = {BatchNorm2d(ctx, mid, norm), BatchNorm2d(ctx, mid, norm), BatchNorm2d(ctx, out, norm)};
       } else {
-        b.conv = {Conv2d(ctx, in, mid, 3, b.stride, 1), Conv2d(ctx, mid, mid, 3, 1, 1)};
-        b.bn = {BatchNorm2d(ctx, mid), BatchNorm2d(ctx, mid)};
+        b.conv = {Conv2d(ctx, {in, mid, 3, b.stride, 1}), Conv2d(ctx, {mid, mid, 3, 1, 1})};
+        b.bn = {BatchNorm2d(ctx, mid, norm), BatchNorm2d(ctx, mid, norm)};
       }
       if (b.stride != 1 || in != out) {
         b.option_a = shortcut == "A";
         b.projection = !b.option_a;
         if (b.projection) {
-          b.down_conv = Conv2d(ctx, in, out, 1, b.stride, 0);
-          b.down_bn = BatchNorm2d(ctx, out);
+          b.down_conv = Conv2d(ctx, {in, out, 1, b.stride, 0});
+          b.down_bn = BatchNorm2d(ctx, out, norm);
         }
       }
       in = out;
@@ -93,21 +94,19 @@ ResNet::ResNet(Context& ctx, const Architecture& wanted) : Network(wanted) {
 Tensor ResNet::run(Context& ctx, Block& b, const Tensor& x, bool training) {
   Tensor shortcut = x;
   if (b.option_a) shortcut = ops::shortcut_a(ctx, x, b.stride, b.channels);
-  if (b.projection) shortcut = b.down_bn(ctx, b.down_conv(ctx, x), training, false);
+  if (b.projection) shortcut = b.down_bn(ctx, b.down_conv(ctx, x), training, Activation::none);
   Tensor y = x;
   for (std::size_t i = 0; i < b.conv.size(); ++i) {
     const bool last = i + 1 == b.conv.size();
-    y = b.bn[i](ctx, b.conv[i](ctx, y), training, true, last ? shortcut : Tensor());
+    y = b.bn[i](ctx, b.conv[i](ctx, y), training, Activation::relu, last ? shortcut : Tensor());
   }
   return y;
 }
 
 Tensor ResNet::features(Context& ctx, const Tensor& x, bool training) {
-  AKIN_CHECK(x.shape().rank() == 4 && x.dim(3) == architecture_.channels,
-             "{}: expects images of {} channels [N, H, W, {}], found {}", architecture_.name, architecture_.channels,
-             architecture_.channels, x.shape().str());
-  Tensor y = stem_bn_(ctx, stem_(ctx, x), training, true);
-  if (imagenet_) y = ops::max_pool(ctx, y, 3, 2, 1);
+  check_images(x);
+  Tensor y = stem_bn_(ctx, stem_(ctx, x), training, Activation::relu);
+  if (!small_stem_) y = ops::max_pool(ctx, y, 3, 2, 1);
   for (auto& stage : stages_)
     for (Block& block : stage) y = run(ctx, block, y, training);
   return ops::global_avg_pool(ctx, y);

@@ -12,7 +12,7 @@ class ResNet final : public Network {
  public:
   ResNet(Context& ctx, const Architecture& architecture);
   Tensor features(Context& ctx, const Tensor& x, bool training) override;
-  std::int64_t output_stride() const override { return imagenet_ ? 32 : 4; }
+  std::int64_t output_stride() const override { return !imagenet_ ? 4 : small_stem_ ? 8 : 32; }
 
   /// Whether `name` is one of this family.
   static bool knows(const std::string& name);
@@ -31,7 +31,7 @@ class ResNet final : public Network {
   Tensor run(Context& ctx, Block& block, const Tensor& x, bool training);
   void collect_extractor(ParameterList& list) const override;
 
-  bool imagenet_ = false;
+  bool imagenet_ = false, small_stem_ = false;
   Conv2d stem_;
   BatchNorm2d stem_bn_;
   std::vector<std::vector<Block>> stages_;

@@ -33,25 +33,25 @@ Values scatter(const Conv2dShape& s, const Values& x, const Values& w) {
 }
 
 OpCase conv(const Conv2dShape& s) {
-  return {
-      .name =
-          fmt::format("conv2d {}x{}x{}x{} * {}x{}x{} /{} pad {}", s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.stride, s.pad),
-      .inputs = {{s.N, s.H, s.W, s.C}, {s.K, s.R, s.S, s.C}},
-      .run = [=](Context& ctx, const std::vector<Tensor>& x) { return ops::conv2d(ctx, x[0], x[1], s.stride, s.pad); },
-      .reference = [=](const std::vector<Values>& in) { return scatter(s, in[0], in[1]); },
-      .depth = static_cast<double>(s.R * s.S * s.C),
-      .grad_depth = static_cast<double>(std::max(s.R * s.S * s.K, s.N * s.P() * s.Q())),
-      // the last output is a sum of terms of one sign, large enough for a bug of 0.1 % to show
-      .adjust =
-          [=](std::vector<Values>& in) {
-            for (std::int64_t i = 0; i < s.R * s.S * s.C; ++i) in[1][in[1].size() - 1 - at(i)] = 0.7;
-            const std::int64_t image = s.H * s.W * s.C;
-            for (std::int64_t i = 0; i < image; ++i) {
-              double& v = in[0][at((s.N - 1) * image + i)];
-              v = std::abs(v) + 0.1;
-            }
-          },
-      .parameters = {1}};
+  return {.name = fmt::format("conv2d {}x{}x{}x{} * {}x{}x{} /{} pad {}, {}", s.N, s.H, s.W, s.C, s.K, s.R, s.S,
+                              s.stride, s.pad, s.pad_end),
+          .inputs = {{s.N, s.H, s.W, s.C}, {s.K, s.R, s.S, s.C}},
+          .run = [=](Context& ctx,
+                     const std::vector<Tensor>& x) { return ops::conv2d(ctx, x[0], x[1], s.stride, s.pad, s.pad_end); },
+          .reference = [=](const std::vector<Values>& in) { return scatter(s, in[0], in[1]); },
+          .depth = static_cast<double>(s.R * s.S * s.C),
+          .grad_depth = static_cast<double>(std::max(s.R * s.S * s.K, s.N * s.P() * s.Q())),
+          // the last output is a sum of terms of one sign, large enough for a bug of 0.1 % to show
+          .adjust =
+              [=](std::vector<Values>& in) {
+                for (std::int64_t i = 0; i < s.R * s.S * s.C; ++i) in[1][in[1].size() - 1 - at(i)] = 0.7;
+                const std::int64_t image = s.H * s.W * s.C;
+                for (std::int64_t i = 0; i < image; ++i) {
+                  double& v = in[0][at((s.N - 1) * image + i)];
+                  v = std::abs(v) + 0.1;
+                }
+              },
+          .parameters = {1}};
 }
 
 std::vector<OpCase> cases() {
@@ -82,6 +82,9 @@ std::vector<OpCase> cases() {
            {1, 6, 7, 64, 65, 3, 3, 1, 1},
            {2, 7, 6, 64, 72, 5, 5, 1, 1},
            {1, 5, 6, 128, 64, 3, 3, 1, 0},
+           {2, 8, 6, 3, 16, 3, 3, 2, 0, 1},  // TensorFlow's SAME
+           {1, 6, 7, 16, 16, 3, 3, 1, 0, 2},
+           {1, 7, 6, 64, 64, 3, 3, 1, 2, 1},
        })
     out.push_back(conv(s));
   return out;
@@ -111,7 +114,8 @@ void wrap_right(const Conv2dShape& s, const T* x, const T* w, T* y) {
 TEST_CASE("conv2d: match, gradcheck, mutants") { AKIN_TEST_OP(cases()); }
 
 TEST_CASE("conv2d: outputs that see nothing but padding are zero") {
-  for (const OpCase& c : {conv({1, 4, 4, 2, 3, 1, 1, 1, 1}), conv({2, 6, 6, 3, 5, 3, 3, 3, 3})}) {
+  for (const OpCase& c : {conv({1, 4, 4, 2, 3, 1, 1, 1, 1}), conv({2, 6, 6, 3, 5, 3, 3, 3, 3}),
+                          conv({1, 8, 8, 8, 16, 1, 1, 2, 0, 1}), conv({1, 4, 5, 8, 7, 1, 1, 1, 0, 1})}) {
     CHECK_EQ(match(c), "");
     CHECK_EQ(gradcheck(c), "");
   }
@@ -204,6 +208,8 @@ TEST_CASE("conv2d: mismatches are named") {
                        doctest::Contains("input has 3 channels, weight expects 4"), Error);
   CHECK_THROWS_WITH_AS(ops::conv2d(ctx, x, Tensor::zeros(ctx, {2, 7, 7, 3}), 1, 0),
                        doctest::Contains("a 7x7 window does not fit in 5x5 padded by 0"), Error);
+  CHECK_THROWS_WITH_AS(ops::conv2d(ctx, x, Tensor::zeros(ctx, {2, 7, 7, 3}), 1, 0, 1),
+                       doctest::Contains("5x5 padded by 0 and 1"), Error);
   CHECK_THROWS_WITH_AS(ops::conv2d(ctx, x, Tensor::zeros(ctx, {2, 3, 3, 3}), 0, 0), doctest::Contains("stride 0"),
                        Error);
   CHECK_THROWS_WITH_AS(ops::conv2d(ctx, Tensor::zeros(ctx, {5, 5, 3}), Tensor::zeros(ctx, {2, 3, 3, 3}), 1, 0),

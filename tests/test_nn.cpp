@@ -102,17 +102,43 @@ TEST_CASE("every known architecture runs, wrong ones are refused") {
   Context ctx;
   for (const std::string& name : known_architectures()) {
     CAPTURE(name);
-    const auto net = make_network(ctx, {.name = name, .width = 1, .shortcut = "conv", .channels = 2, .classes = 5});
+    const bool resnet = name.starts_with("resnet"), mobile = name.starts_with("mobilenet");
+    const auto net = make_network(ctx, {.name = name,
+                                        .width = resnet   ? 1
+                                                 : mobile ? 8
+                                                          : 0,
+                                        .shortcut = resnet ? "conv" : "",
+                                        .channels = 2,
+                                        .classes = 5});
     initialize(net->parameters(), 3);
-    const Tensor y = net->logits(ctx, Tensor::zeros(ctx, {2, 9, 7, 2}), false);
+    const std::int64_t side = net->smallest_side();
+    const Tensor x = Tensor::zeros(ctx, {2, std::max<std::int64_t>(side, 9), std::max<std::int64_t>(side, 7), 2});
+    const Tensor y = net->logits(ctx, x, false);
     CHECK(y.shape() == Shape{2, 5});
     CHECK(std::isfinite(y.to_array().as<float>()[0]));
+    const Tensor features = net->features(ctx, x, false);
+    CHECK(net->pooled(ctx, features).shape() == Shape{2, net->feature_size()});
+    if (side > 1)
+      CHECK(has(error_of([&] {
+                  net->features(ctx, Tensor::zeros(ctx, {1, side, side - 1, 2}), false);
+                }),
+                fmt::format("{} pixels a side are the least", side)));
+    // The first and last layers of a file are found by the names that end_layers gives.
+    const EndLayers ends = end_layers(net->architecture());
+    const ParameterList list = net->parameters();
+    CHECK(list.front().name == ends.stem[0]);
+    CHECK(std::any_of(list.begin(), list.end(), [&](const Parameter& p) { return p.name == ends.head[0]; }));
   }
   const auto error = [&](const Architecture& a) { return error_of([&] { make_network(ctx, a); }); };
   CHECK_THROWS_AS(make_network(ctx, {.name = "resnet9"}), UsageError);
   CHECK(has(error({.name = "resnet9"}), "resnet8, resnet14, resnet20"));
   CHECK_THROWS_AS(make_network(ctx, {.name = "resnet8", .shortcut = "B"}), UsageError);
   CHECK(has(error({.name = "resnet18", .shortcut = "A"}), "CIFAR"));
+  CHECK(has(error({.name = "alexnet", .width = 8}), "alexnet: its width cannot be chosen"));
+  CHECK(has(error({.name = "mobilenet_v2", .shortcut = "A"}), "mobilenet_v2: has no choice of shortcuts"));
+  CHECK(has(error({.name = "googlenet", .stem = "small"}), "googlenet: has no stem for small images"));
+  CHECK(has(error({.name = "resnet18", .stem = "large"}), "stem 'large'"));
+  CHECK(has(error({.name = "mobilenet_v3_tiny"}), "mobilenet_v3_small"));
   CHECK(has(error({.name = "resnet8", .width = 5000}), "width 5000"));
   CHECK(has(error({.name = "resnet8", .width = 5}), "width 5 must be even"));
   CHECK(has(error({.name = "resnet8", .width = -1}), "width -1"));

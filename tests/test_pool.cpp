@@ -166,6 +166,111 @@ TEST_CASE("max_pool: the first of equal pixels gets the whole gradient, NaN wins
   CHECK_EQ(at, 4);
 }
 
+TEST_CASE("max_pool: rounding up gives the pixels that are left a window of their own") {
+  std::vector<OpCase> cases;
+  // PyTorch's sizes: F.max_pool2d(zeros(1, 1, H, W), window, stride, pad, ceil_mode=True).shape
+  struct Ceil {
+    Shape s;
+    std::int64_t window, stride, pad, P, Q;
+  };
+  for (const Ceil& c :
+       {Ceil{{1, 8, 7, 7}, 3, 2, 0, 4, 3},
+        {{2, 28, 11, 8}, 3, 2, 0, 14, 5},
+        {{1, 5, 6, 24}, 2, 2, 1, 3, 4},  // a window that would start in the padding after 5 rows is dropped
+        {{1, 2, 4, 31}, 3, 2, 0, 1, 2},  // a window larger than the image
+        {{1, 5, 7, 1}, 2, 3, 1, 2, 3},
+        {{1, 6, 3, 10}, 1, 4, 0, 2, 1},
+        {{1, 9, 4, 33}, 3, 3, 1, 4, 2}}) {
+    OpCase o = make(Kind::max, c.s, c.window, c.stride, c.pad);
+    o.name += " rounded up";
+    o.run = [=](Context& ctx, const std::vector<Tensor>& x) {
+      const Tensor y = ops::max_pool(ctx, x[0], c.window, c.stride, c.pad, true);
+      CHECK(y.shape() == Shape{c.s[0], c.P, c.Q, c.s[3]});
+      return y;
+    };
+    o.reference = [=](const std::vector<Values>& x) {
+      Values y;
+      for (std::int64_t n = 0; n < c.s[0]; ++n)
+        for (std::int64_t p = 0; p < c.P; ++p)
+          for (std::int64_t q = 0; q < c.Q; ++q)
+            for (std::int64_t k = 0; k < c.s[3]; ++k) {
+              double best = -INFINITY;
+              for (std::int64_t h = p * c.stride - c.pad; h < p * c.stride - c.pad + c.window; ++h)
+                for (std::int64_t w = q * c.stride - c.pad; w < q * c.stride - c.pad + c.window; ++w)
+                  if (h >= 0 && h < c.s[1] && w >= 0 && w < c.s[2])
+                    best = std::max(best, x[0][static_cast<std::size_t>(((n * c.s[1] + h) * c.s[2] + w) * c.s[3] + k)]);
+              y.push_back(best);
+            }
+      return y;
+    };
+    cases.push_back(o);
+  }
+  AKIN_TEST_OP(cases);
+  OpCase down = cases[0];  // the same without rounding up
+  down.run = [](Context& ctx, const std::vector<Tensor>& x) { return ops::max_pool(ctx, x[0], 3, 2, 0); };
+  CHECK_NE(match(down), "");
+}
+
+namespace {
+
+OpCase make_adaptive(const Shape& s, std::int64_t P, std::int64_t Q) {
+  const double depth = static_cast<double>((s[1] / P + 2) * (s[2] / Q + 2));
+  return {
+      .name = fmt::format("adaptive_avg_pool {} to {}x{}", s.str(), P, Q),
+      .inputs = {s},
+      .run = [=](Context& ctx, const std::vector<Tensor>& x) { return ops::adaptive_avg_pool(ctx, x[0], P, Q); },
+      .reference =
+          [=](const std::vector<Values>& x) {
+            const auto from = [](std::int64_t i, std::int64_t size, std::int64_t n) {
+              return static_cast<std::int64_t>(std::floor(static_cast<double>(i * size) / static_cast<double>(n)));
+            };
+            const auto to = [](std::int64_t i, std::int64_t size, std::int64_t n) {
+              return static_cast<std::int64_t>(std::ceil(static_cast<double>((i + 1) * size) / static_cast<double>(n)));
+            };
+            Values y;
+            for (std::int64_t n = 0; n < s[0]; ++n)
+              for (std::int64_t p = 0; p < P; ++p)
+                for (std::int64_t q = 0; q < Q; ++q)
+                  for (std::int64_t c = 0; c < s[3]; ++c) {
+                    double sum = 0, count = 0;
+                    for (std::int64_t h = from(p, s[1], P); h < to(p, s[1], P); ++h)
+                      for (std::int64_t w = from(q, s[2], Q); w < to(q, s[2], Q); ++w, ++count)
+                        sum += x[0][static_cast<std::size_t>(((n * s[1] + h) * s[2] + w) * s[3] + c)];
+                    y.push_back(sum / count);
+                  }
+            return y;
+          },
+      .depth = depth,
+      .grad_depth = static_cast<double>((P / s[1] + 2) * (Q / s[2] + 2)),
+      .adjust = distinct};
+}
+
+}  // namespace
+
+TEST_CASE("adaptive_avg_pool: windows that divide, overlap or repeat pixels") {
+  std::vector<OpCase> cases;
+  for (const auto& [s, P, Q] : std::vector<std::tuple<Shape, std::int64_t, std::int64_t>>{
+           {{1, 1, 1, 1}, 1, 1},
+           {{2, 6, 6, 7}, 3, 2},     // divide
+           {{1, 7, 5, 10}, 3, 4},    // overlap
+           {{2, 13, 13, 24}, 6, 6},  // AlexNet
+           {{1, 1, 1, 33}, 6, 6},    // repeat, as AlexNet does on small images
+           {{2, 3, 2, 8}, 7, 3},
+           {{1, 4, 5, 31}, 4, 5},  // as it is
+           {{2, 9, 7, 257}, 1, 1}})
+    cases.push_back(make_adaptive(s, P, Q));
+  AKIN_TEST_OP(cases);
+  OpCase wrong = make_adaptive({1, 6, 6, 3}, 3, 3);  // means of 2x2 are the windows of 6 -> 3, not of 7 -> 3
+  CHECK_EQ(match(wrong), "");
+  wrong.run = [](Context& ctx, const std::vector<Tensor>& x) { return ops::avg_pool(ctx, x[0], 4, 2, 1); };
+  CHECK_NE(match(wrong), "");
+  Context ctx;
+  CHECK_THROWS_WITH_AS(ops::adaptive_avg_pool(ctx, Tensor::zeros(ctx, {1, 2, 2, 1}), 0, 3), doctest::Contains("0x3"),
+                       Error);
+  CHECK_THROWS_WITH_AS(ops::adaptive_avg_pool(ctx, Tensor::zeros(ctx, {1, 0, 2, 1}), 1, 1),
+                       doctest::Contains("no pixel"), Error);
+}
+
 TEST_CASE("pool: unaligned memory, and one launch a direction, on a device") {
   const Shape s{2, 5, 6, 8};
   for (const Kind kind : {Kind::max, Kind::avg}) {

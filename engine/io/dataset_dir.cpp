@@ -68,26 +68,6 @@ Layout layout_of(const fs::path& folder) {
   fail("{}: holds no data set akin knows; {}", folder.string(), kLayouts);
 }
 
-/// Names, one a line; empty lines at the end do not count.
-std::vector<std::string> read_names(const fs::path& path) {
-  std::vector<std::string> names;
-  std::string line;
-  for (const char c : read_text(path, 1 << 20) + "\n") {
-    if (c != '\n') {
-      if (c != '\r') line += c;
-      continue;
-    }
-    names.push_back(std::move(line));
-    line.clear();
-  }
-  while (!names.empty() && names.back().empty()) names.pop_back();
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    AKIN_CHECK(!names[i].empty(), "{}: line {} is empty, a class name was expected", path.string(), i + 1);
-  }
-  AKIN_CHECK(!names.empty(), "{}: no class name in it", path.string());
-  return names;
-}
-
 std::vector<std::string> numbers(int n) {
   std::vector<std::string> names;
   for (int i = 0; i < n; ++i) names.push_back(std::to_string(i));
@@ -274,6 +254,25 @@ void save_images(const ImageSet& set, Split split, const fs::path& folder) {
   } else {
     write_idx(folder / (stem + "-images-idx4-ubyte"), set.images);
   }
+}
+
+std::vector<std::string> read_names(const fs::path& path) {
+  std::vector<std::string> names;
+  std::string line;
+  for (const char c : read_text(path, 1 << 20) + "\n") {
+    if (c != '\n') {
+      if (c != '\r') line += c;
+      continue;
+    }
+    names.push_back(std::move(line));
+    line.clear();
+  }
+  while (!names.empty() && names.back().empty()) names.pop_back();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    AKIN_CHECK(!names[i].empty(), "{}: line {} is empty, a class name was expected", path.string(), i + 1);
+  }
+  AKIN_CHECK(!names.empty(), "{}: no class name in it", path.string());
+  return names;
 }
 
 std::string content_hash(const ImageSet& set) {

@@ -40,6 +40,9 @@ bool has_split(const std::filesystem::path& folder, Split split);
 /// is there already with other names (the splits of one data set share their classes).
 void save_images(const ImageSet& set, Split split, const std::filesystem::path& folder);
 
+/// Names, one a line, as in classes.txt; empty lines at the end do not count, others are an error.
+std::vector<std::string> read_names(const std::filesystem::path& path);
+
 /// SHA-256 of the sizes, pixels and labels: equal for equal content, whatever the files were.
 std::string content_hash(const ImageSet& set);
 

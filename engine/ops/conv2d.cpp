@@ -44,17 +44,17 @@ Tensor on_device(Context& ctx, const Conv2dShape& s, const Tensor& x, const Tens
 
 }  // namespace
 
-Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad) {
+Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad,
+              std::int64_t pad_end) {
   check_rank(x, 4, "conv2d", "input [N, H, W, C]");
   check_rank(w, 4, "conv2d", "weight [K, R, S, C]");
   AKIN_CHECK(x.dtype() == w.dtype() || (x.dtype() == DType::bf16 && w.dtype() == DType::f32),
              "conv2d: input is {}, weight {}", name_of(x.dtype()), name_of(w.dtype()));
   AKIN_CHECK(x.dim(3) == w.dim(3), "conv2d: input has {} channels, weight expects {} (weights of another layer?)",
              x.dim(3), w.dim(3));
-  AKIN_CHECK(stride >= 1 && pad >= 0, "conv2d: stride {} and padding {} (at least 1 and 0)", stride, pad);
-  const Conv2dShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(1), w.dim(2), stride, pad};
-  AKIN_CHECK(s.H + 2 * pad >= s.R && s.W + 2 * pad >= s.S, "conv2d: a {}x{} window does not fit in {}x{} padded by {}",
-             s.R, s.S, s.H, s.W, pad);
+  pad_end = checked_padding(stride, pad, pad_end, "conv2d");
+  const Conv2dShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(1), w.dim(2), stride, pad, pad_end};
+  check_window(s, "conv2d");
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.K}, x.dtype());
   if (ctx.device != Device::cpu) return on_device(ctx, s, x, w, y);
   if (fast_path(ctx, x))

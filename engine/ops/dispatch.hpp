@@ -23,6 +23,22 @@ inline void check_rank(const Tensor& x, std::size_t rank, const char* op, const 
   AKIN_CHECK(x.shape().rank() == rank, "{}: expected {}, found shape {}", op, layout, x.shape().str());
 }
 
+/// The padding at the end of a convolution's sides: -1 stands for as much as at the beginning.
+inline std::int64_t checked_padding(std::int64_t stride, std::int64_t pad, std::int64_t pad_end, const char* op) {
+  AKIN_CHECK(stride >= 1 && pad >= 0 && pad_end >= -1,
+             "{}: stride {}, padding {} and at the end {} (at least 1, 0 and 0; -1 at the end: as at the beginning)",
+             op, stride, pad, pad_end);
+  return pad_end < 0 ? pad : pad_end;
+}
+
+/// Of a Conv2dShape or DepthwiseShape.
+template <class WindowShape>
+void check_window(const WindowShape& s, const char* op) {
+  const std::int64_t all = s.pad + s.pad_end;
+  AKIN_CHECK(s.H + all >= s.R && s.W + all >= s.S, "{}: a {}x{} window does not fit in {}x{} padded by {}{}", op, s.R,
+             s.S, s.H, s.W, s.pad, s.pad_end == s.pad ? "" : fmt::format(" and {}", s.pad_end));
+}
+
 /// Losses keep f32 on a device, whatever the activations are.
 inline void check_f32_on_gpu(const Context& ctx, const Tensor& x, const char* op) {
   AKIN_CHECK(ctx.device == Device::cpu || x.dtype() == DType::f32, "{}: works on f32 on a GPU, found {}", op,

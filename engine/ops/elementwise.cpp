@@ -1,7 +1,5 @@
 #include "kernels/elementwise.hpp"
 
-#include <algorithm>
-
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
 
@@ -72,24 +70,6 @@ Tensor scale(Context& ctx, const Tensor& x, double factor) {
   });
 }
 
-Tensor relu(Context& ctx, const Tensor& x) {
-  Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
-  if (!on_gpu(ctx, x.dtype(), "relu", [&]<class T>(const auto& stream, T) {
-        gpu::relu_fwd(stream, x.numel(), x.data<T>(), y.data<T>());
-      }))
-    by_type(x.dtype(), "relu", [&]<class T>(T) { spec::relu_fwd<T>(x.numel(), x.data<T>(), y.data<T>()); });
-  return record(ctx, "relu", y, {x}, [saved = y.detach()](const Tensor& dy, Grads& d) {
-    const auto [dx, mode] = d.into(0);
-    if (on_gpu(d.ctx(), dy.dtype(), "relu", [&, m = mode, g = dx]<class T>(const auto& stream, T) {
-          gpu::relu_bwd(stream, dy.numel(), saved.data<T>(), dy.data<T>(), g.template data<T>(), m);
-        }))
-      return;
-    by_type(dy.dtype(), "relu", [&, m = mode, g = dx]<class T>(T) {
-      spec::relu_bwd<T>(dy.numel(), saved.data<T>(), dy.data<T>(), g.template data<T>(), m);
-    });
-  });
-}
-
 Tensor convert(Context& ctx, const Tensor& x, DType to) {
   if (x.dtype() == to) return x;
   const auto run = [](Context& c, const Tensor& from, const Tensor& into) {
@@ -111,32 +91,6 @@ Tensor convert(Context& ctx, const Tensor& x, DType to) {
     run(d.ctx(), dy, dx);
     d.add(0, dx);
   });
-}
-
-Tensor concat_columns(Context& ctx, const std::vector<Tensor>& parts) {
-  AKIN_CHECK(!parts.empty(), "concat_columns: no matrix");
-  std::int64_t columns = 0;
-  for (const Tensor& t : parts) {
-    check_rank(t, 2, "concat_columns", "matrices [B, C]");
-    AKIN_CHECK(t.dim(0) == parts[0].dim(0) && t.dtype() == parts[0].dtype() && !t.requires_grad(),
-               "concat_columns: {} {} beside {} {}", name_of(t.dtype()), t.shape().str(), name_of(parts[0].dtype()),
-               parts[0].shape().str());
-    columns += t.dim(1);
-  }
-  const std::int64_t B = parts[0].dim(0);
-  Tensor y = Tensor::empty(ctx, {B, columns}, parts[0].dtype());
-  std::int64_t column = 0;
-  for (const Tensor& t : parts) {
-    const std::int64_t C = t.dim(1);
-    if (!on_gpu(ctx, t.dtype(), "concat_columns", [&]<class T>(const auto& stream, T) {
-          gpu::copy_columns(stream, B, C, columns, t.data<T>(), y.data<T>() + column);
-        }))
-      by_type(t.dtype(), "concat_columns", [&]<class T>(T) {
-        for (std::int64_t b = 0; b < B; ++b) std::copy_n(t.data<T>() + b * C, C, y.data<T>() + b * columns + column);
-      });
-    column += C;
-  }
-  return y;
 }
 
 Tensor reshape(Context& ctx, const Tensor& x, Shape shape) {

@@ -9,13 +9,15 @@ namespace akin::ops {
 
 namespace {
 
-PoolShape checked_shape(const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad, const char* op) {
+PoolShape checked_shape(const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad, bool ceil,
+                        const char* op) {
   check_rank(x, 4, op, "images [N, H, W, C]");
   AKIN_CHECK(window >= 1 && stride >= 1, "{}: window {} and stride {} must be at least 1", op, window, stride);
   AKIN_CHECK(pad >= 0 && 2 * pad <= window, "{}: padding {} must be between 0 and half the window of {}", op, pad,
              window);
-  const PoolShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), window, stride, pad};
-  AKIN_CHECK(s.H + 2 * pad >= window && s.W + 2 * pad >= window && s.H >= 1 && s.W >= 1,
+  const PoolShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), window, stride, pad, ceil};
+  const std::int64_t most = 2 * pad + (ceil ? stride - 1 : 0);
+  AKIN_CHECK(s.H + most >= window && s.W + most >= window && s.H >= 1 && s.W >= 1,
              "{}: images {} with padding {} are smaller than the window of {} (image size too small for this network?)",
              op, x.shape().str(), pad, window);
   return s;
@@ -23,8 +25,8 @@ PoolShape checked_shape(const Tensor& x, std::int64_t window, std::int64_t strid
 
 }  // namespace
 
-Tensor max_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad) {
-  const PoolShape s = checked_shape(x, window, stride, pad, "max_pool");
+Tensor max_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad, bool ceil) {
+  const PoolShape s = checked_shape(x, window, stride, pad, ceil, "max_pool");
   AKIN_CHECK(s.H <= std::numeric_limits<std::int32_t>::max() / s.W, "max_pool: images {} have too many pixels",
              x.shape().str());
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.C}, x.dtype());
@@ -47,7 +49,7 @@ Tensor max_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t
 }
 
 Tensor avg_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad) {
-  const PoolShape s = checked_shape(x, window, stride, pad, "avg_pool");
+  const PoolShape s = checked_shape(x, window, stride, pad, false, "avg_pool");
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.C}, x.dtype());
   if (!on_gpu(ctx, x.dtype(), "avg_pool",
               [&]<class T>(const auto& stream, T) { gpu::avg_pool_fwd(stream, s, x.data<T>(), y.data<T>()); }))
@@ -60,6 +62,28 @@ Tensor avg_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t
       return;
     by_type(dy.dtype(), "avg_pool",
             [&, m = mode, g = dx]<class T>(T) { spec::avg_pool_bwd<T>(s, dy.data<T>(), g.template data<T>(), m); });
+  });
+}
+
+Tensor adaptive_avg_pool(Context& ctx, const Tensor& x, std::int64_t P, std::int64_t Q) {
+  check_rank(x, 4, "adaptive_avg_pool", "images [N, H, W, C]");
+  const AdaptivePoolShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), P, Q};
+  AKIN_CHECK(P >= 1 && Q >= 1, "adaptive_avg_pool: an output of {}x{} pixels (at least 1x1)", P, Q);
+  AKIN_CHECK(s.H >= 1 && s.W >= 1, "adaptive_avg_pool: images {} hold no pixel", x.shape().str());
+  Tensor y = Tensor::empty(ctx, {s.N, P, Q, s.C}, x.dtype());
+  if (!on_gpu(ctx, x.dtype(), "adaptive_avg_pool",
+              [&]<class T>(const auto& stream, T) { gpu::adaptive_avg_pool_fwd(stream, s, x.data<T>(), y.data<T>()); }))
+    by_type(x.dtype(), "adaptive_avg_pool",
+            [&]<class T>(T) { spec::adaptive_avg_pool_fwd<T>(s, x.data<T>(), y.data<T>()); });
+  return record(ctx, "adaptive_avg_pool", y, {x}, [s](const Tensor& dy, Grads& d) {
+    const auto [dx, mode] = d.into(0);
+    if (on_gpu(d.ctx(), dy.dtype(), "adaptive_avg_pool", [&, m = mode, g = dx]<class T>(const auto& stream, T) {
+          gpu::adaptive_avg_pool_bwd(stream, s, dy.data<T>(), g.template data<T>(), m);
+        }))
+      return;
+    by_type(dy.dtype(), "adaptive_avg_pool", [&, m = mode, g = dx]<class T>(T) {
+      spec::adaptive_avg_pool_bwd<T>(s, dy.data<T>(), g.template data<T>(), m);
+    });
   });
 }
 

@@ -90,5 +90,43 @@ __device__ __forceinline__ void join_rows(const Columns& s, int row, Join&& join
   }
 }
 
+inline LaunchShape columns_shape(const Columns& s) {
+  return {.grid = {s.parts, s.tiles}, .block = kColumnsBlock};
+}
+
+// The parts of a matrix are joined by a small kernel of 16 rows of 32 columns.
+constexpr int kFinishColumns = 32, kFinishRows = 16;
+
+inline LaunchShape finish_shape(std::int64_t C) {
+  return {.grid = (C + kFinishColumns - 1) / kFinishColumns, .block = kFinishColumns * kFinishRows};
+}
+
+/// Sums over the rows of a block [kFinishRows][kFinishColumns], in the threads of row 0, in a fixed order.
+__device__ __forceinline__ double sum_finish_rows(double v, double (&shared)[kFinishRows][kFinishColumns]) {
+  const unsigned c = threadIdx.x % kFinishColumns, r = threadIdx.x / kFinishColumns;
+  __syncthreads();
+  shared[r][c] = v;
+  __syncthreads();
+  if (r == 0)
+    for (int k = 1; k < kFinishRows; ++k) v += shared[k][c];
+  return v;
+}
+
+/// y[c] = the sum of part[0..parts-1][c], in double, or += ...
+template <class Y>
+__global__ void __launch_bounds__(kFinishColumns* kFinishRows)
+    sum_parts_of_columns(int parts, std::int64_t C, const float* part, Y* y, Accum mode) {
+  AKIN_SHARED(double, shared, [kFinishRows][kFinishColumns]);
+  const int r = static_cast<int>(threadIdx.x) / kFinishColumns;
+  const std::int64_t c =
+      static_cast<std::int64_t>(blockIdx.x) * kFinishColumns + static_cast<int>(threadIdx.x) % kFinishColumns;
+  double sum = 0;
+  if (c < C)
+#pragma unroll 4
+    for (int p = r; p < parts; p += kFinishRows) sum += part[p * C + c];
+  sum = sum_finish_rows(sum, shared);
+  if (r == 0 && c < C) put(y[c], static_cast<float>(sum), mode);
+}
+
 }  // namespace
 }  // namespace akin

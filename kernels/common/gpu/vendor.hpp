@@ -45,7 +45,7 @@ struct VendorApi {
   int (*gemm)(void* state, void* stream, const VendorGemm* product, char* error, std::size_t size);
   int (*conv2d)(void* state, void* stream, const VendorConv* product, char* error, std::size_t size);
 };
-inline constexpr int kVendorVersion = 1;
+inline constexpr int kVendorVersion = 2;
 inline constexpr const char* kVendorSymbol = "akin_vendor_api";
 inline constexpr const char* kVendorFile = "libakin_vendor.so";
 

@@ -1,0 +1,116 @@
+// akin import: weights of another program become a model file that describes itself.
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.hpp"
+#include "apps/common.hpp"
+#include "apps/flags.hpp"
+#include "engine/io/dataset_dir.hpp"
+#include "engine/io/file.hpp"
+
+namespace akin {
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  ForeignFlags foreign;
+  std::string file, out, names, task, size;
+  std::int64_t new_head = 0, channels = 0;
+  std::uint64_t seed = 0;
+  bool force = false;
+};
+
+std::string lines(const char* title, const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += fmt::format("{:<9} {}\n", title, name);
+  return text;
+}
+
+void run(const Options& o) {
+  std::error_code none;
+  AKIN_CHECK(o.force || !std::filesystem::exists(o.out, none), "{}: exists; --force replaces it", o.out);
+  AKIN_CHECK(std::filesystem::path(o.out).extension() == ".safetensors", "{}: a model file ends in .safetensors",
+             o.out);
+  Context ctx = start(o.common);
+  std::optional<ModelInfo> info = o.foreign.info();
+  ImportOptions options{.new_head = o.new_head > 0, .seed = o.seed, .convert_stem = o.channels > 0};
+  if (!info && (options.new_head || options.convert_stem)) fail_usage("--new-head and --channels go with --arch");
+  if (info) {
+    if (options.new_head) info->architecture.classes = o.new_head;
+    if (options.convert_stem) info->architecture.channels = o.channels;
+  }
+  ForeignModel foreign = load_foreign(ctx, o.file, info ? &*info : nullptr, options);
+  ModelInfo& found = foreign.model.info;
+  if (!o.size.empty()) {
+    const ImageFormat format = parse_size(o.size);
+    found.height = format.height;
+    found.width = format.width;
+  }
+  if (!o.names.empty()) {
+    found.classes = read_names(o.names);
+    AKIN_CHECK(static_cast<std::int64_t>(found.classes.size()) == found.architecture.classes,
+               "{}: {} names, the network tells {} classes apart", o.names, found.classes.size(),
+               found.architecture.classes);
+  }
+  if (!o.task.empty()) found.task = o.task;
+  save_model(o.out, *foreign.model.network, found);
+  const ImportReport& r = foreign.report;
+  if (o.common.json) {
+    print(nlohmann::ordered_json{{"model", o.out},
+                                 {"architecture", found.architecture.name},
+                                 {"width", found.architecture.width},
+                                 {"channels", found.architecture.channels},
+                                 {"classes", found.architecture.classes},
+                                 {"parameters", count_trainable(foreign.model.network->parameters())},
+                                 {"renamed", r.renamed},
+                                 {"reshaped", r.reshaped},
+                                 {"ignored", r.ignored},
+                                 {"fresh", r.fresh}}
+              .dump(2) +
+          "\n");
+    return;
+  }
+  if (!r.renamed.empty())
+    print(fmt::format("renamed   {} tensors from timm's names to torchvision's\n", r.renamed.size()));
+  print(lines("reshaped", r.reshaped) + lines("ignored", r.ignored) + lines("fresh", r.fresh));
+  print(fmt::format("{}: {}, {} channels, {} classes, {} parameters\n", o.out, found.architecture.name,
+                    found.architecture.channels, found.architecture.classes,
+                    count_trainable(foreign.model.network->parameters())));
+}
+
+}  // namespace
+
+void add_import(CLI::App& akin) {
+  CLI::App* app = akin.add_subcommand("import", "Make a model file of another program's weights");
+  const auto o = std::make_shared<Options>();
+  app->add_option("file", o->file,
+                  "Weights: .safetensors with the names of torchvision or timm, or quantised beside a .graph.json")
+      ->required()
+      ->type_name("FILE");
+  app->add_option("--out", o->out, "Model file to write")->required()->type_name("FILE");
+  add_foreign(*app, o->foreign);
+  const char* group = "What the model file shall say";
+  app->add_option("--size", o->size, "Images it was trained on, height x width")->type_name("HxW")->group(group);
+  app->add_option("--class-names", o->names, "A line a class")->type_name("FILE")->group(group);
+  app->add_option("--task", o->task, "What it was trained on, in words")->group(group);
+  const char* changes = "Weights that shall not fit as they are";
+  app->add_option("--new-head", o->new_head, "A head for this number of classes, random by --seed")
+      ->check(CLI::Range(1, 1'000'000))
+      ->group(changes);
+  app->add_option("--channels", o->channels,
+                  "1: the first layer's weights summed over R, G, B; 3: a third of a grey layer's for each")
+      ->check(CLI::IsMember({1, 3}))
+      ->group(changes);
+  app->add_option("--seed", o->seed, "Of a new head")->group(changes);
+  app->add_flag("--force", o->force, "Replace the file")->configurable(false);
+  add_common(*app, o->common);
+  app->footer(
+      "Every tensor must be taken or explained: missing, unexpected and misshapen ones are listed in one error; what "
+      "was\n"
+      "renamed, reshaped, ignored (auxiliary heads) or is fresh (a new head) is printed.\n\n"
+      "Example:\n  akin import resnet18.safetensors --arch resnet18 --mean .485,.456,.406 --std .229,.224,.225 \\\n"
+      "    --size 224x224 --out bank/resnet18.safetensors");
+  app->callback([o] { run(*o); });
+}
+
+}  // namespace akin

@@ -1,0 +1,39 @@
+#include "bench/op_bench.hpp"
+#include "kernels/channel_bias.hpp"
+
+using namespace akin;
+
+namespace {
+
+const bool registered = [] {
+  for (const bench::Activation& a : bench::kActivations)
+    for (const Activation kind : {Activation::none, Activation::relu6, Activation::hardswish}) {
+      const ChannelBiasShape s{a.M, a.C, kind};
+      const std::int64_t n = a.M * a.C;
+      const auto size = static_cast<double>(n);
+      const std::string at = std::string("/") + name_of(kind) + "/" + a.str();
+      bench::add("fwd" + at, [=](benchmark::State& state) {
+        bench::Rotating<> t{n, a.C, n};
+        bench::measure(state, {2 * size, 8 * size}, [&] {
+          spec::channel_bias_fwd<float>(s, t[0], t[1], t[2]);
+          t.next();
+        });
+      });
+      bench::add("bwd" + at, [=](benchmark::State& state) {
+        bench::Rotating<> t{n, a.C, n, n};
+        std::vector<float> dbias(static_cast<std::size_t>(a.C));
+        const bool same = kind == Activation::none;  // the op passes dy on
+        bench::measure(state, {2 * size, (same ? 4 : 12) * size}, [&] {
+          spec::channel_bias_bwd<float>(s, {.kept = same ? nullptr : t[0],
+                                            .bias = t[1],
+                                            .dy = t[2],
+                                            .dx = same ? nullptr : t[3],
+                                            .dbias = dbias.data()});
+          t.next();
+        });
+      });
+    }
+  return true;
+}();
+
+}  // namespace

@@ -1,0 +1,123 @@
+// activation: y[i] = f(x[i]) over n elements; gradients at the kinks are PyTorch's.
+//   kind         f(x)                              f'(x)
+//   none         x                                 1
+//   relu         max(x, 0)                         x > 0
+//   relu6        min(max(x, 0), 6)                 0 < x < 6
+//   hardswish    x hardsigmoid(x)                  0 below -3, 1 above 3, x / 3 + 1/2 from -3 to 3 (both included)
+//   hardsigmoid  min(max(x + 3, 0), 6) / 6         1/6 where -3 < x < 3
+// NaN stays NaN. relu6: Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010; hardswish and hardsigmoid:
+// Howard et al., "Searching for MobileNetV3", ICCV 2019.
+//   activation_bwd  dx = f'(x) dy, from what keeps_output() says: the output of relu and relu6, which the next op keeps
+//                   anyway, and the input of the others
+// FLOPs: 1 to 5 an element. Bytes: forward reads 1 and writes 1, backward reads 2 and writes 1.
+// In-place use (an output equal to an input) is allowed; partial overlap is not.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/accum.hpp"
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/error.hpp"
+#include "kernels/common/gpu/stream.hpp"
+
+namespace akin {
+
+enum class Activation { none, relu, relu6, hardswish, hardsigmoid };
+
+constexpr const char* name_of(Activation kind) {
+  switch (kind) {
+    case Activation::none:
+      return "none";
+    case Activation::relu:
+      return "relu";
+    case Activation::relu6:
+      return "relu6";
+    case Activation::hardswish:
+      return "hardswish";
+    case Activation::hardsigmoid:
+      return "hardsigmoid";
+  }
+  return "?";
+}
+
+/// True: the backward reads the output; false: the input (none: neither).
+constexpr bool keeps_output(Activation kind) { return kind == Activation::relu || kind == Activation::relu6; }
+
+/// f(x), for T float or double.
+template <class T>
+AKIN_HOST_DEVICE inline T activate(Activation kind, T x) {
+  switch (kind) {
+    case Activation::relu:
+      return x < T(0) ? T(0) : x;
+    case Activation::relu6:
+      return x < T(0) ? T(0) : x > T(6) ? T(6) : x;
+    case Activation::hardswish: {
+      const T gate = x + T(3);
+      return x * (gate < T(0) ? T(0) : gate > T(6) ? T(6) : gate) * (T(1) / T(6));
+    }
+    case Activation::hardsigmoid: {
+      const T gate = x + T(3);
+      return (gate < T(0) ? T(0) : gate > T(6) ? T(6) : gate) * (T(1) / T(6));
+    }
+    default:
+      return x;
+  }
+}
+
+/// f'(x) dy from the kept value: y or x.
+template <class T>
+AKIN_HOST_DEVICE inline T activation_gradient(Activation kind, T kept, T dy) {
+  switch (kind) {
+    case Activation::relu:
+      return kept > T(0) ? dy : T(0);
+    case Activation::relu6:
+      return kept > T(0) && kept < T(6) ? dy : T(0);
+    case Activation::hardswish: {  // choices of a number, not of a path: such loops run in vectors
+      const T slope = kept * (T(1) / T(3)) + T(0.5);
+      return dy * (kept < T(-3) ? T(0) : kept > T(3) ? T(1) : slope);
+    }
+    case Activation::hardsigmoid:
+      return kept > T(-3) && kept < T(3) ? dy * (T(1) / T(6)) : T(0);
+    default:
+      return dy;
+  }
+}
+
+/// body.operator()<kind>(): a loop whose activation is known when it is compiled runs in vectors.
+template <class Body>
+void with_activation(Activation kind, Body&& body) {
+  switch (kind) {
+    case Activation::none:
+      return body.template operator()<Activation::none>();
+    case Activation::relu:
+      return body.template operator()<Activation::relu>();
+    case Activation::relu6:
+      return body.template operator()<Activation::relu6>();
+    case Activation::hardswish:
+      return body.template operator()<Activation::hardswish>();
+    case Activation::hardsigmoid:
+      return body.template operator()<Activation::hardsigmoid>();
+  }
+  fail("activation: there is no kind {}", static_cast<int>(kind));
+}
+
+namespace spec {
+
+template <class T>
+void activation_fwd(Activation kind, std::int64_t n, const T* x, T* y);
+template <class T>
+void activation_bwd(Activation kind, std::int64_t n, const T* kept, const T* dy, T* dx, Accum mode);
+
+}  // namespace spec
+
+/// T: float or bf16; arithmetic in float. One launch each.
+namespace gpu {
+
+template <class Gpu, class T>
+void activation_fwd(const Stream<Gpu>& stream, Activation kind, std::int64_t n, const T* x, T* y);
+template <class Gpu, class T>
+void activation_bwd(const Stream<Gpu>& stream, Activation kind, std::int64_t n, const T* kept, const T* dy, T* dx,
+                    Accum mode);
+
+}  // namespace gpu
+}  // namespace akin

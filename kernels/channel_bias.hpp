@@ -1,0 +1,56 @@
+// channel_bias: y[m,c] = f(x[m,c] + bias[c]), f an activation (kernels/activation.hpp).
+//   du[m,c]   = f'(x[m,c] + bias[c]) dy[m,c];  dx = du;  dbias[c] = sum_m du[m,c]
+// The backward reads what keeps_output() says: y for relu and relu6, x (and bias) for hardswish and hardsigmoid,
+// neither for none. Shapes: x, y, dx, dy [M, C], M being all leading dimensions together; bias, dbias [C]. FLOPs: 2 to
+// 6 an element forward, as many backward. Bytes: forward reads 1 and writes 1 element, backward reads 2 (1 for none)
+// and writes 1, in one pass over the activations.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/activation.hpp"
+
+namespace akin {
+
+struct ChannelBiasShape {
+  std::int64_t M, C;
+  Activation kind = Activation::none;
+};
+
+/// T: type of the activations, P: of the parameters. dx and dbias may be nullptr when nobody wants them.
+template <class T, class P>
+struct ChannelBiasBackward {
+  const T* kept = nullptr;  ///< y or x; nullptr for none
+  const P* bias = nullptr;  ///< needed where x is kept
+  const T* dy = nullptr;
+  T* dx = nullptr;
+  Accum dx_mode = Accum::overwrite;
+  P* dbias = nullptr;
+  Accum dbias_mode = Accum::overwrite;
+};
+
+namespace spec {
+
+template <class T>
+void channel_bias_fwd(const ChannelBiasShape& s, const T* x, const T* bias, T* y);
+/// dbias is summed in double over fixed pieces of rows, in order.
+template <class T>
+void channel_bias_bwd(const ChannelBiasShape& s, const ChannelBiasBackward<T, T>& t);
+
+}  // namespace spec
+
+/// T: float or bf16, bias and its gradient float; sums in float over a thread's rows, then in a fixed order. Forward
+/// one launch, backward one, or two where dbias is wanted.
+namespace gpu {
+
+template <class Gpu, class T>
+void channel_bias_fwd(const Stream<Gpu>& stream, const ChannelBiasShape& s, const T* x, const float* bias, T* y);
+/// `scratch`: channel_bias_scratch() floats; may be nullptr without dbias.
+template <class Gpu, class T>
+void channel_bias_bwd(const Stream<Gpu>& stream, const ChannelBiasShape& s, const ChannelBiasBackward<T, float>& t,
+                      float* scratch);
+template <class Gpu>
+std::int64_t channel_bias_scratch(const Stream<Gpu>& stream, const ChannelBiasShape& s);
+
+}  // namespace gpu
+}  // namespace akin

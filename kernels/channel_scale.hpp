@@ -1,0 +1,50 @@
+// channel_scale: y[n,i,c] = x[n,i,c] s[n,c]: the gate of squeeze-and-excitation (Hu, Shen, Sun, "Squeeze-and-excitation
+// networks", CVPR 2018).
+//   dx[n,i,c] = dy[n,i,c] s[n,c];  ds[n,c] = sum_i dy[n,i,c] x[n,i,c]
+// Shapes: x, y, dx, dy [N, pixels, C]; s, ds [N, C].
+// FLOPs: 1 an element forward, 3 backward. Bytes: forward reads 1 and writes 1 element, backward reads 2 and writes 1,
+// both gradients in one pass.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/accum.hpp"
+#include "kernels/common/bf16.hpp"
+#include "kernels/common/gpu/stream.hpp"
+
+namespace akin {
+
+struct ChannelScaleShape {
+  std::int64_t N, pixels, C;
+};
+
+/// dx and ds may be nullptr when nobody wants them.
+template <class T>
+struct ChannelScaleBackward {
+  const T *x = nullptr, *s = nullptr, *dy = nullptr;
+  T* dx = nullptr;
+  Accum dx_mode = Accum::overwrite;
+  T* ds = nullptr;
+  Accum ds_mode = Accum::overwrite;
+};
+
+namespace spec {
+
+template <class T>
+void channel_scale_fwd(const ChannelScaleShape& shape, const T* x, const T* s, T* y);
+/// ds is summed in double.
+template <class T>
+void channel_scale_bwd(const ChannelScaleShape& shape, const ChannelScaleBackward<T>& t);
+
+}  // namespace spec
+
+/// T: float or bf16; sums in float, in a fixed order. One launch each.
+namespace gpu {
+
+template <class Gpu, class T>
+void channel_scale_fwd(const Stream<Gpu>& stream, const ChannelScaleShape& shape, const T* x, const T* s, T* y);
+template <class Gpu, class T>
+void channel_scale_bwd(const Stream<Gpu>& stream, const ChannelScaleShape& shape, const ChannelScaleBackward<T>& t);
+
+}  // namespace gpu
+}  // namespace akin

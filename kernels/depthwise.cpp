@@ -1,0 +1,101 @@
+#include "kernels/depthwise.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/common/instantiate.hpp"
+#include "kernels/common/parallel.hpp"
+
+namespace akin::spec {
+
+namespace {
+
+constexpr std::int64_t kGrainElements = 1 << 13;
+
+std::int64_t row_grain(std::int64_t elements) {
+  return std::max<std::int64_t>(1, kGrainElements / std::max<std::int64_t>(elements, 1));
+}
+
+/// [R,S,C] from [C,R,S], so that loops over channels run along memory.
+template <class T>
+std::vector<T> by_tap(const DepthwiseShape& s, const T* w) {
+  const std::int64_t taps = s.R * s.S;
+  std::vector<T> out(static_cast<std::size_t>(s.w_size()));
+  for (std::int64_t c = 0; c < s.C; ++c)
+    for (std::int64_t t = 0; t < taps; ++t) out[static_cast<std::size_t>(t * s.C + c)] = w[c * taps + t];
+  return out;
+}
+
+}  // namespace
+
+template <class T>
+void depthwise_fwd(const DepthwiseShape& s, const T* x, const T* w, T* y) {
+  const std::int64_t P = s.P(), Q = s.Q(), C = s.C;
+  const std::vector<T> taps = by_tap(s, w);
+  parallel_for(s.N * P, row_grain(Q * C * s.R * s.S), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t np = begin; np < end; ++np)
+      for (std::int64_t q = 0; q < Q; ++q) {
+        T* out = y + (np * Q + q) * C;
+        std::fill_n(out, C, T(0));
+        for (std::int64_t r = 0; r < s.R; ++r)
+          for (std::int64_t t = 0; t < s.S; ++t) {
+            const std::int64_t h = np % P * s.stride + r - s.pad, v = q * s.stride + t - s.pad;
+            if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
+            const T *in = x + ((np / P * s.H + h) * s.W + v) * C, *tap = taps.data() + (r * s.S + t) * C;
+            for (std::int64_t c = 0; c < C; ++c) out[c] += in[c] * tap[c];
+          }
+      }
+  });
+}
+
+template <class T>
+void depthwise_bwd_data(const DepthwiseShape& s, const T* dy, const T* w, T* dx, Accum mode) {
+  const std::int64_t P = s.P(), Q = s.Q(), C = s.C;
+  const std::vector<T> taps = by_tap(s, w);
+  parallel_for(s.N * s.H, row_grain(s.W * C * s.R * s.S), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<T> sums(static_cast<std::size_t>(C));
+    for (std::int64_t nh = begin; nh < end; ++nh)
+      for (std::int64_t v = 0; v < s.W; ++v) {
+        T* sum = sums.data();
+        std::fill_n(sum, C, T(0));
+        for (std::int64_t r = 0; r < s.R; ++r)
+          for (std::int64_t t = 0; t < s.S; ++t) {
+            const std::int64_t ph = nh % s.H + s.pad - r, qw = v + s.pad - t;  // stride * p, stride * q
+            if (ph < 0 || qw < 0 || ph % s.stride != 0 || qw % s.stride != 0) continue;
+            const std::int64_t p = ph / s.stride, q = qw / s.stride;
+            if (p >= P || q >= Q) continue;
+            const T *g = dy + ((nh / s.H * P + p) * Q + q) * C, *tap = taps.data() + (r * s.S + t) * C;
+            for (std::int64_t c = 0; c < C; ++c) sum[c] += g[c] * tap[c];
+          }
+        for (std::int64_t c = 0; c < C; ++c) store(dx[(nh * s.W + v) * C + c], sum[c], mode);
+      }
+  });
+}
+
+template <class T>
+void depthwise_bwd_weight(const DepthwiseShape& s, const T* x, const T* dy, T* dw, Accum mode) {
+  const std::int64_t P = s.P(), Q = s.Q(), C = s.C;
+  parallel_for(s.R * s.S, row_grain(s.y_size()), [=](std::int64_t begin, std::int64_t end) {
+    std::vector<double> sums(static_cast<std::size_t>(C));
+    for (std::int64_t tap = begin; tap < end; ++tap) {
+      double* sum = sums.data();
+      std::fill_n(sum, C, 0.0);
+      for (std::int64_t np = 0; np < s.N * P; ++np)
+        for (std::int64_t q = 0; q < Q; ++q) {
+          const std::int64_t h = np % P * s.stride + tap / s.S - s.pad, v = q * s.stride + tap % s.S - s.pad;
+          if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
+          const T *in = x + ((np / P * s.H + h) * s.W + v) * C, *g = dy + (np * Q + q) * C;
+          for (std::int64_t c = 0; c < C; ++c) sum[c] += static_cast<double>(g[c]) * static_cast<double>(in[c]);
+        }
+      for (std::int64_t c = 0; c < C; ++c) store(dw[c * s.R * s.S + tap], static_cast<T>(sum[c]), mode);
+    }
+  });
+}
+
+#define AKIN_INSTANTIATE(T)                                                                  \
+  template void depthwise_fwd<T>(const DepthwiseShape&, const T*, const T*, T*);             \
+  template void depthwise_bwd_data<T>(const DepthwiseShape&, const T*, const T*, T*, Accum); \
+  template void depthwise_bwd_weight<T>(const DepthwiseShape&, const T*, const T*, T*, Accum);
+AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+
+}  // namespace akin::spec

@@ -1,0 +1,229 @@
+#include "nn/weight_file.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace akin {
+
+namespace {
+
+bool is_float(DType t) { return t == DType::f32 || t == DType::f64 || t == DType::bf16; }
+
+/// Whether the tensor lies as [K,R,S,C] in memory and channels first in files.
+bool channels_move(ParameterKind kind) {
+  return kind == ParameterKind::conv_weight || kind == ParameterKind::depthwise_weight ||
+         kind == ParameterKind::flat_weight;
+}
+
+/// [K,C,R,S] -> `memory` [K,R,S,C], or back when not `to_memory`.
+Array permute_conv(const Array& w, const Shape& memory, bool to_memory) {
+  const std::int64_t K = memory[0], R = memory[1], S = memory[2], C = memory[3];
+  Array out(DType::f32, to_memory ? memory : Shape{K, C, R, S});
+  const auto from = w.as<float>();
+  const auto to = out.as<float>();
+  for (std::int64_t k = 0; k < K; ++k)
+    for (std::int64_t r = 0; r < R; ++r)
+      for (std::int64_t s = 0; s < S; ++s)
+        for (std::int64_t c = 0; c < C; ++c) {
+          const auto at_memory = static_cast<std::size_t>(((k * R + r) * S + s) * C + c);
+          const auto at_file = static_cast<std::size_t>(((k * C + c) * R + r) * S + s);
+          if (to_memory)
+            to[at_memory] = from[at_file];
+          else
+            to[at_file] = from[at_memory];
+        }
+  return out;
+}
+
+Shape file_shape(const Parameter& p) {
+  const Shape& s = p.tensor.shape();
+  switch (p.kind) {
+    case ParameterKind::conv_weight:
+    case ParameterKind::depthwise_weight:
+      return {s[0], s[3], s[1], s[2]};
+    case ParameterKind::pixel_weight:
+      return {s[0], s[1], 1, 1};
+    case ParameterKind::flat_weight:
+      return {s[0], s[1] * s[2] * s[3]};
+    default:
+      return s;
+  }
+}
+
+/// The same but for dimensions of size 1 at the end.
+bool same_but_ones(const Shape& a, const Shape& b) {
+  std::vector<std::int64_t> x = a.dims(), y = b.dims();
+  while (x.size() > 1 && x.back() == 1) x.pop_back();
+  while (y.size() > 1 && y.back() == 1) y.pop_back();
+  return x == y;
+}
+
+/// A stem [K,C,R,S] for another number of channels, 1 <-> C.
+Array converted_stem(const Array& w, std::int64_t channels) {
+  const Shape& s = w.shape();
+  const std::int64_t K = s[0], C = s[1], area = s[2] * s[3];
+  Array out(DType::f32, {K, channels, s[2], s[3]});
+  const auto from = w.as<float>();
+  const auto to = out.as<float>();
+  for (std::int64_t k = 0; k < K; ++k)
+    for (std::int64_t c = 0; c < channels; ++c)
+      for (std::int64_t i = 0; i < area; ++i) {
+        double sum = 0;
+        for (std::int64_t f = 0; f < C; ++f) sum += from[static_cast<std::size_t>((k * C + f) * area + i)];
+        to[static_cast<std::size_t>((k * channels + c) * area + i)] =
+            static_cast<float>(sum / static_cast<double>(channels));
+      }
+  return out;
+}
+
+/// Layers of training only, which akin's network does not have.
+bool is_auxiliary(const Network& network, const std::string& name) {
+  return network.architecture().name == "googlenet" && (name.starts_with("aux1.") || name.starts_with("aux2."));
+}
+
+}  // namespace
+
+std::string canonical_name(std::string name) {
+  if (name.starts_with("module.")) name.erase(0, 7);
+  if (name.starts_with("linear.")) name.replace(0, 7, "fc.");
+  return name;
+}
+
+const Array* find_canonical(const SafeTensors& file, const std::string& name) {
+  const auto it = std::find_if(file.tensors.begin(), file.tensors.end(),
+                               [&](const auto& tensor) { return canonical_name(tensor.first) == name; });
+  return it == file.tensors.end() ? nullptr : &it->second;
+}
+
+void export_weights(const Network& network, SafeTensors& file, const std::string& prefix) {
+  for (const Parameter& p : network.parameters()) {
+    Array a = p.tensor.to_array();
+    if (channels_move(p.kind)) a = permute_conv(a, p.tensor.shape(), false);
+    file.add(prefix + p.name, a.reshaped(file_shape(p)));
+  }
+}
+
+ImportReport import_weights(Network& network, const SafeTensors& file, const std::string& prefix,
+                            const ImportOptions& options) {
+  ImportReport report;
+  std::map<std::string, const Array*> found;
+  std::vector<std::string> problems;
+  const ParameterList list = network.parameters();
+  const auto ours = [&](const std::string& name) {
+    return std::any_of(list.begin(), list.end(), [&](const Parameter& p) { return p.name == name; });
+  };
+  std::map<std::string, std::string> aliases;
+  for (const auto& [theirs, own] : network.aliases()) aliases[theirs] = own;
+  // One layer that only timm has tells its files: without it "bn1" could be either's.
+  const bool timm = !aliases.empty() && find_canonical(file, prefix + "conv_stem.weight") != nullptr;
+  for (const auto& [full, array] : file.tensors) {
+    if (!full.starts_with(prefix)) continue;
+    std::string own = canonical_name(full.substr(prefix.size()));
+    if (timm) {
+      const std::size_t dot = own.rfind('.');
+      const auto alias = dot == std::string::npos ? aliases.end() : aliases.find(own.substr(0, dot));
+      if (alias != aliases.end()) {
+        own = alias->second + own.substr(dot);
+        report.renamed.push_back(full + " -> " + own);
+      }
+    }
+    if (is_auxiliary(network, own)) {
+      report.ignored.push_back(full);
+      continue;
+    }
+    if (options.new_head && network.in_head(own)) continue;
+    if (!found.emplace(own, &array).second) problems.push_back("two tensors for " + own);
+  }
+  std::map<std::string, Array> ready;
+  for (const Parameter& p : list) {
+    if (options.new_head && network.in_head(p.name)) {
+      report.fresh.push_back(p.name);
+      continue;
+    }
+    const auto it = found.find(p.name);
+    if (it == found.end()) {
+      if (p.kind != ParameterKind::counter) problems.push_back("missing " + p.name);
+      continue;
+    }
+    const Array& theirs = *it->second;
+    const Shape wanted = file_shape(p), &given = theirs.shape();
+    const bool stem = options.convert_stem && &p == &list.front() && given.rank() == 4 && wanted[0] == given[0] &&
+                      wanted[2] == given[2] && wanted[3] == given[3] && (wanted[1] == 1 || given[1] == 1);
+    if (!(given == wanted) && !same_but_ones(given, wanted) && !stem) {
+      problems.push_back(fmt::format("{} is {}, expected {}", p.name, given.str(), wanted.str()));
+      continue;
+    }
+    if (p.kind != ParameterKind::counter && !is_float(theirs.dtype())) {
+      problems.push_back(fmt::format("{} is of {}, a float type is expected", p.name, name_of(theirs.dtype())));
+      continue;
+    }
+    check_finite(theirs, p.name, file.source);
+    Array a = theirs.cast(p.tensor.dtype());
+    check_finite(a, p.name, file.source);  // again: what was finite in f64 may not be in f32
+    if (!(given == wanted)) report.reshaped.push_back(fmt::format("{} {} -> {}", p.name, given.str(), wanted.str()));
+    if (stem && wanted[1] != given[1]) a = converted_stem(a, wanted[1]);
+    ready.emplace(p.name, a.reshaped(wanted));
+  }
+  for (const auto& [name, array] : found)
+    if (!ours(name)) problems.push_back("unexpected " + name);
+  if (!problems.empty()) {
+    const Architecture& a = network.architecture();
+    fail(
+        "{}: weights do not fit {} (width {}, shortcut {}, {} channels, {} classes): {}; give the architecture the "
+        "file was made for",
+        file.source, a.name, a.width, a.shortcut.empty() ? "-" : a.shortcut, a.channels, a.classes,
+        fmt::join(problems, "; "));
+  }
+  for (const Parameter& p : list) {
+    const auto it = ready.find(p.name);
+    if (it == ready.end()) continue;
+    const Array a = channels_move(p.kind) ? permute_conv(it->second, p.tensor.shape(), true) : it->second;
+    p.tensor.copy_from(a.bytes());
+  }
+  return report;
+}
+
+SafeTensors dequantized(SafeTensors file) {
+  SafeTensors out;
+  out.metadata = file.metadata;
+  out.source = file.source;
+  const auto is_part = [&](const std::string& name) {
+    for (const char* end : {"_scale", "_zero_point"})
+      if (name.ends_with(end)) {
+        const Array* of = file.find(name.substr(0, name.size() - std::string(end).size()));
+        if (of != nullptr && of->dtype() == DType::u8) return true;
+      }
+    return false;
+  };
+  for (const auto& [name, array] : file.tensors) {
+    if (is_part(name)) continue;
+    if (array.dtype() != DType::u8 || file.find(name + "_scale") == nullptr) {
+      out.add(name, array);
+      continue;
+    }
+    const Array* zero = file.find(name + "_zero_point");
+    AKIN_CHECK(zero != nullptr, "{}: {} is quantised and has a scale, but no tensor {}_zero_point", file.source, name,
+               name);
+    const Array scales = file.at(name + "_scale").cast(DType::f32), zeros = zero->cast(DType::f32);
+    const std::int64_t rows = array.shape().rank() == 0 ? 1 : array.shape()[0];
+    for (const Array* a : {&scales, &zeros}) {
+      check_finite(*a, name, file.source);
+      AKIN_CHECK(a->numel() == 1 || a->numel() == rows, "{}: {} has {} scales or zero points, expected 1 or {}",
+                 file.source, name, a->numel(), rows);
+    }
+    Array w(DType::f32, array.shape());
+    const auto from = array.as<std::uint8_t>();
+    const auto to = w.as<float>();
+    const std::size_t each = rows == 0 ? 0 : from.size() / static_cast<std::size_t>(rows);
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      const std::size_t row = i / each;
+      const float scale = scales.as<float>()[scales.numel() == 1 ? 0 : row];
+      AKIN_CHECK(scale > 0, "{}: the scale of {} is {}, expected above 0", file.source, name, scale);
+      to[i] = scale * (static_cast<float>(from[i]) - zeros.as<float>()[zeros.numel() == 1 ? 0 : row]);
+    }
+    out.add(name, std::move(w));
+  }
+  return out;
+}
+
+}  // namespace akin

@@ -1,0 +1,46 @@
+// The weights of a network as named tensors of a file: torchvision's names and layouts, out and in.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/io/safetensors.hpp"
+#include "nn/network.hpp"
+
+namespace akin {
+
+/// Weights of `network` as file tensors (convolutions OIHW), each name after `prefix`.
+void export_weights(const Network& network, SafeTensors& file, const std::string& prefix = "");
+
+/// What may differ between a file and the network it is loaded into.
+struct ImportOptions {
+  bool new_head = false;      ///< the network keeps its own head; the file's may have another size or be absent
+  std::uint64_t seed = 0;     ///< of a new head
+  bool convert_stem = false;  ///< a colour stem for grey images: its weights summed over R, G, B (what grey copied to
+                              ///< three channels would give); a grey stem for colour images: a third for each
+};
+
+/// What import_weights did not take as it was, for people.
+struct ImportReport {
+  std::vector<std::string> ignored;   ///< tensors that serve another purpose: auxiliary heads
+  std::vector<std::string> renamed;   ///< timm's names: "theirs -> ours"
+  std::vector<std::string> reshaped;  ///< same numbers in another shape, and a converted stem
+  std::vector<std::string> fresh;     ///< of the head, which stays as it was
+};
+
+/// Loads what export_weights wrote, or torchvision or timm. A leading "module." is stripped, "linear." is read as "fc."
+/// where the head is called so, and timm's names are known. Throws one error that lists every missing, unexpected and
+/// misshapen tensor, and on NaN or infinite weights. num_batches_tracked may be absent.
+ImportReport import_weights(Network& network, const SafeTensors& file, const std::string& prefix = "",
+                            const ImportOptions& options = {});
+
+/// The name under which import_weights would look for a file's tensor, but for timm's names.
+std::string canonical_name(std::string name);
+/// The tensor of that canonical name; nullptr where there is none.
+const Array* find_canonical(const SafeTensors& file, const std::string& name);
+
+/// Quantised tensors (u8 <name>, with <name>_scale and <name>_zero_point, of one element or one a row) replaced by
+/// scale (w - zero point) in f32; other tensors as they are. Error where scale or zero point are missing or unsound.
+SafeTensors dequantized(SafeTensors file);
+
+}  // namespace akin
