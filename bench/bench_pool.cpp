@@ -43,6 +43,25 @@ const bool registered = [] {
       });
     });
   }
+  for (const AdaptivePoolShape& s : {AdaptivePoolShape{kBatch, 13, 13, 64, 6, 6}, {kBatch, 1, 1, 256, 6, 6}}) {
+    const std::int64_t nx = s.N * s.H * s.W * s.C, ny = s.N * s.P * s.Q * s.C;
+    const Cost cost{static_cast<double>(std::max(nx, ny)), 4.0 * static_cast<double>(nx + ny)};
+    const std::string at = fmt::format("/{}x{}x{} to {}x{}", s.H, s.W, s.C, s.P, s.Q);
+    add("adaptive_fwd" + at, [=](benchmark::State& state) {
+      Rotating<> t{nx, ny};
+      measure(state, cost, [&] {
+        spec::adaptive_avg_pool_fwd<float>(s, t[0], t[1]);
+        t.next();
+      });
+    });
+    add("adaptive_bwd" + at, [=](benchmark::State& state) {
+      Rotating<> t{nx, ny};
+      measure(state, cost, [&] {
+        spec::adaptive_avg_pool_bwd<float>(s, t[1], t[0], Accum::overwrite);
+        t.next();
+      });
+    });
+  }
   for (const std::int64_t side : {7, 8}) {
     const std::int64_t n = kBatch * side * side * 64;
     const Cost cost{static_cast<double>(n), 4.0 * static_cast<double>(n + kBatch * 64)};

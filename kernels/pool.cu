@@ -140,8 +140,8 @@ struct AdaptiveWindows {
 
 /// Pixels of window i; with the two sizes exchanged, the windows that hold pixel i.
 __device__ __forceinline__ Range adaptive(int i, int pixels, int windows) {
-  const std::int64_t begin = static_cast<std::int64_t>(i) * pixels;
-  return {static_cast<int>(begin / windows), static_cast<int>((begin + pixels + windows - 1) / windows)};
+  const auto begin = static_cast<unsigned>(i) * static_cast<unsigned>(pixels), n = static_cast<unsigned>(windows);
+  return {static_cast<int>(begin / n), static_cast<int>((begin + static_cast<unsigned>(pixels) + n - 1) / n)};
 }
 
 template <class T, int W, class Index>
@@ -170,14 +170,16 @@ __global__ void __launch_bounds__(kPixelBlock, 4)
   for_each_pixel<W>(count, s.H, s.W, s.C, [&](const PixelAt<Index>& o, Index out) {
     const Range rows = adaptive(o.h, s.P, s.H), columns = adaptive(o.w, s.Q, s.W);
     float sum[W] = {};
-    for (int p = rows.begin; p < rows.end; ++p)
+    for (int p = rows.begin; p < rows.end; ++p) {
+      const Range r = adaptive(p, s.H, s.P);
       for (int q = columns.begin; q < columns.end; ++q) {
-        const Range r = adaptive(p, s.H, s.P), c = adaptive(q, s.W, s.Q);
+        const Range c = adaptive(q, s.W, s.Q);
         const float factor = 1.0f / static_cast<float>((r.end - r.begin) * (c.end - c.begin));
         const Vec<T, W> g = load_vec<W>(dy + ((o.n * static_cast<Index>(s.P) + p) * s.Q + q) * s.C + o.c);
 #pragma unroll
         for (int k = 0; k < W; ++k) sum[k] = fmaf(factor, to_float(g.v[k]), sum[k]);
       }
+    }
     Vec<T, W> v;
     if (mode == Accum::add) v = load_vec<W>(dx + out);
 #pragma unroll

@@ -36,6 +36,7 @@ struct PoolShape {
   }
 };
 
+/// H P and W Q fit 31 bits.
 struct AdaptivePoolShape {
   std::int64_t N, H, W, C, P, Q;
 };

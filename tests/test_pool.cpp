@@ -267,6 +267,8 @@ TEST_CASE("adaptive_avg_pool: windows that divide, overlap or repeat pixels") {
   Context ctx;
   CHECK_THROWS_WITH_AS(ops::adaptive_avg_pool(ctx, Tensor::zeros(ctx, {1, 2, 2, 1}), 0, 3), doctest::Contains("0x3"),
                        Error);
+  CHECK_THROWS_WITH_AS(ops::adaptive_avg_pool(ctx, Tensor::zeros(ctx, {1, 2, 2, 1}), 1, 1 << 30),
+                       doctest::Contains("too many"), Error);
   CHECK_THROWS_WITH_AS(ops::adaptive_avg_pool(ctx, Tensor::zeros(ctx, {1, 0, 2, 1}), 1, 1),
                        doctest::Contains("no pixel"), Error);
 }

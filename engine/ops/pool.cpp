@@ -70,6 +70,9 @@ Tensor adaptive_avg_pool(Context& ctx, const Tensor& x, std::int64_t P, std::int
   const AdaptivePoolShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), P, Q};
   AKIN_CHECK(P >= 1 && Q >= 1, "adaptive_avg_pool: an output of {}x{} pixels (at least 1x1)", P, Q);
   AKIN_CHECK(s.H >= 1 && s.W >= 1, "adaptive_avg_pool: images {} hold no pixel", x.shape().str());
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  AKIN_CHECK(P <= kMost / s.H && Q <= kMost / s.W, "adaptive_avg_pool: {}x{} pixels from {}x{} are too many", P, Q, s.H,
+             s.W);
   Tensor y = Tensor::empty(ctx, {s.N, P, Q, s.C}, x.dtype());
   if (!on_gpu(ctx, x.dtype(), "adaptive_avg_pool",
               [&]<class T>(const auto& stream, T) { gpu::adaptive_avg_pool_fwd(stream, s, x.data<T>(), y.data<T>()); }))
