@@ -18,5 +18,6 @@ void add_eval(CLI::App& akin);
 void add_report(CLI::App& akin);
 void add_info(CLI::App& akin);
 void add_demo(CLI::App& akin);
+void add_demo_birds(CLI::App& demo);
 
 }  // namespace akin

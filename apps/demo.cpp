@@ -47,7 +47,8 @@ void run(const CLI::App& app, Options& o) {
 }  // namespace
 
 void add_demo(CLI::App& akin) {
-  CLI::App* app = akin.add_subcommand("demo", "Train a bank and students on real images, and show who wins");
+  CLI::App* app =
+      akin.add_subcommand("demo", "Train students on real images, and show who wins: handwritten digits, or birds");
   const auto o = std::make_shared<Options>();
   DemoOptions& d = o->demo;
   app->add_option("--data", o->data,
@@ -72,7 +73,10 @@ void add_demo(CLI::App& akin) {
   app->footer(
       "Writes report.html, results.csv and the students; the bank stays in <out>/bank.\n\n"
       "Example:\n  akin demo --seeds 0,1,2 --labels-per-class 5");
-  app->callback([app, o] { run(*app, *o); });
+  add_demo_birds(*app);
+  app->callback([app, o] {
+    if (app->get_subcommands().empty()) run(*app, *o);
+  });
 }
 
 }  // namespace akin
