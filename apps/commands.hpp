@@ -15,6 +15,7 @@ void add_features(CLI::App& akin);
 void add_rank(CLI::App& akin);
 void add_distill(CLI::App& akin);
 void add_eval(CLI::App& akin);
+void add_export(CLI::App& akin);
 void add_report(CLI::App& akin);
 void add_info(CLI::App& akin);
 void add_demo(CLI::App& akin);

@@ -91,6 +91,7 @@ int run(int argc, char** argv) {
   add_rank(app);
   add_distill(app);
   add_eval(app);
+  add_export(app);
   add_report(app);
   add_info(app);
   add_demo(app);

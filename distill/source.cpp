@@ -70,14 +70,18 @@ bool read_cached(const std::filesystem::path& file, std::int64_t N, std::int64_t
 
 std::int64_t Source::classes() const { return is_table() ? table.logits.shape()[1] : model.info.architecture.classes; }
 
+std::string source_name(const std::filesystem::path& path) {
+  const std::string name = path.stem().string();
+  const std::string folder = path.parent_path().filename().string();
+  // What `akin train` and `akin distill` write has one name everywhere; the run folder tells them apart.
+  if (folder.empty()) return name;
+  if (name == "model" || name == "student") return folder;
+  return name == "student_best" ? folder + "_best" : name;
+}
+
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
   Source source;
-  source.name = path.stem().string();
-  // What `akin train` and `akin distill` write has one name everywhere; the run folder tells them apart.
-  if ((source.name == "model" || source.name == "student") && path.has_parent_path())
-    source.name = path.parent_path().filename().string();
-  if (source.name == "student_best" && path.has_parent_path())
-    source.name = path.parent_path().filename().string() + "_best";
+  source.name = source_name(path);
   if (std::filesystem::is_directory(path)) {
     source.name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
     AKIN_CHECK(std::filesystem::exists(path / "features.npy") && std::filesystem::exists(path / "logits.npy"),

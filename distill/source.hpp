@@ -22,6 +22,10 @@ struct Source {
   std::int64_t classes() const;
 };
 
+/// What people call the model in this file: the file's name without ending; of a model.safetensors or
+/// student.safetensors that of its folder, likewise with _best.
+std::string source_name(const std::filesystem::path& path);
+
 /// Opens a source: a model (.safetensors with a network), or a table: a .safetensors file with tensors `features` [N,D]
 /// and `logits` [N,C], or a folder with features.npy and logits.npy. Its name is the file's, without ending; of a
 /// model.safetensors or student.safetensors that of its folder, likewise with _best. Throws on

@@ -65,6 +65,7 @@ void Tape::backward(Context& ctx, const Tensor& loss, double seed) {
   AKIN_CHECK(loss.requires_grad() && recorded,
              "backward: the loss depends on no parameter, or was not recorded on this tape since its last backward");
   const TapeScope off(ctx, nullptr);  // backward rules may call ops; those are not recorded
+  const TraceScope untraced(ctx, nullptr);
   std::vector<Node> nodes = std::move(nodes_);
   nodes_.clear();
   const Tensor one = Tensor::empty(ctx, loss.shape(), loss.dtype());
@@ -86,12 +87,21 @@ void Tape::backward(Context& ctx, const Tensor& loss, double seed) {
   }
 }
 
-Tensor record(Context& ctx, const char* op, Tensor y, std::vector<Tensor> inputs, Tape::Backward backward) {
+Tensor record(Context& ctx, const OpCall& op, Tensor y, std::vector<Tensor> inputs, Tape::Backward backward) {
+  if (ctx.trace != nullptr) {
+    TraceNode node{op.name, inputs, y, {}};
+    for (const Attribute& a : op.attributes) node.attributes.emplace(a.name, a.value);
+    ctx.trace->nodes.push_back(std::move(node));
+  }
   const auto needs = [](const Tensor& t) { return t.defined() && t.requires_grad(); };
   if (ctx.tape == nullptr || std::none_of(inputs.begin(), inputs.end(), needs)) return y;
   y.set_requires_grad(true);
-  ctx.tape->push({op, std::move(inputs), y, std::move(backward)});
+  ctx.tape->push({op.name, std::move(inputs), y, std::move(backward)});
   return y;
+}
+
+Tensor record(Context& ctx, const char* op, Tensor y, std::vector<Tensor> inputs, Tape::Backward backward) {
+  return record(ctx, OpCall{op}, std::move(y), std::move(inputs), std::move(backward));
 }
 
 Tensor record_no_backward(Context& ctx, const char* op, Tensor y, std::vector<Tensor> inputs) {

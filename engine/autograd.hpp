@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "engine/tensor.hpp"
+#include "engine/trace.hpp"
 #include "kernels/common/accum.hpp"
 
 namespace akin {
@@ -56,7 +56,9 @@ class Tape {
 };
 
 /// Called by every differentiable op with its result: records how to differentiate it when a tape is there and an input
-/// requires a gradient. Returns y.
+/// requires a gradient, and what was done when there is a trace. Returns y.
+Tensor record(Context& ctx, const OpCall& op, Tensor y, std::vector<Tensor> inputs, Tape::Backward backward);
+/// The same for an op that has no attributes.
 Tensor record(Context& ctx, const char* op, Tensor y, std::vector<Tensor> inputs, Tape::Backward backward);
 
 /// The same for an op without a derivative: the backward pass throws and names the op, instead of stopping silently.

@@ -13,6 +13,7 @@
 namespace akin {
 
 class Tape;
+struct Trace;
 
 /// Everything an op needs besides its tensors. One thread uses a Context at a time; a second thread makes its own.
 struct Context {
@@ -28,6 +29,7 @@ struct Context {
   std::shared_ptr<Allocator> host;    ///< host memory, pinned where there is a GPU; the same as allocator on the CPU
   fast::OnednnCache onednn;
   Tape* tape = nullptr;               ///< ops are recorded here; nullptr = no gradients
+  Trace* trace = nullptr;             ///< ops leave a description here; nullptr = none
   bool use_fast_paths = true;         ///< false: run the CPU specification everywhere
   DType activations = DType::f32;     ///< bf16: activations and their gradients are stored so (GPU only)
   /// cuBLASLt and cuDNN in place of akin's own kernels, to compare (CUDA only); nullptr: own.

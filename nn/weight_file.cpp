@@ -5,17 +5,6 @@
 
 namespace akin {
 
-namespace {
-
-bool is_float(DType t) { return t == DType::f32 || t == DType::f64 || t == DType::bf16; }
-
-/// Whether the tensor lies as [K,R,S,C] in memory and channels first in files.
-bool channels_move(ParameterKind kind) {
-  return kind == ParameterKind::conv_weight || kind == ParameterKind::depthwise_weight ||
-         kind == ParameterKind::flat_weight;
-}
-
-/// [K,C,R,S] -> `memory` [K,R,S,C], or back when not `to_memory`.
 Array permute_conv(const Array& w, const Shape& memory, bool to_memory) {
   const std::int64_t K = memory[0], R = memory[1], S = memory[2], C = memory[3];
   Array out(DType::f32, to_memory ? memory : Shape{K, C, R, S});
@@ -33,6 +22,16 @@ Array permute_conv(const Array& w, const Shape& memory, bool to_memory) {
             to[at_file] = from[at_memory];
         }
   return out;
+}
+
+namespace {
+
+bool is_float(DType t) { return t == DType::f32 || t == DType::f64 || t == DType::bf16; }
+
+/// Whether the tensor lies as [K,R,S,C] in memory and channels first in files.
+bool channels_move(ParameterKind kind) {
+  return kind == ParameterKind::conv_weight || kind == ParameterKind::depthwise_weight ||
+         kind == ParameterKind::flat_weight;
 }
 
 Shape file_shape(const Parameter& p) {

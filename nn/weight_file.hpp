@@ -9,6 +9,9 @@
 
 namespace akin {
 
+/// f32 [K,C,R,S] of a file -> `memory` [K,R,S,C], or back when not `to_memory`.
+Array permute_conv(const Array& w, const Shape& memory, bool to_memory);
+
 /// Weights of `network` as file tensors (convolutions OIHW), each name after `prefix`.
 void export_weights(const Network& network, SafeTensors& file, const std::string& prefix = "");
 

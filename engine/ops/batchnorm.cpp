@@ -103,7 +103,8 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
     });
 
   const Tensor shift = relu && !residual.defined() ? beta.detach() : Tensor();  // tells a device that x gives the mask
-  return record(ctx, "batchnorm", y, {x, gamma, beta, residual},
+  return record(ctx, {"batchnorm", {{"eps", s.eps}, {"relu", relu}, {"training", training}}}, y,
+                {x, gamma, beta, residual, state.running_mean, state.running_var},
                 [s, x = x.detach(), y = y.detach(), gamma = gamma.detach(), shift, mean, invstd](
                     const Tensor& dy, Grads& g) { backward(s, x, y, gamma, shift, mean, invstd, dy, g); });
 }

@@ -67,7 +67,8 @@ Tensor channel_bias(Context& ctx, const Tensor& x, const Tensor& bias, Activatio
     kept.value = y.detach();
   else if (kind != Activation::none)
     kept.value = x.detach(), kept.bias = bias.detach();
-  return record(ctx, "channel_bias", y, {x, bias}, [kept](const Tensor& dy, Grads& d) { backward(kept, dy, d); });
+  const OpCall call{"channel_bias", {{"kind", kind}}};
+  return record(ctx, call, y, {x, bias}, [kept](const Tensor& dy, Grads& d) { backward(kept, dy, d); });
 }
 
 }  // namespace akin::ops

@@ -14,7 +14,8 @@ Tensor on_device(Context& ctx, const Conv2dShape& s, const Tensor& x, const Tens
     on_gpu(ctx, x.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
       gpu::conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>());
     });
-  return record(ctx, "conv2d", y, {x, w}, [s, x = x.detach(), low](const Tensor& dy, Grads& g) {
+  const OpCall call{"conv2d", {{"stride", s.stride}, {"pad", s.pad}, {"pad_end", s.pad_end}}};
+  return record(ctx, call, y, {x, w}, [s, x = x.detach(), low](const Tensor& dy, Grads& g) {
     if (g.ctx().conv_vendor != nullptr) {
       if (g.wanted(1)) {
         const auto [dw, mode] = g.into(1);
@@ -62,7 +63,8 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
   else
     by_type(x.dtype(), "conv2d", [&]<class T>(T) { spec::conv2d_fwd<T>(s, x.data<T>(), w.data<T>(), y.data<T>()); });
 
-  return record(ctx, "conv2d", y, {x, w}, [s, x = x.detach(), w = w.detach()](const Tensor& dy, Grads& g) {
+  const OpCall call{"conv2d", {{"stride", s.stride}, {"pad", s.pad}, {"pad_end", s.pad_end}}};
+  return record(ctx, call, y, {x, w}, [s, x = x.detach(), w = w.detach()](const Tensor& dy, Grads& g) {
     const bool fast = fast_path(g.ctx(), dy);
     if (g.wanted(1)) {
       const auto [dw, mode] = g.into(1);

@@ -56,7 +56,8 @@ Tensor depthwise_conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int
       by_type(x.dtype(), "depthwise_conv2d",
               [&]<class T>(T) { spec::depthwise_fwd<T>(s, x.data<T>(), w.data<T>(), y.data<T>()); });
   }
-  return record(ctx, "depthwise_conv2d", y, {x, w}, [s, x = x.detach(), w = w.detach()](const Tensor& dy, Grads& d) {
+  const OpCall call{"depthwise_conv2d", {{"stride", stride}, {"pad", pad}, {"pad_end", pad_end}}};
+  return record(ctx, call, y, {x, w}, [s, x = x.detach(), w = w.detach()](const Tensor& dy, Grads& d) {
     if (d.wanted(1)) weight_gradient(d.ctx(), s, x, dy, d.into(1));
     if (d.wanted(0)) data_gradient(d.ctx(), s, dy, w, d.into(0));
   });

@@ -64,7 +64,8 @@ Tensor mul(Context& ctx, const Tensor& a, const Tensor& b) {
 Tensor scale(Context& ctx, const Tensor& x, double factor) {
   Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
   axpy(ctx, factor, Tensor(), x, y, Accum::overwrite);
-  return record(ctx, "scale", y, {x}, [factor](const Tensor& dy, Grads& d) {
+  const OpCall call{"scale", {{"factor", factor}}};
+  return record(ctx, call, y, {x}, [factor](const Tensor& dy, Grads& d) {
     const auto [dx, mode] = d.into(0);
     axpy(d.ctx(), factor, Tensor(), dy, dx, mode);
   });

@@ -36,7 +36,8 @@ Tensor max_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t
   if (!on_gpu(ctx, x.dtype(), "max_pool",
               [&]<class T>(const auto& stream, T) { gpu::max_pool_fwd(stream, s, x.data<T>(), y.data<T>(), winner); }))
     by_type(x.dtype(), "max_pool", [&]<class T>(T) { spec::max_pool_fwd<T>(s, x.data<T>(), y.data<T>(), winner); });
-  return record(ctx, "max_pool", y, {x}, [s, at](const Tensor& dy, Grads& d) {
+  const OpCall call{"max_pool", {{"window", s.window}, {"stride", s.stride}, {"pad", s.pad}}};
+  return record(ctx, call, y, {x}, [s, at](const Tensor& dy, Grads& d) {
     const auto [dx, mode] = d.into(0);
     if (on_gpu(d.ctx(), dy.dtype(), "max_pool", [&, m = mode, g = dx]<class T>(const auto& stream, T) {
           gpu::max_pool_bwd(stream, s, at.data<std::int32_t>(), dy.data<T>(), g.template data<T>(), m);
@@ -54,7 +55,8 @@ Tensor avg_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t
   if (!on_gpu(ctx, x.dtype(), "avg_pool",
               [&]<class T>(const auto& stream, T) { gpu::avg_pool_fwd(stream, s, x.data<T>(), y.data<T>()); }))
     by_type(x.dtype(), "avg_pool", [&]<class T>(T) { spec::avg_pool_fwd<T>(s, x.data<T>(), y.data<T>()); });
-  return record(ctx, "avg_pool", y, {x}, [s](const Tensor& dy, Grads& d) {
+  const OpCall call{"avg_pool", {{"window", s.window}, {"stride", s.stride}, {"pad", s.pad}}};
+  return record(ctx, call, y, {x}, [s](const Tensor& dy, Grads& d) {
     const auto [dx, mode] = d.into(0);
     if (on_gpu(d.ctx(), dy.dtype(), "avg_pool", [&, m = mode, g = dx]<class T>(const auto& stream, T) {
           gpu::avg_pool_bwd(stream, s, dy.data<T>(), g.template data<T>(), m);

@@ -17,7 +17,7 @@ Tensor shortcut_a(Context& ctx, const Tensor& x, std::int64_t stride, std::int64
   if (!on_gpu(ctx, x.dtype(), "shortcut_a",
               [&]<class T>(const auto& stream, T) { gpu::shortcut_a_fwd(stream, s, x.data<T>(), y.data<T>()); }))
     by_type(x.dtype(), "shortcut_a", [&]<class T>(T) { spec::shortcut_a_fwd<T>(s, x.data<T>(), y.data<T>()); });
-  return record(ctx, "shortcut_a", y, {x}, [s](const Tensor& dy, Grads& d) {
+  return record(ctx, {"shortcut_a", {{"stride", stride}}}, y, {x}, [s](const Tensor& dy, Grads& d) {
     const auto [dx, mode] = d.into(0);
     if (on_gpu(d.ctx(), dy.dtype(), "shortcut_a", [&, m = mode, g = dx]<class T>(const auto& stream, T) {
           gpu::shortcut_a_bwd(stream, s, dy.data<T>(), g.template data<T>(), m);
