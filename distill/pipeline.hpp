@@ -62,7 +62,12 @@ struct PipelineEvents {
   std::function<bool()> stop = {};
 };
 
-/// Stages FeatureBank and Similarity for one task. `known`: the outputs of an earlier ranking of the same sources for
+/// Stage FeatureBank: features and logits of every source for task.target. `known`: those of the first sources.
+std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, std::vector<Source>& sources,
+                                  const OutputOptions& outputs, const PipelineEvents& events = {},
+                                  std::vector<Outputs> known = {});
+
+/// Stages FeatureBank and Similarity for one task. Error, with the source's name, where the metric is undefined. `known`: the outputs of an earlier ranking of the same sources for
 /// the same task, which are then not computed again.
 Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& sources, const RankOptions& options,
                      const OutputOptions& outputs, std::uint64_t seed, const PipelineEvents& events = {},
