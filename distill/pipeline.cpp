@@ -101,6 +101,13 @@ std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, std::vector<So
   return known;
 }
 
+std::optional<Outputs> reference_outputs(Context& ctx, const Task& task, const RankOptions& options,
+                                         const OutputOptions& outputs) {
+  if (options.reference.empty()) return std::nullopt;
+  Source source = open_source(ctx, options.reference);
+  return source_outputs(ctx, source, task, outputs);
+}
+
 Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& sources, const RankOptions& options,
                      const OutputOptions& outputs, std::uint64_t seed, const PipelineEvents& events,
                      std::vector<Outputs> known) {
@@ -112,8 +119,10 @@ Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& source
   ranking.mapping = parse_mapping(options.mapping.empty() ? metric.default_mapping : options.mapping);
   ranking.outputs = bank_outputs(ctx, task, sources, outputs, events, std::move(known));
   const Indices probe = probe_of(task, options.probe_limit);
-  const Measurement measured = measure(metric, candidates_of(ctx, sources, ranking.outputs, task, probe),
-                                       {.replicates = options.replicates, .seed = seed});
+  const std::optional<Outputs> reference = reference_outputs(ctx, task, options, outputs);
+  const std::vector<Candidate> bank =
+      candidates_of(ctx, sources, ranking.outputs, task, probe, reference ? &*reference : nullptr);
+  const Measurement measured = measure(metric, bank, {.replicates = options.replicates, .seed = seed});
   AKIN_CHECK(measured.first_undefined().empty(), "{}", measured.first_undefined());
   ranking.rows = measured.rows;
   return ranking;

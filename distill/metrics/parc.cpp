@@ -70,7 +70,7 @@ void check_pairs(const Probe& probe) {
   for (const double size : class_sizes(probe.labels, probe.classes)) same += size * (size - 1) / 2;
   AKIN_CHECK(same > 0,
              "PARC is undefined: no two of the {} probe images share a label. Give at least 2 labels a class, or use a "
-             "metric that needs no such pair: leep",
+             "metric that needs no such pair: leep or logme",
              probe.labels.size());
 }
 
