@@ -45,7 +45,7 @@ Resampler by_gathering(const Metric& metric, const Probe& probe) {
     }
     try {
       return metric
-          .score({gather(probe.features, rows), drawn, probe.classes, gather(probe.probabilities, rows), probe.ctx,
+          .score({gather(probe.features, rows), drawn, probe.classes, gather(probe.probabilities, rows), nullptr,
                   gather(probe.reference, rows)})
           .value;
     } catch (const Error&) {
