@@ -164,7 +164,7 @@ void add_distill(CLI::App& akin) {
   app->add_option("--seeds", o->seeds, "Each draws other labelled images and weights")
       ->type_name("N,...")
       ->group("Distillation");
-  app->add_option("--metric", o->rank.metric, "parc[:components], cka, cka-debiased, leep or nce")->group("Similarity");
+  app->add_option("--metric", o->rank.metric, "Similarity of tasks: " + list_of_metrics())->group("Similarity");
   add_rank_options(*app, o->rank);
   add_student(*app, o->student);
   app->add_option("--out", o->out, "Run folder; default runs/<time>")->type_name("DIR")->group("Run");

@@ -175,6 +175,10 @@ void add_rank_options(CLI::App& app, RankOptions& o) {
   app.add_option("--probe", o.probe_limit, "Labelled images that similarity is measured on, at most")
       ->check(at_least(1))
       ->group(group);
+  app.add_option("--reference", o.reference,
+                 "A model trained on the target, or a table of its features; for rsa and dds")
+      ->type_name("FILE")
+      ->group(group);
   app.add_option("--replicates", o.replicates, "Bootstrap draws and label shuffles; 0: no interval")
       ->check(at_least(0))
       ->group(group);
@@ -229,6 +233,12 @@ std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& f
                  it->first);
   }
   return sources;
+}
+
+std::string list_of_metrics() {
+  std::string names;
+  for (const Metric& metric : metrics()) names += (names.empty() ? "" : ", ") + metric.name;
+  return names;
 }
 
 double metric_scale(const std::string& metric) { return find_metric(metric).high == 1 ? 100 : 1; }

@@ -45,7 +45,7 @@ struct TaskFlags {
 /// `semi`: also the options of unlabelled and validation images.
 void add_task(CLI::App& app, TaskFlags& flags, bool semi);
 
-/// --p, --mapping, --probe, --replicates; the metric is each command's own.
+/// --p, --mapping, --probe, --reference, --replicates; the metric is each command's own.
 void add_rank_options(CLI::App& app, RankOptions& options);
 
 /// The student's network and loss: --student*, --steps, --batch, --lambda, --temperature, --teacher-view, --threshold,
@@ -60,6 +60,8 @@ void add_student(CLI::App& app, StudentFlags& flags);
 /// Opens every source; UsageError where two have one name.
 std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& files);
 
+/// "parc, cka, ...": all metrics in their usual form, for --help.
+std::string list_of_metrics();
 /// 100 for metrics that are a correlation, else 1: what their values are multiplied with for people.
 double metric_scale(const std::string& metric);
 

@@ -4,10 +4,13 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
+#include <set>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "distill/feature_table.hpp"
 #include "distill/table.hpp"
 #include "engine/io/file.hpp"
 
@@ -21,10 +24,18 @@ struct Options {
   CommonOptions common;
   TaskFlags task;
   RankOptions rank;
-  std::vector<std::string> sources;
-  std::string metrics = "parc", out;
+  std::vector<std::string> sources, tables, probabilities, logits;
+  std::string metrics = "parc", layers, label_file, out;
+  int classes = 0;
   std::uint64_t seed = 0;
   bool match_channels = false;
+};
+
+/// What is ranked, and on which labels.
+struct Bank {
+  std::string target;
+  std::size_t labelled = 0;
+  std::vector<Candidate> candidates;
 };
 
 Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
@@ -33,41 +44,49 @@ std::string shown(double v, double scale, int digits) {
   return std::isfinite(v) ? fmt::format("{:.{}f}", scale * v, digits) : "–";
 }
 
-/// Most similar first.
-std::vector<std::size_t> order_of(const Ranking& ranking) {
-  std::vector<std::size_t> order(ranking.rows.size());
+/// Most similar first, undefined ones last.
+std::vector<std::size_t> order_of(const Measurement& measured) {
+  const std::vector<double> values = measured.values();
+  std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return ranking.rows[a].similarity.value > ranking.rows[b].similarity.value;
+    return !std::isnan(values[a]) && (std::isnan(values[b]) || values[a] > values[b]);
   });
   return order;
 }
 
-std::string table_of(const std::string& metric, const Ranking& ranking, const Weights& weights) {
+std::string table_of(const Measurement& measured, const Weights& weights) {
   using Align = TextTable::Align;
-  const double scale = metric_scale(metric);
+  const double scale = metric_scale(measured.metric.name);
   const int digits = scale == 1 ? 3 : 1;
   TextTable table({{"source"},
-                   {find_metric(metric).title + (scale == 1 ? "" : " x100"), Align::right},
+                   {measured.metric.title + (scale == 1 ? "" : " x100"), Align::right},
                    {"95 % interval", Align::right},
                    {"chance", Align::right},
                    {"best in %", Align::right},
                    {"weight", Align::right}});
-  for (const std::size_t s : order_of(ranking)) {
-    const SimilarityRow& r = ranking.rows[s];
+  std::string reasons;
+  for (const std::size_t s : order_of(measured)) {
+    const SimilarityRow& r = measured.rows[s];
     const bool interval = std::isfinite(r.confidence.low) && std::isfinite(r.confidence.high);
     table.add(
-        {r.source, shown(r.similarity.value, scale, digits),
+        {r.source, r.undefined.empty() ? shown(r.similarity.value, scale, digits) : "undefined",
          interval ? shown(r.confidence.low, scale, digits) + " to " + shown(r.confidence.high, scale, digits) : "–",
          shown(r.chance.mean, scale, digits), shown(r.best_share, 100, 0), shown(weights.alpha[s], 1, 3)});
+    const bool same_for_all = std::all_of(measured.rows.begin(), measured.rows.end(),
+                                          [&](const SimilarityRow& other) { return other.undefined == r.undefined; });
+    if (!r.undefined.empty() && !(same_for_all && !reasons.empty()))
+      reasons += fmt::format("{}: {}\n", same_for_all ? "all sources" : r.source, r.undefined);
   }
-  return table.str();
+  if (std::isfinite(measured.agreement))
+    reasons += fmt::format("agreement of two draws' rankings (Kendall's tau): {:.2f}\n", measured.agreement);
+  return table.str() + reasons;
 }
 
-Json json_of(const std::string& metric, const Ranking& ranking, const Weights& weights) {
+Json json_of(const Measurement& measured, const Mapping& mapping, const Weights& weights) {
   Json sources = Json::array();
-  for (const std::size_t s : order_of(ranking)) {
-    const SimilarityRow& r = ranking.rows[s];
+  for (const std::size_t s : order_of(measured)) {
+    const SimilarityRow& r = measured.rows[s];
     sources.push_back({{"source", r.source},
                        {"value", number(r.similarity.value)},
                        {"low", number(r.confidence.low)},
@@ -78,61 +97,162 @@ Json json_of(const std::string& metric, const Ranking& ranking, const Weights& w
                        {"best_share", number(r.best_share)},
                        {"mapped", number(weights.mapped[s])},
                        {"weight", number(weights.alpha[s])},
+                       {"undefined", r.undefined.empty() ? Json(nullptr) : Json(r.undefined)},
                        {"warnings", r.similarity.warnings}});
   }
-  return {{"metric", metric}, {"mapping", name_of(ranking.mapping)}, {"sources", sources}};
+  return {{"metric", measured.metric.name},
+          {"mapping", name_of(mapping)},
+          {"ranking_tau", number(measured.agreement)},
+          {"sources", sources}};
 }
 
-/// The weights in DistillWeighted; NaN with a warning where there are none, for the similarities are still worth
+/// The weights in DistillWeighted; NaN where there are none, with the reason in `why`: the similarities are still worth
 /// seeing.
-Weights weights_of(const Ranking& ranking, const RankOptions& rank, const PipelineEvents& events) {
+Weights weights_of(const Measurement& measured, const Mapping& mapping, double power, std::string& why) {
+  Weights none;
+  for (const SimilarityRow& row : measured.rows) none.sources.push_back(row.source);
+  none.raw = measured.values();
+  none.mapped = none.alpha = std::vector<double>(none.raw.size(), not_measured);
+  if (const std::string undefined = measured.first_undefined(); !undefined.empty()) {
+    why = fmt::format("{} is undefined for a source", measured.metric.name);
+    return none;
+  }
   try {
-    return weights_for(Method::weighted, ranking, rank);
+    return make_weights(none.sources, none.raw, mapping, power);
   } catch (const UsageError&) {
     throw;
   } catch (const Error& e) {
-    events.stage(fmt::format("warning: no weights: {}", e.what()));
-    Weights weights = weights_for(Method::nearest, ranking, rank);
-    weights.warnings.clear();
-    weights.alpha.assign(weights.alpha.size(), std::numeric_limits<double>::quiet_NaN());
-    return weights;
+    why = e.what();
+    none.mapped = map_similarity(none.raw, mapping);
+    return none;
   }
 }
 
-void run(Options& o) {
-  const std::vector<std::string> names = split_list(o.metrics, "--metric");
-  for (const std::string& name : names) find_metric(name);
-  if (!o.rank.mapping.empty()) parse_mapping(o.rank.mapping);
-  Context ctx = start(o.common);
+/// Sources run over the labelled images of a data set.
+Bank bank_of_images(Context& ctx, Options& o, const PipelineEvents& events) {
   std::vector<Source> sources = open_sources(ctx, o.sources);
   // Sources look at labelled images only, so the split asks for a single unlabelled one.
   o.task.split.seed = o.seed;
   o.task.split.unlabelled = 1;
   const Task task = load_task({o.task.target, o.task.split, o.task.format.format()});
+  const OutputOptions options{.match_channels = o.match_channels};
+  const std::vector<Outputs> outputs = bank_outputs(ctx, task, sources, options, events);
+  const std::optional<Outputs> reference = reference_outputs(ctx, task, o.rank, options);
+  return {task.pool.name, task.split.labelled.size(),
+          candidates_of(ctx, sources, outputs, task, probe_of(task, o.rank.probe_limit),
+                        reference ? &*reference : nullptr)};
+}
+
+/// --probabilities or --logits: one file a table, in their order.
+void add_predictions(std::vector<FeatureTable>& tables, const std::vector<std::string>& files, const char* option,
+                     bool are_logits) {
+  if (files.empty()) return;
+  if (files.size() != tables.size())
+    fail_usage("{}: {} files for {} tables; give one for each, in the same order", option, files.size(), tables.size());
+  for (std::size_t t = 0; t < files.size(); ++t) {
+    const Array values = read_matrix(files[t]);
+    AKIN_CHECK(values.shape()[0] == tables[t].features.shape()[0], "{}: {} rows, {} has {}; one row an image", files[t],
+               values.shape()[0], tables[t].file, tables[t].features.shape()[0]);
+    tables[t].probabilities = are_logits ? softmax_rows(values.cast(DType::f32)) : values;
+  }
+}
+
+/// Tables that some program made of labelled images.
+Bank bank_of_tables(Context& ctx, const Options& o) {
+  std::vector<FeatureTable> tables;
+  for (const std::string& file : o.tables) {
+    tables.push_back(read_feature_table(file));
+    for (const FeatureTable& other : tables)
+      if (&other != &tables.back() && other.name == tables.back().name)
+        fail_usage("--tables: {} and {} would both be called '{}'; leave one out or rename it", other.file, file,
+                   other.name);
+  }
+  add_predictions(tables, o.probabilities, "--probabilities", false);
+  add_predictions(tables, o.logits, "--logits", true);
+  const LabelList labels = o.label_file.empty() ? labels_of(tables, o.classes) : read_labels(o.label_file, o.classes);
+  const auto rows = static_cast<std::int64_t>(labels.labels.size());
+  const Indices probe =
+      evenly(all_indices(rows), labels.labels, static_cast<std::int64_t>(labels.classes.size()), o.rank.probe_limit);
+  const Array reference = o.rank.reference.empty() ? Array() : read_matrix(o.rank.reference);
+  Bank bank{labels.file, labels.labels.size(), candidates_of(tables, labels, probe, reference)};
+  for (Candidate& candidate : bank.candidates) candidate.probe.ctx = &ctx;
+  if (static_cast<std::int64_t>(probe.size()) < rows)
+    say(o.common, fmt::format("{} of {} rows, evenly over the classes (--probe)", probe.size(), rows));
+  return bank;
+}
+
+void set_layers(Bank& bank, const std::string& text) {
+  if (text.empty()) return;
+  const std::vector<float> layers = parse_floats(text, "--layers");
+  if (layers.size() != bank.candidates.size())
+    fail_usage("--layers: {} numbers for {} sources; give one for each, in the same order", layers.size(),
+               bank.candidates.size());
+  for (std::size_t s = 0; s < layers.size(); ++s) {
+    if (!(layers[s] >= 1 && layers[s] <= 10000) || layers[s] != std::floor(layers[s]))
+      fail_usage("--layers: {} is no number of layers", layers[s]);
+    bank.candidates[s].layers = static_cast<int>(layers[s]);
+  }
+}
+
+/// The metrics asked for; "all" stands for each that the input allows.
+std::vector<Metric> metrics_of(const Options& o) {
+  std::vector<Metric> chosen;
+  for (const std::string& name : split_list(o.metrics, "--metric")) {
+    if (name != "all") {
+      chosen.push_back(find_metric(name));
+      continue;
+    }
+    for (const Metric& metric : metrics())
+      if (!metric.needs_reference || !o.rank.reference.empty()) chosen.push_back(metric);
+  }
+  return chosen;
+}
+
+void check_usage(const Options& o) {
+  if (o.tables.empty()) {
+    if (o.task.target.empty() || o.sources.empty())
+      fail_usage(
+          "give --target DIR and --sources FILE... (images), or --tables FILE... (features that were computed "
+          "elsewhere)");
+    if (!o.label_file.empty() || !o.probabilities.empty() || !o.logits.empty() || o.classes > 0)
+      fail_usage("--label-file, --probabilities, --logits and --classes go with --tables");
+    return;
+  }
+  if (!o.task.target.empty() || !o.sources.empty())
+    fail_usage("--tables needs no images: leave out --target and --sources, or give tables as --sources");
+  if (!o.probabilities.empty() && !o.logits.empty()) fail_usage("give --probabilities or --logits, not both");
+}
+
+void run(Options& o) {
+  check_usage(o);
+  const std::vector<Metric> chosen = metrics_of(o);
+  if (!o.rank.mapping.empty()) parse_mapping(o.rank.mapping);
+  Context ctx = start(o.common);
   const PipelineEvents events = make_events(o.common);
+  Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o);
+  set_layers(bank, o.layers);
   Json metrics_json = Json::array();
   std::string text, csv;
-  std::vector<Outputs> outputs;  // computed for the first metric
-  for (const std::string& name : names) {
-    RankOptions rank = o.rank;
-    rank.metric = name;
-    Ranking ranking = rank_sources(ctx, task, sources, rank, {.match_channels = o.match_channels}, o.seed, events,
-                                   std::move(outputs));
-    const Weights weights = weights_of(ranking, rank, events);
-    for (const SimilarityRow& r : ranking.rows)
-      for (const std::string& w : r.similarity.warnings) events.stage(fmt::format("warning: {}: {}", r.source, w));
-    for (const std::string& w : weights.warnings) events.stage("warning: " + w);
-    text += (text.empty() ? "" : "\n") + table_of(name, ranking, weights);
-    metrics_json.push_back(json_of(name, ranking, weights));
-    const std::string part = similarity_csv(ranking.rows);
-    outputs = std::move(ranking.outputs);
+  std::set<std::string> said;  // several metrics may warn of one thing
+  const auto warn_once = [&](const std::string& line) {
+    if (said.insert(line).second) events.stage("warning: " + line);
+  };
+  for (const Metric& metric : chosen) {
+    const Measurement measured = measure(metric, bank.candidates, {.replicates = o.rank.replicates, .seed = o.seed});
+    const Mapping mapping = parse_mapping(o.rank.mapping.empty() ? metric.default_mapping : o.rank.mapping);
+    std::string why;
+    const Weights weights = weights_of(measured, mapping, o.rank.power, why);
+    for (const SimilarityRow& r : measured.rows)
+      for (const std::string& w : r.similarity.warnings) warn_once(fmt::format("{}: {}", r.source, w));
+    for (const std::string& w : weights.warnings) warn_once(w);
+    if (!why.empty()) warn_once("no weights: " + why);
+    text += (text.empty() ? "" : "\n") + table_of(measured, weights);
+    metrics_json.push_back(json_of(measured, mapping, weights));
+    const std::string part = similarity_csv(measured.rows);
     csv += csv.empty() ? part : part.substr(part.find('\n') + 1);
   }
   if (!o.out.empty()) write_file_atomic(o.out, std::string_view(csv));
-  const Json j = {{"target", task.pool.name},
-                  {"labelled", task.split.labelled.size()},
-                  {"seed", o.seed},
-                  {"metrics", metrics_json}};
+  const Json j = {{"target", bank.target}, {"labelled", bank.labelled}, {"seed", o.seed}, {"metrics", metrics_json}};
   print(o.common.json ? j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : text);
 }
 
@@ -143,16 +263,37 @@ void add_rank(CLI::App& akin) {
   const auto o = std::make_shared<Options>();
   o->task.split.labels_per_class = 5;
   add_task(*app, o->task, false);
-  app->add_option("--sources", o->sources, "Models, or tables of features and logits")
-      ->required()
+  app->get_option("--target")->required(false);
+  app->add_option("--sources", o->sources, "Models, or tables of features and logits for all images of the target")
       ->default_str("")  // an empty list would be saved as a source called []
       ->type_name("FILE...")
       ->group("Data");
   app->add_flag("--match-channels", o->match_channels, "Turn grey to colour and colour to grey as a source expects")
       ->group("Data");
   app->add_option("--seed", o->seed, "Draws the labelled images")->group("Data");
-  app->add_option("--metric", o->metrics, "One or more of parc[:components], cka, cka-debiased, leep, nce")
+  const char* tables = "Tables instead of images";
+  const auto add_files = [&](const char* name, std::vector<std::string>& files, const char* help) {
+    app->add_option(name, files, help)->default_str("")->type_name("FILE...")->group(tables);
+  };
+  add_files("--tables", o->tables,
+            "Features of the labelled images, one source a file: .npy, .csv, .safetensors, folder");
+  app->add_option("--label-file", o->label_file,
+                  "Their labels: .npy, .csv, .txt or .safetensors; default: the tables' own")
+      ->type_name("FILE")
+      ->group(tables);
+  add_files("--probabilities", o->probabilities,
+            "The sources' class probabilities, one file a table, for leep and nce");
+  add_files("--logits", o->logits, "The same before the softmax");
+  app->add_option("--classes", o->classes, "Classes of the target; 0: as many as the labels show")
+      ->check(CLI::NonNegativeNumber)
+      ->group(tables);
+  app->add_option("--metric", o->metrics,
+                  "One or more of " + list_of_metrics() + "; or all. Also parc:K, knn:K, " +
+                      "transrate:EPS, gbc:full|diagonal|spherical, plasticity:METRIC")
       ->type_name("NAME,...")
+      ->group("Similarity");
+  app->add_option("--layers", o->layers, "Weight layers of each source, for plasticity, where a table does not say")
+      ->type_name("N,...")
       ->group("Similarity");
   add_rank_options(*app, o->rank);
   app->add_option("--out", o->out, "Also write all values as CSV")->type_name("FILE")->group("Run");
@@ -160,8 +301,11 @@ void add_rank(CLI::App& akin) {
   add_config(*app);
   app->footer(
       "Columns: the metric, its bootstrap interval, its value with shuffled labels, how often the source is the\n"
-      "nearest one in bootstrap draws, and its weight in DistillWeighted.\n\n"
-      "Example:\n  akin rank --target data/mnist --labels-per-class 5 --sources bank/*.safetensors --metric parc,cka");
+      "nearest one in bootstrap draws, and its weight in DistillWeighted. A metric that is undefined for a source "
+      "says\n"
+      "why and leaves the others alone.\n\n"
+      "Example:\n  akin rank --target data/mnist --labels-per-class 5 --sources bank/*.safetensors --metric parc,cka\n"
+      "  akin rank --tables resnet.npy vit.csv --label-file y.txt --metric all");
   app->callback([o] { run(*o); });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
@@ -43,7 +44,9 @@ Resampler by_gathering(const Metric& metric, const Probe& probe) {
       }
     }
     try {
-      return metric.score({gather(probe.features, rows), drawn, probe.classes, gather(probe.probabilities, rows)})
+      return metric
+          .score({gather(probe.features, rows), drawn, probe.classes, gather(probe.probabilities, rows), nullptr,
+                  gather(probe.reference, rows)})
           .value;
     } catch (const Error&) {
       return not_measured;
@@ -90,34 +93,14 @@ Resampler resampler_of(const Metric& metric, const Probe& probe) {
 
 }  // namespace
 
-Confidence bootstrap(const Metric& metric, const Probe& probe, double value, const ConfidenceOptions& options) {
-  check(options);
-  const Resampler resampled = resampler_of(metric, probe);
-  std::vector<std::vector<std::size_t>> members(static_cast<std::size_t>(probe.classes));
-  for (std::size_t i = 0; i < probe.labels.size(); ++i) members[static_cast<std::size_t>(probe.labels[i])].push_back(i);
-
+Confidence confidence_of(std::vector<double> draws, double value, double low, double high, double level) {
   Confidence result;
-  result.draws = replicate(options.replicates, [&](std::uint64_t r) {
-    Rng rng(options.seed, kBootstrapStream, r);
-    std::vector<int> counts(probe.labels.size(), 0);
-    for (const auto& images : members) {
-      for (std::size_t k = 0; k < images.size(); ++k)
-        ++counts[images[rng.below(static_cast<std::uint32_t>(images.size()))]];
-    }
-    return resampled(counts, probe.labels);
-  });
-
+  result.draws = std::move(draws);
   std::vector<double> kept = defined(result.draws);
   const auto lost = result.draws.size() - kept.size();
   if (lost > 0) {
     result.warnings.push_back(fmt::format("{} of {} bootstrap draws are undefined and left out: too few images a class",
                                           lost, result.draws.size()));
-  }
-  const auto single =
-      std::count_if(members.begin(), members.end(), [](const auto& images) { return images.size() == 1; });
-  if (single > 0) {
-    result.warnings.push_back(
-        fmt::format("{} class(es) have one image, which every draw repeats: the interval is too narrow", single));
   }
   if (kept.size() < 2) return result;
   const double mean = mean_of(kept), shift = value - mean;
@@ -128,26 +111,73 @@ Confidence bootstrap(const Metric& metric, const Probe& probe, double value, con
   }
   for (double& draw : result.draws) draw += shift;
   result.std = std::sqrt(squares / double(kept.size() - 1));
-  const double tail = (1 - options.level) / 2;
-  result.low = std::clamp(quantile(kept, tail), metric.low, metric.high);
-  result.high = std::clamp(quantile(kept, 1 - tail), metric.low, metric.high);
+  const double tail = (1 - level) / 2;
+  result.low = std::clamp(quantile(kept, tail), low, high);
+  result.high = std::clamp(quantile(kept, 1 - tail), low, high);
+  return result;
+}
+
+Chance chance_of(std::vector<double> draws, double value, double level) {
+  Chance result;
+  result.draws = std::move(draws);
+  const std::vector<double> kept = defined(result.draws);
+  if (kept.empty()) return result;
+  const auto reached = std::count_if(kept.begin(), kept.end(), [&](double v) { return v >= value; });
+  result.mean = mean_of(kept);
+  result.high = quantile(kept, level);
+  result.p_value = double(1 + reached) / double(1 + kept.size());
+  return result;
+}
+
+Confidence bootstrap(const Metric& metric, const Probe& probe, double value, const ConfidenceOptions& options) {
+  check(options);
+  const Resampler resampled = resampler_of(metric, probe);
+  std::vector<std::vector<std::size_t>> members(static_cast<std::size_t>(probe.classes));
+  for (std::size_t i = 0; i < probe.labels.size(); ++i) members[static_cast<std::size_t>(probe.labels[i])].push_back(i);
+
+  std::vector<double> draws = replicate(options.replicates, [&](std::uint64_t r) {
+    Rng rng(options.seed, kBootstrapStream, r);
+    std::vector<int> counts(probe.labels.size(), 0);
+    for (const auto& images : members) {
+      for (std::size_t k = 0; k < images.size(); ++k)
+        ++counts[images[rng.below(static_cast<std::uint32_t>(images.size()))]];
+    }
+    return resampled(counts, probe.labels);
+  });
+
+  Confidence result = confidence_of(std::move(draws), value, metric.low, metric.high, options.level);
+  const auto single =
+      std::count_if(members.begin(), members.end(), [](const auto& images) { return images.size() == 1; });
+  if (single > 0) {
+    result.warnings.push_back(
+        fmt::format("{} class(es) have one image, which every draw repeats: the interval is too narrow", single));
+  }
   return result;
 }
 
 Chance chance_level(const Metric& metric, const Probe& probe, double value, const ConfidenceOptions& options) {
   check(options);
-  const Resampler resampled = resampler_of(metric, probe);
+  AKIN_CHECK(metric.needs_reference == bool(metric.shuffler), "metric {}: a reference without a shuffler", metric.name);
+  Resampler resampled;
+  ReferenceShuffler shuffled;
+  if (metric.needs_reference) {
+    shuffled = metric.shuffler(probe);
+  } else {
+    resampled = resampler_of(metric, probe);
+  }
   const std::vector<int> once(probe.labels.size(), 1);
-  const std::vector<double> kept = defined(replicate(options.replicates, [&](std::uint64_t r) {
+  std::vector<double> draws = replicate(options.replicates, [&](std::uint64_t r) {
     Rng rng(options.seed, kShuffleStream, r);
-    std::vector<int> labels = probe.labels;
-    for (std::size_t i = labels.size(); i > 1; --i)
-      std::swap(labels[i - 1], labels[rng.below(static_cast<std::uint32_t>(i))]);
+    std::vector<std::size_t> order(probe.labels.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    for (std::size_t i = order.size(); i > 1; --i)
+      std::swap(order[i - 1], order[rng.below(static_cast<std::uint32_t>(i))]);
+    if (shuffled) return shuffled(order);
+    std::vector<int> labels;
+    for (const std::size_t i : order) labels.push_back(probe.labels[i]);
     return resampled(once, labels);
-  }));
-  if (kept.empty()) return {};
-  const auto reached = std::count_if(kept.begin(), kept.end(), [&](double v) { return v >= value; });
-  return {mean_of(kept), quantile(kept, options.level), double(1 + reached) / double(1 + kept.size())};
+  });
+  return chance_of(std::move(draws), value, options.level);
 }
 
 std::vector<double> best_shares(std::span<const Confidence> sources) {
@@ -173,6 +203,31 @@ std::vector<double> best_shares(std::span<const Confidence> sources) {
   }
   for (double& share : shares) share = counted > 0 ? share / counted : not_measured;
   return shares;
+}
+
+double ranking_agreement(std::span<const Confidence> sources) {
+  if (sources.size() < 2) return not_measured;
+  const std::size_t half = sources[0].draws.size() / 2;
+  double sum = 0, counted = 0;
+  for (std::size_t r = 0; r < half; ++r) {
+    // Over all pairs of sources: in one order or in opposite ones; ties of one draw shrink its number of pairs.
+    double agreement = 0, first_pairs = 0, second_pairs = 0;
+    bool all_defined = true;
+    for (std::size_t s = 0; s < sources.size(); ++s) {
+      const double a = sources[s].draws[r], b = sources[s].draws[r + half];
+      all_defined = all_defined && !std::isnan(a) && !std::isnan(b);
+      for (std::size_t t = 0; t < s; ++t) {
+        const double da = a - sources[t].draws[r], db = b - sources[t].draws[r + half];
+        first_pairs += da != 0;
+        second_pairs += db != 0;
+        agreement += da == 0 || db == 0 ? 0 : (da > 0) == (db > 0) ? 1 : -1;
+      }
+    }
+    if (!all_defined || first_pairs == 0 || second_pairs == 0) continue;
+    sum += agreement / std::sqrt(first_pairs * second_pairs);
+    ++counted;
+  }
+  return counted > 0 ? sum / counted : not_measured;
 }
 
 }  // namespace akin

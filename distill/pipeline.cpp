@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "distill/measure.hpp"
 #include "distill/student_record.hpp"
 #include "distill/table.hpp"
 #include "engine/io/file.hpp"
@@ -84,41 +85,46 @@ void add_pictures(ReportData& report, const Task& task, const std::vector<Studen
 
 }  // namespace
 
-Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& sources, const RankOptions& options,
-                     const OutputOptions& outputs, std::uint64_t seed, const PipelineEvents& events,
-                     std::vector<Outputs> known) {
-  AKIN_CHECK(!sources.empty(), "the bank has no source");
-  AKIN_CHECK(known.empty() || known.size() == sources.size(), "{} sources, but outputs of {}", sources.size(),
-             known.size());
-  Ranking ranking;
-  ranking.outputs = std::move(known);
-  const Metric metric = find_metric(options.metric);
-  ranking.mapping = parse_mapping(options.mapping.empty() ? metric.default_mapping : options.mapping);
-  const Indices probe = probe_of(task, options.probe_limit);
-  std::vector<Confidence> spread;
-  for (std::size_t s = 0; s < sources.size(); ++s) {
+std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, std::vector<Source>& sources,
+                                  const OutputOptions& outputs, const PipelineEvents& events,
+                                  std::vector<Outputs> known) {
+  AKIN_CHECK(known.size() <= sources.size(), "{} sources, but outputs of {}", sources.size(), known.size());
+  for (std::size_t s = known.size(); s < sources.size(); ++s) {
     Source& source = sources[s];
     OutputOptions own = outputs;
     own.progress = [&](std::int64_t done) {
       if (events.progress)
         events.progress("outputs of " + source.name, done, static_cast<std::int64_t>(task.target.size()), "images", "");
     };
-    if (ranking.outputs.size() == s) ranking.outputs.push_back(source_outputs(ctx, source, task, own));
-    Probe p = make_probe(ranking.outputs[s], task, probe);
-    p.ctx = &ctx;
-    SimilarityRow row{.source = source.name, .similarity = metric.score(p)};
-    if (options.replicates > 0) {
-      const ConfidenceOptions c{.replicates = options.replicates, .seed = seed};
-      row.confidence = bootstrap(metric, p, row.similarity.value, c);
-      row.chance = chance_level(metric, p, row.similarity.value, c);
-      spread.push_back(row.confidence);
-    }
-    ranking.rows.push_back(std::move(row));
+    known.push_back(source_outputs(ctx, source, task, own));
   }
-  if (options.replicates > 0) {
-    const std::vector<double> share = best_shares(spread);
-    for (std::size_t s = 0; s < share.size(); ++s) ranking.rows[s].best_share = share[s];
-  }
+  return known;
+}
+
+std::optional<Outputs> reference_outputs(Context& ctx, const Task& task, const RankOptions& options,
+                                         const OutputOptions& outputs) {
+  if (options.reference.empty()) return std::nullopt;
+  Source source = open_source(ctx, options.reference);
+  return source_outputs(ctx, source, task, outputs);
+}
+
+Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& sources, const RankOptions& options,
+                     const OutputOptions& outputs, std::uint64_t seed, const PipelineEvents& events,
+                     std::vector<Outputs> known) {
+  AKIN_CHECK(!sources.empty(), "the bank has no source");
+  AKIN_CHECK(known.empty() || known.size() == sources.size(), "{} sources, but outputs of {}", sources.size(),
+             known.size());
+  const Metric metric = find_metric(options.metric);
+  Ranking ranking;
+  ranking.mapping = parse_mapping(options.mapping.empty() ? metric.default_mapping : options.mapping);
+  ranking.outputs = bank_outputs(ctx, task, sources, outputs, events, std::move(known));
+  const Indices probe = probe_of(task, options.probe_limit);
+  const std::optional<Outputs> reference = reference_outputs(ctx, task, options, outputs);
+  const std::vector<Candidate> bank =
+      candidates_of(ctx, sources, ranking.outputs, task, probe, reference ? &*reference : nullptr);
+  const Measurement measured = measure(metric, bank, {.replicates = options.replicates, .seed = seed});
+  AKIN_CHECK(measured.first_undefined().empty(), "{}", measured.first_undefined());
+  ranking.rows = measured.rows;
   return ranking;
 }
 

@@ -18,6 +18,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,10 +30,11 @@ namespace akin {
 
 struct RankOptions {
   std::string metric = "parc";
-  std::string mapping = "";        ///< empty: the metric's own
-  double power = 12;               ///< p of DistillWeighted
-  std::int64_t probe_limit = 500;  ///< labelled images that similarity is measured on
-  int replicates = 200;            ///< bootstrap draws and label shuffles; 0 = none
+  std::string mapping = "";              ///< empty: the metric's own
+  double power = 12;                     ///< p of DistillWeighted
+  std::int64_t probe_limit = 500;        ///< labelled images that similarity is measured on
+  int replicates = 200;                  ///< bootstrap draws and label shuffles; 0 = none
+  std::filesystem::path reference = {};  ///< a model trained on the target or its table, for rsa and dds
 };
 
 /// What each source says of the target and how similar its task is.
@@ -62,8 +64,17 @@ struct PipelineEvents {
   std::function<bool()> stop = {};
 };
 
-/// Stages FeatureBank and Similarity for one task. `known`: the outputs of an earlier ranking of the same sources for
-/// the same task, which are then not computed again.
+/// Stage FeatureBank: features and logits of every source for task.target. `known`: those of the first sources.
+std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, std::vector<Source>& sources,
+                                  const OutputOptions& outputs, const PipelineEvents& events = {},
+                                  std::vector<Outputs> known = {});
+
+/// The same for options.reference; nothing where it is empty.
+std::optional<Outputs> reference_outputs(Context& ctx, const Task& task, const RankOptions& options,
+                                         const OutputOptions& outputs);
+
+/// Stages FeatureBank and Similarity for one task. Error, with the source's name, where the metric is undefined.
+/// `known`: the outputs of an earlier ranking of the same sources for the same task, which are then not computed again.
 Ranking rank_sources(Context& ctx, const Task& task, std::vector<Source>& sources, const RankOptions& options,
                      const OutputOptions& outputs, std::uint64_t seed, const PipelineEvents& events = {},
                      std::vector<Outputs> known = {});

@@ -12,13 +12,16 @@
 
 namespace akin {
 
-/// All metrics: parc, cka, cka-debiased, leep, nce.
+/// All metrics in their usual form: parc, cka, cka-debiased, rsa, dds, leep, nce, nleep, logme, hscore, hscore-reg,
+/// transrate, gbc, knn, plasticity.
 const std::vector<Metric>& metrics();
 
-/// The metric called `name`, which may be `parc:K` for PARC after K principal components. UsageError lists the names.
+/// The metric called `name`, also with a parameter: parc:K (principal components), knn:K (neighbours), transrate:EPS,
+/// gbc:full, gbc:diagonal, gbc:spherical, plasticity:METRIC. UsageError lists the names.
 Metric find_metric(std::string_view name);
 
-/// find_metric(name).score(probe). Error where the metric is undefined, saying what to use instead.
+/// find_metric(name).score(probe). Error where the metric is undefined, saying what to use instead. A metric over the
+/// bank needs all sources: measure() in distill/measure.hpp.
 Similarity similarity(std::string_view name, const Probe& probe);
 
 /// A row of similarity.csv.
@@ -28,6 +31,8 @@ struct SimilarityRow {
   Confidence confidence = {};  ///< left empty where not measured
   Chance chance = {};
   double best_share = not_measured;  ///< share of bootstrap draws in which this source is the most similar
+  double agreement = not_measured;   ///< of the rankings of two draws, see ranking_agreement; the same for all sources
+  std::string undefined = {};        ///< why there is no value; empty where there is one
 };
 
 /// Text of similarity.csv; a number that was not measured is an empty cell.

@@ -82,20 +82,23 @@ ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format)
   return pool;
 }
 
-Indices probe_of(const Task& task, std::int64_t limit) {
-  // Round by round over the classes, so that a limit cuts all classes alike.
-  std::vector<Indices> by_class(static_cast<std::size_t>(task.classes()));
-  for (const std::int64_t i : task.split.labelled)
-    by_class[static_cast<std::size_t>(task.pool.labels[static_cast<std::size_t>(i)])].push_back(i);
-  Indices probe;
-  for (std::size_t round = 0; static_cast<std::int64_t>(probe.size()) < limit; ++round) {
-    const std::size_t before = probe.size();
+Indices evenly(const Indices& positions, std::span<const int> labels, std::int64_t classes, std::int64_t limit) {
+  std::vector<Indices> by_class(static_cast<std::size_t>(classes));
+  for (const std::int64_t i : positions)
+    by_class[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])].push_back(i);
+  Indices picked;
+  for (std::size_t round = 0; static_cast<std::int64_t>(picked.size()) < limit; ++round) {
+    const std::size_t before = picked.size();
     for (const Indices& c : by_class)
-      if (round < c.size() && static_cast<std::int64_t>(probe.size()) < limit) probe.push_back(c[round]);
-    if (probe.size() == before) break;
+      if (round < c.size() && static_cast<std::int64_t>(picked.size()) < limit) picked.push_back(c[round]);
+    if (picked.size() == before) break;
   }
-  std::sort(probe.begin(), probe.end());
-  return probe;
+  std::sort(picked.begin(), picked.end());
+  return picked;
+}
+
+Indices probe_of(const Task& task, std::int64_t limit) {
+  return evenly(task.split.labelled, task.pool.labels, task.classes(), limit);
 }
 
 }  // namespace akin

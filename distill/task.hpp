@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 
 #include "engine/io/dataset_dir.hpp"
@@ -34,6 +35,10 @@ Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const 
 
 /// All training images and those of an "unlabeled" split behind them: the rows of a table source, in order.
 ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format = {});
+
+/// Up to `limit` of `positions`, round by round over the classes so that all are cut alike; ascending. labels[i] is
+/// that of position i.
+Indices evenly(const Indices& positions, std::span<const int> labels, std::int64_t classes, std::int64_t limit);
 
 /// Up to `limit` labelled images, evenly over the classes: positions in the pool on which similarity is measured.
 Indices probe_of(const Task& task, std::int64_t limit = 500);

@@ -44,11 +44,13 @@ struct Case {
   }
 };
 
-/// tests/golden/similarity.txt, made by tests/golden/similarity.py with numpy, scipy and scikit-learn.
-inline std::vector<Case> read_cases() {
-  std::ifstream in(std::string(AKIN_SOURCE_DIR) + "/tests/golden/similarity.txt");
+/// tests/golden/similarity.txt or metrics.txt, made by the scripts of the same names with numpy, scipy and
+/// scikit-learn. "values NAME" in the latter stands for the case of that name in the former.
+inline std::vector<Case> read_cases(const std::string& file = "similarity.txt") {
+  std::ifstream in(std::string(AKIN_SOURCE_DIR) + "/tests/golden/" + file);
   REQUIRE(in.good());
-  std::vector<Case> cases;
+  std::vector<Case> cases, known;
+  if (file != "similarity.txt") known = read_cases();
   for (std::string word; in >> word;) {
     if (word == "case") {
       Case c;
@@ -56,6 +58,13 @@ inline std::vector<Case> read_cases() {
       c.labels.resize(std::size_t(c.n));
       c.features.resize(std::size_t(c.n * c.d));
       cases.push_back(c);
+    } else if (word == "values") {
+      std::string name;
+      in >> name;
+      for (const Case& c : known)
+        if (c.name == name) cases.push_back(c);
+      REQUIRE_EQ(cases.back().name, name);
+      cases.back().expect.clear();
     } else if (word == "labels") {
       for (int& label : cases.back().labels) in >> label;
     } else if (word == "features") {

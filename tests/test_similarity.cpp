@@ -70,9 +70,21 @@ TEST_CASE("similarity: published values for Fisher's Iris") {
   CHECK(close(similarity("cka-debiased", probe).value, 0.661525584, 0.5e-9));
   CHECK(close(similarity("leep", probe).value, -0.817141466, 0.5e-9));
   CHECK(close(similarity("nce", probe).value, -0.426330043, 0.5e-9));
+  CHECK(close(similarity("logme", probe).value, -0.160060244, 0.5e-9));
+  CHECK(close(similarity("hscore", probe).value, 1.191898825, 0.5e-9));
+  CHECK(close(similarity("hscore-reg", probe).value, 1.177842500, 1e-9));  // 1.1778424993, printed with its last 0 kept
+  CHECK(close(similarity("transrate", probe).value, 0.589405406, 0.5e-9));
+  CHECK(close(similarity("gbc:full", probe).value, -0.280505221, 0.5e-9));
+  CHECK_EQ(similarity("knn", probe).value, 0.96);
+  CHECK_EQ(similarity("knn:3", probe).value, 0.96);
+  CHECK(close(similarity("knn:5", probe).value, 0.966667, 0.5e-6));
+  CHECK(close(similarity("knn:13", probe).value, 0.966667, 0.5e-6));
+  Probe whole = probe;
+  whole.reference = probe.features;
   for (const Metric& metric : metrics()) {
-    CHECK_EQ(metric.score(probe).metric, metric.name);
-    CHECK(metric.score(probe).warnings.empty());
+    CAPTURE(metric.name);
+    CHECK_EQ(metric.score(whole).metric, metric.name);
+    CHECK(metric.score(whole).warnings.empty());
   }
 }
 
@@ -216,7 +228,7 @@ TEST_CASE("similarity: undefined cases say what is missing and what to use inste
   CHECK_THROWS_WITH_AS(parc(find_case("one_class").probe()), doctest::Contains("same label"), Error);
   CHECK_THROWS_WITH_AS(cka(find_case("three_images").probe(), CkaForm::debiased), doctest::Contains("at least 4"),
                        Error);
-  CHECK_THROWS_WITH_AS(similarity("vibes", one_each), doctest::Contains("parc, cka, cka-debiased, leep, nce"),
+  CHECK_THROWS_WITH_AS(similarity("vibes", one_each), doctest::Contains("parc, cka, cka-debiased, rsa, dds, leep, nce"),
                        UsageError);
   CHECK_THROWS_AS(similarity("parc:x", one_each), UsageError);
   CHECK_THROWS_AS(similarity("parc:0", one_each), UsageError);
@@ -264,12 +276,13 @@ TEST_CASE("similarity: the table as text") {
   Confidence confidence;
   confidence.low = 0.25;
   confidence.high = 0.75;
-  const std::vector<SimilarityRow> rows{{"digits", {"parc", 0.5, {}}, confidence, {0.0, 0.125, 0.01}, 1.0},
-                                        {"a, \"b\"", {"parc", -0.1, {"first", "second"}}}};
+  const std::vector<SimilarityRow> rows{
+      {"digits", {"parc", 0.5, {}}, confidence, {0.0, 0.125, 0.01}, 1.0, 0.5},
+      {.source = "a, \"b\"", .similarity = {"parc", not_measured, {"first", "second"}}, .undefined = "why, indeed"}};
   CHECK_EQ(similarity_csv(rows),
-           "source,metric,value,low,high,chance_mean,chance_high,p_value,best_share,warnings\n"
-           "digits,parc,0.5,0.25,0.75,0,0.125,0.01,1,\n"
-           "\"a, \"\"b\"\"\",parc,-0.1,,,,,,,first; second\n");
+           "source,metric,value,low,high,chance_mean,chance_high,p_value,best_share,ranking_tau,undefined,warnings\n"
+           "digits,parc,0.5,0.25,0.75,0,0.125,0.01,1,0.5,,\n"
+           "\"a, \"\"b\"\"\",parc,,,,,,,,,\"why, indeed\",first; second\n");
 }
 
 TEST_CASE("similarity: a bank of six at 500 images and 2048 features takes well under a second") {

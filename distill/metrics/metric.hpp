@@ -18,6 +18,7 @@ struct Probe {
   int classes = 0;           ///< C, classes of the target task
   Array probabilities = {};  ///< [N, Z] softmax of the source's own head; only for metrics that say so
   Context* ctx = nullptr;    ///< of a GPU: PARC and CKA are worked out there; nullptr: on the CPU
+  Array reference = {};      ///< [N, E] features of a model trained on the target; only for metrics that say so
 };
 
 /// How similar one source's task is to the target; higher is more similar, whatever the metric.
@@ -25,22 +26,34 @@ struct Similarity {
   std::string metric;
   double value = 0;
   std::vector<std::string> warnings = {};
+  double error_bound = 0;  ///< the exact value is no further away; above 0 where a faster way was taken
 };
 
 /// The metric on a changed probe: image i counted counts[i] >= 0 times, with labels[i]. NaN where undefined. May be
 /// called from several threads at once and does not throw.
 using Resampler = std::function<double(std::span<const int> counts, std::span<const int> labels)>;
 
+/// A metric of features against a reference, with the reference's images in another order (a permutation of them): what
+/// shuffled labels are to the others. Like a Resampler it does not throw.
+using ReferenceShuffler = std::function<double(std::span<const std::size_t> order)>;
+
+/// A metric that needs the whole bank: the final values from those that `score` gave, one a source, and from the number
+/// of weight layers of each source. Throws Error where undefined.
+using OverBank = std::function<std::vector<double>(std::span<const double> values, std::span<const int> layers)>;
+
 struct Metric {
-  std::string name;             ///< as given on the command line
-  std::string title;            ///< as shown in a report
-  double low, high;             ///< range of the value
-  std::string default_mapping;  ///< see distill/weights.hpp
-  bool needs_probabilities;     ///< works on Probe::probabilities instead of Probe::features
+  std::string name;                  ///< as given on the command line
+  std::string title;                 ///< as shown in a report
+  double low, high;                  ///< range of the value
+  std::string default_mapping;       ///< see distill/weights.hpp
+  bool needs_probabilities = false;  ///< works on Probe::probabilities instead of Probe::features
+  bool needs_reference = false;      ///< works on Probe::reference instead of labels
   /// Throws Error where the metric is undefined, with what to do instead.
-  std::function<Similarity(const Probe&)> score;
+  std::function<Similarity(const Probe&)> score = {};
   /// Prepares cheap repeated evaluation (bootstrap, permutation); empty: rows are gathered and `score` is called.
   std::function<Resampler(const Probe&)> resampler = {};
+  std::function<ReferenceShuffler(const Probe&)> shuffler = {};  ///< with needs_reference
+  OverBank over_bank = {};                                       ///< empty: `score` says it all
 };
 
 /// Throws Error unless labels and classes are sound; returns warnings (classes without an image).

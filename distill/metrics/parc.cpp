@@ -70,7 +70,7 @@ void check_pairs(const Probe& probe) {
   for (const double size : class_sizes(probe.labels, probe.classes)) same += size * (size - 1) / 2;
   AKIN_CHECK(same > 0,
              "PARC is undefined: no two of the {} probe images share a label. Give at least 2 labels a class, or use a "
-             "metric that needs no such pair: leep",
+             "metric that needs no such pair: leep or logme",
              probe.labels.size());
 }
 
@@ -107,7 +107,24 @@ double exact(const Probe& probe, const Rows& rows) {
   return spec::spearman_two_valued(same, different);
 }
 
-double binned(const Probe& probe, const Rows& rows, std::vector<std::string>& warnings) {
+/// What counting in bins may have changed: rho = gap / sd of the ranks. Each of the same[b] different[b] pairs of pairs
+/// that share a bin moves the rank sum by at most 1/2; the sd lies between that of tied bins and that without ties.
+double bound_of(const std::vector<std::int64_t>& same, const std::vector<std::int64_t>& different, double value) {
+  double in_doubt = 0, m = 0, k = 0, ties = 0;
+  for (std::size_t b = 0; b < same.size(); ++b) {
+    const double a = double(same[b]), c = double(different[b]), t = a + c;
+    in_doubt += 0.5 * a * c;
+    m += a;
+    k += c;
+    ties += t * (t - 1) * (t + 1);
+  }
+  const double pairs = m + k, q = m / pairs;
+  const double least = std::sqrt((pairs * (pairs - 1) * (pairs + 1) - ties) / (12 * pairs));
+  const double most = std::sqrt((pairs - 1) * (pairs + 1) / 12);
+  return in_doubt / m / (1 - q) * std::sqrt(q * (1 - q)) / least + std::abs(value) * (1 - least / most);
+}
+
+double binned(const Probe& probe, const Rows& rows, Similarity& result) {
   PairCounts counts{std::vector<std::int64_t>(index(kBins), 0), std::vector<std::int64_t>(index(kBins), 0)};
   if (rows.gpu.ctx != nullptr) {
     counts = count_pairs(rows.gpu, probe.labels);
@@ -117,19 +134,12 @@ double binned(const Probe& probe, const Rows& rows, std::vector<std::string>& wa
       ++(same_label(probe, i, j) ? counts.same : counts.different)[index(std::min(bin, kBins - 1))];
     });
   }
-  const auto& [different, same] = counts;
-  // Of the pairs (same, different) that share a bin, each shifts the rank sum by at most 1/2.
-  double in_doubt = 0, m = 0, k = 0;
-  for (std::size_t b = 0; b < same.size(); ++b) {
-    in_doubt += 0.5 * double(same[b]) * double(different[b]);
-    m += double(same[b]);
-    k += double(different[b]);
-  }
-  const double q = m / (m + k), deviation = (m + k) / std::sqrt(12.0);
-  const double bound = in_doubt / m / (1 - q) * std::sqrt(q * (1 - q)) / deviation;
-  warnings.push_back(fmt::format("{} images: correlations counted in {} bins; the value is off by at most about {:.1e}",
-                                 rows.n, kBins, bound));
-  return spec::spearman_two_valued_histogram(same, different);
+  const double value = spec::spearman_two_valued_histogram(counts.same, counts.different);
+  result.error_bound = bound_of(counts.same, counts.different, value);
+  result.warnings.push_back(
+      fmt::format("{} images: correlations counted in {} bins; the value is off by at most {:.1e}", rows.n, kBins,
+                  result.error_bound));
+  return value;
 }
 
 /// Every pair with its place in the order of A.
@@ -229,7 +239,7 @@ Similarity parc(const Probe& probe, const ParcOptions& options) {
                     check_labels("PARC", probe)};
   check_pairs(probe);
   const Rows rows = standardised(probe, options, result.warnings);
-  result.value = rows.n < options.histogram_from ? exact(probe, rows) : binned(probe, rows, result.warnings);
+  result.value = rows.n < options.histogram_from ? exact(probe, rows) : binned(probe, rows, result);
   return result;
 }
 

@@ -10,8 +10,10 @@
 // multiples of 2^-40 before ranking: distances that are equal on paper (repeated images) are equal here.
 //
 // akin's choices: an image whose z-scored features are all equal has no correlation; it is given 0 with all others
-// (A = 1) and a warning. Above 8192 images the correlations are counted in 65,536 bins, with a warning that bounds the
-// error; otherwise every pair is ranked.
+// (A = 1) and a warning. Above 8192 images the correlations are counted in 65,536 bins, block by block of rows, and
+// Similarity::error_bound and a warning say how far the value may be off:
+//   sum_b same[b] different[b] / 2, the most that ties within bins move the rank sum, in units of rho, and what they
+//   change in std(ranks). Otherwise every pair is ranked.
 //
 // Undefined, and an Error: no two images of one class (one label a class), one class only, features that do not vary.
 #pragma once

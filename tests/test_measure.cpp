@@ -1,0 +1,217 @@
+// A bank measured by one metric, and banks made of tables.
+#include "distill/measure.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "distill/feature_table.hpp"
+#include "distill/metrics/parc.hpp"
+#include "engine/io/npy.hpp"
+#include "engine/io/safetensors.hpp"
+#include "tests/similarity_cases.hpp"
+#include "tests/temp_folder.hpp"
+
+using namespace akin;
+using namespace akin::test;
+
+namespace {
+
+std::vector<Candidate> bank_of_three() {
+  std::vector<Candidate> bank{{"near", random_probe(60, 8, 3, 1.0, 1), 18},
+                              {"far", random_probe(60, 8, 3, 0.3, 2), 50},
+                              {"none", random_probe(60, 8, 3, 0.0, 3), 8}};
+  return bank;
+}
+
+std::string complaint(auto&& fn) {
+  try {
+    fn();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "none";
+}
+
+}  // namespace
+
+TEST_CASE("measure: values, intervals and stability of a bank") {
+  const auto bank = bank_of_three();
+  const Measurement measured = measure(find_metric("parc"), bank, {.replicates = 60});
+  REQUIRE_EQ(measured.rows.size(), 3u);
+  CHECK(measured.first_undefined().empty());
+  double shares = 0;
+  for (std::size_t s = 0; s < 3; ++s) {
+    const SimilarityRow& row = measured.rows[s];
+    CHECK_EQ(row.source, bank[s].name);
+    CHECK_EQ(row.similarity.value, similarity("parc", bank[s].probe).value);
+    CHECK(row.confidence.low < row.confidence.high);
+    CHECK_EQ(row.agreement, measured.agreement);
+    shares += row.best_share;
+  }
+  CHECK_EQ(measured.rows[0].best_share, 1);
+  CHECK_EQ(shares, doctest::Approx(1));
+  CHECK(measured.agreement > 0.5);  // the other two are close to each other
+  const Measurement quick = measure(find_metric("parc"), bank, {.replicates = 0});
+  CHECK(quick.values() == measured.values());
+  CHECK(std::isnan(quick.agreement));
+  CHECK(std::isnan(quick.rows[0].confidence.low));
+}
+
+TEST_CASE("measure: agreement of rankings") {
+  const auto of = [](std::vector<double> draws) {
+    Confidence c;
+    c.draws = std::move(draws);
+    return c;
+  };
+  // Draw r against draw r + 2: the first pair in one order, the second pair reversed.
+  CHECK_EQ(ranking_agreement(std::vector{of({1, 1, 1, 3}), of({2, 2, 2, 2}), of({3, 3, 3, 1})}), 0);
+  CHECK_EQ(ranking_agreement(std::vector{of({1, 2}), of({2, 3})}), 1);
+  CHECK_EQ(ranking_agreement(std::vector{of({1, 3}), of({2, 1})}), -1);
+  // tau-b: 3 pairs against 2 untied ones, both agreeing: 2 / sqrt(6)
+  CHECK(close(ranking_agreement(std::vector{of({1, 1}), of({2, 1}), of({3, 2})}), 2 / std::sqrt(6.0)));
+  CHECK(std::isnan(ranking_agreement(std::vector{of({1, 2})})));
+  CHECK(std::isnan(ranking_agreement(std::vector{of({1, not_measured}), of({2, 3})})));
+  CHECK(std::isnan(ranking_agreement(std::vector{of({1, 1}), of({1, 1})})));
+}
+
+TEST_CASE("measure: a source without a value says why and stops nothing") {
+  auto bank = bank_of_three();
+  bank[1].probe.probabilities = Array::from(std::vector<double>(120, 0.5), {60, 2});
+  const Measurement leep = measure(find_metric("leep"), bank, {.replicates = 20});
+  CHECK(has(leep.rows[0].undefined, "no class probabilities"));
+  CHECK(std::isnan(leep.values()[0]));
+  CHECK(leep.rows[1].undefined.empty());
+  CHECK_EQ(leep.rows[1].best_share, 1);
+  CHECK(has(leep.first_undefined(), "source near: "));
+
+  // More images than intervals are offered for: the value is there, with a warning.
+  Probe large = random_probe(8200, 2, 2, 1.0, 5);
+  const Measurement many = measure(find_metric("knn"), std::vector<Candidate>{{"large", large}}, {.replicates = 2});
+  CHECK(many.rows[0].undefined.empty());
+  CHECK(std::isnan(many.rows[0].confidence.low));
+  CHECK(has(many.rows[0].similarity.warnings.back(), "no interval"));
+}
+
+TEST_CASE("measure: plasticity is a z-score over the bank and the layers") {
+  auto bank = bank_of_three();
+  const auto base = measure(find_metric("knn"), bank, {.replicates = 40});
+  const auto deep = measure(find_metric("plasticity:knn"), bank, {.replicates = 40});
+  const std::vector<double> v = base.values();
+  const double mean = (v[0] + v[1] + v[2]) / 3;
+  double squares = 0;
+  for (const double value : v) squares += (value - mean) * (value - mean);
+  for (std::size_t s = 0; s < 3; ++s) {
+    CHECK(close(deep.values()[s], (v[s] - mean) / std::sqrt(squares / 2) + bank[s].layers / 50.0));
+    CHECK_EQ(deep.rows[s].similarity.metric, "plasticity:knn");
+    CHECK(deep.rows[s].confidence.low <= deep.values()[s]);
+    CHECK(deep.values()[s] <= deep.rows[s].confidence.high);
+    CHECK_EQ(deep.rows[s].chance.draws.size(), 40u);
+    // z-scores of three add up to 0, whatever the draw.
+    if (s == 0) {
+      double sum = 0;
+      for (const SimilarityRow& row : deep.rows) sum += row.chance.mean;
+      CHECK(close(sum, (18 + 50 + 8) / 50.0, 1e-9));
+    }
+  }
+  bank[2].layers = 0;
+  const auto unknown = measure(find_metric("plasticity"), bank, {.replicates = 0});
+  for (const SimilarityRow& row : unknown.rows) CHECK(has(row.undefined, "--layers"));
+  const auto alone = measure(find_metric("plasticity"), std::span(bank).first(1), {.replicates = 0});
+  CHECK(has(alone.rows[0].undefined, "compares the sources"));
+  const std::vector<Candidate> twins{bank[0], bank[0]};
+  CHECK(has(measure(find_metric("plasticity"), twins, {.replicates = 0}).rows[0].undefined, "same value"));
+}
+
+TEST_CASE("similarity: above 8192 images PARC is counted in bins within its bound") {
+  const Probe probe = random_probe(8193, 3, 2, 0.8, 6);
+  const Similarity binned = parc(probe), exact = parc(probe, {.histogram_from = 10000});
+  CHECK(exact.error_bound == 0);
+  CHECK(binned.error_bound > 0);
+  CHECK(binned.error_bound < 1e-3);
+  CHECK(std::abs(binned.value - exact.value) <= binned.error_bound);
+}
+
+TEST_CASE("tables: one probe in every format gives the same numbers") {
+  const TempFolder folder;
+  const Case c = find_case("iris");
+  const Probe probe = c.probe();
+  write_npy(folder / "a.npy", probe.features);
+  std::string csv = "w,x,label,y,z\n", names = "label\n";
+  const char* classes[] = {"iris setosa", "iris versicolor", "iris virginica"};
+  for (std::size_t i = 0; i < 150; ++i) {
+    csv += fmt::format("{},{},\"{}\",{},{}\n", c.features[4 * i], c.features[4 * i + 1], classes[c.labels[i]],
+                       c.features[4 * i + 2], c.features[4 * i + 3]);
+    names += std::string(classes[c.labels[i]]) + "\n";
+  }
+  write_file_atomic(folder / "b.csv", csv);
+  write_file_atomic(folder / "y.txt", names);
+  SafeTensors file;
+  file.add("features", probe.features);
+  file.add("probabilities", probe.probabilities);
+  file.add("labels", Array::from(std::vector<std::int32_t>(c.labels.begin(), c.labels.end()), {150}));
+  file.metadata = {{"layers", "50"}};
+  write_safetensors(folder / "c.safetensors", file);
+  make_folder(folder / "d");
+  write_npy(folder / "d/features.npy", probe.features);
+  write_npy(folder / "d/probabilities.npy", probe.probabilities);
+  std::vector<std::int64_t> wide(c.labels.begin(), c.labels.end());
+  write_npy(folder / "y.npy", Array::from(wide, {150, 1}));
+
+  std::vector<FeatureTable> tables;
+  for (const char* name : {"a.npy", "b.csv", "c.safetensors", "d"}) tables.push_back(read_feature_table(folder / name));
+  CHECK_EQ(tables[1].labels[60], "iris versicolor");
+  CHECK_EQ(tables[2].layers, 50);
+  Indices all;
+  for (std::int64_t i = 0; i < 150; ++i) all.push_back(i);
+  for (const char* name : {"y.txt", "y.npy", "c.safetensors"}) {
+    const LabelList labels = read_labels(folder / name);
+    CHECK(labels.labels == c.labels);
+    CHECK_EQ(labels.classes.size(), 3u);
+    const auto bank = candidates_of(tables, labels, all, probe.features);
+    CHECK_EQ(bank[3].name, "d");
+    for (const Candidate& candidate : bank) {
+      CHECK_EQ(parc(candidate.probe).value, parc(probe).value);
+      CHECK_EQ(similarity("rsa", candidate.probe).value, doctest::Approx(1));
+    }
+    CHECK(close(similarity("leep", bank[3].probe).value, -0.817141466, 0.5e-9));
+  }
+  CHECK_EQ(read_labels(folder / "y.npy", 7).classes.size(), 7u);
+  CHECK(has(complaint([&] { labels_of(tables); }), "different labels"));  // names in one, numbers in the other
+  CHECK(labels_of({tables[2]}).labels == c.labels);
+  const Indices half = evenly(all, c.labels, 3, 30);
+  REQUIRE_EQ(half.size(), 30u);
+  CHECK_EQ(half[10], 50);
+
+  // What is wrong, with the file's name and what to do.
+  const auto table = [&](const char* name) { return complaint([&] { read_feature_table(folder / name); }); };
+  const auto labels = [&](const char* name, int limit = 0) {
+    return complaint([&] { read_labels(folder / name, limit); });
+  };
+  CHECK(has(labels("y.npy", 2), "label 2 in row 100 is out of range, expected 0..1"));
+  CHECK(has(labels("y.txt", 2), "3 different labels, but --classes 2"));
+  CHECK(has(labels("a.npy"), "shape [150, 4]"));
+  CHECK(has(labels("d"), "is no list of labels"));
+  CHECK(has(labels("b.csv"), "5 cells"));
+  CHECK(has(labels("missing.txt"), "missing.txt"));
+  write_npy(folder / "half.npy", Array::from(std::vector<float>{0, 0.5f}, {2}));
+  CHECK(has(labels("half.npy"), "label 0.5 in row 1 is no whole number"));
+  write_file_atomic(folder / "negative.txt", std::string_view("0\n-1\n"));
+  CHECK(has(labels("negative.txt"), "label -1 in row 1"));
+  CHECK(has(table("missing.csv"), "missing.csv"));
+  CHECK(has(table("y.txt"), "is no table"));
+  write_npy(folder / "line.npy", Array::from(std::vector<float>{1, 2}, {2}));
+  CHECK(has(table("line.npy"), "expected [rows, columns]"));
+  write_file_atomic(folder / "hole.csv", std::string_view("1,2\n3,nan\n"));
+  CHECK(has(table("hole.csv"), "hole.csv"));
+  make_folder(folder / "empty");
+  CHECK(has(table("empty"), "features.npy or features.csv"));
+  file.metadata = {{"layers", "many"}};
+  write_safetensors(folder / "layers.safetensors", file);
+  CHECK(has(table("layers.safetensors"), "metadata layers is \"many\""));
+  write_npy(folder / "short.npy", Array::from(std::vector<float>(40, 1.f), {10, 4}));
+  const FeatureTable shorter = read_feature_table(folder / "short.npy");
+  CHECK(has(complaint([&] { candidates_of({shorter}, read_labels(folder / "y.npy"), all); }),
+            "10 rows, but " + (folder / "y.npy").string() + " has 150 labels"));
+  CHECK(has(complaint([&] { labels_of({tables[0]}); }), "--label-file"));
+}
