@@ -106,9 +106,11 @@ void run(Options& o) {
   Context ctx = start(o.common);
   std::vector<Source> sources = open_sources(ctx, o.sources);
   // Sources look at labelled images only, so the split asks for a single unlabelled one.
-  o.task.split.seed = o.seed;
-  o.task.split.unlabelled = 1;
-  const Task task = load_task({o.task.target, o.task.split, o.task.format.format()});
+  LabelManifest labels = o.task.manifest();
+  labels.draw.seed = o.seed;
+  labels.draw.unlabelled = 1;
+  labels.unlabelled.reset();
+  const Task task = load_task({o.task.target, labels, o.task.format.format()});
   const PipelineEvents events = make_events(o.common);
   Json metrics_json = Json::array();
   std::string text, csv;
