@@ -89,7 +89,7 @@ void Settings::refuse(const std::string& key, const std::string& why) const {
 }
 
 bool Settings::has(const std::string& key) const {
-  known_.insert(key);
+  known_->insert(key);
   return table_.contains(key);
 }
 
@@ -180,9 +180,9 @@ std::vector<std::string> Settings::keys() const {
 }
 
 void Settings::done() const {
-  const std::vector<std::string> known(known_.begin(), known_.end());
+  const std::vector<std::string> known(known_->begin(), known_->end());
   for (const std::string& key : keys())
-    if (!known_.contains(key)) refuse(key, "this setting is unknown" + suggestion(key, known));
+    if (!known_->contains(key)) refuse(key, "this setting is unknown" + suggestion(key, known));
 }
 
 }  // namespace akin

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -48,7 +49,7 @@ class Settings {
  private:
   Json table_;
   std::string where_;
-  mutable std::set<std::string> known_;
+  std::shared_ptr<std::set<std::string>> known_ = std::make_shared<std::set<std::string>>();  // one for all copies
 };
 
 /// The name that differs least from `name`, where it differs in less than half of its letters; else "".

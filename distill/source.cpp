@@ -29,6 +29,8 @@ Source table_source(Source source, const Array& features, const Array* logits, c
   return source;
 }
 
+}  // namespace
+
 Array pick_rows(const Array& table, const Indices& index) {
   const std::int64_t D = table.shape()[1];
   Array out(DType::f32, {static_cast<std::int64_t>(index.size()), D});
@@ -38,6 +40,8 @@ Array pick_rows(const Array& table, const Indices& index) {
     std::memcpy(out.bytes() + i * row, table.bytes() + static_cast<std::size_t>(index[i]) * row, row);
   return out;
 }
+
+namespace {
 
 std::string cache_key(const Source& source, const Task& task) {
   Sha256 h;

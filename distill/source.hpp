@@ -39,6 +39,9 @@ struct OutputOptions {
 /// anew. Throws where the source expects other channels, and where a table has another number of rows than the task.
 Outputs source_outputs(Context& ctx, Source& source, const Task& task, const OutputOptions& options = {});
 
+/// Rows `index` of a table f32 [N, D].
+Array pick_rows(const Array& table, const Indices& index);
+
 /// Rows of `outputs` (made for task.target) for the pool positions `probe`, with their labels: what metrics work on.
 Probe make_probe(const Outputs& outputs, const Task& task, const Indices& probe);
 
