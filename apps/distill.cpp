@@ -8,6 +8,7 @@
 #include "apps/flags.hpp"
 #include "distill/table.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/sha256.hpp"
 
 namespace akin {
 
@@ -19,14 +20,14 @@ struct Options {
   StudentFlags student;
   RankOptions rank;
   std::vector<std::string> sources;
-  std::string methods = "scratch,fixmatch,equal,nearest,weighted", seeds = "0", out, cache, title;
+  std::string methods = "scratch,fixmatch,equal,nearest,weighted", seeds = "0", out, cache, title, transfer;
   bool match_channels = false, resume = false, force = false;
 };
 
 /// Cuts the target's images into parts, for one seed after the other; they are read once.
 class TaskMaker {
  public:
-  explicit TaskMaker(const TaskFlags& flags) : split_(flags.split) {
+  explicit TaskMaker(const TaskFlags& flags) : labels_(flags.manifest()) {
     const ImageFormat format = flags.format.format();
     train_ = load_images(flags.target, Split::train, format);
     test_ = load_images(flags.target, Split::test, format);
@@ -34,9 +35,9 @@ class TaskMaker {
   }
   Task operator()(std::uint64_t seed) {
     if (kept_ && seed == kept_seed_) return *std::exchange(kept_, std::nullopt);
-    SplitOptions split = split_;
-    split.seed = seed;
-    return make_task(train_, test_, unlabelled_, split);
+    LabelManifest labels = labels_;
+    labels.draw.seed = seed;
+    return make_task(train_, test_, unlabelled_, labels);
   }
   /// The task of `seed`, which the next call for it hands out.
   const Task& keep(std::uint64_t seed) {
@@ -46,18 +47,26 @@ class TaskMaker {
   }
 
  private:
-  SplitOptions split_;
+  LabelManifest labels_;
   ImageSet train_, test_, unlabelled_;
   std::optional<Task> kept_;
   std::uint64_t kept_seed_ = 0;
 };
 
+/// "2 labels a class", or what the manifest says.
+std::string budget_of(const TaskFlags& task) {
+  const LabelManifest m = task.manifest();
+  if (!m.labelled.empty()) return "labels as listed in " + std::filesystem::path(task.labels).filename().string();
+  if (m.draw.fraction > 0) return fmt::format("labels of {:g} % of each class", 100 * m.draw.fraction);
+  return fmt::format("{} labels a class", m.draw.labels_per_class);
+}
+
 /// Lines of the report that say what was learnt from what.
 void describe_task(ReportData& report, const Options& o, const std::string& name, const Shape& images) {
-  report.title = !o.title.empty() ? o.title : fmt::format("{}: {} labels a class", name, o.task.split.labels_per_class);
+  report.title = !o.title.empty() ? o.title : name + ": " + budget_of(o.task);
   report.task = {{"target", name},
                  {"images", fmt::format("{} x {}, {}", images[1], images[2], images[3] == 1 ? "grey" : "colour")},
-                 {"labels a class", std::to_string(o.task.split.labels_per_class)},
+                 {"labels", budget_of(o.task)},
                  {"teachers see", o.student.teacher_view == "same" ? "the student's augmented images"
                                                                    : "unchanged images (outputs computed once)"}};
 }
@@ -82,12 +91,12 @@ void run(const CLI::App& app, Options& o) {
   find_metric(o.rank.metric);
   if (!o.rank.mapping.empty()) parse_mapping(o.rank.mapping);
   const bool taught = std::any_of(p.methods.begin(), p.methods.end(), uses_sources);
-  if (taught && o.sources.empty())
-    fail_usage("--sources: equal, nearest and weighted need at least one; or choose --methods scratch,fixmatch");
+  if (taught && o.sources.empty()) fail_usage("--sources: all methods but scratch and fixmatch need at least one");
   if (o.out.empty()) {
     if (o.resume) fail_usage("--resume: name the run folder to go on with, --out DIR");
     o.out = "runs/" + run_stamp();
   }
+  p.transfer = o.transfer;
   p.run_folder = o.out;
   check_run_folder(p.run_folder, {"results.csv", "students", "checkpoints"}, o.resume, o.force);
 
@@ -108,6 +117,8 @@ void run(const CLI::App& app, Options& o) {
   const Shape shape = first.pool.images.shape();
   std::string inputs = first.hash;
   for (const Source& s : sources) inputs += "|" + s.hash;
+  if (std::error_code none; std::filesystem::is_regular_file(o.task.labels, none))
+    inputs += "|" + sha256_file(o.task.labels);
 
   p.outputs.match_channels = o.match_channels;
   const std::filesystem::path parent = p.run_folder.parent_path();
@@ -137,7 +148,8 @@ void run(const CLI::App& app, Options& o) {
   ReportData& report = result.report;
   describe_task(report, o, name, shape);
   report.metric_scale = metric_scale(o.rank.metric);
-  const auto last = std::find_if(p.methods.rbegin(), p.methods.rend(), uses_sources);
+  const auto last =
+      std::find_if(p.methods.rbegin(), p.methods.rend(), [](Method m) { return traits(m).role == MethodRole::taught; });
   if (last != p.methods.rend()) report.student = title_of(*last);
   sign_report(report, app, ctx, begun, clock);
   write_report(report, p.run_folder);
@@ -158,8 +170,11 @@ void add_distill(CLI::App& akin) {
       ->group("Data");
   app->add_flag("--match-channels", o->match_channels, "Turn grey to colour and colour to grey as a source expects")
       ->group("Data");
-  app->add_option("--methods", o->methods, "Any of scratch, fixmatch, equal, nearest, weighted")
-      ->type_name("NAME,...")
+  app->add_option("--methods", o->methods, "Any of " + method_names())->type_name("NAME,...")->group("Distillation");
+  app->add_option("--transfer", o->transfer,
+                  "Source that transfer and fixmatch-transfer start from; empty: the most similar one of the student's "
+                  "architecture")
+      ->type_name("NAME")
       ->group("Distillation");
   app->add_option("--seeds", o->seeds, "Each draws other labelled images and weights")
       ->type_name("N,...")

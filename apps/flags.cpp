@@ -145,13 +145,28 @@ void add_foreign(CLI::App& app, ForeignFlags& flags) {
   app.add_option("--std", flags.std, "Their standard deviation; default 0.5")->type_name("R,G,B")->group(group);
 }
 
+LabelManifest TaskFlags::manifest() const {
+  LabelManifest m;
+  m.draw = split;
+  if (labels.empty()) return m;
+  if (labels.find_first_not_of("0123456789") != std::string::npos) return read_manifest(labels, split);
+  const auto [end, error] = std::from_chars(labels.data(), labels.data() + labels.size(), m.draw.labels_per_class);
+  if (error != std::errc() || m.draw.labels_per_class < 1)
+    fail_usage("--labels {}: expected a whole number from 1, or a manifest file", labels);
+  return m;
+}
+
 void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
   app.add_option("--target", flags.target, "Folder of the target data set")
       ->required()
       ->type_name("DIR")
       ->group("Data");
-  app.add_option("--labels-per-class,--labels", flags.split.labels_per_class, "Labelled images of each class")
+  app.add_option("--labels-per-class", flags.split.labels_per_class, "Labelled images of each class")
       ->check(at_least(1))
+      ->group("Data");
+  app.add_option("--labels", flags.labels,
+                 "The same, or a manifest file: a share of each class, or a list of images (docs/data.md)")
+      ->type_name("N|FILE")
       ->group("Data");
   if (semi) {
     app.add_option("--unlabelled", flags.split.unlabelled, "Unlabelled images at most; 0: all")
@@ -220,6 +235,7 @@ void add_student(CLI::App& app, StudentFlags& flags) {
   app.add_option("--threshold", o.threshold, "FixMatch: confidence that makes a pseudo-label count")
       ->check(share())
       ->group(group);
+  app.add_option("--probe-l2", o.probe_l2, "Linear probe: penalty of its head; 0: 1 / labelled images")->group(group);
 }
 
 std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& files) {

@@ -36,11 +36,13 @@ struct ForeignFlags {
 };
 void add_foreign(CLI::App& app, ForeignFlags& flags);
 
-/// The target: --target, --labels-per-class, --unlabelled, --validation, and add_format.
+/// The target: --target, --labels-per-class, --labels, --unlabelled, --validation, and add_format.
 struct TaskFlags {
-  std::string target;
+  std::string target, labels;
   SplitOptions split;
   FormatFlags format;
+  /// The label budget: --labels where it is given, else --labels-per-class.
+  LabelManifest manifest() const;
 };
 /// `semi`: also the options of unlabelled and validation images.
 void add_task(CLI::App& app, TaskFlags& flags, bool semi);

@@ -36,8 +36,7 @@ void show_program(bool json, const std::string& data) {
   std::vector<std::string> metric_names, sets, methods;
   for (const Metric& m : metrics()) metric_names.push_back(m.name);
   for (const GlyphSet& s : glyph_sets()) sets.push_back(s.name);
-  for (const Method m : {Method::scratch, Method::fixmatch, Method::equal, Method::nearest, Method::weighted})
-    methods.emplace_back(name_of(m));
+  for (const MethodTraits& m : akin::methods()) methods.emplace_back(m.name);
   const std::string library = fast::onednn_version();
   const std::vector<std::string> found = data_sets(data);
   if (json) {

@@ -90,6 +90,7 @@ int run(int argc, char** argv) {
   add_features(app);
   add_rank(app);
   add_distill(app);
+  add_experiment(app);
   add_eval(app);
   add_export(app);
   add_report(app);

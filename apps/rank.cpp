@@ -132,9 +132,11 @@ Weights weights_of(const Measurement& measured, const Mapping& mapping, double p
 Bank bank_of_images(Context& ctx, Options& o, const PipelineEvents& events) {
   std::vector<Source> sources = open_sources(ctx, o.sources);
   // Sources look at labelled images only, so the split asks for a single unlabelled one.
-  o.task.split.seed = o.seed;
-  o.task.split.unlabelled = 1;
-  const Task task = load_task({o.task.target, o.task.split, o.task.format.format()});
+  LabelManifest labels = o.task.manifest();
+  labels.draw.seed = o.seed;
+  labels.draw.unlabelled = 1;
+  labels.unlabelled.reset();
+  const Task task = load_task({o.task.target, labels, o.task.format.format()});
   const OutputOptions options{.match_channels = o.match_channels};
   const std::vector<Outputs> outputs = bank_outputs(ctx, task, sources, options, events);
   const std::optional<Outputs> reference = reference_outputs(ctx, task, o.rank, options);

@@ -5,6 +5,7 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_path(AKIN_STB_INCLUDE stb/stb_image.h REQUIRED)
+find_path(AKIN_TOML_INCLUDE toml++/toml.h REQUIRED)
 
 # Debian's libdnnl-dev ships no CMake config in every release, so look for the files.
 set(AKIN_HAVE_ONEDNN FALSE)

@@ -123,7 +123,7 @@ Contest contest_of(const ReportData& data) {
   std::vector<const MethodResult*> taught;
   for (const MethodResult& m : data.methods) {
     const Spread s = test_accuracy(m);
-    if (s.n == 0) continue;
+    if (s.n == 0 || m.role == MethodRole::reference) continue;
     if (m.role == MethodRole::taught) {
       taught.push_back(&m);
       continue;

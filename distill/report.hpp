@@ -13,8 +13,9 @@
 
 namespace akin {
 
-/// What a method learns from; the headline compares `taught` with the other two.
-enum class MethodRole { labels_only, unlabelled, taught };
+/// What a method learns from. The headline compares `taught` with the others, except `reference`: a larger network or a
+/// choice by test accuracy, shown in the table only.
+enum class MethodRole { labels_only, unlabelled, transferred, taught, reference };
 
 /// One model of the bank and how near its task is to the target.
 struct SourceResult {
@@ -134,7 +135,7 @@ double mean_images_per_second(const MethodResult& method);
 struct Contest {
   const MethodResult* student = nullptr;    ///< taught by sources
   const MethodResult* scratch = nullptr;    ///< trained on the labels only
-  const MethodResult* strongest = nullptr;  ///< best mean test accuracy among methods without sources
+  const MethodResult* strongest = nullptr;  ///< best mean test accuracy among methods without teachers
   bool student_chosen_on_test = false;      ///< no validation accuracy to choose by
 };
 Contest contest_of(const ReportData& data);

@@ -1,5 +1,7 @@
 // report.json: everything a report shows, so that the page can be made again without training.
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -24,8 +26,12 @@ const char* role_name(MethodRole role) {
       return "labels_only";
     case MethodRole::unlabelled:
       return "unlabelled";
+    case MethodRole::transferred:
+      return "transferred";
     case MethodRole::taught:
       return "taught";
+    case MethodRole::reference:
+      return "reference";
   }
   return "taught";
 }
@@ -143,14 +149,14 @@ MethodResult read_method(const Reader& r) {
   MethodResult m;
   m.name = r.get<std::string>("name");
   const auto role = r.get<std::string>("role");
-  if (role == "labels_only") {
-    m.role = MethodRole::labels_only;
-  } else if (role == "unlabelled") {
-    m.role = MethodRole::unlabelled;
-  } else {
-    AKIN_CHECK(role == "taught", "{}: unknown role \"{}\", expected labels_only, unlabelled or taught", r.where(),
-               role);
-  }
+  constexpr MethodRole roles[] = {MethodRole::labels_only, MethodRole::unlabelled, MethodRole::transferred,
+                                  MethodRole::taught, MethodRole::reference};
+  const auto* known =
+      std::find_if(std::begin(roles), std::end(roles), [&](MethodRole k) { return role == role_name(k); });
+  AKIN_CHECK(known != std::end(roles),
+             "{}: unknown role \"{}\", expected labels_only, unlabelled, transferred, taught or reference", r.where(),
+             role);
+  m.role = *known;
   m.seeds = r.list("seeds", [](const Reader& s) {
     return SeedResult{s.get<std::uint64_t>("seed"),       s.get<double>("test_accuracy"),
                       s.get<double>("val_accuracy"),      s.get<std::int64_t>("best_step"),

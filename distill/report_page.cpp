@@ -17,6 +17,22 @@ namespace {
 
 std::string e(std::string_view text) { return html_escape(text); }
 
+const char* learns_from(MethodRole role) {
+  switch (role) {
+    case MethodRole::labels_only:
+      return "labels only";
+    case MethodRole::unlabelled:
+      return "+ unlabelled";
+    case MethodRole::transferred:
+      return "from a source's weights";
+    case MethodRole::taught:
+      return "+ unlabelled + teachers";
+    case MethodRole::reference:
+      return "for reference";
+  }
+  return "";
+}
+
 std::string class_name(const ReportData& data, int label) {
   if (label < 0) return "–";
   const auto i = static_cast<std::size_t>(label);
@@ -84,9 +100,7 @@ std::string results(const ReportData& data) {
     const double best = best_test_accuracy(m).mean, speed = mean_images_per_second(m);
     out += std::string("<tr") + (contest.student == &m ? " class=\"student\"" : "") + "><th scope=\"row\">" +
            swatch(data, m.name) + e(m.name) + "<span class=\"under\">" +
-           (m.role == MethodRole::labels_only  ? "labels only"
-            : m.role == MethodRole::unlabelled ? "+ unlabelled"
-                                               : "+ unlabelled + teachers") +
+           learns_from(m.role) +
            "</span></th><td class=\"plot\">" + dots_svg(data, m, low, high) + "</td><td class=\"num\">" +
            show_percent_spread(s.mean, s.std);
     if (std::isfinite(best)) out += "<span class=\"under\">best " + show_percent(best) + "</span>";

@@ -18,22 +18,30 @@ Array checked_table(const Array& a, const std::string& name, const std::string& 
   return f;
 }
 
-Source table_source(Source source, const Array& features, const Array& logits, const std::string& file) {
-  source.table = {checked_table(features, "features", file), checked_table(logits, "logits", file)};
+/// Without logits the source has no head: it can be ranked by its features, and cannot teach.
+Source table_source(Source source, const Array& features, const Array* logits, const std::string& file) {
+  source.table.features = checked_table(features, "features", file);
+  source.table.logits = logits != nullptr ? checked_table(*logits, "logits", file)
+                                          : Array(DType::f32, {source.table.features.shape()[0], 0});
   AKIN_CHECK(source.table.features.shape()[0] == source.table.logits.shape()[0],
              "{}: {} rows of features, {} of logits", file, source.table.features.shape()[0],
              source.table.logits.shape()[0]);
   return source;
 }
 
+}  // namespace
+
 Array pick_rows(const Array& table, const Indices& index) {
   const std::int64_t D = table.shape()[1];
   Array out(DType::f32, {static_cast<std::int64_t>(index.size()), D});
+  if (out.numel() == 0) return out;
   const auto row = static_cast<std::size_t>(D) * sizeof(float);
   for (std::size_t i = 0; i < index.size(); ++i)
     std::memcpy(out.bytes() + i * row, table.bytes() + static_cast<std::size_t>(index[i]) * row, row);
   return out;
 }
+
+namespace {
 
 std::string cache_key(const Source& source, const Task& task) {
   Sha256 h;
@@ -84,11 +92,12 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
   source.name = source_name(path);
   if (std::filesystem::is_directory(path)) {
     source.name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
-    AKIN_CHECK(std::filesystem::exists(path / "features.npy") && std::filesystem::exists(path / "logits.npy"),
-               "{}: a source folder holds features.npy and logits.npy", path.string());
-    source.hash = sha256_hex(sha256_file(path / "features.npy") + sha256_file(path / "logits.npy"));
-    return table_source(std::move(source), read_npy(path / "features.npy"), read_npy(path / "logits.npy"),
-                        path.string());
+    AKIN_CHECK(std::filesystem::exists(path / "features.npy"),
+               "{}: a source folder holds features.npy and, for a source that teaches, logits.npy", path.string());
+    const bool head = std::filesystem::exists(path / "logits.npy");
+    source.hash = sha256_hex(sha256_file(path / "features.npy") + (head ? sha256_file(path / "logits.npy") : ""));
+    const Array logits = head ? read_npy(path / "logits.npy") : Array();
+    return table_source(std::move(source), read_npy(path / "features.npy"), head ? &logits : nullptr, path.string());
   }
   AKIN_CHECK(
       path.extension() == ".safetensors" || !std::filesystem::exists(path),
@@ -96,12 +105,12 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
       "with features.npy and logits.npy",
       path.string());
   const SafeTensors file = read_safetensors(path);
-  if (file.find("features") != nullptr && file.find("logits") != nullptr) {
+  if (file.find("features") != nullptr) {
     source.hash = sha256_file(path);
-    return table_source(std::move(source), file.at("features"), file.at("logits"), path.string());
+    return table_source(std::move(source), file.at("features"), file.find("logits"), path.string());
   }
-  AKIN_CHECK((file.find("features") == nullptr) == (file.find("logits") == nullptr),
-             "{}: holds only one of features and logits; a table has both", path.string());
+  AKIN_CHECK(file.find("logits") == nullptr, "{}: holds logits without features; a table has features, or both",
+             path.string());
   source.model = load_model(ctx, path, fallback);
   source.hash = source.model.hash;
   return source;
@@ -167,7 +176,7 @@ Probe make_probe(const Outputs& outputs, const Task& task, const Indices& probe)
     p.labels.push_back(task.pool.labels[static_cast<std::size_t>(i)]);
   }
   p.features = pick_rows(outputs.features, rows);
-  p.probabilities = softmax_rows(pick_rows(outputs.logits, rows));
+  if (outputs.logits.shape()[1] > 0) p.probabilities = softmax_rows(pick_rows(outputs.logits, rows));
   p.classes = static_cast<int>(task.classes());
   return p;
 }

@@ -27,9 +27,9 @@ struct Source {
 std::string source_name(const std::filesystem::path& path);
 
 /// Opens a source: a model (.safetensors with a network), or a table: a .safetensors file with tensors `features` [N,D]
-/// and `logits` [N,C], or a folder with features.npy and logits.npy. Its name is the file's, without ending; of a
-/// model.safetensors or student.safetensors that of its folder, likewise with _best. Throws on
-/// weights or tables with NaN, naming file and tensor. `fallback`: see load_model.
+/// and `logits` [N,C], or a folder with features.npy and logits.npy; without logits it has no head. Its name is the
+/// file's, without ending; of a model.safetensors or student.safetensors that of its folder, likewise with _best.
+/// Throws on weights or tables with NaN, naming file and tensor. `fallback`: see load_model.
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
 
 struct OutputOptions {
@@ -42,6 +42,9 @@ struct OutputOptions {
 /// kept in the cache under a key of source, images, their positions and preprocessing; a damaged file there is made
 /// anew. Throws where the source expects other channels, and where a table has another number of rows than the task.
 Outputs source_outputs(Context& ctx, Source& source, const Task& task, const OutputOptions& options = {});
+
+/// Rows `index` of a table f32 [N, D].
+Array pick_rows(const Array& table, const Indices& index);
 
 /// Rows of `outputs` (made for task.target) for the pool positions `probe`, with their labels: what metrics work on.
 Probe make_probe(const Outputs& outputs, const Task& task, const Indices& probe);

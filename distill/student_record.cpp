@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/file.hpp"
-#include "nn/classifier.hpp"
 
 namespace akin {
 
@@ -13,8 +12,9 @@ double number(const nlohmann::json& j) { return j.is_number() ? j.get<double>() 
 
 }  // namespace
 
-StudentFiles::StudentFiles(const std::filesystem::path& run_folder, Method method, std::uint64_t seed)
-    : name(fmt::format("{}-seed{}", name_of(method), seed)) {
+StudentFiles::StudentFiles(const std::filesystem::path& run_folder, Method method, std::uint64_t seed,
+                           const std::string& teacher)
+    : name(fmt::format("{}-seed{}{}", name_of(method), seed, teacher.empty() ? "" : "-" + teacher)) {
   const std::filesystem::path folder = run_folder / "students";
   student = folder / (name + ".safetensors");
   best = folder / (name + "_best.safetensors");
@@ -47,28 +47,6 @@ bool read_record(const std::filesystem::path& file, const std::string& fingerpri
   } catch (const nlohmann::json::exception&) {  // damaged: the student is trained again
     return false;
   }
-}
-
-void test_student(Context& ctx, const Task& task, Model& last, Model* best, StudentRecord& record) {
-  const Outputs out = run_network(ctx, *last.network, task.test.images, all_indices(task.test.images.shape()[0]),
-                                  last.info.normalization);
-  record.predictions = argmax_rows(out.logits);
-  const Array p = softmax_rows(out.logits);
-  const auto values = p.as<float>();
-  const auto classes = static_cast<std::size_t>(p.shape()[1]);
-  record.confidence.clear();
-  for (std::size_t i = 0; i < record.predictions.size(); ++i)
-    record.confidence.push_back(
-        static_cast<double>(values[i * classes + static_cast<std::size_t>(record.predictions[i])]));
-  SeedResult& r = record.result;
-  r.test_accuracy = last.info.test_accuracy = accuracy(record.predictions, task.test.labels);
-  if (best == nullptr) return;
-  r.val_accuracy = last.info.validation_accuracy;
-  r.best_step = best->info.step;
-  r.best_val_accuracy = best->info.validation_accuracy;
-  // The step that did best may be the last one: the same network.
-  r.best_test_accuracy = best->info.step == last.info.step ? r.test_accuracy : evaluate_model(ctx, *best, task.test);
-  best->info.test_accuracy = r.best_test_accuracy;
 }
 
 }  // namespace akin

@@ -12,17 +12,21 @@ namespace akin {
 
 /// One student's figures, with what the page shows of it.
 struct StudentRecord {
-  Method method;
-  std::uint64_t seed;
+  Method method = Method::scratch;
+  std::uint64_t seed = 0;
   SeedResult result;
   Curve curve;
   std::vector<int> predictions;  ///< on the test split, one an image
   std::vector<double> confidence;
+  std::string source;            ///< what it started from, or its main teacher; "" for none
+  double weight = not_measured;  ///< of that teacher
 };
 
-/// Where the students of a run folder lie: <method>-seed<k>.safetensors, likewise with _best, and their .json.
+/// Where the students of a run folder lie: <method>-seed<k>.safetensors, likewise with _best, and their .json. An
+/// oracle's have the name of their one teacher behind it.
 struct StudentFiles {
-  StudentFiles(const std::filesystem::path& run_folder, Method method, std::uint64_t seed);
+  StudentFiles(const std::filesystem::path& run_folder, Method method, std::uint64_t seed,
+               const std::string& teacher = "");
   std::string name;  ///< "<method>-seed<k>"
   std::filesystem::path student, best, record;
 };
@@ -31,9 +35,5 @@ struct StudentFiles {
 void write_record(const std::filesystem::path& file, const StudentRecord& record, const std::string& fingerprint);
 /// Reads it back; false where there is none of this configuration, or it is damaged.
 bool read_record(const std::filesystem::path& file, const std::string& fingerprint, StudentRecord& record);
-
-/// The one reading of the test split: predictions and their probabilities of the student after its last step, and the
-/// accuracy of `best` (nullptr: there is none).
-void test_student(Context& ctx, const Task& task, Model& last, Model* best, StudentRecord& record);
 
 }  // namespace akin

@@ -1,6 +1,7 @@
 #include "nn/split.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "kernels/common/error.hpp"
@@ -17,36 +18,88 @@ Indices permutation(std::int64_t n, std::uint64_t seed, std::uint32_t stream, st
   return order;
 }
 
-TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::string>& classes,
-                     const SplitOptions& options, bool more_elsewhere) {
-  constexpr std::uint32_t kStream = 0x73706c74;  // "splt"
-  if (options.labels_per_class < 1) fail_usage("{} labels a class: at least 1 is needed", options.labels_per_class);
-  if (options.validation < 0 || options.unlabelled < 0)
-    fail_usage("sizes of the unlabelled and validation parts must not be negative");
-  std::vector<std::int64_t> taken(classes.size(), 0);
-  TaskSplit split;
-  Indices rest;
-  for (const std::int64_t i : permutation(static_cast<std::int64_t>(labels.size()), options.seed, kStream)) {
+namespace {
+
+/// Takes images of `from`, in order, until each class has wanted[c]; the others stay in `from`.
+Indices take_evenly(Indices& from, const std::vector<int>& labels, std::vector<std::int64_t> wanted) {
+  Indices taken, rest;
+  for (const std::int64_t i : from) {
     const int label = labels[static_cast<std::size_t>(i)];
-    AKIN_CHECK(label >= 0 && label < static_cast<int>(classes.size()), "image {} has label {}, the task has {} classes",
-               i, label, classes.size());
-    auto& n = taken[static_cast<std::size_t>(label)];
-    if (n < options.labels_per_class) {
-      ++n;
-      split.labelled.push_back(i);
+    if (wanted[static_cast<std::size_t>(label)] > 0) {
+      --wanted[static_cast<std::size_t>(label)];
+      taken.push_back(i);
     } else {
       rest.push_back(i);
     }
   }
-  for (std::size_t c = 0; c < classes.size(); ++c)
-    AKIN_CHECK(taken[c] == options.labels_per_class,
-               "class '{}' has {} training images, {} labelled ones are wanted; lower --labels-per-class", classes[c],
-               taken[c], options.labels_per_class);
-  AKIN_CHECK(static_cast<std::int64_t>(rest.size()) + more_elsewhere > options.validation,
+  from = std::move(rest);
+  return taken;
+}
+
+void check(const SplitOptions& o) {
+  if (o.labels_per_class < 1) fail_usage("{} labels a class: at least 1 is needed", o.labels_per_class);
+  if (!(o.fraction >= 0 && o.fraction <= 1) || !(o.validation_fraction >= 0 && o.validation_fraction < 1))
+    fail_usage("shares of {} labelled and {} validation images: expected numbers from 0 to 1", o.fraction,
+               o.validation_fraction);
+  if (o.validation < 0 || o.validation_per_class < 0 || o.unlabelled < 0)
+    fail_usage("sizes of the unlabelled and validation parts must not be negative");
+}
+
+}  // namespace
+
+TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::string>& classes,
+                     const SplitOptions& options, bool more_elsewhere, const Indices* labelled) {
+  constexpr std::uint32_t kStream = 0x73706c74;  // "splt"
+  check(options);
+  const std::size_t C = classes.size();
+  std::vector<std::int64_t> images(C, 0);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    AKIN_CHECK(labels[i] >= 0 && labels[i] < static_cast<int>(C), "image {} has label {}, the task has {} classes", i,
+               labels[i], C);
+    ++images[static_cast<std::size_t>(labels[i])];
+  }
+  const auto share = [&](double fraction) {
+    std::vector<std::int64_t> counts;
+    for (const std::int64_t n : images)
+      counts.push_back(std::max<std::int64_t>(1, std::llround(fraction * static_cast<double>(n))));
+    return counts;
+  };
+  TaskSplit split;
+  Indices rest = permutation(static_cast<std::int64_t>(labels.size()), options.seed, kStream);
+  if (labelled != nullptr) {
+    split.labelled = *labelled;
+    std::sort(split.labelled.begin(), split.labelled.end());
+    std::erase_if(rest,
+                  [&](std::int64_t i) { return std::binary_search(split.labelled.begin(), split.labelled.end(), i); });
+  } else {
+    const std::vector<std::int64_t> wanted =
+        options.fraction > 0 ? share(options.fraction) : std::vector<std::int64_t>(C, options.labels_per_class);
+    for (std::size_t c = 0; c < C; ++c)
+      AKIN_CHECK(images[c] >= wanted[c],
+                 "class '{}' has {} training images, {} labelled ones are wanted; lower --labels-per-class", classes[c],
+                 images[c], wanted[c]);
+    split.labelled = take_evenly(rest, labels, wanted);
+  }
+  const bool even = options.validation_per_class > 0 || options.validation_fraction > 0;
+  if (even) {
+    const std::vector<std::int64_t> wanted = options.validation_per_class > 0
+                                                 ? std::vector<std::int64_t>(C, options.validation_per_class)
+                                                 : share(options.validation_fraction);
+    std::vector<std::int64_t> left(C, 0);
+    for (const std::int64_t i : rest) ++left[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])];
+    for (std::size_t c = 0; c < C; ++c)
+      AKIN_CHECK(left[c] >= wanted[c],
+                 "class '{}' has {} images left after the labelled ones: too few for {} validation "
+                 "images",
+                 classes[c], left[c], wanted[c]);
+    split.validation = take_evenly(rest, labels, wanted);
+  }
+  const std::int64_t held_out = even ? 0 : options.validation;
+  AKIN_CHECK(static_cast<std::int64_t>(rest.size()) + more_elsewhere > held_out,
              "{} images are left after the labelled ones: too few for {} validation images and an unlabelled part",
-             rest.size(), options.validation);
-  const auto middle = rest.begin() + options.validation;
-  split.validation.assign(rest.begin(), middle);
+             rest.size(), held_out);
+  const auto middle = rest.begin() + held_out;
+  if (!even) split.validation.assign(rest.begin(), middle);
   const std::int64_t left = rest.end() - middle;
   const std::int64_t wanted = options.unlabelled == 0 ? left : std::min(left, options.unlabelled);
   split.unlabelled.assign(middle, middle + wanted);

@@ -16,8 +16,12 @@ Indices permutation(std::int64_t n, std::uint64_t seed, std::uint32_t stream = 0
 
 struct SplitOptions {
   std::int64_t labels_per_class = 2;
+  double fraction = 0;              ///< > 0: this share of each class instead, at least one image
   std::int64_t unlabelled = 10000;  ///< at most this many; 0 = all that are left
-  std::int64_t validation = 0;      ///< held out for model selection, taken after the labelled ones
+  // Held out for model selection, taken after the labelled ones: so many in all, of each class, or this share of each.
+  std::int64_t validation = 0;
+  std::int64_t validation_per_class = 0;
+  double validation_fraction = 0;
   std::uint64_t seed = 0;
 };
 
@@ -28,8 +32,9 @@ struct TaskSplit {
 
 /// Draws the parts at random, the labelled ones evenly over the classes. Throws, naming class and counts, where a class
 /// has too few images, and where nothing is left unlabelled, unless `more_elsewhere` says that other images will be.
+/// `labelled`: these are the labelled ones, and only the others are drawn.
 TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::string>& classes,
-                     const SplitOptions& options, bool more_elsewhere = false);
+                     const SplitOptions& options, bool more_elsewhere = false, const Indices* labelled = nullptr);
 
 /// An endless stream of shuffled epochs over `items`, cut into batches; a batch may span epochs, so a set smaller than
 /// the batch works. Batch t depends on (seed, stream, t) alone: a run resumes anywhere.

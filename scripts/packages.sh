@@ -10,6 +10,7 @@ libfmt-dev header fmt/format.h
 libcli11-dev header CLI/CLI.hpp
 nlohmann-json3-dev header nlohmann/json.hpp
 libstb-dev header stb/stb_image.h
+libtomlplusplus-dev header toml++/toml.h
 zlib1g-dev header zlib.h"
 
 # On top of that: tests and benchmarks.

@@ -1,0 +1,132 @@
+// akin experiment: a grid of targets, label budgets, seeds and methods from a TOML file.
+#include "distill/experiment.hpp"
+
+#include <memory>
+
+#include "apps/commands.hpp"
+#include "apps/common.hpp"
+#include "distill/table.hpp"
+#include "engine/io/file.hpp"
+
+namespace akin {
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::string file, root, out, cache;
+  std::vector<std::string> only;
+  bool dry_run = false, redo_stale = false, keep_students = false, resume = false;
+};
+
+/// "12 s", "3 min", "2.5 h"
+std::string duration(double seconds) {
+  if (seconds < 90) return fmt::format("{:.0f} s", seconds);
+  return seconds < 5400 ? fmt::format("{:.0f} min", seconds / 60) : fmt::format("{:.1f} h", seconds / 3600);
+}
+
+const char* name_of(ExperimentSurvey::Cell::State state) {
+  using State = ExperimentSurvey::Cell::State;
+  return state == State::finished ? "finished" : state == State::stale ? "stale" : "to run";
+}
+
+void show(const ExperimentSurvey& survey, bool json) {
+  using State = ExperimentSurvey::Cell::State;
+  TextTable table({{"cell", TextTable::Align::left},
+                   {"state", TextTable::Align::left},
+                   {"time", TextTable::Align::right},
+                   {"what changed", TextTable::Align::left}});
+  nlohmann::ordered_json cells = nlohmann::ordered_json::array();
+  double left = 0;
+  std::size_t finished = 0, unknown = 0;
+  for (const ExperimentSurvey::Cell& c : survey.cells) {
+    const bool done = c.state == State::finished;
+    finished += done;
+    if (!done && c.estimate) left += *c.estimate;
+    unknown += !done && !c.estimate;
+    const std::optional<double> time = done ? c.seconds : c.estimate;
+    table.add({c.label, name_of(c.state), time ? (done ? "" : "~") + duration(*time) : "–", c.changed});
+    nlohmann::ordered_json j = {{"cell", c.label}, {"state", name_of(c.state)}, {"changed", c.changed}};
+    j["seconds"] = time ? nlohmann::ordered_json(*time) : nlohmann::ordered_json(nullptr);
+    cells.push_back(j);
+  }
+  if (json) {
+    print(nlohmann::ordered_json{
+              {"cells", cells}, {"finished", finished}, {"seconds_left", left}, {"cells_without_estimate", unknown}}
+              .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+          "\n");
+    return;
+  }
+  print(table.str() +
+        fmt::format("{} cells, {} finished; about {} left{}\n", survey.cells.size(), finished, duration(left),
+                    unknown > 0 ? fmt::format(", and {} cells of methods that have not run yet", unknown) : ""));
+}
+
+void run(Options& o) {
+  const std::filesystem::path file = o.file;
+  const Experiment experiment = read_experiment(file, o.root);
+  ExperimentOptions options;
+  options.run_folder = o.out.empty() ? std::filesystem::path("runs") / file.stem() : std::filesystem::path(o.out);
+  if (o.cache != "none")
+    options.cache = o.cache.empty() ? options.run_folder.parent_path() / "cache" : std::filesystem::path(o.cache);
+  for (const std::string& item : o.only) add_filter(options.only, item, experiment);
+  options.redo_stale = o.redo_stale;
+  options.keep_students = o.keep_students;
+  options.made_by = version_line();
+  Context ctx = start(o.common);
+  if (o.dry_run) {
+    show(survey_experiment(ctx, experiment, options), o.common.json);
+    return;
+  }
+  catch_interrupts();
+  make_folder(options.run_folder);
+  write_file_atomic(options.run_folder / ("experiment" + file.extension().string()), std::string_view(read_text(file)));
+  const ExperimentOutcome outcome = run_experiment(ctx, experiment, options, make_events(o.common));
+  const std::string folder = options.run_folder.string();
+  AKIN_CHECK(outcome.finished, "stopped on request; finished cells are kept in {}: the same command goes on", folder);
+  if (o.common.json)
+    print(nlohmann::ordered_json{
+              {"folder", folder}, {"cells", outcome.cells}, {"ran", outcome.ran}, {"failed", outcome.failed}}
+              .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+          "\n");
+  else
+    print(read_text(options.run_folder / "results.md"));
+  say(o.common, fmt::format("{}: {} of {} cells run now; results.csv, sources.csv, results.md", folder, outcome.ran,
+                            outcome.cells));
+  AKIN_CHECK(outcome.failed.empty(), "{} cells have no result, the first: {}; the others are in {}/results.md",
+             outcome.failed.size(), outcome.failed.front(), folder);
+}
+
+}  // namespace
+
+void add_experiment(CLI::App& akin) {
+  CLI::App* app =
+      akin.add_subcommand("experiment", "Run a grid of targets, label budgets, seeds and methods from a TOML file");
+  const auto o = std::make_shared<Options>();
+  app->add_option("file", o->file, "TOML or JSON, as docs/cli.md says")->required()->type_name("FILE")->group("Data");
+  app->add_option("--root", o->root, "Folder that the file's relative paths start from; default: what the file says")
+      ->type_name("DIR")
+      ->group("Data");
+  app->add_option("--out", o->out, "Run folder; default runs/<name of the file>")->type_name("DIR")->group("Run");
+  app->add_option("--cache", o->cache, "Folder for the sources' outputs; default: cache beside the run folder; or none")
+      ->type_name("DIR")
+      ->group("Run");
+  app->add_option("--only", o->only,
+                  "Part of the grid: target=, budget=, method=, variant=NAME or seed=N; several add up")
+      ->default_str("")
+      ->type_name("KIND=NAME...")
+      ->group("Run");
+  app->add_flag("--dry-run", o->dry_run, "List the cells with what they took or may take, and run nothing")
+      ->group("Run");
+  app->add_flag("--redo-stale", o->redo_stale, "Run cells again that were made with other settings or data")
+      ->group("Run");
+  app->add_flag("--keep-students", o->keep_students, "Save every student below students/")->group("Run");
+  app->add_flag("--resume", o->resume, "Nothing to ask for: finished cells are never run again")->group("Run");
+  add_common(*app, o->common);
+  app->footer(
+      "Every finished cell is a small file below cells/; interrupted and started again, the command goes on.\n\n"
+      "Example:\n  akin experiment configs/mini/example.toml --out runs/example");
+  app->callback([o] { run(*o); });
+}
+
+}  // namespace akin

@@ -1,0 +1,60 @@
+// Settings files, TOML or JSON: read with the place of every value, so that an error says where it is, and with unknown
+// keys refused.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace akin {
+
+/// One table of settings. Every key that is asked for counts as known; done() refuses the others. All failures are
+/// UsageErrors that name file and key.
+class Settings {
+ public:
+  using Json = nlohmann::ordered_json;
+  /// By its ending: .json, else TOML.
+  static Settings read(const std::filesystem::path& file);
+  /// `where` comes before every message, e.g. "mini.toml".
+  Settings(Json table, std::string where);
+
+  bool has(const std::string& key) const;
+  /// `fallback` where the key is missing.
+  std::string text(const std::string& key, const std::string& fallback) const;
+  std::int64_t whole(const std::string& key, std::int64_t fallback) const;
+  double number(const std::string& key, double fallback) const;
+  bool flag(const std::string& key, bool fallback) const;
+  /// Error where the key is missing.
+  std::string text(const std::string& key) const;
+  std::vector<std::string> texts(const std::string& key) const;  ///< [] where it is missing
+  std::vector<std::int64_t> wholes(const std::string& key) const;
+  /// An array of tables, or [] where it is missing.
+  std::vector<Settings> tables(const std::string& key) const;
+  /// A table; an empty one where it is missing.
+  Settings table(const std::string& key) const;
+  /// The value as it is; null where it is missing.
+  Json value(const std::string& key) const;
+  std::vector<std::string> keys() const;
+
+  /// Refuses keys that nobody asked for, with the nearest known one.
+  void done() const;
+  /// Throws UsageError: "<where>: <key>: ...".
+  [[noreturn]] void refuse(const std::string& key, const std::string& why) const;
+  const std::string& where() const { return where_; }
+
+ private:
+  Json table_;
+  std::string where_;
+  std::shared_ptr<std::set<std::string>> known_ = std::make_shared<std::set<std::string>>();  // one for all copies
+};
+
+/// The name that differs least from `name`, where it differs in less than half of its letters; else "".
+std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
+/// "; did you mean 'x'?", or "; known are a, b, c".
+std::string suggestion(std::string_view name, const std::vector<std::string>& known);
+
+}  // namespace akin

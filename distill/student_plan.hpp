@@ -1,0 +1,39 @@
+// What a student is made from, decided before any training: who teaches with which weight, and where it starts.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "distill/ranking.hpp"
+#include "distill/student.hpp"
+
+namespace akin {
+
+struct StudentPlan {
+  Method method;
+  std::uint64_t seed = 0;
+  Weights weights;                    ///< of methods with teachers
+  std::optional<std::size_t> source;  ///< what it starts from, or its one or main teacher
+  bool single = false;                ///< an oracle's: its name is that of the source too
+};
+
+/// What it takes to plan besides the ranking.
+struct PlanOptions {
+  RankOptions rank;
+  std::string transfer;  ///< name of the source that `transfer` and `fixmatch-transfer` start from; empty: the most
+                         ///< similar one of the student's architecture
+  StudentOptions student;
+  bool match_channels = false;
+};
+
+/// One plan, or one for each source of an oracle. Throws what would stop the student later: no source of the student's
+/// architecture, a source without a head, all weights zero, no unlabelled image, a table where a network is needed.
+std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_t seed, const Task& task,
+                                       const std::vector<Source>& sources, const Ranking& ranking,
+                                       const PlanOptions& options);
+
+/// Whether planning the method looks at similarities.
+bool needs_similarity(Method method, const PlanOptions& options);
+
+}  // namespace akin

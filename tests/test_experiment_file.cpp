@@ -1,0 +1,93 @@
+// What experiments do where something is wrong: a cell, a file, a metric.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "distill/experiment_tables.hpp"
+#include "tests/experiment_case.hpp"
+
+using namespace akin;
+using namespace akin::test;
+
+TEST_CASE_FIXTURE(ExperimentFixture, "a cell that cannot be made is reported with its reason, and tried again") {
+  // With one label a class PARC is undefined: only what looks at similarities fails.
+  std::string text = replaced(all(), "per_class = 3", "per_class = 1");
+  text = replaced(text, "seeds = [0, 1]", "seeds = [0]");
+  const ExperimentOutcome o = run(read(text));
+  CHECK(o.finished);
+  std::size_t looks = 0;
+  for (const std::string& f : o.failed) looks += has(f, "weighted") || has(f, "transfer") || has(f, "probe");
+  CHECK_EQ(looks, 2 * 4);
+  CHECK_EQ(o.failed.size(), looks);
+  const std::string page = read_text(folder / "run/results.md");
+  CHECK(has(page, "## Without a result"));
+  CHECK(has(page, "one, three, seed 0, weighted"));
+  const auto sources = table_of(folder / "run/sources.csv");
+  CHECK(sources[1][column(sources, "parc")].empty());
+  CHECK_FALSE(sources[1][column(sources, "leep")].empty());
+  CHECK_FALSE(sources[1][column(sources, "undefined")].empty());
+  const ExperimentOutcome again = run(read(text));
+  CHECK_EQ(again.ran, looks);
+  const ExperimentOutcome other =
+      run(read(replaced(text, "mapping = \"softmax\"", "mapping = \"softmax\"\nmetric = \"leep\"")));
+  CHECK_EQ(other.ran, looks);
+  CHECK_EQ(other.failed.size(), 0);
+}
+
+TEST_CASE_FIXTURE(ExperimentFixture,
+                  "some images of a large set, the same for all; a set of its own test images is not cut") {
+  std::string text = replaced(all(), "name = \"one\"\ndata = \"one\"",
+                              "name = \"one\"\ndata = \"one\"\nimages = 40\nexclude = [\"table\"]");
+  text = replaced(text, "methods = [\"scratch\", \"transfer\", \"fixmatch\", \"probe\", \"weighted\", \"oracle\"]",
+                  "methods = [\"scratch\"]");
+  const Experiment e = read(text);
+  CHECK(run(e).finished);
+  const LabelManifest a = read_manifest(folder / "run/labels/one/three/seed0.json", {});
+  for (const ListedImages& l : a.labelled)
+    for (const std::int64_t i : l.images) CHECK(i < 40);
+  CHECK_NE(a.data, read_manifest(folder / "run/labels/two/three/seed0.json", {}).data);
+}
+
+TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its place") {
+  const auto says = [&](const std::string& from, const std::string& to, const char* what) {
+    const std::string e = error(replaced(all(), from, to));
+    CAPTURE(e);
+    CHECK(has(e, what));
+    CHECK(has(e, "grid.toml"));
+  };
+  CHECK_EQ(error(all()), "");
+  says("steps = 5", "stpes = 5", "settings: stpes: this setting is unknown; did you mean 'steps'?");
+  says("flip = false", "flop = false", "targets 'two': flop: this setting is unknown; did you mean 'flip'?");
+  says("p = 1", "pp = 1", "variants 'weighted-p1': pp: this setting is unknown");
+  says("title", "titel", "titel: this setting is unknown; did you mean 'title'?");
+  says("per_class = 3", "per_clas = 3", "exactly one of per_class");
+  says("\"fixmatch\"", "\"fixmatsh\"", "method 'fixmatsh' is unknown; did you mean 'fixmatch'?");
+  says("exclude = [\"table\"]", "exclude = [\"tabel\"]", "no source is called 'tabel'; did you mean 'table'?");
+  says("lambda = 0.8", "lambda = 1.8", "lambda 1.8");
+  says("steps = 5", "steps = \"5\"", "is no whole number");
+  says("steps = 5", "steps = 5.5", "is no whole number");
+  says("seeds = [0, 1]", "seeds = [0, 0]", "there twice");
+  says("seeds = [0, 1]", "seeds = [-1]", "negative");
+  says("name = \"two\"", "name = \"one\"", "'one' is there twice");
+  says("name = \"two\"", "name = \"a/b\"", "letters, digits");
+  says("student = \"resnet8\"", "student = \"resnet9\"", "did you mean 'resnet8'?");
+  says("[[variants]]", "[variants]", "[[variants]]");
+  says("title = \"toy grid\"", "title = toy", "line 2");
+  CHECK(has(error(replaced(all(), "metrics = [\"parc\", ", "metrics = [\"park\", ")), "park"));
+  CHECK(has(error(std::string(kGrid) + kSources), "has no [[targets]]"));
+  CHECK(has(error(std::string(kGrid) + "[[targets]]\nname = \"one\"\ndata = \"one\"\n"), "needs sources"));
+  // What is not there is found before anything runs.
+  std::filesystem::remove(folder / "three.safetensors");
+  CHECK(has(error_of([&] { run(read(all())); }), "three.safetensors"));
+  CHECK_EQ(steps, 0);
+}
+
+TEST_CASE("Spearman: ties averaged, against Pearson's formula on ranks by hand") {
+  CHECK_EQ(spearman({1, 2, 3, 4}, {10, 20, 30, 40}), doctest::Approx(1).epsilon(1e-12));
+  CHECK_EQ(spearman({1, 2, 3, 4}, {4, 3, 2, 1}), doctest::Approx(-1).epsilon(1e-12));
+  // Ranks 1 2.5 2.5 4 and 2 1 3 4: covariance 3, variances 4.5 and 5.
+  CHECK_EQ(spearman({1, 2, 2, 3}, {20, 10, 30, 40}), doctest::Approx(3 / std::sqrt(4.5 * 5)).epsilon(1e-12));
+  CHECK_EQ(spearman({1, NAN, 2, 3, 4}, {1, 9, 2, 3, NAN}), doctest::Approx(1).epsilon(1e-12));
+  CHECK(std::isnan(spearman({1, 2}, {1, 2})));
+  CHECK(std::isnan(spearman({1, 1, 1}, {1, 2, 3})));
+}
