@@ -200,7 +200,7 @@ void add_show(CLI::App& data) {
 struct PackOptions {
   CommonOptions common;
   FormatFlags format;
-  std::string folder, out;
+  std::string folder, out, without;
 };
 
 void pack(const PackOptions& o) {
@@ -215,6 +215,12 @@ void pack(const PackOptions& o) {
   for (const Split split : {Split::unlabeled, Split::test, Split::train})
     if (has_split(o.folder, split)) sets.emplace_back(split, load_images(o.folder, split, format));
   if (sets.empty()) load_images(o.folder, Split::train, format);  // says what is wrong with the folder
+  if (!o.without.empty()) {
+    const std::vector<std::string> names = split_list(o.without, "--without");
+    // Nobody knows which of the unlabelled images show those classes.
+    std::erase_if(sets, [](const auto& s) { return s.first == Split::unlabeled; });
+    for (auto& [split, set] : sets) set = without_classes(set, names);
+  }
   Json splits = Json::object();
   for (const auto& [split, set] : sets) {
     save_images(set, split, o.out);
@@ -232,6 +238,9 @@ void add_pack(CLI::App& data) {
       ->required()
       ->type_name("DIR");
   add_format(*app, o->format);
+  app->add_option("--without", o->without,
+                  "Leave these classes out: names, or their first words; unlabelled images stay behind, too")
+      ->type_name("NAME,...");
   app->add_option("--out", o->out, "Folder to write")->required()->type_name("DIR");
   add_output(*app, o->common);
   app->footer("Example:\n  akin data pack photos --size 32x32 --out data/photos");

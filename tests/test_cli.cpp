@@ -243,6 +243,11 @@ TEST_CASE("cli: data sets are shown and packed") {
   CHECK_EQ(png.height, 3 * 9 - 1);
   CHECK_EQ(png.width, 12 * 11 - 1);
   CHECK(has(akin_(folder, {"data", "show", data}).out, "middle"));
+  const std::string fewer = (folder / "fewer").string();
+  REQUIRE_EQ(akin_(folder, {"data", "pack", data, "--without", "middle", "--out", fewer}).code, 0);
+  CHECK_EQ(json_of(akin_(folder, {"data", "show", fewer, "--json"}))["splits"]["test"]["counts"],
+           nlohmann::json({20, 20}));
+  check_fails(folder, {"data", "pack", data, "--without", "none", "--out", fewer + "2"}, 1, "'none'");
   check_fails(folder, {"data", "pack", data, "--out", data}, 2, "--out");
   check_fails(folder, {"data", "show", folder.path().string()}, 1, "train/");
   check_fails(folder, {"data", "pack", data, "--size", "8", "--out", packed}, 2, "--size");

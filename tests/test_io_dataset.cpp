@@ -169,6 +169,20 @@ TEST_CASE("folders of image files") {
   CHECK(has(error_of([&] { load_images(s / "train" / "a" / "1.png", Split::train); }), "is a file"));
 }
 
+TEST_CASE("classes can be left out, by name or by its first word") {
+  const TempFolder t;
+  make_mnist(t / "m");
+  write_file_atomic(t / "m" / "classes.txt", std::string_view("n1 red fox\nn2 fox\nn3 owl\n"));
+  const ImageSet all = load_images(t / "m", Split::train), two = without_classes(all, {"n3"});
+  CHECK(two.classes == std::vector<std::string>{"n1 red fox", "n2 fox"});
+  CHECK(two.labels == std::vector<int>{0, 1});  // of 0, 2, 1, 2
+  REQUIRE(two.images.shape() == Shape{2, 3, 5, 1});
+  CHECK(std::memcmp(two.images.bytes() + 15, all.images.bytes() + 30, 15) == 0);
+  CHECK(without_classes(all, {"n1 red fox"}).labels == std::vector<int>{1, 0, 1});
+  CHECK(has(error_of([&] { without_classes(all, {"n"}); }), "'n' is none of its 3 classes"));
+  CHECK(has(error_of([&] { without_classes(all, {"n1", "n2"}); }), "1 classes are left"));
+}
+
 TEST_CASE("content hash: pixels, sizes and labels count, file names do not") {
   const TempFolder t;
   make_mnist(t / "one");

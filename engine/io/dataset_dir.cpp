@@ -275,6 +275,37 @@ std::vector<std::string> read_names(const fs::path& path) {
   return names;
 }
 
+ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& names) {
+  std::vector<int> number(set.classes.size(), 0);  // the new one; -1: gone
+  for (const std::string& name : names) {
+    std::vector<std::size_t> found;
+    for (std::size_t c = 0; c < set.classes.size(); ++c)
+      if (set.classes[c] == name || set.classes[c].starts_with(name + " ")) found.push_back(c);
+    AKIN_CHECK(found.size() == 1, "{}: '{}' is {}", set.source, name,
+               found.empty() ? fmt::format("none of its {} classes", set.classes.size())
+                             : fmt::format("the name of {} classes", found.size()));
+    number[found[0]] = -1;
+  }
+  ImageSet out{{}, {}, {}, set.name, set.source};
+  for (std::size_t c = 0; c < set.classes.size(); ++c) {
+    if (number[c] < 0) continue;
+    number[c] = static_cast<int>(out.classes.size());
+    out.classes.push_back(set.classes[c]);
+  }
+  AKIN_CHECK(out.classes.size() >= 2, "{}: {} classes are left, at least 2 are needed", set.source, out.classes.size());
+  std::vector<std::size_t> kept;
+  for (std::size_t i = 0; i < set.labels.size(); ++i)
+    if (number[static_cast<std::size_t>(set.labels[i])] >= 0) kept.push_back(i);
+  const Shape& s = set.images.shape();
+  out.images = Array(DType::u8, {static_cast<std::int64_t>(kept.size()), s[1], s[2], s[3]});
+  const auto each = static_cast<std::size_t>(s[1] * s[2] * s[3]);
+  for (std::size_t k = 0; k < kept.size(); ++k) {
+    std::memcpy(out.images.bytes() + k * each, set.images.bytes() + kept[k] * each, each);
+    out.labels.push_back(number[static_cast<std::size_t>(set.labels[kept[k]])]);
+  }
+  return out;
+}
+
 std::string content_hash(const ImageSet& set) {
   Sha256 sum;
   sum.update(set.images.shape().str());

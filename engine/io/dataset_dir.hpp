@@ -35,6 +35,10 @@ ImageSet load_images(const std::filesystem::path& folder, Split split, const Ima
 /// True where the folder has that split (what load_images would look for; nothing is read).
 bool has_split(const std::filesystem::path& folder, Split split);
 
+/// The set without the classes of these names, or of these first words of a name; the others are numbered anew. Error
+/// where a name is no class or stands for several, and where fewer than two classes are left.
+ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& names);
+
 /// Writes one split of a data set as plain IDX files under MNIST's names, and classes.txt, for load_images to read.
 /// Labels and names go first and the images last. Throws on a set that load_images would refuse, and where classes.txt
 /// is there already with other names (the splits of one data set share their classes).
