@@ -38,7 +38,8 @@ std::vector<Candidate> candidates_of(Context& ctx, const std::vector<Source>& so
                                      const std::vector<Outputs>& outputs, const Task& task, const Indices& probe,
                                      const Outputs* reference = nullptr);
 
-/// Convolutions and linear layers of a model, without shortcuts' 1x1 convolutions: 50 for ResNet-50. 0 for a table.
+/// Convolutions and linear layers of a model, parallel branches and squeeze-excite layers included, shortcuts' 1x1
+/// convolutions left out: 50 for ResNet-50. 0 for a table.
 int weight_layers(const Source& source);
 
 }  // namespace akin

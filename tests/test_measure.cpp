@@ -123,6 +123,18 @@ TEST_CASE("measure: plasticity is a z-score over the bank and the layers") {
   CHECK(has(measure(find_metric("plasticity"), twins, {.replicates = 0}).rows[0].undefined, "same value"));
 }
 
+TEST_CASE("measure: weight layers are those in the networks' names") {
+  Context ctx;
+  for (const auto& [name, layers] :
+       {std::pair{"resnet8", 8}, {"resnet20", 20}, {"resnet18", 18}, {"resnet50", 50}, {"alexnet", 8}}) {
+    CAPTURE(name);
+    Source source;
+    source.model.network = make_network(ctx, {.name = name, .width = 2, .classes = 3});
+    CHECK_EQ(weight_layers(source), layers);
+  }
+  CHECK_EQ(weight_layers(Source{}), 0);
+}
+
 TEST_CASE("similarity: above 8192 images PARC is counted in bins within its bound") {
   const Probe probe = random_probe(8193, 3, 2, 0.8, 6);
   const Similarity binned = parc(probe), exact = parc(probe, {.histogram_from = 10000});
