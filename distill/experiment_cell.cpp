@@ -182,8 +182,10 @@ Json cell_settings(const Cell& cell, const PlanOptions& o, const TargetInputs& i
   } else {
     j["training"] = training_settings(s);
     if (t.start != Start::nearest)
-      j["student"] = {
-          {"name", s.architecture.name}, {"width", s.architecture.width}, {"shortcut", s.architecture.shortcut}};
+      j["student"] = {{"name", s.architecture.name},
+                      {"width", s.architecture.width},
+                      {"shortcut", s.architecture.shortcut},
+                      {"stem", s.architecture.stem}};
     if (t.start == Start::fresh && !s.init.empty()) j["init"] = sha256_file(s.init);
   }
   if (t.term != Term::none) j["unlabelled_batch"] = s.unlabelled_batch;

@@ -36,6 +36,7 @@ void apply(const Settings& s, PlanOptions& o) {
   t.architecture.name = s.text("student", t.architecture.name);
   t.architecture.width = s.whole("student_width", t.architecture.width);
   t.architecture.shortcut = s.text("student_shortcut", t.architecture.shortcut);
+  t.architecture.stem = s.text("student_stem", t.architecture.stem);
   t.init = s.text("init", t.init.string());
   train.schedule.steps = s.whole("steps", train.schedule.steps);
   t.batch = s.whole("batch", t.batch);
@@ -119,6 +120,7 @@ ExperimentSource read_source(const Settings& s, const std::filesystem::path& roo
     info.architecture.name = s.text("arch");
     info.architecture.width = s.whole("width", 0);
     info.architecture.shortcut = s.text("shortcut", "");
+    info.architecture.stem = s.text("stem", "");
     info.normalization = {read_floats(s, "mean"), read_floats(s, "std")};
     source.foreign = info;
   }

@@ -140,13 +140,28 @@ Model probe_model(Context& ctx, const Task& task, const Source& source, const Pr
   o.method = Method::finetune;
   o.start = &source;
   o.match_channels = true;
+  if (model.info.architecture.name.starts_with("squeezenet")) return model;
   model.network = std::move(make_student_model(ctx, task, o).network);
   const auto [weight, bias] = plain_head(head);
   for (const Parameter& p : model.network->parameters()) {
-    if (p.name == "fc.weight") p.tensor.copy_from(weight.bytes());
-    if (p.name == "fc.bias") p.tensor.copy_from(bias.bytes());
+    if (p.name == model.network->head_name() + ".weight") p.tensor.copy_from(weight.bytes());
+    if (p.name == model.network->head_name() + ".bias") p.tensor.copy_from(bias.bytes());
   }
   return model;
+}
+
+void save_probe(const std::filesystem::path& file, const Model& model, const Source& source, const ProbeHead& head) {
+  if (model.network != nullptr) {
+    save_model(file, *model.network, model.info);
+    return;
+  }
+  const auto [weight, bias] = plain_head(head);
+  SafeTensors out;
+  out.add("fc.weight", weight);
+  out.add("fc.bias", bias);
+  out.metadata = {
+      {"format", "akin-head-1"}, {"source", source.name}, {"source_hash", source.hash}, {"task", model.info.task}};
+  write_safetensors(file, out);
 }
 
 }  // namespace akin

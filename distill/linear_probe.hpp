@@ -34,7 +34,10 @@ LinearProbe train_linear_probe(Context& ctx, const Task& task, Source& source, c
 /// The source's features of a set of images, kept in the cache as those of a task are.
 Array features_of(Context& ctx, Source& source, const Array& images, const OutputOptions& outputs);
 
-/// The source's network with the head in place of its own.
+/// The source's network with the head in place of its own; without a network where its head is not linear (SqueezeNet).
 Model probe_model(Context& ctx, const Task& task, const Source& source, const ProbeHead& head);
+
+/// Writes the model; without a network the head alone: fc.weight [C, D] and fc.bias [C] for the source's features.
+void save_probe(const std::filesystem::path& file, const Model& model, const Source& source, const ProbeHead& head);
 
 }  // namespace akin

@@ -12,14 +12,11 @@ void say(const PipelineEvents& events, const std::string& line) {
   if (events.stage) events.stage(line);
 }
 
-/// Both models, the best one first removed: whoever finds it may trust that it is this run's.
-void save(const RunFiles& files, const Model& last, const Model& best) {
-  if (files.student.empty()) return;
+/// An old best student goes before the new last one comes: whoever finds it may trust that it is this run's.
+void remove_best(const RunFiles& files) {
   std::error_code error;
   std::filesystem::remove(files.best, error);
   AKIN_CHECK(!error, "{}: cannot be removed: {}", files.best.string(), error.message());
-  save_model(files.student, *last.network, last.info);
-  if (best.network != nullptr) save_model(files.best, *best.network, best.info);
 }
 
 bool run_probe(Context& ctx, const RunInputs& in, const StudentPlan& plan, const StudentOptions& options,
@@ -48,7 +45,10 @@ bool run_probe(Context& ctx, const RunInputs& in, const StudentPlan& plan, const
     r.best_val_accuracy = best.info.validation_accuracy = probe.best_validation;
     r.best_step = best.info.step = probe.best_point;
   }
-  save(files, last, best);
+  if (files.student.empty()) return true;
+  remove_best(files);
+  save_probe(files.student, last, source, probe.last);
+  if (chosen) save_probe(files.best, best, source, probe.best);
   return true;
 }
 
@@ -77,7 +77,10 @@ bool run_network_student(Context& ctx, const RunInputs& in, const StudentPlan& p
     say(events, fmt::format("{}: {:.0f} % of the unlabelled images got a confident pseudo-label at the end", label,
                             100 * run.pseudo_labelled));
   Examiner::test(ctx, in.task, run.model, run.best.network != nullptr ? &run.best : nullptr, record);
-  save(files, run.model, run.best);
+  if (files.student.empty()) return true;
+  remove_best(files);
+  save_model(files.student, *run.model.network, run.model.info);
+  if (run.best.network != nullptr) save_model(files.best, *run.best.network, run.best.info);
   return true;
 }
 

@@ -242,6 +242,42 @@ TEST_CASE("linear probe: the head is the optimum on standardised features, and t
   CHECK_THROWS_AS(train_linear_probe(b.ctx, b.task, source, b.how.student, {}), UsageError);
 }
 
+TEST_CASE("linear probe: a head that is no layer of the network is saved alone") {
+  Bench b;
+  b.task = make_task(toy_set(40, 4, 1, 1, 28), toy_set(20, 4, 2, 1, 28), {}, {.labels_per_class = 4, .unlabelled = 8});
+  Model squeeze;
+  squeeze.info.architecture = {.name = "squeezenet1_1", .channels = 1, .classes = 3};
+  squeeze.info.normalization = {{0.5f}, {0.5f}};
+  squeeze.network = make_network(b.ctx, squeeze.info.architecture);
+  initialize(squeeze.network->parameters(), 1);
+  b.sources.clear();
+  b.add("squeeze", std::move(squeeze));
+  b.rank();
+  const TempFolder folder;
+  const StudentRecord r =
+      b.run(b.plan(Method::probe)[0], {folder / "s.safetensors", folder / "b.safetensors", {}, "", false});
+  const SafeTensors file = read_safetensors(folder / "s.safetensors");
+  const auto D = static_cast<std::size_t>(b.sources[0].model.network->feature_size());
+  REQUIRE(file.at("fc.weight").shape() == Shape{4, static_cast<std::int64_t>(D)});
+  REQUIRE(file.at("fc.bias").shape() == Shape{4});
+  CHECK_EQ(file.metadata.at("source"), "squeeze");
+  // Alone it gives the accuracy that was told.
+  const ImageSet test = toy_set(20, 4, 2, 1, 28);
+  const Array f = features_of(b.ctx, b.sources[0], test.images, {});
+  std::vector<int> says;
+  for (std::size_t i = 0; i < 20; ++i) {
+    std::vector<double> z;
+    for (std::size_t c = 0; c < 4; ++c) {
+      z.push_back(static_cast<double>(file.at("fc.bias").as<float>()[c]));
+      for (std::size_t d = 0; d < D; ++d)
+        z[c] += static_cast<double>(file.at("fc.weight").as<float>()[c * D + d]) *
+                static_cast<double>(f.as<float>()[i * D + d]);
+    }
+    says.push_back(static_cast<int>(std::max_element(z.begin(), z.end()) - z.begin()));
+  }
+  CHECK_EQ(accuracy(says, test.labels), r.result.test_accuracy);
+}
+
 TEST_CASE("what a method cannot work with is named before anything is trained") {
   Bench b;
   // No source of the student's architecture.
