@@ -6,6 +6,7 @@
 
 #include "distill/experiment_cell.hpp"
 #include "distill/experiment_tables.hpp"
+#include "distill/measure.hpp"
 #include "distill/student_run.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
@@ -284,21 +285,18 @@ class Runner {
     for (const auto& [name, hash] : loaded.inputs.sources) settings["sources"][name] = hash;
     const std::optional<Json> known = read_ranking(o_.run_folder, t, b, seed);
     if (known && (*known)["settings"] == settings && (*known)["metrics"] == Json(experiment_metrics(e_))) return;
-    const Indices probe = probe_of(task, limit);
+    const std::vector<Candidate> bank = candidates_of(ctx_, loaded.sources, outputs, task, probe_of(task, limit));
     Json rows = Json::array();
-    for (std::size_t s = 0; s < loaded.sources.size(); ++s) {
-      Probe p = make_probe(outputs[s], task, probe);
-      p.ctx = &ctx_;
-      Json values = Json::object(), undefined = Json::object();
-      for (const std::string& m : experiment_metrics(e_)) {
-        try {
-          values[m] = find_metric(m).score(p).value;
-        } catch (const Error& e) {
-          values[m] = nullptr;
-          undefined[m] = e.what();
-        }
+    for (const Source& source : loaded.sources)
+      rows.push_back({{"source", source.name}, {"values", Json::object()}, {"undefined", Json::object()}});
+    for (const std::string& name : experiment_metrics(e_)) {
+      const Measurement measured = measure(find_metric(name), bank);
+      for (std::size_t s = 0; s < bank.size(); ++s) {
+        const SimilarityRow& row = measured.rows[s];
+        const bool defined = std::isfinite(row.similarity.value);
+        rows[s]["values"][name] = defined ? Json(row.similarity.value) : Json(nullptr);
+        if (!defined) rows[s]["undefined"][name] = row.undefined;
       }
-      rows.push_back({{"source", loaded.sources[s].name}, {"values", values}, {"undefined", undefined}});
     }
     const Json j = {{"settings", settings}, {"metrics", experiment_metrics(e_)}, {"sources", rows}};
     const std::filesystem::path file = ranking_file(o_.run_folder, t, b, seed);

@@ -151,8 +151,7 @@ int weight_layers(const Source& source) {
   if (source.is_table()) return 0;
   int layers = 0;
   for (const Parameter& p : source.model.network->parameters()) {
-    const bool weight = p.trainable() && p.kind != ParameterKind::bias && p.kind != ParameterKind::norm;
-    layers += weight && p.name.find("downsample") == std::string::npos;
+    layers += p.is_weight() && p.name.find("downsample") == std::string::npos;
   }
   return layers;
 }
