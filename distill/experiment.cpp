@@ -196,7 +196,7 @@ class Runner {
       need_outputs(loaded, task, e_.options(t, e_.variants.front()));
       for (const Outputs& o : loaded.outputs)
         outputs.push_back({pick_rows(o.features, task.target), pick_rows(o.logits, task.target)});
-      rank_all(t, loaded, task, outputs, b, seed);
+      if (!rank_all(t, loaded, task, outputs, b, seed)) return false;
     }
     std::map<std::string, Ranking> rankings;  // by metric and probe
     for (CellState* s : todo) {
@@ -205,6 +205,7 @@ class Runner {
       try {
         if (!run_cell(*s, loaded, task, outputs, rankings, result)) return false;
       } catch (const Error& e) {
+        if (events_.stop && events_.stop()) return false;  // progress outside of a training loop stops with an error
         result.error = e.what();
         out.failed.push_back(s->cell.label() + ": " + e.what());
       }
@@ -277,19 +278,20 @@ class Runner {
     return ranking;
   }
 
-  /// Every metric for every source, kept in a file; undefined ones with their reason.
-  void rank_all(const ExperimentTarget& t, const Loaded& loaded, const Task& task, const std::vector<Outputs>& outputs,
+  /// Every metric for every source, kept in a file; undefined ones with their reason. False: stopped on request.
+  bool rank_all(const ExperimentTarget& t, const Loaded& loaded, const Task& task, const std::vector<Outputs>& outputs,
                 const ExperimentBudget& b, std::uint64_t seed) {
     const std::int64_t limit = e_.options(t, e_.variants.front()).rank.probe_limit;
     Json settings = {{"images", loaded.inputs.images}, {"labels", budget_settings(b.labels)}, {"probe", limit}};
     for (const auto& [name, hash] : loaded.inputs.sources) settings["sources"][name] = hash;
     const std::optional<Json> known = read_ranking(o_.run_folder, t, b, seed);
-    if (known && (*known)["settings"] == settings && (*known)["metrics"] == Json(experiment_metrics(e_))) return;
+    if (known && (*known)["settings"] == settings && (*known)["metrics"] == Json(experiment_metrics(e_))) return true;
     const std::vector<Candidate> bank = candidates_of(ctx_, loaded.sources, outputs, task, probe_of(task, limit));
     Json rows = Json::array();
     for (const Source& source : loaded.sources)
       rows.push_back({{"source", source.name}, {"values", Json::object()}, {"undefined", Json::object()}});
     for (const std::string& name : experiment_metrics(e_)) {
+      if (events_.stop && events_.stop()) return false;
       const Measurement measured = measure(find_metric(name), bank);
       for (std::size_t s = 0; s < bank.size(); ++s) {
         const SimilarityRow& row = measured.rows[s];
@@ -302,6 +304,7 @@ class Runner {
     const std::filesystem::path file = ranking_file(o_.run_folder, t, b, seed);
     make_folder(file.parent_path());
     write_file_atomic(file, std::string_view(j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
+    return true;
   }
 
   bool run_target(const ExperimentTarget& t, ExperimentOutcome& out) {
