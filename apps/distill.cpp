@@ -172,7 +172,7 @@ void add_distill(CLI::App& akin) {
       ->group("Data");
   app->add_option("--methods", o->methods, "Any of " + method_names())->type_name("NAME,...")->group("Distillation");
   app->add_option("--transfer", o->transfer,
-                  "Source that transfer and fixmatch-transfer start from; empty: the most similar one of the student's "
+                  "Source that transfer and the methods named after it start from; empty: the most similar one of the student's "
                   "architecture")
       ->type_name("NAME")
       ->group("Distillation");

@@ -45,7 +45,8 @@ struct ExperimentVariant {
 };
 
 struct Experiment {
-  std::string title, source;  ///< source: the file it was read from
+  std::string title, source;   ///< source: the file it was read from
+  std::filesystem::path root;  ///< where relative paths start
   std::vector<std::uint64_t> seeds;
   std::vector<std::string> metrics;  ///< measured for every source: columns of sources.csv
   std::vector<ExperimentSource> sources;

@@ -30,14 +30,14 @@ TeacherView view_of(const Settings& s, TeacherView fallback) {
 }
 
 /// The settings of a cell, by the names of `akin distill`; what is not there stays.
-void apply(const Settings& s, PlanOptions& o) {
+void apply(const Settings& s, const std::filesystem::path& root, PlanOptions& o) {
   StudentOptions& t = o.student;
   TrainOptions& train = t.train;
   t.architecture.name = s.text("student", t.architecture.name);
   t.architecture.width = s.whole("student_width", t.architecture.width);
   t.architecture.shortcut = s.text("student_shortcut", t.architecture.shortcut);
   t.architecture.stem = s.text("student_stem", t.architecture.stem);
-  t.init = s.text("init", t.init.string());
+  if (s.has("init")) t.init = (root / s.text("init")).lexically_normal();
   train.schedule.steps = s.whole("steps", train.schedule.steps);
   t.batch = s.whole("batch", t.batch);
   t.unlabelled_batch = s.whole("unlabelled_batch", t.unlabelled_batch);
@@ -155,9 +155,9 @@ ExperimentTarget read_target(const Settings& s, const std::filesystem::path& roo
 PlanOptions Experiment::options(const ExperimentTarget& target, const ExperimentVariant& variant) const {
   PlanOptions o;
   o.rank.replicates = 0;
-  apply(settings, o);
-  apply(target.settings, o);
-  apply(variant.settings, o);
+  apply(settings, root, o);
+  apply(target.settings, root, o);
+  apply(variant.settings, root, o);
   o.student.method = variant.method;
   return o;
 }
@@ -166,6 +166,7 @@ Experiment read_experiment(const std::filesystem::path& file, const std::filesys
   const Settings top = Settings::read(file);
   Experiment e{.title = {},
                .source = file.string(),
+               .root = {},
                .seeds = {},
                .metrics = {},
                .sources = {},
@@ -175,7 +176,7 @@ Experiment read_experiment(const std::filesystem::path& file, const std::filesys
                .settings = top.table("settings")};
   e.title = top.text("title", file.stem().string());
   const std::filesystem::path own = file.parent_path() / top.text("root", "");
-  const std::filesystem::path root = root_option.empty() ? own : root_option;
+  const std::filesystem::path root = e.root = root_option.empty() ? own : root_option;
   for (const std::int64_t seed : top.has("seeds") ? top.wholes("seeds") : std::vector<std::int64_t>{0}) {
     const auto s = static_cast<std::uint64_t>(seed);
     if (seed < 0 || std::find(e.seeds.begin(), e.seeds.end(), s) != e.seeds.end())

@@ -20,6 +20,10 @@ constexpr MethodTraits kMethods[] = {
     {Method::equal, "equal", "DistillEqual", Start::fresh, Term::teachers, Weighting::equal, R::taught},
     {Method::nearest, "nearest", "DistillNearest", Start::fresh, Term::teachers, Weighting::nearest, R::taught},
     {Method::weighted, "weighted", "DistillWeighted", Start::fresh, Term::teachers, Weighting::weighted, R::taught},
+    {Method::nearest_transfer, "nearest-transfer", "DistillNearestTransfer", Start::transfer, Term::teachers,
+     Weighting::nearest, R::taught},
+    {Method::weighted_transfer, "weighted-transfer", "DistillWeightedTransfer", Start::transfer, Term::teachers,
+     Weighting::weighted, R::taught},
     {Method::oracle, "oracle", "Oracle (analysis only)", Start::fresh, Term::teachers, Weighting::single,
      R::reference}};
 

@@ -20,6 +20,8 @@ enum class Method {
   equal,              ///< from all, with equal weights
   nearest,            ///< from the most similar one
   weighted,           ///< from all, by similarity
+  nearest_transfer,   ///< nearest from transfer's start
+  weighted_transfer,  ///< weighted from transfer's start
   oracle              ///< from each alone; the best by TEST accuracy: for analysis only
 };
 

@@ -58,19 +58,20 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
                                        const PlanOptions& o) {
   const MethodTraits& t = traits(method);
   if (needs_unlabelled(method)) check_unlabelled(task, method);
-  StudentPlan plan{.method = method, .seed = seed, .weights = {}, .source = {}, .single = false};
+  StudentPlan plan{.method = method, .seed = seed, .weights = {}, .start = {}, .source = {}, .single = false};
   if (!uses_sources(method)) return {plan};
   AKIN_CHECK(!sources.empty() && ranking.rows.size() == sources.size(), "{}: needs at least one source",
              title_of(method));
-  if (t.start == Start::transfer) plan.source = transfer_source(ctx, method, task, sources, ranking, o);
+  if (t.start == Start::transfer) plan.start = transfer_source(ctx, method, task, sources, ranking, o);
   if (t.start == Start::nearest || t.start == Start::features) {
-    plan.source = most_similar(ranking);
-    const Source& s = sources[*plan.source];
+    plan.start = most_similar(ranking);
+    const Source& s = sources[*plan.start];
     AKIN_CHECK(!s.is_table(),
                "{}: the nearest source, {}, is a table of what a model says of the training images; this method needs "
                "the model itself: give it as a file, or leave the method out",
                title_of(method), s.name);
   }
+  plan.source = plan.start;
   if (!is_taught(method)) return {plan};
   const auto ready = [&](StudentPlan p) {
     for (std::size_t s = 0; s < sources.size(); ++s)

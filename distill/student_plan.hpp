@@ -14,15 +14,16 @@ struct StudentPlan {
   Method method;
   std::uint64_t seed = 0;
   Weights weights;                    ///< of methods with teachers
-  std::optional<std::size_t> source;  ///< what it starts from, or its one or main teacher
+  std::optional<std::size_t> start;   ///< the source whose network or features it starts from
+  std::optional<std::size_t> source;  ///< what a record names: its one or main teacher, else its start
   bool single = false;                ///< an oracle's: its name is that of the source too
 };
 
 /// What it takes to plan besides the ranking.
 struct PlanOptions {
   RankOptions rank;
-  std::string transfer;  ///< name of the source that `transfer` and `fixmatch-transfer` start from; empty: the most
-                         ///< similar one of the student's architecture
+  std::string transfer;  ///< name of the source that `transfer` and the methods named after it start from; empty: the
+                         ///< most similar one of the student's architecture
   StudentOptions student;
   bool match_channels = false;
 };

@@ -21,7 +21,7 @@ void remove_best(const RunFiles& files) {
 
 bool run_probe(Context& ctx, const RunInputs& in, const StudentPlan& plan, const StudentOptions& options,
                const RunFiles& files, StudentRecord& record) {
-  Source& source = in.sources[*plan.source];
+  Source& source = in.sources[*plan.start];
   const LinearProbe probe = train_linear_probe(ctx, in.task, source, options, in.options);
   const bool chosen = probe.best_point > 0;
   for (const TrainPoint& p : probe.curve) record.curve.points.push_back({p.step, p.loss, p.validation});
@@ -92,9 +92,9 @@ bool run_student(Context& ctx, const RunInputs& in, const StudentPlan& plan, Stu
   options.seed = plan.seed;
   options.match_channels = in.options.match_channels;
   std::string label = fmt::format("{}, seed {}", title_of(plan.method), plan.seed);
+  if (plan.start) options.start = &in.sources[*plan.start];
   if (plan.source) {
-    options.start = &in.sources[*plan.source];
-    record.source = options.start->name;
+    record.source = in.sources[*plan.source].name;
     record.weight = is_taught(plan.method) ? plan.weights.alpha[*plan.source] : not_measured;
     if (plan.single) label += ", taught by " + record.source;
   }

@@ -77,14 +77,15 @@ TEST_CASE("cli: distill with every method, and with the split of an earlier run"
   make_bank(folder);
   Arguments first = distill_arguments(folder, "first", {"--json", "--validation", "6", "--transfer", "b"});
   *(std::find(first.begin(), first.end(), "--methods") + 1) =
-      "scratch,transfer,probe,finetune,fixmatch,fixmatch-transfer,random,equal,nearest,weighted,oracle";
+      "scratch,transfer,probe,finetune,fixmatch,fixmatch-transfer,random,equal,nearest,weighted,nearest-transfer,"
+      "weighted-transfer,oracle";
   const Finished all = akin_(folder, first);
   CAPTURE(all.err);
   REQUIRE_EQ(all.code, 0);
   const auto j = json_of(all);
-  REQUIRE_EQ(j["methods"].size(), 11);
+  REQUIRE_EQ(j["methods"].size(), 13);
   for (const auto& m : j["methods"]) CHECK(m["test_accuracy_mean"].get<double>() > 0);
-  CHECK_EQ(j["methods"][10]["name"], "Oracle (analysis only)");
+  CHECK_EQ(j["methods"][12]["name"], "Oracle (analysis only)");
   CHECK(has(read_text(folder / "first/oracle.csv"), "\n0,a,"));
   CHECK(has(akin_(folder, {"report", (folder / "first").string()}).out, "FineTune"));
 

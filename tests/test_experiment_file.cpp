@@ -76,6 +76,9 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   CHECK(has(error(replaced(all(), "metrics = [\"parc\", ", "metrics = [\"park\", ")), "park"));
   CHECK(has(error(std::string(kGrid) + kSources), "has no [[targets]]"));
   CHECK(has(error(std::string(kGrid) + "[[targets]]\nname = \"one\"\ndata = \"one\"\n"), "needs sources"));
+  // Paths start from the root, a student's start too.
+  const Experiment e = read(replaced(all(), "steps = 5", "steps = 5\ninit = \"three.safetensors\""));
+  CHECK_EQ(e.options(e.targets[0], e.variants[0]).student.init, (folder / "three.safetensors").lexically_normal());
   // What is not there is found before anything runs.
   std::filesystem::remove(folder / "three.safetensors");
   CHECK(has(error_of([&] { run(read(all())); }), "three.safetensors"));

@@ -75,8 +75,8 @@ TEST_CASE("the table of methods: names read back, titles differ, and an unknown 
     titles.insert(m.title);
     CHECK(has(method_names(), m.name));
   }
-  CHECK_EQ(names.size(), 11);
-  CHECK_EQ(titles.size(), 11);
+  CHECK_EQ(names.size(), 13);
+  CHECK_EQ(titles.size(), 13);
   const std::string e = error_of([] { parse_method("best"); });
   for (const MethodTraits& m : methods()) CHECK(has(e, m.name));
   CHECK(has(title_of(Method::oracle), "analysis only"));
@@ -123,6 +123,11 @@ TEST_CASE("plans: who teaches, and where a student starts") {
   CHECK_FALSE(b.plan(Method::scratch)[0].source);
   CHECK_EQ(*b.plan(Method::transfer)[0].source, 1);  // the wide one is nearer, and does not fit
   CHECK_EQ(*b.plan(Method::fixmatch_transfer)[0].source, 1);
+  const StudentPlan both = b.plan(Method::weighted_transfer)[0];
+  CHECK_EQ(*both.start, 1);   // the nearest of its architecture
+  CHECK_EQ(*both.source, 2);  // the main teacher
+  CHECK(both.weights.alpha == b.plan(Method::weighted)[0].weights.alpha);
+  CHECK_FALSE(b.plan(Method::weighted)[0].start);
   CHECK_EQ(*b.plan(Method::probe)[0].source, 2);
   CHECK_EQ(*b.plan(Method::finetune)[0].source, 2);
   CHECK_EQ(*b.plan(Method::nearest)[0].source, 2);
@@ -166,11 +171,12 @@ TEST_CASE("one step with no learning rate: what each student started from") {
   b.how.student.train.schedule = {.base = 1e-30, .steps = 1};
   b.how.student.train.optimizer.weight_decay = 0;
   const TempFolder folder;
-  for (const Method m : {Method::transfer, Method::fixmatch_transfer, Method::finetune}) {
+  for (const Method m : {Method::transfer, Method::fixmatch_transfer, Method::finetune, Method::nearest_transfer,
+                         Method::weighted_transfer}) {
     const StudentPlan plan = b.plan(m)[0];
     b.run(plan, {folder / "s.safetensors", folder / "b.safetensors", {}, "", false});
     const Model got = load_model(b.ctx, folder / "s.safetensors");
-    const Model& from = b.sources[*plan.source].model;
+    const Model& from = b.sources[*plan.start].model;
     CHECK(got.info.normalization.mean == from.info.normalization.mean);
     const ParameterList mine = got.network->parameters(), theirs = from.network->parameters();
     REQUIRE_EQ(mine.size(), theirs.size());
@@ -343,8 +349,8 @@ TEST_CASE("a run with all methods: the oracle is its best single student, and ev
   };
   const PipelineResult r = run_pipeline(b.ctx, make, b.sources, o, events);
   REQUIRE(r.finished);
-  CHECK_EQ(steps, 2 * (9 + 3) * 8);  // the probe takes no steps, the oracle three students
-  CHECK_EQ(r.report.methods.size(), 11);
+  CHECK_EQ(steps, 2 * (11 + 3) * 8);  // the probe takes no steps, the oracle three students
+  CHECK_EQ(r.report.methods.size(), 13);
   const std::string oracle = read_text(folder / "run/oracle.csv");
   CHECK_EQ(std::count(oracle.begin(), oracle.end(), '\n'), 1 + 2 * 3);
   for (std::size_t i = 0; i < 2; ++i) {
