@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
@@ -131,8 +132,10 @@ int report(const char* kind, const char* what, int code) {
 /// than it saves. libgomp reads its setting when the program is loaded, so akin starts itself once more with it.
 void let_idle_threads_sleep(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  if (setenv("GOMP_SPINCOUNT", "10000", 1) == 0)
-    execv("/proc/self/exe", argv);  // returns only if it failed: go on as it is
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error || setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;
+  execv(self.c_str(), argv);  // by its own name, which ps and pkill show; returns only if it failed: go on as it is
 }
 
 int main(int argc, char** argv) {
