@@ -5,7 +5,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
-#include "distill/model_card.hpp"
+#include "distill/experiment_origin.hpp"
 #include "engine/io/file.hpp"
 #include "nn/graph_writer.hpp"
 #include "nn/onnx/export.hpp"
@@ -44,7 +44,8 @@ Model open_model(Context& ctx, const std::filesystem::path& path) {
 /// Where the student comes from; a damaged report does not keep a model from being exported.
 StudentOrigin origin_of(const std::string& file, const std::string& hash) {
   try {
-    return find_origin(file, hash);
+    StudentOrigin origin = find_origin(file, hash);
+    return origin.known ? origin : find_cell_origin(file);
   } catch (const Error& e) {
     warn(fmt::format("{}; the model card does without it", e.what()));
     return {};

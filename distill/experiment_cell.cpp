@@ -124,16 +124,22 @@ void write_cell(const std::filesystem::path& run_folder, const Cell& cell, const
 }
 
 std::optional<CellResult> read_cell(const std::filesystem::path& run_folder, const Cell& cell) {
-  const std::filesystem::path file = cell_file(run_folder, cell);
+  return read_cell(cell_file(run_folder, cell));
+}
+
+std::optional<CellResult> read_cell(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   try {
     const Json j = Json::parse(read_text(file));
     CellResult r;
+    r.variant = j.at("variant").get<std::string>();
+    r.method = j.at("method").get<std::string>();
+    r.made_by = j.value("made_by", "");
     r.settings = j.at("settings");
     r.error = j.value("error", "");
     if (!r.error.empty()) return r;
     const Json& f = j.at("result");
-    r.figures = {.seed = cell.seed,
+    r.figures = {.seed = j.at("seed").get<std::uint64_t>(),
                  .test_accuracy = number(f.at("test_last")),
                  .val_accuracy = number(f.at("val_last")),
                  .best_step = f.at("best_step").get<std::int64_t>(),

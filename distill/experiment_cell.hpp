@@ -24,7 +24,8 @@ struct Cell {
 
 /// What a cell's file holds.
 struct CellResult {
-  Settings::Json settings;  ///< everything that the figures depend on
+  std::string variant, method, made_by;  ///< as read from a file
+  Settings::Json settings;               ///< everything that the figures depend on
   SeedResult figures;
   std::string top_source;            ///< what it started from, or its main teacher
   double top_weight = not_measured;  ///< of that teacher
@@ -52,6 +53,7 @@ void write_cell(const std::filesystem::path& run_folder, const Cell& cell, const
                 const std::string& made_by);
 /// Nothing where there is no file, or a damaged one: the cell is then made again.
 std::optional<CellResult> read_cell(const std::filesystem::path& run_folder, const Cell& cell);
+std::optional<CellResult> read_cell(const std::filesystem::path& file);
 
 /// What identifies the inputs of a target's cells.
 struct TargetInputs {

@@ -108,18 +108,18 @@ std::string training_part(const CardFacts& f) {
   text += fmt::format("- Run: {}, {}, akin {}\n", or_unknown(r.time), or_unknown(r.device), or_unknown(r.commit));
   text += "\n### Sources\n\n";
   if (r.sources.empty()) {
-    text += "None: its run had no bank of source models.\n";
+    text += o.cell ? "None: the method uses no source.\n" : "None: its run had no bank of source models.\n";
   } else {
     const std::string metric = r.metric_scale == 1 ? r.metric : fmt::format("{} x{:g}", r.metric, r.metric_scale);
+    text += o.cell ? "The bank, with what was measured of it at this seed; of the weights an experiment keeps the largest."
+                   : "What the run measured of its bank, and the weights it reports; means over its seeds. Methods "
+                     "without sources do not use them, DistillNearest only the most similar one, DistillEqual all alike.";
     text += fmt::format(
-        "What the run measured of its bank, and the weights it reports; means over its seeds. Methods without sources "
-        "do not use them, DistillNearest only the most similar one, DistillEqual all alike. The heads that imitated "
-        "the "
-        "sources served the training and are not part of the files.\n\n"
+        " The heads that imitated the sources served the training and are not part of the files.\n\n"
         "| source | classes | its own test accuracy, % | {} | weight |\n|---|---|---|---|---|\n",
         plain(metric));
     for (const SourceResult& s : r.sources)
-      text += row({plain(s.name), std::to_string(s.classes), show_percent(s.test_accuracy, 1),
+      text += row({plain(s.name), s.classes > 0 ? std::to_string(s.classes) : "–", show_percent(s.test_accuracy, 1),
                    show_number(r.metric_scale * s.similarity, 1), show_number(s.alpha, 3)});
   }
   text += "\n### Settings\n\n";

@@ -14,9 +14,10 @@ namespace akin {
 /// What a run folder knows of one of its students.
 struct StudentOrigin {
   bool known = false;  ///< false: the file lies in no run folder; the rest is empty
-  ReportData report;   ///< of the whole run
+  ReportData report;   ///< of the whole run; of an experiment, the student's target and budget
   std::string method;  ///< as in the report; empty: not one of the run's students
   std::string seed;    ///< of this student; empty: not known
+  bool cell = false;   ///< of an experiment: of the weights only the largest is known
   bool best = false;   ///< the step that did best on validation images, not the last one
 };
 

@@ -72,6 +72,56 @@ data = "target"
   CHECK(has(akin_(folder, {"experiment", "--help"}).out, "akin experiment configs/mini/example.toml"));
 }
 
+TEST_CASE("cli: a student that an experiment kept is exported with the figures of its cells") {
+  const TempFolder folder;
+  make_bank(folder);
+  write_file_atomic(folder / "bars.toml", std::string_view(R"(
+seeds = [3, 4]
+methods = ["scratch", "nearest", "oracle"]
+[settings]
+student_width = 4
+steps = 2
+batch = 8
+unlabelled_batch = 8
+[[budgets]]
+name = "two"
+per_class = 2
+[[sources]]
+name = "a"
+path = "a.safetensors"
+[[sources]]
+name = "b"
+path = "b.safetensors"
+[[targets]]
+name = "bars"
+data = "target"
+)"));
+  const std::string run = (folder / "run").string();
+  const Finished done = akin_(folder, {"experiment", (folder / "bars.toml").string(), "--out", run, "--threads", "1",
+                                       "--keep-students", "--quiet"});
+  CAPTURE(done.err);
+  REQUIRE_EQ(done.code, 0);
+  const auto card_of = [&](const char* student) {
+    const Finished made = akin_(folder, {"export", run + "/students/bars/two/" + student + ".safetensors", "--out",
+                                         (folder / student).string(), "--format", "onnx"});
+    CAPTURE(made.err);
+    REQUIRE_EQ(made.code, 0);
+    return read_text(folder / student / (std::string(student) + ".md"));
+  };
+  const std::string taught = card_of("nearest-seed4"), alone = card_of("scratch-seed3");
+  CAPTURE(taught);
+  const auto cell = nlohmann::json::parse(read_text(folder / "run/cells/bars/two/nearest-seed4.json"));
+  const std::string top = cell["result"]["top_source"];
+  for (const std::string& part : {std::string("Method: nearest, seed 4"), std::string("| nearest (this model's) |"),
+                                  "main teacher: " + top, "| " + top + " | – | – |", std::string(" | 1.000 |"),
+                                  std::string("\"steps\": 2"), std::string("Label budget's name: two")})
+    CHECK_MESSAGE(has(taught, part), part);
+  CHECK(has(taught, "| 2 |\n"));        // both seeds in the table
+  CHECK_FALSE(has(taught, "| oracle"));  // no student of its own
+  CHECK(has(alone, "None: the method uses no source"));
+  CHECK(has(card_of("oracle-seed3@b"), "Method: oracle, seed 3"));
+}
+
 TEST_CASE("cli: distill with every method, and with the split of an earlier run") {
   const TempFolder folder;
   make_bank(folder);

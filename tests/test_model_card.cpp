@@ -86,7 +86,7 @@ TEST_CASE_FIXTURE(Fixture, "model card: figures of the run, with their spread") 
   model.info.test_accuracy = 0.8471;
   model.info.validation_accuracy = 0.9;
   model.info.step = 700;
-  facts.origin = {true, akin_test::example_run(), "Weighted", "1", true};
+  facts.origin = {true, akin_test::example_run(), "Weighted", "1", false, true};
   facts.origin.report.command = "akin distill --title 'a|b'\n";
   facts.folded = true;
   facts.files = {"birds.onnx"};
