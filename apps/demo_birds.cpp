@@ -29,6 +29,7 @@ void run(const CLI::App& app, Options& o) {
   demo.pipeline.resume = o.resume;
   demo.pipeline.fingerprint = fingerprint(app, {}, "birds");
   Context ctx = start(o.common);
+  check_birds_files(demo);
   save_config(app, demo.out);
   catch_interrupts();
   PipelineResult result = run_birds_demo(ctx, demo, make_events(o.common));

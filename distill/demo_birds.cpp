@@ -34,10 +34,16 @@ BirdsDemoOptions birds_demo_options() {
   return o;
 }
 
-PipelineResult run_birds_demo(Context& ctx, const BirdsDemoOptions& options, const PipelineEvents& events) {
+void check_birds_files(const BirdsDemoOptions& options) {
   AKIN_CHECK(std::filesystem::exists(options.data),
              "{}: is not at hand; docs/data.md says where the demo's birds come from, --data names their folder",
              options.data.string());
+  for (const char* name : kSources) file_of(options, name);
+  file_of(options, kStart);
+}
+
+PipelineResult run_birds_demo(Context& ctx, const BirdsDemoOptions& options, const PipelineEvents& events) {
+  check_birds_files(options);
   std::vector<Source> sources;
   for (const char* name : kSources) sources.push_back(open_source(ctx, file_of(options, name)));
   PipelineOptions pipeline = options.pipeline;

@@ -19,8 +19,11 @@ struct BirdsDemoOptions {
 /// The settings of the demo: AdamW, and the student's network is the smallest ImageNet one of the folder.
 BirdsDemoOptions birds_demo_options();
 
-/// Ranks the networks, trains the students and fills in title, task and notes of the report. Error naming the file that
-/// is not at hand and where it comes from.
+/// Error naming what is not at hand and where it comes from.
+void check_birds_files(const BirdsDemoOptions& options);
+
+/// Ranks the networks, trains the students and fills in title, task and notes of the report. Errors as
+/// check_birds_files.
 PipelineResult run_birds_demo(Context& ctx, const BirdsDemoOptions& options, const PipelineEvents& events);
 
 }  // namespace akin

@@ -29,7 +29,11 @@ TEST_CASE("cli: help, version and wrong usage") {
                                    {"eval"},
                                    {"report"},
                                    {"info"},
-                                   {"demo"}}) {
+                                   {"experiment"},
+                                   {"import"},
+                                   {"export"},
+                                   {"demo"},
+                                   {"demo", "birds"}}) {
     Arguments a = command;
     a.emplace_back("--help");
     const Finished f = akin_(folder, a);
@@ -53,6 +57,11 @@ TEST_CASE("cli: help, version and wrong usage") {
   check_fails(folder, {"eval", "--model", "nowhere.safetensors", "--data", "d"}, 1, "nowhere.safetensors");
   check_fails(folder, {"train", "--data", "nowhere"}, 1, "nowhere");
   check_fails(folder, {"report", "nowhere"}, 1, "nowhere");
+  const std::string out = (folder / "birds").string();
+  check_fails(folder, {"demo", "birds", "--data", "nowhere", "--out", out}, 1, "nowhere: is not at hand; docs/data.md");
+  check_fails(folder, {"demo", "birds", "--data", folder.path().string(), "--weights", "none", "--out", out}, 1,
+              "none/inat_bird_mobilenet_v2_1.0_224_u8.safetensors: is not at hand");
+  CHECK_FALSE(fs::exists(out));
   check_fails(folder, {"train", "--data", "d", "--config", "nowhere.toml"}, 1, "nowhere.toml");
   const Arguments distill{"distill", "--target", "d", "--methods", "scratch"};
   for (const auto& [option, value, expected] :
