@@ -9,6 +9,21 @@ namespace fs = std::filesystem;
 using namespace akin;
 using namespace akin::test;
 
+namespace {
+
+constexpr const char* kBars = R"([[sources]]
+name = "a"
+path = "a.safetensors"
+[[sources]]
+name = "b"
+path = "b.safetensors"
+[[targets]]
+name = "bars"
+data = "target"
+)";
+
+}  // namespace
+
 TEST_CASE("cli: an experiment from its list of cells to its tables, interrupted on the way") {
   const TempFolder folder;
   make_bank(folder);
@@ -25,16 +40,7 @@ unlabelled_batch = 8
 name = "four"
 per_class = 4
 unlabelled = 60
-[[sources]]
-name = "a"
-path = "a.safetensors"
-[[sources]]
-name = "b"
-path = "b.safetensors"
-[[targets]]
-name = "bars"
-data = "target"
-)";
+)" + std::string(kBars);
   write_file_atomic(file, std::string_view(text));
   const Arguments base{"experiment", file, "--out", run, "--threads", "1", "--quiet"};
   const auto with = [&](const Arguments& more) {
@@ -86,16 +92,7 @@ unlabelled_batch = 8
 [[budgets]]
 name = "two"
 per_class = 2
-[[sources]]
-name = "a"
-path = "a.safetensors"
-[[sources]]
-name = "b"
-path = "b.safetensors"
-[[targets]]
-name = "bars"
-data = "target"
-)"));
+)" + std::string(kBars)));
   const std::string run = (folder / "run").string();
   const Finished done = akin_(folder, {"experiment", (folder / "bars.toml").string(), "--out", run, "--threads", "1",
                                        "--keep-students", "--quiet"});

@@ -1,0 +1,44 @@
+#include "apps/demo_run.hpp"
+
+#include <chrono>
+
+#include "distill/table.hpp"
+
+namespace akin {
+
+void add_demo_run(CLI::App& app, DemoRunOptions& options, PipelineOptions& pipeline) {
+  app.add_option("--steps", pipeline.student.train.schedule.steps, "Training steps of a student")->group("Training");
+  app.add_option("--p", pipeline.rank.power, "Power of the similarity in DistillWeighted")->group("Training");
+  app.add_option("--lambda", pipeline.student.lambda, "Share of the labelled loss")->group("Training");
+  app.add_option("--seeds", options.seeds,
+                 "One run of every method for each: other labelled images, other random numbers")
+      ->type_name("N,...")
+      ->group("Run");
+  app.add_option("--out", options.out, "Run folder; what it holds of banks and caches is used again")
+      ->type_name("DIR")
+      ->group("Run");
+  app.add_flag("--resume", options.resume, "Go on with a stopped run")->configurable(false)->group("Run");
+  add_common(app, options.common);
+  add_config(app);
+}
+
+void run_demo_command(const CLI::App& app, const DemoRunOptions& o, const std::string& name, PipelineOptions& pipeline,
+                      const std::function<PipelineResult(Context&, const PipelineEvents&)>& run) {
+  const auto clock = std::chrono::steady_clock::now();
+  const std::string begun = iso_time();
+  pipeline.resume = o.resume;
+  pipeline.fingerprint = fingerprint(app, {}, name);
+  Context ctx = start(o.common);
+  save_config(app, o.out);
+  catch_interrupts();
+  PipelineResult result = run(ctx, make_events(o.common));
+  AKIN_CHECK(result.finished, "stopped; the same command with --resume goes on from {}", o.out);
+  sign_report(result.report, app, ctx, begun, clock);
+  write_report(result.report, o.out);
+  if (o.common.json) return print(results_json(result.report));
+  print(sources_table(result.report) + "\n" + results_table(result.report) + "\n");
+  for (const std::string& note : result.report.notes) say(o.common, "note: " + note);
+  print(fmt::format("Report: {}\n", (std::filesystem::path(o.out) / "report.html").string()));
+}
+
+}  // namespace akin

@@ -1,0 +1,26 @@
+// What the demos share: a pipeline on known data, its report, and what is printed of it.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "apps/common.hpp"
+#include "distill/pipeline.hpp"
+
+namespace akin {
+
+struct DemoRunOptions {
+  CommonOptions common;
+  std::string data, out, seeds;
+  bool resume = false;
+};
+
+/// --steps, --p, --lambda, --out, --seeds, --resume and those of all commands.
+void add_demo_run(CLI::App& app, DemoRunOptions& options, PipelineOptions& pipeline);
+
+/// Runs a demo from its flags: `pipeline` belongs to it; `run` gets the context when the run folder is made.
+void run_demo_command(const CLI::App& app, const DemoRunOptions& options, const std::string& name,
+                      PipelineOptions& pipeline,
+                      const std::function<PipelineResult(Context&, const PipelineEvents&)>& run);
+
+}  // namespace akin
