@@ -55,7 +55,7 @@ svg text{font-family:var(--sans);font-size:11.5px;fill:var(--ink)}
 .chance{stroke:var(--c2);stroke-width:1.6;stroke-dasharray:3 2}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1.8rem 2.5rem;margin:1rem 0}
 figure{margin:0;break-inside:avoid}
-.chart{width:100%;height:auto}
+.chart{width:100%;max-width:34rem;height:auto}
 .chart .name{font-weight:600;font-size:13px}
 .axis line{stroke:var(--rule);stroke-width:1}.axis text{fill:var(--soft)}
 .mean{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:butt}
