@@ -86,6 +86,7 @@ void bench_gemm(const DeviceBench& bench, const Report& run);
 void bench_conv2d(const DeviceBench& bench, const Report& run);
 void bench_rows(const DeviceBench& bench, const Report& run);
 void bench_losses(const DeviceBench& bench, const Report& run);
+void bench_mobile(const DeviceBench& bench, const Report& run);
 void bench_parc(const DeviceBench& bench, const Report& run);
 
 }  // namespace akin::bench

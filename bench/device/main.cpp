@@ -89,7 +89,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"cuda", "sim"}))
       ->capture_default_str();
   app.add_flag("--quick", quick, "One tiny shape of everything, two rounds");
-  app.add_option("--filter", filter, "Only groups with this in their name: gemm, conv2d, rows, losses, parc");
+  app.add_option("--filter", filter, "Only groups with this in their name: gemm, conv2d, rows, losses, mobile, parc");
   app.add_option("--rounds", rounds, "Of both sides")->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_option("--l2", l2_mib, "L2 cache, MiB; operands rotate through twice as much")->capture_default_str();
   app.add_flag("--tf32", tf32, "The libraries may round f32 products to tf32");
@@ -131,6 +131,7 @@ int main(int argc, char** argv) {
                                       {"conv2d", bench_conv2d},
                                       {"rows", bench_rows},
                                       {"losses", bench_losses},
+                                      {"mobile", bench_mobile},
                                       {"parc", bench_parc}}) {
       if (std::string(name).find(filter) == std::string::npos) continue;
       any = true;
@@ -143,7 +144,7 @@ int main(int argc, char** argv) {
       }
       ctx.allocator->flush();
     }
-    if (!any) fail_usage("--filter {}: no such group; there are gemm, conv2d, rows, losses, parc", filter);
+    if (!any) fail_usage("--filter {}: no such group; there are gemm, conv2d, rows, losses, mobile, parc", filter);
     const json after = card_state();
     fmt::print("at the end: {}\n", after.dump());
     if (!json_file.empty())
