@@ -147,7 +147,6 @@ void run(const CLI::App& app, Options& o) {
 
   ReportData& report = result.report;
   describe_task(report, o, name, shape);
-  report.metric_scale = metric_scale(o.rank.metric);
   const auto last =
       std::find_if(p.methods.rbegin(), p.methods.rend(), [](Method m) { return traits(m).role == MethodRole::taught; });
   if (last != p.methods.rend()) report.student = title_of(*last);
@@ -171,9 +170,10 @@ void add_distill(CLI::App& akin) {
   app->add_flag("--match-channels", o->match_channels, "Turn grey to colour and colour to grey as a source expects")
       ->group("Data");
   app->add_option("--methods", o->methods, "Any of " + method_names())->type_name("NAME,...")->group("Distillation");
-  app->add_option("--transfer", o->transfer,
-                  "Source that transfer and the methods named after it start from; empty: the most similar one of the student's "
-                  "architecture")
+  app->add_option(
+         "--transfer", o->transfer,
+         "Source that transfer and the methods named after it start from; empty: the most similar one of the student's "
+         "architecture")
       ->type_name("NAME")
       ->group("Distillation");
   app->add_option("--seeds", o->seeds, "Each draws other labelled images and weights")

@@ -257,6 +257,4 @@ std::string list_of_metrics() {
   return names;
 }
 
-double metric_scale(const std::string& metric) { return find_metric(metric).high == 1 ? 100 : 1; }
-
 }  // namespace akin

@@ -64,7 +64,5 @@ std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& f
 
 /// "parc, cka, ...": all metrics in their usual form, for --help.
 std::string list_of_metrics();
-/// 100 for metrics that are a correlation, else 1: what their values are multiplied with for people.
-double metric_scale(const std::string& metric);
 
 }  // namespace akin

@@ -57,7 +57,7 @@ std::vector<std::size_t> order_of(const Measurement& measured) {
 
 std::string table_of(const Measurement& measured, const Weights& weights) {
   using Align = TextTable::Align;
-  const double scale = metric_scale(measured.metric.name);
+  const double scale = measured.metric.scale();
   const int digits = scale == 1 ? 3 : 1;
   TextTable table({{"source"},
                    {measured.metric.title + (scale == 1 ? "" : " x100"), Align::right},

@@ -82,7 +82,10 @@ std::filesystem::path ranking_file(const std::filesystem::path& run_folder, cons
 
 std::optional<Json> read_ranking(const std::filesystem::path& run_folder, const ExperimentTarget& t,
                                  const ExperimentBudget& b, std::uint64_t seed) {
-  const std::filesystem::path file = ranking_file(run_folder, t, b, seed);
+  return read_ranking(ranking_file(run_folder, t, b, seed));
+}
+
+std::optional<Json> read_ranking(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   Json j = Json::parse(read_text(file), nullptr, false);
   if (!j.is_object() || !j.contains("settings") || !j.contains("sources") || !j.contains("metrics")) return {};

@@ -47,6 +47,7 @@ std::filesystem::path ranking_file(const std::filesystem::path& run_folder, cons
 /// Nothing where there is no file, or a damaged one.
 std::optional<Settings::Json> read_ranking(const std::filesystem::path& run_folder, const ExperimentTarget& target,
                                            const ExperimentBudget& budget, std::uint64_t seed);
+std::optional<Settings::Json> read_ranking(const std::filesystem::path& file);
 
 std::filesystem::path cell_file(const std::filesystem::path& run_folder, const Cell& cell);
 void write_cell(const std::filesystem::path& run_folder, const Cell& cell, const CellResult& result,

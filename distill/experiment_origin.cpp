@@ -46,14 +46,15 @@ void add_sources(ReportData& report, const CellResult& cell, const fs::path& ran
   if (!cell.settings.contains("sources")) return;
   const std::string metric = cell.settings.value("metric", "");
   std::map<std::string, double> similarity;
-  if (!metric.empty() && fs::exists(ranking)) {
-    const Json j = Json::parse(read_text(ranking), nullptr, false);
-    if (j.is_object() && j.contains("sources"))
-      for (const Json& s : j["sources"])
+  if (!metric.empty()) {
+    const Metric measured = find_metric(metric);
+    report.metric = measured.title;
+    report.metric_scale = measured.scale();
+    if (const std::optional<Json> j = read_ranking(ranking))
+      for (const Json& s : (*j)["sources"])
         if (s.contains("values") && s["values"].contains(metric) && s["values"][metric].is_number())
           similarity[s.value("source", "")] = s["values"][metric].get<double>();
   }
-  if (!metric.empty()) report.metric = find_metric(metric).title;
   for (const auto& [name, hash] : cell.settings["sources"].items()) {
     SourceResult s;
     s.name = name;

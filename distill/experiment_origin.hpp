@@ -7,8 +7,8 @@
 
 namespace akin {
 
-/// Of `<experiment>/students/<target>/<budget>/<variant>-seed<k>.safetensors`, also with _best or an oracle's @source: the
-/// figures of its target and budget over all variants and seeds, its own settings, and its seed's similarities. Not
+/// Of `<experiment>/students/<target>/<budget>/<variant>-seed<k>.safetensors`, also with _best or an oracle's @source:
+/// the figures of its target and budget over all variants and seeds, its own settings, and its seed's similarities. Not
 /// known where the file lies elsewhere or its cell is gone.
 StudentOrigin find_cell_origin(const std::filesystem::path& student);
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <map>
 
 #include "engine/io/csv.hpp"
@@ -126,15 +125,6 @@ Array part_of(const fs::path& folder, const std::string& name) {
   return {};
 }
 
-Array pick(const Array& table, const Indices& rows) {
-  const std::int64_t columns = table.shape()[1];
-  Array part(table.dtype(), {static_cast<std::int64_t>(rows.size()), columns});
-  const std::size_t stride = table.byte_size() / static_cast<std::size_t>(table.shape()[0]);
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    std::memcpy(part.bytes() + i * stride, table.bytes() + static_cast<std::size_t>(rows[i]) * stride, stride);
-  return part;
-}
-
 }  // namespace
 
 LabelList read_labels(const fs::path& file, int classes) {
@@ -212,9 +202,9 @@ std::vector<Candidate> candidates_of(const std::vector<FeatureTable>& tables, co
                "{}: {} rows, but {} has {} labels; one row a label, in the same order", table.file,
                table.features.shape()[0], labels.file, rows);
     Candidate candidate{table.name, {}, table.layers};
-    candidate.probe.features = pick(table.features, probe);
-    if (table.probabilities.numel() > 0) candidate.probe.probabilities = pick(table.probabilities, probe);
-    if (reference.numel() > 0) candidate.probe.reference = pick(reference, probe);
+    candidate.probe.features = pick_rows(table.features, probe);
+    if (table.probabilities.numel() > 0) candidate.probe.probabilities = pick_rows(table.probabilities, probe);
+    if (reference.numel() > 0) candidate.probe.reference = pick_rows(reference, probe);
     for (const std::int64_t i : probe) candidate.probe.labels.push_back(labels.labels[static_cast<std::size_t>(i)]);
     candidate.probe.classes = static_cast<int>(labels.classes.size());
     bank.push_back(std::move(candidate));

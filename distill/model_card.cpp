@@ -111,9 +111,10 @@ std::string training_part(const CardFacts& f) {
     text += o.cell ? "None: the method uses no source.\n" : "None: its run had no bank of source models.\n";
   } else {
     const std::string metric = r.metric_scale == 1 ? r.metric : fmt::format("{} x{:g}", r.metric, r.metric_scale);
-    text += o.cell ? "The bank, with what was measured of it at this seed; of the weights an experiment keeps the largest."
-                   : "What the run measured of its bank, and the weights it reports; means over its seeds. Methods "
-                     "without sources do not use them, DistillNearest only the most similar one, DistillEqual all alike.";
+    text += o.cell
+                ? "The bank, with what was measured of it at this seed; of the weights an experiment keeps the largest."
+                : "What the run measured of its bank, and the weights it reports; means over its seeds. Methods "
+                  "without sources do not use them, DistillNearest only the most similar one, DistillEqual all alike.";
     text += fmt::format(
         " The heads that imitated the sources served the training and are not part of the files.\n\n"
         "| source | classes | its own test accuracy, % | {} | weight |\n|---|---|---|---|---|\n",

@@ -279,7 +279,9 @@ PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t
     report.methods.push_back(std::move(r));
   }
   report.seeds = options.seeds;
-  report.metric = find_metric(options.rank.metric).title;
+  const Metric metric = find_metric(options.rank.metric);
+  report.metric = metric.title;
+  report.metric_scale = metric.scale();
   report.curves = curves_of(students);
   Examiner::add_pictures(report, task, students);
   write_file_atomic(folder / "results.csv", std::string_view(results_csv(report)));

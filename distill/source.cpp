@@ -33,9 +33,9 @@ Source table_source(Source source, const Array& features, const Array* logits, c
 
 Array pick_rows(const Array& table, const Indices& index) {
   const std::int64_t D = table.shape()[1];
-  Array out(DType::f32, {static_cast<std::int64_t>(index.size()), D});
+  Array out(table.dtype(), {static_cast<std::int64_t>(index.size()), D});
   if (out.numel() == 0) return out;
-  const auto row = static_cast<std::size_t>(D) * sizeof(float);
+  const auto row = static_cast<std::size_t>(D) * size_of(table.dtype());
   for (std::size_t i = 0; i < index.size(); ++i)
     std::memcpy(out.bytes() + i * row, table.bytes() + static_cast<std::size_t>(index[i]) * row, row);
   return out;

@@ -70,6 +70,8 @@ def one_architecture(table):
 def agreement(table, file):
     with open(file, newline="", encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
+    if not rows:
+        sys.exit(f"{file}: holds no source; give the sources.csv of an experiment that has run")
     fixed = {"target", "budget", "seed", "source", "student_test_last", "student_test_best", "undefined"}
     metrics = [k for k in rows[0] if k not in fixed]
     found = {m: collections.defaultdict(list) for m in metrics}

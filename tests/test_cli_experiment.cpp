@@ -92,6 +92,10 @@ unlabelled_batch = 8
 [[budgets]]
 name = "two"
 per_class = 2
+[[variants]]
+name = "by-leep"
+method = "nearest"
+metric = "leep"
 )" + std::string(kBars)));
   const std::string run = (folder / "run").string();
   const Finished done = akin_(folder, {"experiment", (folder / "bars.toml").string(), "--out", run, "--threads", "1",
@@ -117,6 +121,9 @@ per_class = 2
   CHECK_FALSE(has(taught, "| oracle"));  // no student of its own
   CHECK(has(alone, "None: the method uses no source"));
   CHECK(has(card_of("oracle-seed3@b"), "Method: oracle, seed 3"));
+  const std::string by_leep = card_of("by-leep-seed3");
+  CHECK(has(taught, "| PARC x100 |"));
+  CHECK(has(by_leep, "| LEEP |"));  // no correlation: as it is
 }
 
 TEST_CASE("cli: distill with every method, and with the split of an earlier run") {

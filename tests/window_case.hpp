@@ -7,8 +7,8 @@ namespace akin::test {
 
 inline std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-/// f(pixel of the input, pixel of the output, tap) for every input pixel and the outputs that see it; numbered in memory
-/// order. Shape: Conv2dShape or DepthwiseShape.
+/// f(pixel of the input, pixel of the output, tap) for every input pixel and the outputs that see it; numbered in
+/// memory order. Shape: Conv2dShape or DepthwiseShape.
 template <class Shape, class F>
 void scatter_pixels(const Shape& s, F&& f) {
   const std::int64_t P = s.P(), Q = s.Q();

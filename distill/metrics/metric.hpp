@@ -54,6 +54,9 @@ struct Metric {
   std::function<Resampler(const Probe&)> resampler = {};
   std::function<ReferenceShuffler(const Probe&)> shuffler = {};  ///< with needs_reference
   OverBank over_bank = {};                                       ///< empty: `score` says it all
+
+  /// What values are multiplied with for people: 100 where the metric is a correlation or a share.
+  double scale() const { return high == 1 ? 100 : 1; }
 };
 
 /// Throws Error unless labels and classes are sound; returns warnings (classes without an image).
