@@ -36,13 +36,7 @@ struct ConvPlan final : OnednnPlan {
 };
 
 dnnl::reorder reorder(const dnnl::engine& engine, const memory::desc& from, const memory::desc& to, bool add = false) {
-  dnnl::primitive_attr attr;
-  if (add) {
-    dnnl::post_ops sum;
-    sum.append_sum(1.0f);
-    attr.set_post_ops(sum);
-  }
-  return dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to, attr));
+  return dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to, write_as(1.0f, add)));
 }
 
 using ForwardDesc = dnnl::convolution_forward::primitive_desc;
@@ -56,12 +50,14 @@ memory::desc any_w(const Conv2dShape& s) { return {{s.K, s.C, s.R, s.S}, kFloat,
 
 ForwardDesc forward_desc(const dnnl::engine& engine, const Conv2dShape& s) {
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
-  return {{dnnl::prop_kind::forward_training, kDirect, x_desc(s), any_w(s), y_desc(s), stride, begin, end}, engine};
+  return describe<dnnl::convolution_forward>(engine, {}, dnnl::prop_kind::forward_training, kDirect, x_desc(s),
+                                             any_w(s), y_desc(s), stride, begin, end);
 }
 
 DataDesc data_desc(const dnnl::engine& engine, const Conv2dShape& s, const ForwardDesc& hint) {
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
-  return {{kDirect, x_desc(s), any_w(s), y_desc(s), stride, begin, end}, engine, hint};
+  return describe_backward<dnnl::convolution_backward_data>(engine, hint, kDirect, x_desc(s), any_w(s), y_desc(s),
+                                                            stride, begin, end);
 }
 
 bool can_mirror(const Conv2dShape& s) {
@@ -110,8 +106,8 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
   }
 
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
-  const dnnl::convolution_backward_weights::primitive_desc weight(
-      {kDirect, plan->x, any_w(s), plan->y, stride, begin, end}, engine, fwd);
+  const auto weight = describe_backward<dnnl::convolution_backward_weights>(engine, fwd, kDirect, plan->x, any_w(s),
+                                                                            plan->y, stride, begin, end);
   plan->bwd_weight = dnnl::convolution_backward_weights(weight);
   plan->dw = memory(weight.diff_weights_desc(), engine);
   plan->from_dw = reorder(engine, weight.diff_weights_desc(), plan->w);
