@@ -33,6 +33,8 @@ struct OnednnCache::State {
   }
 };
 
+constexpr bool kOnednn3 = DNNL_VERSION_MAJOR >= 3;
+
 /// What oneDNN would run for a primitive's arguments. Version 2 wants them packed into an operation descriptor.
 template <class Primitive, class... Arguments>
 typename Primitive::primitive_desc describe(const dnnl::engine& engine, const dnnl::primitive_attr& attr,
@@ -55,8 +57,7 @@ typename Primitive::primitive_desc describe_backward(const dnnl::engine& engine,
 #endif
 }
 
-/// attr: result = alpha * result, and with `add` is added to what the output holds. Version 3 has no scale of the
-/// output.
+/// The result times alpha, and with `add` plus what the output holds. Version 3 has no scale of the output.
 inline dnnl::primitive_attr write_as(float alpha, bool add) {
   dnnl::primitive_attr attr;
   dnnl::post_ops post;
