@@ -7,7 +7,8 @@ usage() {
 Usage: scripts/try_release.sh bookworm|trixie [OPTION...] [-- ARGUMENT...]
 
 Makes a bare Debian of that release in a folder (debootstrap's minbase), checks out HEAD there, and runs scripts/demo.sh and
-scripts/test.sh in it as root. Of this machine it sees the kernel and the network. Needs root, debootstrap and git.
+scripts/test.sh in it as root. Of this machine it sees the kernel, the network and local certificate authorities. Needs
+root, debootstrap and git.
   --only demo|test   one of the two; the ARGUMENTs are for it
   --quick            few steps and images in the demo; the tests of preset ci alone
   --root DIR         where the Debian goes (default: build/root-RELEASE); a Debian made by this script is used again, with
@@ -75,6 +76,9 @@ else
     say "try_release.sh: debootstrap failed for the reason above (mirror: $mirror)"
     exit 1
   }
+  # Without them a network with a certificate authority of its own would be closed to npm and curl.
+  authorities=/usr/local/share/ca-certificates
+  if [[ -d $authorities ]]; then mkdir -p "$root$authorities" && cp -r "$authorities/." "$root$authorities"; fi
   printf '%s\n' "$release" > "$made"
   [[ -z $keep ]] || trap - EXIT
 fi
