@@ -36,13 +36,7 @@ struct ConvPlan final : OnednnPlan {
 };
 
 dnnl::reorder reorder(const dnnl::engine& engine, const memory::desc& from, const memory::desc& to, bool add = false) {
-  dnnl::primitive_attr attr;
-  if (add) {
-    dnnl::post_ops sum;
-    sum.append_sum(1.0f);
-    attr.set_post_ops(sum);
-  }
-  return dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to, attr));
+  return dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to, write_as(1.0f, add)));
 }
 
 using ForwardDesc = dnnl::convolution_forward::primitive_desc;
@@ -54,14 +48,40 @@ memory::desc x_desc(const Conv2dShape& s) { return {{s.N, s.C, s.H, s.W}, kFloat
 memory::desc y_desc(const Conv2dShape& s) { return {{s.N, s.K, s.P(), s.Q()}, kFloat, memory::format_tag::nhwc}; }
 memory::desc any_w(const Conv2dShape& s) { return {{s.K, s.C, s.R, s.S}, kFloat, memory::format_tag::any}; }
 
+// On AVX-512, oneDNN 2.6 runs forward passes on brgconv and data gradients on jit, 3.7 both on brgconv. Measured on 3x3
+// layers, one thread: with 2.6 jit takes 0.64 to 0.80 of brgconv's time at 8 and 16 channels, 0.9 to 1.15 at 32, 1.06
+// to 1.31 from 64 on; with 3.7 0.26 to 0.76 up to 16, 0.85 to 1.04 at 32, 1.0 to 1.18 from 64 on, and 0.27 to 0.7 in
+// data gradients of a strided layer. The rules are fixed, not timed at run time: the order of summation, and so the
+// bits of a result, must not depend on a clock.
+bool is_brgconv(const char* implementation) {
+  return std::strstr(implementation, "brgconv") != nullptr || std::strstr(implementation, "brg_conv") != nullptr;
+}
+bool is_jit512(const char* implementation) {
+  return std::strncmp(implementation, "jit", 3) == 0 && std::strstr(implementation, ":avx512_core") != nullptr;
+}
+bool jit_is_faster(const Conv2dShape& s) {
+  const auto few = [](std::int64_t channels) { return channels == 8 || channels == 16 || (kOnednn3 && channels < 16); };
+  return few(s.C) && few(s.K);
+}
+bool brgconv_is_faster(const Conv2dShape& s) { return s.C >= 64 && s.K >= 64; }
+
 ForwardDesc forward_desc(const dnnl::engine& engine, const Conv2dShape& s) {
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
-  return {{dnnl::prop_kind::forward_training, kDirect, x_desc(s), any_w(s), y_desc(s), stride, begin, end}, engine};
+  return describe<dnnl::convolution_forward>(engine, {}, dnnl::prop_kind::forward_training, kDirect, x_desc(s),
+                                             any_w(s), y_desc(s), stride, begin, end);
 }
 
 DataDesc data_desc(const dnnl::engine& engine, const Conv2dShape& s, const ForwardDesc& hint) {
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
-  return {{kDirect, x_desc(s), any_w(s), y_desc(s), stride, begin, end}, engine, hint};
+  const auto describe_data = [&] {
+    return describe_backward<dnnl::convolution_backward_data>(engine, hint, kDirect, x_desc(s), any_w(s), y_desc(s),
+                                                              stride, begin, end);
+  };
+  DataDesc first = describe_data();
+  if (is_brgconv(first.impl_info_str()) && (s.stride > 1 || (s.R * s.S > 1 && !brgconv_is_faster(s))))
+    for (DataDesc other = describe_data(); other.next_impl();)  // in place
+      if (is_jit512(other.impl_info_str())) return other;
+  return first;
 }
 
 bool can_mirror(const Conv2dShape& s) {
@@ -70,14 +90,6 @@ bool can_mirror(const Conv2dShape& s) {
 Conv2dShape mirror(const Conv2dShape& s) {
   return {s.N, s.P(), s.Q(), s.K, s.C, s.R, s.S, 1, s.R - 1 - s.pad, s.R - 1 - s.pad_end};
 }
-
-// On AVX-512, oneDNN 2.6 runs forward passes on brgconv and data gradients on jit. Measured on 3x3 layers, one thread:
-// jit takes 0.64 to 0.80 of brgconv's time at 8 and 16 channels, 0.9 to 1.15 at 32, 1.06 to 1.31 from 64 on. The rule
-// is fixed, not timed at run time: the order of summation, and so the bits of a result, must not depend on a clock.
-bool is_brgconv(const char* implementation) { return std::strstr(implementation, "brgconv") != nullptr; }
-bool is_jit512(const char* implementation) { return std::strstr(implementation, "jit:avx512_core") != nullptr; }
-bool jit_is_faster(const Conv2dShape& s) { return (s.C == 8 || s.C == 16) && (s.K == 8 || s.K == 16); }
-bool brgconv_is_faster(const Conv2dShape& s) { return s.C >= 64 && s.K >= 64; }
 
 std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShape& s) {
   auto plan = std::make_unique<ConvPlan>();
@@ -110,8 +122,8 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
   }
 
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
-  const dnnl::convolution_backward_weights::primitive_desc weight(
-      {kDirect, plan->x, any_w(s), plan->y, stride, begin, end}, engine, fwd);
+  const auto weight = describe_backward<dnnl::convolution_backward_weights>(engine, fwd, kDirect, plan->x, any_w(s),
+                                                                            plan->y, stride, begin, end);
   plan->bwd_weight = dnnl::convolution_backward_weights(weight);
   plan->dw = memory(weight.diff_weights_desc(), engine);
   plan->from_dw = reorder(engine, weight.diff_weights_desc(), plan->w);
@@ -172,7 +184,7 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x,
   if (s.w_size() == 0) return;
   if (s.y_size() == 0) return spec::conv2d_bwd_weight<float>(s, x, dy, dw, mode);  // a sum of nothing
   // oneDNN gathers the pixels that a strided 1x1 convolution reads into a workspace, and with few channels it writes
-  // past the end of that (https://github.com/uxlfoundation/oneDNN/issues/6035, open). The gather is done here instead.
+  // past the end of that (2.6 and 3.7; https://github.com/uxlfoundation/oneDNN/issues/6035, open). Hence the gather.
   if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.pad_end == 0 && s.C < 16) {
     const Conv2dShape dense{s.N, s.P(), s.Q(), s.C, s.K, 1, 1, 1, 0};
     std::vector<float> read(static_cast<std::size_t>(dense.x_size()));

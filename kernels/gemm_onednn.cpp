@@ -17,15 +17,8 @@ std::unique_ptr<GemmPlan> make_plan(dnnl::engine& engine, const GemmShape& s, fl
   plan->a = {{s.M, s.K}, f32, s.a == Trans::no ? memory::dims{s.K, 1} : memory::dims{1, s.M}};
   plan->b = {{s.K, s.N}, f32, s.b == Trans::no ? memory::dims{s.N, 1} : memory::dims{1, s.K}};
   plan->c = {{s.M, s.N}, f32, memory::dims{s.N, 1}};
-  dnnl::primitive_attr attr;
-  if (alpha != 1.0f) attr.set_output_scales(0, {alpha});
-  if (mode == Accum::add) {
-    dnnl::post_ops sum;
-    sum.append_sum(1.0f);
-    attr.set_post_ops(sum);
-  }
-  plan->matmul =
-      dnnl::matmul(dnnl::matmul::primitive_desc(dnnl::matmul::desc(plan->a, plan->b, plan->c), attr, engine));
+  const auto attr = write_as(alpha, mode == Accum::add);
+  plan->matmul = dnnl::matmul(describe<dnnl::matmul>(engine, attr, plan->a, plan->b, plan->c));
   return plan;
 }
 

@@ -28,7 +28,19 @@ absent_packages() {
   done
 }
 
-# GROUP: build, test or demo. Prints the Debian packages that are missing for it, one a line. Tools and headers count
+# FONT-PACKAGE...: those that this release has; all of them where apt has no lists to tell by.
+in_release() {
+  local package known=
+  # shellcheck disable=SC2016  # apt's own notation
+  if command -v apt-cache > /dev/null && [[ -n $(apt-get indextargets --format '$(FILENAME)' 'Created-By: Packages') ]]; then
+    known=$(apt-cache pkgnames fonts-)
+  fi
+  for package in "$@"; do
+    if [[ -z $known ]] || grep -qxF -- "$package" <<< "$known"; then printf '%s\n' "$package"; fi
+  done
+}
+
+# GROUP: build, test, demo or npm. Prints the Debian packages that are missing for it, one a line. Tools and headers count
 # wherever they come from; fonts are asked of dpkg, and where there is none, any font will do.
 missing_packages() {
   local -a needs=() headers=()
@@ -37,6 +49,7 @@ missing_packages() {
   mapfile -t needs <<< "$AKIN_BUILD_NEEDS"
   if [[ $1 == test ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_TEST_NEEDS"; fi
   if [[ $1 == demo ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_DEMO_NEEDS"; fi
+  if [[ $1 == npm ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_NPM_NEEDS"; fi
   for line in "${needs[@]}"; do
     read -r package what found <<< "$line"
     case $what in
@@ -49,10 +62,10 @@ missing_packages() {
   done
   for line in $(absent_headers "${headers[@]}"); do printf '%s\n' "${package_of[$line]}"; done
   if command -v dpkg-query > /dev/null; then
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2046,SC2086
     case $1 in
-      test) absent_packages $AKIN_TEST_FONT_PACKAGES ;;
-      demo) absent_packages $AKIN_FONT_PACKAGES ;;
+      test) in_release $(absent_packages $AKIN_TEST_FONT_PACKAGES) ;;
+      demo) in_release $(absent_packages $AKIN_FONT_PACKAGES) ;;
     esac
   fi
 }
@@ -80,7 +93,9 @@ install_missing() {
   local -a apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0)
   local log
   log=$(mktemp) || return 1
-  if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } > "$log" 2>&1; then
+  # Asked again between the two, for with fresh lists it is known which fonts there are.
+  if ! { "${apt[@]}" update && mapfile -t missing < <(missing_packages "$1" | sort -u) &&
+    "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } > "$log" 2>&1; then
     tail -n 20 "$log" >&2
     rm -f "$log"
     say "apt could not install all of these packages, for the reason above; with them in place, run this command again"

@@ -1,6 +1,7 @@
 // ONNX files against akin's own logits, through a reader and evaluator that share no code with the writer.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/io/protobuf.hpp"

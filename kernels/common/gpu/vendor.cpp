@@ -58,8 +58,8 @@ const VendorApi& load_vendor(const std::vector<std::string>& files) {
 }
 
 const VendorApi& vendor_api() {
-  static const VendorApi& api = load_vendor(candidates());
-  return api;
+  static const VendorApi* const api = &load_vendor(candidates());
+  return *api;
 }
 
 namespace {
