@@ -10,14 +10,10 @@
 #include <vector>
 
 #include "distill/pipeline.hpp"
+#include "engine/build_info.hpp"
 #include "engine/context.hpp"
 
 namespace akin {
-
-const char* version();       ///< "0.1.0"
-const char* commit();        ///< of the sources when the build was configured, or "unknown"
-const char* build_flags();   ///< compiler, build type
-std::string version_line();  ///< "akin 0.1.0 (commit)"
 
 struct CommonOptions {
   std::string device = "auto";
