@@ -86,13 +86,12 @@ set(CPACK_PACKAGE_CONTACT "the akin authors <akin@localhost>")
 set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR}/packages)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL program development)
-set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "small image classifiers from similar models
- akin makes an image classifier for a new task from a few labelled images, many
- unlabelled ones and models that were trained on other tasks: it measures how
- similar their tasks are and lets the similar ones teach.")
-set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "libraries and headers of akin
- Tensors, autograd, layers and training loop, measures of task similarity and
- distillation in C++20, as static libraries for CMake and pkg-config.")
+# What follows the project's own line.
+set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "akin makes an image classifier for a new task from a few labelled images, many
+unlabelled ones and models that were trained on other tasks: it measures how
+similar their tasks are and lets the similar ones teach.")
+set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Headers and static libraries, for CMake and pkg-config: tensors, autograd,
+layers and training loop, measures of task similarity and distillation in C++20.")
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
