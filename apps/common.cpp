@@ -115,11 +115,6 @@ std::string shell_quoted(const std::string& text) {
 
 }  // namespace
 
-const char* version() { return AKIN_VERSION; }
-const char* commit() { return AKIN_COMMIT; }
-const char* build_flags() { return AKIN_BUILD; }
-std::string version_line() { return fmt::format("akin {} ({})", version(), commit()); }
-
 std::string check_threads(const std::string& text) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

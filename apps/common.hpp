@@ -12,14 +12,10 @@
 #include "distill/events.hpp"
 #include "distill/report/report.hpp"
 #include "distill/student/settings.hpp"
+#include "engine/build_info.hpp"
 #include "engine/context.hpp"
 
 namespace akin {
-
-const char* version();       ///< "0.1.0"
-const char* commit();        ///< of the sources when the build was configured, or "unknown"
-const char* build_flags();   ///< compiler, build type
-std::string version_line();  ///< "akin 0.1.0 (commit)"
 
 struct CommonOptions {
   Settings settings;  ///< of which each command offers its own; those of the device all

@@ -1,4 +1,4 @@
-// A record of the ops that one forward pass ran, for those who need the network as data: an export, a drawing. While a
+// A record of the ops that one forward pass ran, for those who need the network as data (the export). While a
 // Context has a trace, every differentiable op leaves a node in it; otherwise an op pays one comparison for it.
 #pragma once
 

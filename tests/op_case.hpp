@@ -1,9 +1,8 @@
-// One struct gives an op's shapes, inputs and independent reference; four modes use it:
+// One struct gives an op's shapes, inputs and independent reference; three modes use it:
 //   match      f64 specification, f32 specification, f32 fast path and the CUDA kernels (f32 and bf16; in the emulator
 //              under several schedules, and on a card where there is one) against the reference, values and gradients
 //   gradcheck  f64, central differences
 //   mutant     a wrong kernel planted on purpose must be rejected by match
-//   bench      the same cases are timed by bench/ (bench/op_bench.hpp)
 #pragma once
 
 #include <algorithm>

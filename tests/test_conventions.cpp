@@ -3,21 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <regex>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "tests/project_files.hpp"
 #include "tests/temp_folder.hpp"
 
-namespace fs = std::filesystem;
+using namespace akin::test;
 
 namespace {
-
-using Problems = std::vector<std::string>;
 
 const std::vector<std::string> kLayers{"kernels", "engine", "nn", "distill", "apps"};
 /// Rooms within a layer that may look at less than their layer may. Each entry of `may_see` is a folder or a file; what
@@ -39,33 +35,7 @@ const std::vector<Wing> kWings{
       "distill/student"}},
 };
 const std::set<std::string> kCode{".cpp", ".hpp", ".cu", ".cuh", ".py", ".sh", ".cmake"};
-constexpr std::size_t kMaxLines = 420;
-
-struct File {
-  std::string path;  ///< from the root, with '/'
-  std::string extension;
-  std::vector<std::string> lines;
-};
-
-/// Every text file of the project: the folders of the house and the files beside them; nothing that is built or run.
-std::vector<File> project(const fs::path& root) {
-  const std::set<std::string> text{".cpp", ".hpp", ".cu", ".cuh", ".py", ".sh", ".cmake", ".md", ".txt"};
-  std::vector<File> out;
-  const auto take = [&](const fs::path& p) {
-    if (!fs::is_regular_file(p) || !text.contains(p.extension().string())) return;
-    std::ifstream in(p);
-    File f{fs::relative(p, root).generic_string(), p.extension().string(), {}};
-    for (std::string line; std::getline(in, line);) f.lines.push_back(line);
-    out.push_back(std::move(f));
-  };
-  for (const auto& e : fs::directory_iterator(root)) take(e.path());
-  for (const char* folder :
-       {"kernels", "engine", "nn", "distill", "apps", "tests", "bench", "scripts", "docs", "cmake"})
-    if (fs::is_directory(root / folder))
-      for (const auto& e : fs::recursive_directory_iterator(root / folder)) take(e.path());
-  std::sort(out.begin(), out.end(), [](const File& a, const File& b) { return a.path < b.path; });
-  return out;
-}
+constexpr std::size_t kMaxLines = 400;
 
 std::string first_folder(const std::string& path) { return path.substr(0, path.find('/')); }
 
@@ -86,23 +56,28 @@ bool wing_allows(const std::string& file, const std::string& target) {
 }
 
 /// kernels <- engine <- nn <- distill <- apps, within a layer the wings, and none of them looks at tests or bench.
+/// Examples see what is installed, as <akin/...>, and nobody sees them.
 Problems include_direction(const std::vector<File>& files) {
   const auto rank = [](const std::string& layer) {
     return std::find(kLayers.begin(), kLayers.end(), layer) - kLayers.begin();
   };
   const auto none = static_cast<std::ptrdiff_t>(kLayers.size());
-  const std::regex include(R"re(^\s*#\s*include\s*"([^"]+)")re");
+  const std::regex include(R"re(^\s*#\s*include\s*(?:"([^"]+)"|<akin/([^>]+)>))re");
   Problems out;
   for (const File& f : files) {
-    const auto own = rank(first_folder(f.path));
+    const bool example = first_folder(f.path) == "examples";
+    const auto own = rank(example ? "distill" : first_folder(f.path));
     if (!kCode.contains(f.extension)) continue;
     for (std::size_t i = 0; i < f.lines.size(); ++i) {
       std::smatch m;
       if (!std::regex_search(f.lines[i], m, include)) continue;
-      const std::string target = m[1], layer = first_folder(target);
-      if (target.find("..") != std::string::npos || target.find('/') == std::string::npos)
+      const std::string target = m[m[2].matched ? 2 : 1], layer = first_folder(target);
+      if (m[2].matched != example)
+        out.push_back(
+            fmt::format("{}:{}: include {}: examples write <akin/...>, and nobody else does", f.path, i + 1, target));
+      else if (target.find("..") != std::string::npos || target.find('/') == std::string::npos)
         out.push_back(fmt::format("{}:{}: include \"{}\": write it from the repository root", f.path, i + 1, target));
-      else if (own != none && (rank(layer) > own || layer == "tests" || layer == "bench"))
+      else if (layer == "examples" || (own != none && rank(layer) > own))
         out.push_back(fmt::format("{}:{}: {} must not include {}", f.path, i + 1, first_folder(f.path), target));
       else if (!wing_allows(f.path, target))
         out.push_back(
@@ -200,13 +175,6 @@ Problems links(const fs::path& root, const std::vector<File>& files) {
   return out;
 }
 
-std::string list(const Problems& problems) { return fmt::format("{}", fmt::join(problems, "\n")); }
-
-void write(const fs::path& file, const std::string& text) {
-  fs::create_directories(file.parent_path());
-  std::ofstream(file) << text;
-}
-
 }  // namespace
 
 TEST_CASE("conventions: the project keeps its rules") {
@@ -256,7 +224,19 @@ TEST_CASE("conventions: every rule rejects a violation, and a clean tree passes"
   all("engine/bad.cpp:1: engine must not include tests/op_case.hpp", "", "", "", "");
   write(root / "engine/bad.cpp", "#include \"../kernels/conv.hpp\"\n");
   all("write it from the repository root", "", "", "", "");
+  write(root / "engine/bad.cpp", "#include <akin/kernels/conv.hpp>\n");
+  all("engine/bad.cpp:1: include kernels/conv.hpp: examples write <akin/...>", "", "", "", "");
   fs::remove(root / "engine/bad.cpp");
+  write(root / "examples/bad.cpp", "#include <fmt/format.h>\n#include <akin/distill/loss.hpp>\n");
+  all("", "", "", "", "");
+  write(root / "examples/bad.cpp", "#include \"distill/loss.hpp\"\n");
+  all("examples/bad.cpp:1: include distill/loss.hpp: examples write <akin/...>", "", "", "", "");
+  write(root / "examples/bad.cpp", "#include <akin/apps/flags.hpp>\n");
+  all("examples/bad.cpp:1: examples must not include apps/flags.hpp", "", "", "", "");
+  fs::remove(root / "examples/bad.cpp");
+  write(root / "tests/bad.cpp", "#include \"examples/data.hpp\"\n");
+  all("tests/bad.cpp:1: tests must not include examples/data.hpp", "", "", "", "");
+  fs::remove(root / "tests/bad.cpp");
   write(root / "nn/data/bad.cpp", "#include \"engine/io/idx.hpp\"\n#include \"nn/data/split.hpp\"\n");
   all("", "", "", "", "");
   write(root / "nn/data/bad.cpp", "#include \"nn/network.hpp\"\n");
@@ -291,7 +271,7 @@ TEST_CASE("conventions: every rule rejects a violation, and a clean tree passes"
   std::string text;
   for (std::size_t i = 0; i <= kMaxLines; ++i) text += "int x;\n";
   write(root / "nn/long.cpp", text);
-  all("", "", "nn/long.cpp: 421 lines", "", "");
+  all("", "", "nn/long.cpp: 401 lines", "", "");
   write(root / "nn/long.cpp",
         "// TO"
         "DO: later\n");

@@ -1,13 +1,16 @@
 // bench_device: akin's CUDA kernels against cuBLASLt, cuDNN and a device copy; the shapes and goals of docs/kernels.md.
+#include <fmt/chrono.h>
+
 #include <CLI/CLI.hpp>
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "apps/common.hpp"
 #include "bench/device/harness.hpp"
+#include "engine/build_info.hpp"
 #include "engine/io/file.hpp"
 #include "kernels/common/sim/sim_device.hpp"
 
@@ -29,10 +32,10 @@ json card_state() {
   ::pclose(pipe);
   json state = json::object();
   if (!got) return state;
-  const std::vector<std::string> names = split_list(fields, "nvidia-smi"),
-                                 values = split_list(std::string(text.data(), std::strcspn(text.data(), "\n")),
-                                                     "nvidia-smi");
-  for (std::size_t i = 0; i < names.size() && i < values.size(); ++i) state[names[i]] = values[i];
+  const std::vector<std::string> names = CLI::detail::split(fields, ','),
+                                 values = CLI::detail::split({text.data(), std::strcspn(text.data(), "\n")}, ',');
+  for (std::size_t i = 0; i < names.size() && i < values.size(); ++i)
+    state[names[i]] = CLI::detail::trim_copy(values[i]);
   return state;
 }
 
@@ -96,6 +99,7 @@ int main(int argc, char** argv) {
   app.add_flag("--no-vendor", no_vendor, "Without cuBLASLt and cuDNN");
   app.add_option("--json", json_file, "Write all numbers to this file");
   CLI11_PARSE(app, argc, argv);
+  const std::string begun = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
   try {
     if (device == "sim" && !quick) fail_usage("--device sim is for --quick alone: the emulator's times mean nothing");
     Context ctx = device == "sim" ? Context(Device::sim, open_sim({})) : Context(Device::cuda);
@@ -114,7 +118,7 @@ int main(int argc, char** argv) {
         .ctx = ctx, .vendor = vendor.get(), .quick = quick, .rounds = rounds, .l2_bytes = l2_mib << 20};
     const json before = card_state();
     fmt::print("{}\ncommit {}, {}; {}\nlibraries: {}\nat the start: {}\n", describe(ctx), commit(), build_flags(),
-               iso_time(), about.empty() ? "none" : about, before.dump());
+               begun, about.empty() ? "none" : about, before.dump());
     fmt::print("{:<62} {:>13} {:>8} {:>8}  speed / speed of the yardstick, median [range of rounds]\n", "", "time",
                "TFLOP/s", "GB/s");
     json results = json::array();
@@ -152,7 +156,7 @@ int main(int argc, char** argv) {
                                                          {"libraries", about},
                                                          {"commit", commit()},
                                                          {"build", build_flags()},
-                                                         {"time", iso_time()},
+                                                         {"time", begun},
                                                          {"card_before", before},
                                                          {"card_after", after},
                                                          {"tf32", tf32},

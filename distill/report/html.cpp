@@ -172,6 +172,12 @@ std::string show_integer(std::int64_t value) {
   return digits;
 }
 
+std::string class_name(std::span<const std::string> classes, int label) {
+  if (label < 0) return "–";
+  const auto i = static_cast<std::size_t>(label);
+  return i < classes.size() ? classes[i] : fmt::format("class {}", label);
+}
+
 std::string shorten(std::string_view text, std::size_t limit) {
   std::size_t characters = 0, cut = text.size();
   for (std::size_t i = 0; i < text.size(); ++characters) {

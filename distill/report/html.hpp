@@ -32,6 +32,8 @@ std::string show_seconds(double seconds);
 std::string show_count(double value);
 /// 10000 -> "10,000"
 std::string show_integer(std::int64_t value);
+/// The name of class `label`; "class 7" where it has none, "–" below 0.
+std::string class_name(std::span<const std::string> classes, int label);
 /// At most `limit` characters (code points), the last one an ellipsis where the text was cut.
 std::string shorten(std::string_view text, std::size_t limit);
 

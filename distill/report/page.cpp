@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include "distill/report/confusions.hpp"
 #include "distill/report/html.hpp"
 #include "distill/report/image.hpp"
 #include "distill/report/report.hpp"
@@ -31,12 +31,6 @@ const char* learns_from(MethodRole role) {
       return "for reference";
   }
   return "";
-}
-
-std::string class_name(const ReportData& data, int label) {
-  if (label < 0) return "–";
-  const auto i = static_cast<std::size_t>(label);
-  return i < data.classes.size() ? data.classes[i] : fmt::format("class {}", label);
 }
 
 std::string swatch(const ReportData& data, const std::string& method) {
@@ -204,10 +198,10 @@ const Prediction* prediction_of(const SampleImage& image, const MethodResult* me
 }
 
 std::string tile(const ReportData& data, const SampleImage& image, const std::vector<const Prediction*>& shown) {
-  std::string alt = fmt::format("Test image {}, {}", image.index, class_name(data, image.label)), lines;
+  std::string alt = fmt::format("Test image {}, {}", image.index, class_name(data.classes, image.label)), lines;
   for (const Prediction* p : shown) {
     const bool right = p->label == image.label;
-    const std::string answer = class_name(data, p->label);
+    const std::string answer = class_name(data.classes, p->label);
     const std::string sure = std::isfinite(p->probability) ? show_percent(p->probability, 0) + " %" : "";
     alt += "; " + p->method + ": " + answer + (sure.empty() ? "" : ", " + sure);
     lines += "<span class=\"said\"><span class=\"swatch\" style=\"" +
@@ -216,7 +210,7 @@ std::string tile(const ReportData& data, const SampleImage& image, const std::ve
              "</em></span></span>";
   }
   return "<div class=\"tile\"><img src=\"data:image/png;base64," + base64_encode(encode_sample(image)) + "\" alt=\"" +
-         e(alt) + "\"><b>" + html_name(class_name(data, image.label)) + "</b>" + lines + "</div>\n";
+         e(alt) + "\"><b>" + html_name(class_name(data.classes, image.label)) + "</b>" + lines + "</div>\n";
 }
 
 std::string images(const ReportData& data) {
@@ -262,82 +256,6 @@ std::string images(const ReportData& data) {
     if (counts[g] > 0) out += "<h3>" + e(titles[g]) + "</h3>\n<div class=\"tiles\">\n" + groups[g] + "</div>\n";
   }
   return out + "</section>\n";
-}
-
-std::string confusion_table(const ReportData& data, const Confusion& c) {
-  const auto k = static_cast<std::size_t>(c.classes);
-  std::size_t longest = 0;
-  for (const std::string& name : data.classes) longest = std::max(longest, name.size());
-  const std::int64_t most = c.counts.empty() ? 0 : *std::max_element(c.counts.begin(), c.counts.end());
-  std::string out = std::string("<table class=\"cm ") + (longest > 2 ? "long" : "short") +
-                    fmt::format("\" style=\"--k:{}\"><thead><tr><th class=\"corner\">true ↓ said →</th>", k);
-  for (std::size_t p = 0; p < k; ++p) {
-    const std::string name = e(class_name(data, static_cast<int>(p)));
-    out += fmt::format("<th scope=\"col\" title=\"{}\"><span>{}</span></th>", name, name);
-  }
-  out += "</tr></thead><tbody>\n";
-  for (std::size_t t = 0; t < k; ++t) {
-    const std::string name = class_name(data, static_cast<int>(t));
-    out += "<tr><th scope=\"row\" title=\"" + e(name) + "\">" + html_name(name) + "</th>";
-    std::int64_t row = 0;
-    for (std::size_t p = 0; p < k; ++p) row += c.counts[t * k + p];
-    for (std::size_t p = 0; p < k; ++p) {
-      const std::int64_t n = c.counts[t * k + p];
-      const double share = row > 0 ? static_cast<double>(n) / static_cast<double>(row) : 0;
-      if (n == 0) {
-        out += "<td class=\"nil\">·</td>";
-        continue;
-      }
-      // Counts of five digits do not fit a phone's cell.
-      const std::string text = most < 10000 ? fmt::format("{}", n) : show_percent(share, 0) + "%";
-      out += fmt::format("<td{} style=\"background:rgba(var(--{}),{:.2f})\">{}</td>",
-                         share > 0.55 ? " class=\"hi\"" : "", t == p ? "right" : "wrong", 0.1 + 0.8 * share, text);
-    }
-    out += "</tr>\n";
-  }
-  return out + "</tbody></table>\n";
-}
-
-std::string confusion_mix(const ReportData& data, const Confusion& c) {
-  const auto k = static_cast<std::size_t>(c.classes);
-  std::vector<std::size_t> cells;
-  for (std::size_t i = 0; i < c.counts.size(); ++i) {
-    if (i / k != i % k && c.counts[i] > 0) cells.push_back(i);
-  }
-  if (cells.empty()) return "<p class=\"soft\">No test image was called wrong.</p>\n";
-  std::stable_sort(cells.begin(), cells.end(), [&](std::size_t x, std::size_t y) { return c.counts[x] > c.counts[y]; });
-  cells.resize(std::min<std::size_t>(cells.size(), k > 12 ? 10 : 5));
-  std::string out = "<p class=\"soft\">Mistaken most often:</p><ol class=\"mix\">";
-  for (std::size_t i : cells) {
-    out += "<li>" + e(class_name(data, static_cast<int>(i / k))) + " called " +
-           e(class_name(data, static_cast<int>(i % k))) + ": " + show_integer(c.counts[i]) + "</li>";
-  }
-  return out + "</ol>\n";
-}
-
-std::string confusions(const ReportData& data) {
-  std::string figures;
-  for (const Confusion& c : data.confusions) {
-    if (c.classes <= 0 ||
-        c.counts.size() != static_cast<std::size_t>(c.classes) * static_cast<std::size_t>(c.classes)) {
-      continue;
-    }
-    std::int64_t total = 0, right = 0;
-    for (std::size_t i = 0; i < c.counts.size(); ++i) {
-      total += c.counts[i];
-      if (i % (static_cast<std::size_t>(c.classes) + 1) == 0) right += c.counts[i];
-    }
-    figures += fmt::format("<figure><h3>{}, seed {}: {} of {} right</h3>\n", e(c.method), c.seed, show_integer(right),
-                           show_integer(total));
-    figures += c.classes <= 12 ? confusion_table(data, c) : confusion_svg(c, data.classes);
-    figures += confusion_mix(data, c) + "</figure>\n";
-  }
-  if (figures.empty()) return {};
-  return "<section>\n<h2>What they mix up</h2>\n<p class=\"soft\">Rows: what the image is; columns: what it was "
-         "called; "
-         "blue on the diagonal: right. The stronger the colour, the larger the share of the row.</p>\n<div "
-         "class=\"pair\">\n" +
-         figures + "</div>\n</section>\n";
 }
 
 std::vector<std::pair<std::string, std::string>> built_in_glossary(const ReportData& data) {

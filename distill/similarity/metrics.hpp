@@ -1,5 +1,5 @@
 // Stage "Similarity" of the pipeline: how much does each source's task resemble the target's? This header lists the
-// metrics; a new one is a file pair in distill/metrics and one entry in similarity.cpp.
+// metrics; a new one is a file pair in distill/similarity/metrics and one entry in metrics.cpp.
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-// Six correct kernels and sixteen ways to break them. Each bug is one line that a person might well write; the comments
+// Seven correct kernels and sixteen ways to break them. Each bug is one line that a person might well write; comments
 // in brackets mark the lines that the emulator, AddressSanitizer or ThreadSanitizer must name (see check.cpp).
 #pragma once
 

@@ -27,7 +27,7 @@ struct ParcOptions {
   std::int64_t histogram_from = 8193;  ///< images from which bins replace the sort
 };
 
-/// N^2 D FLOPs and one sort of N (N-1) / 2 numbers; 8 bytes a pair.
+/// N^2 D FLOPs and a sort of the pairs of one class and one of the others, N (N-1) / 2 numbers in all; 8 bytes a pair.
 Similarity parc(const Probe& probe, const ParcOptions& options = {});
 
 /// Pairs are ranked once. Pairs of an image with itself are left out, so that a bootstrap draw is not taken for a

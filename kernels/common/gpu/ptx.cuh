@@ -1,6 +1,5 @@
 // What CUDA C++ has no word for, as inline PTX. The emulator's definitions of the same functions are in
-// common/sim/cuda.hpp. Fragment layouts: PTX ISA, "Matrix fragments for mma.m16n8k16 / m16n8k8"; g = lane / 4,
-// t = lane % 4.
+// common/sim/cuda.hpp. Fragment layouts: PTX ISA, "Matrix fragments for mma.m16n8k16 / m16n8k8".
 #pragma once
 
 namespace akin {

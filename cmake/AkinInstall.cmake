@@ -1,0 +1,114 @@
+# What `cmake --install` and `cpack -G DEB` put where. Two components, each a Debian package of its own:
+#   program      akin, and the plug-in of NVIDIA's libraries where it was built
+#   development  the static libraries, their headers below include/akin, find_package(akin) and akin.pc
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+# One name for all of them.
+add_library(akin_all INTERFACE)
+target_link_libraries(akin_all INTERFACE distill)
+set_target_properties(akin_all PROPERTIES EXPORT_NAME akin)
+add_library(akin::akin ALIAS akin_all)
+
+# Within the tree headers name each other from its root ("nn/module.hpp"); a program that uses akin names them below akin/
+# (<akin/nn/module.hpp>), so that no folder called "engine" or "kernels" enters its include path. The examples are such
+# programs: in the build tree they see the folders through links.
+set(AKIN_PUBLIC_FOLDERS kernels engine nn distill)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include/akin)
+foreach(folder IN LISTS AKIN_PUBLIC_FOLDERS)
+  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${folder} ${CMAKE_BINARY_DIR}/include/akin/${folder} SYMBOLIC)
+endforeach()
+target_include_directories(akin_all INTERFACE $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/include>)
+
+if(AKIN_SANITIZE)  # a program would have to be built with the same sanitizer
+  return()
+endif()
+
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development)
+install(TARGETS akin RUNTIME COMPONENT program)
+if(AKIN_HAVE_VENDOR)
+  install(TARGETS akin_vendor LIBRARY DESTINATION lib COMPONENT program)  # where akin looks for it
+endif()
+
+install(TARGETS ${AKIN_PUBLIC_FOLDERS} akin_all EXPORT akin-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/akin)
+install(EXPORT akin-targets NAMESPACE akin:: DESTINATION ${config_dir})
+configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/akin-config.cmake.in ${CMAKE_BINARY_DIR}/akin-config.cmake
+  INSTALL_DESTINATION ${config_dir} NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+# Before 1.0 a minor version may change the interface.
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/akin-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/akin-config.cmake ${CMAKE_BINARY_DIR}/akin-config-version.cmake DESTINATION ${config_dir})
+
+# Headers, written for their new home. What belongs to one implementation (oneDNN's, the plug-in's, the emulator's) stays.
+install(CODE "
+  foreach(folder ${AKIN_PUBLIC_FOLDERS})
+    file(GLOB_RECURSE headers RELATIVE \"${CMAKE_SOURCE_DIR}\" \"${CMAKE_SOURCE_DIR}/\${folder}/*.hpp\")
+    list(FILTER headers EXCLUDE REGEX \"_state\\\\.hpp$|^kernels/common/sim/|^engine/ops/\")
+    foreach(header IN LISTS headers)
+      file(READ \"${CMAKE_SOURCE_DIR}/\${header}\" text)
+      string(REGEX REPLACE \"(#include \\\")((kernels|engine|nn|distill)/)\" \"\\\\1akin/\\\\2\" text \"\${text}\")
+      set(new \"${CMAKE_BINARY_DIR}/install-headers/\${header}\")
+      file(WRITE \"\${new}\" \"\${text}\")
+      get_filename_component(place \"\${header}\" DIRECTORY)
+      file(INSTALL \"\${new}\" DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_INCLUDEDIR}/akin/\${place}\")
+    endforeach()
+  endforeach()")
+
+# akin.pc finds its own prefix from where it lies. The order of the libraries is that of their use.
+file(RELATIVE_PATH AKIN_PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
+set(AKIN_PC_CFLAGS ${OpenMP_CXX_FLAGS})
+set(AKIN_PC_LIBS "-lakin_distill -lakin_nn -lakin_engine -lakin_kernels")
+if(AKIN_HAVE_ONEDNN)
+  get_filename_component(folder ${AKIN_ONEDNN_LIBRARY} DIRECTORY)
+  if(NOT folder IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
+    string(APPEND AKIN_PC_LIBS " -L${folder}")
+  endif()
+  string(APPEND AKIN_PC_LIBS " -ldnnl")
+endif()
+if(AKIN_HAVE_CUDA)
+  string(APPEND AKIN_PC_CFLAGS " -DAKIN_HAVE_CUDA=1")
+  string(APPEND AKIN_PC_LIBS " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt")
+endif()
+string(APPEND AKIN_PC_LIBS " -l${CMAKE_DL_LIBS} ${OpenMP_CXX_FLAGS}")
+configure_file(${CMAKE_SOURCE_DIR}/cmake/akin.pc.in ${CMAKE_BINARY_DIR}/akin.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/akin.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES ${CMAKE_SOURCE_DIR}/LICENSE RENAME copyright DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/akin COMPONENT program)
+set(development_doc ${CMAKE_INSTALL_DATAROOTDIR}/doc/libakin-dev)
+install(FILES ${CMAKE_SOURCE_DIR}/LICENSE RENAME copyright DESTINATION ${development_doc})
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples DESTINATION ${development_doc})
+
+# The packages. Who runs akin needs no compiler, and who links with it no program, so neither depends on the other.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME akin)
+set(CPACK_PACKAGE_VENDOR "the akin authors")
+set(CPACK_PACKAGE_CONTACT "the akin authors <akin@localhost>")
+set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR}/packages)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_COMPONENTS_ALL program development)
+# What follows the project's own line.
+set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "akin makes an image classifier for a new task from a few labelled images, many
+unlabelled ones and models that were trained on other tasks: it measures how
+similar their tasks are and lets the similar ones teach.")
+set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Headers and static libraries, for CMake and pkg-config: tensors, autograd,
+layers and training loop, measures of task similarity and distillation in C++20.")
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME akin)
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS fonts-dejavu-core)  # something to draw characters with
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libakin-dev)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
+# The archives hold calls into the release of fmt and oneDNN that they were compiled with.
+math(EXPR after "${fmt_VERSION_MAJOR} + 1")
+set(needs "g++, libfmt-dev (>= ${fmt_VERSION_MAJOR}), libfmt-dev (<< ${after}~), zlib1g-dev, nlohmann-json3-dev")
+if(AKIN_HAVE_ONEDNN)
+  find_file(AKIN_ONEDNN_VERSION dnnl_version.h HINTS ${AKIN_ONEDNN_INCLUDE} PATH_SUFFIXES oneapi/dnnl REQUIRED NO_DEFAULT_PATH)
+  file(STRINGS ${AKIN_ONEDNN_VERSION} major REGEX "define DNNL_VERSION_MAJOR")
+  string(REGEX REPLACE ".* " "" major "${major}")
+  math(EXPR after "${major} + 1")
+  string(APPEND needs ", libdnnl-dev (>= ${major}), libdnnl-dev (<< ${after}~)")
+endif()
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "${needs}")
+include(CPack)
