@@ -12,7 +12,7 @@
 
 #include "engine/vendor.hpp"
 #include "kernels/common/rng.hpp"
-#include "nn/classifier.hpp"
+#include "nn/data/image_batch.hpp"
 #include "nn/optimizer.hpp"
 #include "nn/stepper.hpp"
 #include "nn/zoo/zoo.hpp"
@@ -39,6 +39,15 @@ struct Settings {
 
 constexpr std::int64_t kClasses = 1000, kSources = 28;
 
+struct LossBatch {
+  Tensor teacher;  ///< [B, kSources * kClasses]
+  Tensor targets;  ///< i64 [B]
+  void each(auto&& f, auto&... others) {
+    f("teacher", teacher, others.teacher...);
+    f("targets", targets, others.targets...);
+  }
+};
+
 class Step {
  public:
   explicit Step(const Settings& s) : ctx_(parse_device(s.device)), batch_(s.batch) {
@@ -51,7 +60,7 @@ class Step {
     else
       make_network_step(s);
     optimizer_ = std::make_unique<Optimizer>(ctx_, parameters_, OptimizerOptions{});
-    stepper_ = std::make_unique<Stepper>(ctx_, hooks_, *optimizer_, parameters_, s.graph);
+    stepper_ = std::make_unique<Stepper>(ctx_, *objective_, *optimizer_, parameters_, s.graph);
   }
   ~Step() {
     if (ctx_.stream != nullptr) ctx_.stream->synchronize();
@@ -76,7 +85,7 @@ class Step {
     std::deque<std::unique_ptr<GpuEvent>> ahead;
     std::int64_t images = 0;
     do {
-      stepper_->run(batches_[static_cast<std::size_t>(done_) % batches_.size()], done_, 1e-4);
+      stepper_->run(done_, 1e-4);
       ++done_;
       images += batch_;
       --steps;
@@ -104,19 +113,28 @@ class Step {
     return Tensor::from(ctx_, Array::from(values, {batch_}));
   }
 
+  template <class Batch>
+  void rotate(std::vector<Batch> batches, std::function<Tensor(const Batch&)> loss) {
+    auto objective = std::make_unique<BatchObjective<Batch>>();
+    objective->batch = [batches](std::int64_t t) { return batches[static_cast<std::size_t>(t) % batches.size()]; };
+    objective->loss = std::move(loss);
+    objective_ = std::move(objective);
+  }
+
   void make_network_step(const Settings& s) {
     const Input in = input_of(s.net);
     const std::int64_t side = s.side > 0 ? s.side : in.side;
     network_ = make_network(ctx_, {.name = s.net, .width = s.width, .channels = in.channels, .classes = in.classes});
     parameters_ = network_->parameters();
     initialize(parameters_, 1);
+    std::vector<LabelledBatch> batches;
     for (std::int64_t k = 0; k < s.input_batches; ++k)
-      batches_.push_back({ops::convert(ctx_, noise({batch_, side, side, in.channels}, static_cast<std::uint32_t>(k)),
-                                       ctx_.activations),
-                          labels(in.classes, static_cast<std::uint32_t>(k))});
-    hooks_.loss = [this](const StepBatch& b) {
-      return ops::mean(ctx_, ops::softmax_ce(ctx_, network_->logits(ctx_, b[0], true), b[1]));
-    };
+      batches.push_back({ops::convert(ctx_, noise({batch_, side, side, in.channels}, static_cast<std::uint32_t>(k)),
+                                      ctx_.activations),
+                         labels(in.classes, static_cast<std::uint32_t>(k))});
+    rotate<LabelledBatch>(std::move(batches), [this](const LabelledBatch& b) {
+      return ops::mean(ctx_, ops::softmax_ce(ctx_, network_->logits(ctx_, b.images, true), b.targets));
+    });
   }
 
   /// Losses and their gradients alone; the optimizer has one number to look after.
@@ -128,16 +146,17 @@ class Step {
     parameters_.push_back({"unused", unused, ParameterKind::bias});
     for (std::int64_t i = 0; i <= kSources; ++i) sources_.offsets.push_back(i * kClasses);
     sources_.alpha.assign(kSources, 1.0 / kSources);
+    std::vector<LossBatch> batches;
     for (std::int64_t k = 0; k < s.input_batches; ++k)
-      batches_.push_back({noise({batch_, kSources * kClasses}, static_cast<std::uint32_t>(k)),
-                          labels(kClasses, static_cast<std::uint32_t>(k))});
-    hooks_.loss = [this](const StepBatch& b) {
+      batches.push_back({noise({batch_, kSources * kClasses}, static_cast<std::uint32_t>(k)),
+                         labels(kClasses, static_cast<std::uint32_t>(k))});
+    rotate<LossBatch>(std::move(batches), [this](const LossBatch& b) {
       Tensor own = own_.detach(), heads = heads_.detach();  // leaves of this step alone
       own.set_requires_grad(true);
       heads.set_requires_grad(true);
-      return ops::add(ctx_, ops::mean(ctx_, ops::softmax_ce(ctx_, own, b[1])),
-                      ops::kd_multi(ctx_, heads, b[0], sources_));
-    };
+      return ops::add(ctx_, ops::mean(ctx_, ops::softmax_ce(ctx_, own, b.targets)),
+                      ops::kd_multi(ctx_, heads, b.teacher, sources_));
+    });
   }
 
   Context ctx_;
@@ -146,8 +165,7 @@ class Step {
   ParameterList parameters_;
   ops::KdSources sources_;
   Tensor own_, heads_;  // a student's logits
-  std::vector<StepBatch> batches_;
-  TrainHooks hooks_;
+  std::unique_ptr<Objective> objective_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Stepper> stepper_;
 };

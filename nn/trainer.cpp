@@ -106,7 +106,8 @@ bool is_there(const std::filesystem::path& file) {
 
 }  // namespace
 
-TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const TrainHooks& hooks) {
+TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, Objective& objective,
+                  const TrainHooks& hooks) {
   options.schedule.check();
   Optimizer optimizer(ctx, parameters, options.optimizer);
   State s;
@@ -121,7 +122,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   const auto measure = [&] {
     s.result.seconds = seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  Stepper stepper(ctx, hooks, optimizer, parameters, options.graph);
+  Stepper stepper(ctx, objective, optimizer, parameters, options.graph);
   double last_loss = std::nan("");
   const auto take_losses = [&] {
     for (const double loss : stepper.losses().take()) {
@@ -141,9 +142,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       s.result.steps = s.step;
       return std::move(s.result);
     }
-    StepBatch batch;
-    if (hooks.batch) batch = hooks.batch(s.step);
-    stepper.run(batch, s.step, options.schedule.at(s.step));
+    stepper.run(s.step, options.schedule.at(s.step));
     ++s.step;
     const bool point_due = s.step % eval_every == 0 || s.step == steps;
     const bool checkpoint_due = keeps && options.checkpoint_every > 0 && s.step % options.checkpoint_every == 0;
