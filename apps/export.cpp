@@ -7,6 +7,7 @@
 #include "apps/flags.hpp"
 #include "distill/grid/origin.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/sha256.hpp"
 #include "nn/export/graph_writer.hpp"
 #include "nn/export/onnx.hpp"
 
@@ -35,10 +36,11 @@ Model open_model(Context& ctx, const std::filesystem::path& path) {
   std::error_code none;
   AKIN_CHECK(!std::filesystem::is_directory(path, none), "{}: is a folder; akin export takes a model file",
              path.string());
-  const SafeTensors file = read_safetensors(path);
+  const Bytes bytes = read_file(path);
+  SafeTensors file = parse_safetensors(bytes, path.string());
   AKIN_CHECK(file.find("features") == nullptr && file.find("logits") == nullptr,
              "{}: is a table of features and logits: there is no network in it to export", path.string());
-  return load_model(ctx, path);
+  return load_model(ctx, std::move(file), sha256_hex(bytes));
 }
 
 /// Where the student comes from; a damaged report does not keep a model from being exported.

@@ -121,17 +121,15 @@ void save_model(const std::filesystem::path& path, const Network& network, const
   write_safetensors(path, file);
 }
 
-Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
-  return load_foreign(ctx, path, fallback, {}).model;
-}
+namespace {
 
-ForeignModel load_foreign(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback,
-                          const ImportOptions& options) {
-  const Bytes bytes = read_file(path);
-  const SafeTensors file = dequantized(parse_safetensors(bytes, path.string()));
+ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash, const ModelInfo* fallback,
+                      const ImportOptions& options) {
+  const SafeTensors file = dequantized(std::move(stored));
+  const std::filesystem::path path = file.source;
   ForeignModel out;
   Model& model = out.model;
-  model.hash = sha256_hex(bytes);
+  model.hash = hash;
   const auto format = file.metadata.find("format");
   if (format != file.metadata.end() && format->second == kFormat && file.metadata.contains("model")) {
     try {
@@ -191,6 +189,22 @@ ForeignModel load_foreign(Context& ctx, const std::filesystem::path& path, const
   out.report = import_weights(*model.network, file, "", options);
   model.info.architecture = model.network->architecture();
   return out;
+}
+
+}  // namespace
+
+Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
+  return load_foreign(ctx, path, fallback, {}).model;
+}
+
+Model load_model(Context& ctx, SafeTensors&& file, const std::string& hash, const ModelInfo* fallback) {
+  return model_of(ctx, std::move(file), hash, fallback, {}).model;
+}
+
+ForeignModel load_foreign(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback,
+                          const ImportOptions& options) {
+  const Bytes bytes = read_file(path);
+  return model_of(ctx, parse_safetensors(bytes, path.string()), sha256_hex(bytes), fallback, options);
 }
 
 }  // namespace akin

@@ -104,14 +104,16 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
       "{}: is no source; a source is a .safetensors file (a model, or a table of features and logits) or a folder "
       "with features.npy and logits.npy",
       path.string());
-  const SafeTensors file = read_safetensors(path);
+  const Bytes bytes = read_file(path);
+  const std::string hash = sha256_hex(bytes);
+  SafeTensors file = parse_safetensors(bytes, path.string());
   if (file.find("features") != nullptr) {
-    source.hash = sha256_file(path);
+    source.hash = hash;
     return table_source(std::move(source), file.at("features"), file.find("logits"), path.string());
   }
   AKIN_CHECK(file.find("logits") == nullptr, "{}: holds logits without features; a table has features, or both",
              path.string());
-  source.model = load_model(ctx, path, fallback);
+  source.model = load_model(ctx, std::move(file), hash, fallback);
   source.hash = source.model.hash;
   return source;
 }
