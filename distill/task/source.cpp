@@ -43,10 +43,22 @@ Array pick_rows(const Array& table, const Indices& index) {
 
 namespace {
 
-std::string cache_key(const Source& source, const Task& task) {
+/// What of a Context changes the bits of the outputs; nothing for the CPU, whose keys are older than this.
+std::string computed_by(const Context& ctx) {
+  std::string by;
+  if (ctx.device != Device::cpu) by += fmt::format("{}|", name_of(ctx.device));
+  if (ctx.activations != DType::f32) by += fmt::format("{}|", name_of(ctx.activations));
+  if (ctx.gemm_vendor != nullptr) by += "cublas|";
+  if (ctx.conv_vendor != nullptr) by += "cudnn|";
+  if (!ctx.use_fast_paths) by += "spec|";
+  return by;
+}
+
+std::string cache_key(const Context& ctx, const Source& source, const Task& task) {
   Sha256 h;
   const ModelInfo& info = source.model.info;
   h.update(fmt::format("clean-2|{}x{}|", info.height, info.width));
+  h.update(computed_by(ctx));
   h.update(source.hash + "|" + task.hash + "|");
   const Normalization& n = info.normalization;
   h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.mean.data()), n.mean.size() * sizeof(float)));
@@ -149,7 +161,7 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
   check_channels(source, task, options.match_channels);
   const std::int64_t D = source.model.network->feature_size(), C = source.classes();
   const std::filesystem::path file =
-      options.cache.empty() ? std::filesystem::path() : options.cache / (cache_key(source, task) + ".safetensors");
+      options.cache.empty() ? std::filesystem::path() : options.cache / (cache_key(ctx, source, task) + ".safetensors");
   Outputs out;
   if (!file.empty() && read_cached(file, N, D, C, out)) return out;
   const ModelInfo& info = source.model.info;
