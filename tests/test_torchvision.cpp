@@ -58,12 +58,15 @@ SafeTensors start_state(const Network& network) {
     double scale = 0.1, shift = 0;
     if (shape.rank() >= 2)
       scale = std::sqrt(3.0 / static_cast<double>(shape.numel() / shape[0])) * 1.4142135623730951;
-    else if (name.ends_with("running_var"))
-      scale = 0.5, shift = 1;
-    else if (name.ends_with("running_mean"))
+    else if (name.ends_with("running_var")) {
+      scale = 0.5;
+      shift = 1;
+    } else if (name.ends_with("running_mean"))
       scale = 0.2;
-    else if (name.ends_with("weight"))
-      scale = 0.25, shift = 1;
+    else if (name.ends_with("weight")) {
+      scale = 0.25;
+      shift = 1;
+    }
     for (std::size_t i = 0; i < u.size(); ++i) array.as<float>()[i] = static_cast<float>(shift + scale * u[i]);
   }
   return file;

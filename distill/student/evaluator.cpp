@@ -40,8 +40,6 @@ void Examiner::test(Context& ctx, const Task& task, Model& last, Model* best, St
   best->info.test_accuracy = r.best_test_accuracy;
 }
 
-std::string Examiner::hash(const Task& task) { return content_hash(task.test.set_); }
-
 void Examiner::add_pictures(ReportData& report, const Task& task, const std::vector<StudentRecord>& students) {
   const ImageSet& test = task.test.set_;
   const StudentRecord *student = nullptr, *scratch = nullptr;

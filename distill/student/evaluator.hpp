@@ -19,9 +19,6 @@ class Examiner {
 
   /// Confusion matrices, agreement and sample images of the first seed's students.
   static void add_pictures(ReportData& report, const Task& task, const std::vector<StudentRecord>& students);
-
-  /// content_hash of the test split.
-  static std::string hash(const Task& task);
 };
 
 }  // namespace akin
