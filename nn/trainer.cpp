@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/io/file.hpp"
 #include "nn/stepper.hpp"
 
 namespace akin {
@@ -97,11 +98,6 @@ State read_checkpoint(const TrainOptions& options, const ParameterList& paramete
   for (const Parameter& p : parameters) p.tensor.copy_from(file.at("parameter." + p.name).bytes());
   optimizer.refresh();
   return s;
-}
-
-bool is_there(const std::filesystem::path& file) {
-  std::error_code ignored;
-  return std::filesystem::exists(file, ignored);
 }
 
 }  // namespace

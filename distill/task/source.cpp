@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/io/file.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/sha256.hpp"
 
@@ -70,8 +71,7 @@ std::string cache_key(const Context& ctx, const Source& source, const Task& task
 
 /// True when `file` holds outputs of the expected shapes; a damaged or foreign file is simply not used.
 bool read_cached(const std::filesystem::path& file, std::int64_t N, std::int64_t D, std::int64_t C, Outputs& out) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return false;
+  if (!is_there(file)) return false;
   try {
     const SafeTensors t = read_safetensors(file);
     const Array &features = t.at("features"), &logits = t.at("logits");
@@ -102,17 +102,17 @@ std::string source_name(const std::filesystem::path& path) {
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
   Source source;
   source.name = source_name(path);
-  if (std::filesystem::is_directory(path)) {
+  if (is_folder(path)) {
     source.name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
-    AKIN_CHECK(std::filesystem::exists(path / "features.npy"),
+    AKIN_CHECK(is_there(path / "features.npy"),
                "{}: a source folder holds features.npy and, for a source that teaches, logits.npy", path.string());
-    const bool head = std::filesystem::exists(path / "logits.npy");
+    const bool head = is_there(path / "logits.npy");
     source.hash = sha256_hex(sha256_file(path / "features.npy") + (head ? sha256_file(path / "logits.npy") : ""));
     const Array logits = head ? read_npy(path / "logits.npy") : Array();
     return table_source(std::move(source), read_npy(path / "features.npy"), head ? &logits : nullptr, path.string());
   }
   AKIN_CHECK(
-      path.extension() == ".safetensors" || !std::filesystem::exists(path),
+      path.extension() == ".safetensors" || !is_there(path),
       "{}: is no source; a source is a .safetensors file (a model, or a table of features and logits) or a folder "
       "with features.npy and logits.npy",
       path.string());
