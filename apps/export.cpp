@@ -1,5 +1,4 @@
 // akin export: a student in the forms that other programs run, with a model card.
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/commands.hpp"
@@ -7,6 +6,7 @@
 #include "apps/flags.hpp"
 #include "distill/grid/origin.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
 #include "nn/export/graph_writer.hpp"
 #include "nn/export/onnx.hpp"
@@ -14,8 +14,6 @@
 namespace akin {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Options {
   CommonOptions common;
@@ -34,8 +32,7 @@ std::set<std::string> parse_formats(const std::string& text) {
 
 Model open_model(Context& ctx, const std::filesystem::path& path) {
   std::error_code none;
-  AKIN_CHECK(!std::filesystem::is_directory(path, none), "{}: is a folder; akin export takes a model file",
-             path.string());
+  AKIN_CHECK(!is_folder(path), "{}: is a folder; akin export takes a model file", path.string());
   const Bytes bytes = read_file(path);
   SafeTensors file = parse_safetensors(bytes, path.string());
   AKIN_CHECK(file.find("features") == nullptr && file.find("logits") == nullptr,
@@ -54,10 +51,6 @@ StudentOrigin origin_of(const std::string& file, const std::string& hash) {
   }
 }
 
-std::string list_json(const std::vector<std::string>& items) {
-  return Json(items).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 std::string to_onnx(const LayerGraph& layers, const Model& model, const std::string& name) {
   const ModelInfo& info = model.info;
   onnx::Graph graph = onnx::export_layers(layers, info.normalization);
@@ -70,7 +63,7 @@ std::string to_onnx(const LayerGraph& layers, const Model& model, const std::str
       info.architecture.classes);
   graph.metadata = {{"network", info.architecture.name}, {"sha256", model.hash}};
   if (!info.task.empty()) graph.metadata["task"] = info.task;
-  if (!info.classes.empty()) graph.metadata["classes"] = list_json(info.classes);
+  if (!info.classes.empty()) graph.metadata["classes"] = json_line(info.classes);
   return onnx::to_bytes(graph);
 }
 
@@ -101,7 +94,7 @@ void run(const Options& o) {
     std::error_code none;
     AKIN_CHECK(!std::filesystem::equivalent(out / f, source, none),
                "{}: is the model to export; --out DIR or --name chooses another place", (out / f).string());
-    AKIN_CHECK(o.force || !std::filesystem::exists(out / f, none),
+    AKIN_CHECK(o.force || !is_there(out / f),
                "{}: is there from an earlier export; --force replaces it, --out DIR or --name chooses another place",
                (out / f).string());
   }
@@ -125,9 +118,7 @@ void run(const Options& o) {
 
   make_folder(out);
   if (!onnx.empty()) write_file_atomic(out / (name + ".onnx"), std::string_view(onnx));
-  if (folded != nullptr)
-    write_file_atomic(out / (name + ".graph.json"),
-                      std::string_view(Json::parse(folded->architecture().graph).dump(1) + "\n"));
+  if (folded != nullptr) write_json(out / (name + ".graph.json"), Json::parse(folded->architecture().graph));
   if (formats.contains("safetensors"))
     save_model(out / (name + ".safetensors"), folded != nullptr ? *folded : *model.network, info);
   write_file_atomic(out / (name + ".md"), std::string_view(card));
@@ -140,15 +131,13 @@ void run(const Options& o) {
     text += fmt::format("{}  {} bytes\n", (out / f).string(), bytes);
   }
   if (!o.common.json) return print(text);
-  print(Json{{"model", o.file},
-             {"name", name},
-             {"files", list},
-             {"folded", o.fold},
-             {"layers", layers.layers.size()},
-             {"input", {info.architecture.channels, info.height, info.width}},
-             {"classes", info.architecture.classes}}
-            .dump(2, ' ', false, Json::error_handler_t::replace) +
-        "\n");
+  print(json_text({{"model", o.file},
+                   {"name", name},
+                   {"files", list},
+                   {"folded", o.fold},
+                   {"layers", layers.layers.size()},
+                   {"input", {info.architecture.channels, info.height, info.width}},
+                   {"classes", info.architecture.classes}}));
 }
 
 }  // namespace
