@@ -1,6 +1,5 @@
 #include "apps/common.hpp"
 
-#include <unistd.h>
 #include <algorithm>
 #include <charconv>
 #include <csignal>
@@ -9,6 +8,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <unistd.h>
 
 #include "apps/flags.hpp"
 #include "apps/progress.hpp"

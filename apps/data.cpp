@@ -2,13 +2,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 #include "nn/data/glyphs/glyphs.hpp"
 #include "nn/data/png_sheets.hpp"
 #include "nn/evaluate.hpp"
@@ -16,8 +16,6 @@
 namespace akin {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // --- glyphs ---------------------------------------------------------------------------------------------------------
 
@@ -50,13 +48,11 @@ void draw_glyphs(const GlyphsOptions& o) {
   save_images(test, Split::test, o.out);
   save_images(train, Split::train, o.out);
   if (o.common.json)
-    print(Json{{"folder", o.out},
-               {"classes", set.characters},
-               {"train", {{"images", o.draw.count}, {"fonts", train.fonts}, {"families", train.families}}},
-               {"test", {{"images", o.test_count}, {"fonts", test.fonts}, {"families", test.families}}},
-               {"fonts_skipped", train.skipped}}
-              .dump(2, ' ', false, Json::error_handler_t::replace) +
-          "\n");
+    print(json_text({{"folder", o.out},
+                     {"classes", set.characters},
+                     {"train", {{"images", o.draw.count}, {"fonts", train.fonts}, {"families", train.families}}},
+                     {"test", {{"images", o.test_count}, {"fonts", test.fonts}, {"families", test.families}}},
+                     {"fonts_skipped", train.skipped}}));
   else
     print(fmt::format("{}: {} classes, {} training images from {} fonts, {} test images from {} others\n", o.out,
                       set.characters.size(), o.draw.count, train.fonts, o.test_count, test.fonts));
@@ -180,7 +176,7 @@ void show(const ShowOptions& o) {
     say(o.common, o.png + ": written");
   }
   const Json j = {{"folder", o.folder}, {"classes", labelled.classes}, {"balance", balance}, {"splits", splits}};
-  print(o.common.json ? j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : text);
+  print(o.common.json ? json_text(j) : text);
 }
 
 void add_show(CLI::App& data) {
@@ -208,7 +204,7 @@ void pack(const PackOptions& o) {
   if (std::filesystem::equivalent(o.folder, o.out, ignored)) fail_usage("--out {}: is the folder that is read", o.out);
   const ImageFormat format = o.format.format();
   for (const Split split : {Split::train, Split::test, Split::unlabeled})
-    AKIN_CHECK(!std::filesystem::is_directory(o.out, ignored) || !has_split(o.out, split),
+    AKIN_CHECK(!is_folder(o.out) || !has_split(o.out, split),
                "{}: holds a data set already; remove it, or choose another folder with --out DIR", o.out);
   std::string text;
   std::vector<std::pair<Split, ImageSet>> sets;  // all is read and checked before anything is written
@@ -228,7 +224,7 @@ void pack(const PackOptions& o) {
     splits[name_of(split)] = s.dims();
     text += fmt::format("{}: {} images of {} x {} x {}\n", name_of(split), s[0], s[1], s[2], s[3]);
   }
-  print(o.common.json ? Json{{"folder", o.out}, {"splits", splits}}.dump(2) + "\n" : text);
+  print(o.common.json ? json_text({{"folder", o.out}, {"splits", splits}}) : text);
 }
 
 void add_pack(CLI::App& data) {

@@ -86,8 +86,7 @@ void run(const CLI::App& app, Options& o) {
     name = first.pool().name;
     shape = first.pool().images.shape();
     warn_of_small_images(*make_network(ctx, student_architecture(ctx, o.common.settings, first)), shape);
-    std::error_code none;
-    if (o.resume && !std::filesystem::exists(p.run_folder / "config.toml", none))
+    if (o.resume && !is_there(p.run_folder / "config.toml"))
       say(o.common, o.out + ": holds no stopped run; starting from the beginning");
     if (needs_bank && !o.cache.empty() && !p.cache.empty()) {
       make_folder(p.cache);

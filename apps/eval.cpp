@@ -1,17 +1,15 @@
 // akin eval: what a model gets right on a data set, or how far its outputs are from those of another program.
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
 #include "distill/report/table.hpp"
+#include "engine/io/json.hpp"
 
 namespace akin {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Options {
   CommonOptions common;
@@ -64,7 +62,7 @@ void evaluate(Context& ctx, const Options& o, const Model& model) {
                     {"error_percent", 100 * error},
                     {"classes", set.classes},
                     {"confusion", rows}};
-    print(j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    print(json_text(j));
     return;
   }
   print(fmt::format("{:.2f} % right, {:.2f} % error, {} of {} wrong\n", 100 * (1 - error), 100 * error, wrong, N));
@@ -93,14 +91,12 @@ void compare(Context& ctx, const Options& o, const Model& model) {
   }
   const bool good = worst <= o.tolerance;
   if (o.common.json)
-    print(Json{{"model", o.model},
-               {"reference", o.reference},
-               {"images", images.shape()[0]},
-               {"largest_difference", worst},
-               {"tolerance", o.tolerance},
-               {"agrees", good}}
-              .dump(2) +
-          "\n");
+    print(json_text({{"model", o.model},
+                     {"reference", o.reference},
+                     {"images", images.shape()[0]},
+                     {"largest_difference", worst},
+                     {"tolerance", o.tolerance},
+                     {"agrees", good}}));
   else
     print(fmt::format("{} images, largest difference of a logit {:.3g}\n", images.shape()[0], worst));
   AKIN_CHECK(good, "{}: the logits differ by up to {:.3g} from {} in {}, allowed is {:.3g}", o.model, worst, o.logits,

@@ -1,5 +1,4 @@
 // akin export: a student in the forms that other programs run, with a model card.
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/commands.hpp"
@@ -7,14 +6,14 @@
 #include "apps/flags.hpp"
 #include "distill/grid/origin.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
+#include "engine/io/sha256.hpp"
 #include "nn/export/graph_writer.hpp"
 #include "nn/export/onnx.hpp"
 
 namespace akin {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Options {
   CommonOptions common;
@@ -33,12 +32,12 @@ std::set<std::string> parse_formats(const std::string& text) {
 
 Model open_model(Context& ctx, const std::filesystem::path& path) {
   std::error_code none;
-  AKIN_CHECK(!std::filesystem::is_directory(path, none), "{}: is a folder; akin export takes a model file",
-             path.string());
-  const SafeTensors file = read_safetensors(path);
+  AKIN_CHECK(!is_folder(path), "{}: is a folder; akin export takes a model file", path.string());
+  const Bytes bytes = read_file(path);
+  SafeTensors file = parse_safetensors(bytes, path.string());
   AKIN_CHECK(file.find("features") == nullptr && file.find("logits") == nullptr,
              "{}: is a table of features and logits: there is no network in it to export", path.string());
-  return load_model(ctx, path);
+  return load_model(ctx, std::move(file), sha256_hex(bytes));
 }
 
 /// Where the student comes from; a damaged report does not keep a model from being exported.
@@ -50,10 +49,6 @@ StudentOrigin origin_of(const std::string& file, const std::string& hash) {
     warn(fmt::format("{}; the model card does without it", e.what()));
     return {};
   }
-}
-
-std::string list_json(const std::vector<std::string>& items) {
-  return Json(items).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string to_onnx(const LayerGraph& layers, const Model& model, const std::string& name) {
@@ -68,7 +63,7 @@ std::string to_onnx(const LayerGraph& layers, const Model& model, const std::str
       info.architecture.classes);
   graph.metadata = {{"network", info.architecture.name}, {"sha256", model.hash}};
   if (!info.task.empty()) graph.metadata["task"] = info.task;
-  if (!info.classes.empty()) graph.metadata["classes"] = list_json(info.classes);
+  if (!info.classes.empty()) graph.metadata["classes"] = json_line(info.classes);
   return onnx::to_bytes(graph);
 }
 
@@ -99,7 +94,7 @@ void run(const Options& o) {
     std::error_code none;
     AKIN_CHECK(!std::filesystem::equivalent(out / f, source, none),
                "{}: is the model to export; --out DIR or --name chooses another place", (out / f).string());
-    AKIN_CHECK(o.force || !std::filesystem::exists(out / f, none),
+    AKIN_CHECK(o.force || !is_there(out / f),
                "{}: is there from an earlier export; --force replaces it, --out DIR or --name chooses another place",
                (out / f).string());
   }
@@ -123,9 +118,7 @@ void run(const Options& o) {
 
   make_folder(out);
   if (!onnx.empty()) write_file_atomic(out / (name + ".onnx"), std::string_view(onnx));
-  if (folded != nullptr)
-    write_file_atomic(out / (name + ".graph.json"),
-                      std::string_view(Json::parse(folded->architecture().graph).dump(1) + "\n"));
+  if (folded != nullptr) write_json(out / (name + ".graph.json"), Json::parse(folded->architecture().graph));
   if (formats.contains("safetensors"))
     save_model(out / (name + ".safetensors"), folded != nullptr ? *folded : *model.network, info);
   write_file_atomic(out / (name + ".md"), std::string_view(card));
@@ -138,15 +131,13 @@ void run(const Options& o) {
     text += fmt::format("{}  {} bytes\n", (out / f).string(), bytes);
   }
   if (!o.common.json) return print(text);
-  print(Json{{"model", o.file},
-             {"name", name},
-             {"files", list},
-             {"folded", o.fold},
-             {"layers", layers.layers.size()},
-             {"input", {info.architecture.channels, info.height, info.width}},
-             {"classes", info.architecture.classes}}
-            .dump(2, ' ', false, Json::error_handler_t::replace) +
-        "\n");
+  print(json_text({{"model", o.file},
+                   {"name", name},
+                   {"files", list},
+                   {"folded", o.fold},
+                   {"layers", layers.layers.size()},
+                   {"input", {info.architecture.channels, info.height, info.width}},
+                   {"classes", info.architecture.classes}}));
 }
 
 }  // namespace

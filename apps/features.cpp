@@ -1,10 +1,10 @@
 // akin features: what a model says of every image of a data set, as a table that `akin rank` and `akin distill` take.
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "engine/io/json.hpp"
 #include "engine/io/npy.hpp"
 
 namespace akin {
@@ -64,11 +64,8 @@ void run(const Options& o) {
     if (!labels.empty()) write_npy(path / "labels.npy", label_array);
   }
   if (o.common.json)
-    print(
-        nlohmann::ordered_json{
-            {"table", o.out}, {"images", N}, {"features", out.features.shape()[1]}, {"classes", out.logits.shape()[1]}}
-            .dump(2) +
-        "\n");
+    print(json_text(
+        {{"table", o.out}, {"images", N}, {"features", out.features.shape()[1]}, {"classes", out.logits.shape()[1]}}));
   else
     print(fmt::format("{}: {} images, {} features, {} logits\n", o.out, N, out.features.shape()[1],
                       out.logits.shape()[1]));

@@ -1,10 +1,10 @@
 // akin import: weights of another program become a model file that describes itself.
-#include <nlohmann/json.hpp>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 #include "nn/data/image_set.hpp"
 
 namespace akin {
@@ -27,8 +27,7 @@ std::string lines(const char* title, const std::vector<std::string>& names) {
 }
 
 void run(const Options& o) {
-  std::error_code none;
-  AKIN_CHECK(o.force || !std::filesystem::exists(o.out, none), "{}: exists; --force replaces it", o.out);
+  AKIN_CHECK(o.force || !is_there(o.out), "{}: exists; --force replaces it", o.out);
   AKIN_CHECK(std::filesystem::path(o.out).extension() == ".safetensors", "{}: a model file ends in .safetensors",
              o.out);
   Context ctx = start(o.common);
@@ -56,18 +55,16 @@ void run(const Options& o) {
   save_model(o.out, *foreign.model.network, found);
   const ImportReport& r = foreign.report;
   if (o.common.json) {
-    print(nlohmann::ordered_json{{"model", o.out},
-                                 {"architecture", found.architecture.name},
-                                 {"width", found.architecture.width},
-                                 {"channels", found.architecture.channels},
-                                 {"classes", found.architecture.classes},
-                                 {"parameters", count_trainable(foreign.model.network->parameters())},
-                                 {"renamed", r.renamed},
-                                 {"reshaped", r.reshaped},
-                                 {"ignored", r.ignored},
-                                 {"fresh", r.fresh}}
-              .dump(2) +
-          "\n");
+    print(json_text({{"model", o.out},
+                     {"architecture", found.architecture.name},
+                     {"width", found.architecture.width},
+                     {"channels", found.architecture.channels},
+                     {"classes", found.architecture.classes},
+                     {"parameters", count_trainable(foreign.model.network->parameters())},
+                     {"renamed", r.renamed},
+                     {"reshaped", r.reshaped},
+                     {"ignored", r.ignored},
+                     {"fresh", r.fresh}}));
     return;
   }
   if (!r.renamed.empty())

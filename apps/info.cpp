@@ -1,10 +1,10 @@
 // akin info: what this program can do, and what a file holds.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "distill/report/table.hpp"
+#include "engine/io/json.hpp"
 #include "engine/io/safetensors.hpp"
 #include "kernels/common/onednn.hpp"
 #include "kernels/common/parallel.hpp"
@@ -14,10 +14,6 @@
 namespace akin {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::string json_text(const Json& j) { return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
 /// Data sets directly below the folder.
 std::vector<std::string> data_sets(const std::filesystem::path& folder) {
@@ -80,11 +76,11 @@ SafeTensors open_file(const std::filesystem::path& path) {
       "akin info reads .safetensors files: models, tables and checkpoints; for images and other data sets: akin data "
       "show FOLDER";
   std::error_code none;
-  AKIN_CHECK(!std::filesystem::is_directory(path, none), "{}: is a folder; {}", path.string(), kReads);
+  AKIN_CHECK(!is_folder(path), "{}: is a folder; {}", path.string(), kReads);
   try {
     return read_safetensors(path);
   } catch (const Error&) {
-    if (path.extension() == ".safetensors" || !std::filesystem::exists(path, none)) throw;
+    if (path.extension() == ".safetensors" || !is_there(path)) throw;
     fail("{}: is no .safetensors file; {}", path.string(), kReads);
   }
 }

@@ -128,7 +128,10 @@ void Progress::draw(Time now, const char* state) {
     }
   }
   const std::string label = fit(options_.label, columns);
-  if (bar.empty()) bar = label.empty() ? "" : "  ", bar_columns = static_cast<int>(bar.size());
+  if (bar.empty()) {
+    bar = label.empty() ? "" : "  ";
+    bar_columns = static_cast<int>(bar.size());
+  }
   const int left = columns - static_cast<int>(label.size()) - bar_columns;
   out_ << '\r' << label << bar << fit(text, std::max(0, left)) << "\x1b[K" << std::flush;
   line_open_ = true;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -13,12 +12,11 @@
 #include "distill/report/table.hpp"
 #include "distill/similarity/feature_table.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 
 namespace akin {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Options {
   CommonOptions common;
@@ -35,8 +33,6 @@ struct Bank {
   std::size_t labelled = 0;
   std::vector<Candidate> candidates;
 };
-
-Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 
 std::string shown(double v, double scale, int digits) {
   return std::isfinite(v) ? fmt::format("{:.{}f}", scale * v, digits) : "–";
@@ -254,7 +250,7 @@ void run(Options& o) {
   }
   if (!o.out.empty()) write_file_atomic(o.out, std::string_view(csv));
   const Json j = {{"target", bank.target}, {"labelled", bank.labelled}, {"seed", o.seed}, {"metrics", metrics_json}};
-  print(o.common.json ? j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : text);
+  print(o.common.json ? json_text(j) : text);
 }
 
 }  // namespace

@@ -32,8 +32,7 @@ std::string curve_lines(const TrainResult& result) {
 bool is_finished(Context& ctx, const std::filesystem::path& out, const Json& settings) {
   const std::filesystem::path model = out / "model.safetensors", checkpoint = out / "checkpoint.safetensors";
   const std::optional<std::string> stopped = checkpoint_fingerprint(checkpoint);
-  std::error_code none;
-  if (!stopped && !std::filesystem::exists(model, none)) return false;
+  if (!stopped && !is_there(model)) return false;
   const std::string found = stopped ? *stopped : load_model(ctx, model).info.settings;
   // A model of an akin that kept no settings passes for finished.
   if (!stopped && found.empty()) return true;
@@ -71,7 +70,7 @@ void run(const CLI::App& app, Options& o) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
   }
-  if (o.resume && !std::filesystem::exists(out / "checkpoint.safetensors"))
+  if (o.resume && !is_there(out / "checkpoint.safetensors"))
     say(o.common, o.out + ": holds no stopped run; starting from the beginning");
   catch_interrupts();
   save_config(app, out);

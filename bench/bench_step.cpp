@@ -12,7 +12,7 @@
 
 #include "engine/vendor.hpp"
 #include "kernels/common/rng.hpp"
-#include "nn/classifier.hpp"
+#include "nn/data/image_batch.hpp"
 #include "nn/optimizer.hpp"
 #include "nn/stepper.hpp"
 #include "nn/zoo/zoo.hpp"
@@ -30,7 +30,7 @@ Input input_of(const std::string& net) {
   return {32, 3, 10};
 }
 
-struct SettingsTable {
+struct StepSettings {
   std::string net = "resnet8", device = "cpu", precision = "f32", gemm = "own", conv = "own";
   std::int64_t width = 0, batch = 128, side = 0, input_batches = 8;
   bool graph = true, worker = false;
@@ -39,9 +39,18 @@ struct SettingsTable {
 
 constexpr std::int64_t kClasses = 1000, kSources = 28;
 
+struct LossBatch {
+  Tensor teacher;  ///< [B, kSources * kClasses]
+  Tensor targets;  ///< i64 [B]
+  void each(auto&& f, auto&... others) {
+    f("teacher", teacher, others.teacher...);
+    f("targets", targets, others.targets...);
+  }
+};
+
 class Step {
  public:
-  explicit Step(const SettingsTable& s) : ctx_(parse_device(s.device)), batch_(s.batch) {
+  explicit Step(const StepSettings& s) : ctx_(parse_device(s.device)), batch_(s.batch) {
     if (s.precision == "bf16" && ctx_.device == Device::cpu)
       fail_usage("--precision bf16: the CPU works in f32; use --device cuda (or sim)");
     if (s.precision == "bf16") ctx_.activations = DType::bf16;
@@ -51,7 +60,7 @@ class Step {
     else
       make_network_step(s);
     optimizer_ = std::make_unique<Optimizer>(ctx_, parameters_, OptimizerOptions{});
-    stepper_ = std::make_unique<Stepper>(ctx_, hooks_, *optimizer_, parameters_, s.graph);
+    stepper_ = std::make_unique<Stepper>(ctx_, *objective_, *optimizer_, parameters_, s.graph);
   }
   ~Step() {
     if (ctx_.stream != nullptr) ctx_.stream->synchronize();
@@ -76,7 +85,7 @@ class Step {
     std::deque<std::unique_ptr<GpuEvent>> ahead;
     std::int64_t images = 0;
     do {
-      stepper_->run(batches_[static_cast<std::size_t>(done_) % batches_.size()], done_, 1e-4);
+      stepper_->run(done_, 1e-4);
       ++done_;
       images += batch_;
       --steps;
@@ -104,23 +113,32 @@ class Step {
     return Tensor::from(ctx_, Array::from(values, {batch_}));
   }
 
-  void make_network_step(const SettingsTable& s) {
+  template <class Batch>
+  void rotate(std::vector<Batch> batches, std::function<Tensor(const Batch&)> loss) {
+    auto objective = std::make_unique<BatchObjective<Batch>>();
+    objective->batch = [batches](std::int64_t t) { return batches[static_cast<std::size_t>(t) % batches.size()]; };
+    objective->loss = std::move(loss);
+    objective_ = std::move(objective);
+  }
+
+  void make_network_step(const StepSettings& s) {
     const Input in = input_of(s.net);
     const std::int64_t side = s.side > 0 ? s.side : in.side;
     network_ = make_network(ctx_, {.name = s.net, .width = s.width, .channels = in.channels, .classes = in.classes});
     parameters_ = network_->parameters();
     initialize(parameters_, 1);
+    std::vector<LabelledBatch> batches;
     for (std::int64_t k = 0; k < s.input_batches; ++k)
-      batches_.push_back({ops::convert(ctx_, noise({batch_, side, side, in.channels}, static_cast<std::uint32_t>(k)),
-                                       ctx_.activations),
-                          labels(in.classes, static_cast<std::uint32_t>(k))});
-    hooks_.loss = [this](const StepBatch& b) {
-      return ops::mean(ctx_, ops::softmax_ce(ctx_, network_->logits(ctx_, b[0], true), b[1]));
-    };
+      batches.push_back({ops::convert(ctx_, noise({batch_, side, side, in.channels}, static_cast<std::uint32_t>(k)),
+                                      ctx_.activations),
+                         labels(in.classes, static_cast<std::uint32_t>(k))});
+    rotate<LabelledBatch>(std::move(batches), [this](const LabelledBatch& b) {
+      return ops::mean(ctx_, ops::softmax_ce(ctx_, network_->logits(ctx_, b.images, true), b.targets));
+    });
   }
 
   /// Losses and their gradients alone; the optimizer has one number to look after.
-  void make_losses(const SettingsTable& s) {
+  void make_losses(const StepSettings& s) {
     own_ = noise({batch_, kClasses}, 100);
     heads_ = noise({batch_, kSources * kClasses}, 101);
     Tensor unused = noise({1}, 102);
@@ -128,16 +146,17 @@ class Step {
     parameters_.push_back({"unused", unused, ParameterKind::bias});
     for (std::int64_t i = 0; i <= kSources; ++i) sources_.offsets.push_back(i * kClasses);
     sources_.alpha.assign(kSources, 1.0 / kSources);
+    std::vector<LossBatch> batches;
     for (std::int64_t k = 0; k < s.input_batches; ++k)
-      batches_.push_back({noise({batch_, kSources * kClasses}, static_cast<std::uint32_t>(k)),
-                          labels(kClasses, static_cast<std::uint32_t>(k))});
-    hooks_.loss = [this](const StepBatch& b) {
+      batches.push_back({noise({batch_, kSources * kClasses}, static_cast<std::uint32_t>(k)),
+                         labels(kClasses, static_cast<std::uint32_t>(k))});
+    rotate<LossBatch>(std::move(batches), [this](const LossBatch& b) {
       Tensor own = own_.detach(), heads = heads_.detach();  // leaves of this step alone
       own.set_requires_grad(true);
       heads.set_requires_grad(true);
-      return ops::add(ctx_, ops::mean(ctx_, ops::softmax_ce(ctx_, own, b[1])),
-                      ops::kd_multi(ctx_, heads, b[0], sources_));
-    };
+      return ops::add(ctx_, ops::mean(ctx_, ops::softmax_ce(ctx_, own, b.targets)),
+                      ops::kd_multi(ctx_, heads, b.teacher, sources_));
+    });
   }
 
   Context ctx_;
@@ -146,13 +165,12 @@ class Step {
   ParameterList parameters_;
   ops::KdSources sources_;
   Tensor own_, heads_;  // a student's logits
-  std::vector<StepBatch> batches_;
-  TrainHooks hooks_;
+  std::unique_ptr<Objective> objective_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Stepper> stepper_;
 };
 
-void run(const SettingsTable& s) {
+void run(const StepSettings& s) {
   Step step(s);
   step.run_for(s.seconds / 4, 4);  // warm-up; a graph is captured in the third step
   step.loss();
@@ -181,7 +199,7 @@ void run(const SettingsTable& s) {
 
 int main(int argc, char** argv) {
   CLI::App app("Time of a training step");
-  SettingsTable s;
+  StepSettings s;
   app.add_option("--net", s.net,
                  "resnet8 (28x28x1), other CIFAR ResNets (32x32x3), resnet18/34/50 (224x224x3), or kd28");
   app.add_option("--width", s.width, "channels of the first stage; 0: the family's own");

@@ -61,7 +61,7 @@ Weights shown_weights(const std::vector<StudentPlan>& plans, const Ranking& rank
 /// Copies a file of this run, or removes an older one where there is none to copy.
 void replace(const std::filesystem::path& from, const std::filesystem::path& to) {
   std::error_code error;
-  if (std::filesystem::exists(from, error)) return write_file_atomic(to, ByteView(read_file(from)));
+  if (is_there(from)) return write_file_atomic(to, ByteView(read_file(from)));
   std::filesystem::remove(to, error);
   AKIN_CHECK(!error, "{}: cannot be removed: {}", to.string(), error.message());
 }

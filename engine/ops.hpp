@@ -21,7 +21,6 @@ Tensor reshape(Context& ctx, const Tensor& x, Shape shape);
 Tensor rows(Context& ctx, const Tensor& x, std::int64_t begin, std::int64_t end);
 
 // activation
-using akin::Activation;
 /// y = f(x): none, relu, relu6, hardswish or hardsigmoid (kernels/activation.hpp).
 Tensor activation(Context& ctx, const Tensor& x, Activation kind);
 Tensor relu(Context& ctx, const Tensor& x);

@@ -26,7 +26,8 @@ class Storage {
   std::byte* data_;
 };
 
-/// A contiguous array, row-major; activations are [N, H, W, C]. A cheap handle: copies share the elements.
+/// A contiguous array, row-major; activations are [N, H, W, C]. A cheap handle: copies share the elements. const is of
+/// the handle, as with a pointer: through a const Tensor elements can be written, but it stays the same tensor.
 class Tensor {
  public:
   Tensor() = default;

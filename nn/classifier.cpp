@@ -37,13 +37,14 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
   const AugmentOptions augment = options.augment ? augment_weak(side, options.flip) : AugmentOptions{};
   LabelledBatches batches(ctx, set.images, set.labels, {all_indices(N), options.batch, options.seed, kOrder}, augment,
                           info.normalization, options.seed);
-  std::unique_ptr<Feed> feed;
+  std::unique_ptr<LabelledFeed> feed;
+  BatchObjective<LabelledBatch> objective;
   hooks.begin = [&](std::int64_t first) { feed = batches.feed(first); };
-  hooks.batch = [&](std::int64_t) { return feed->next(); };
-  hooks.loss = [&](const StepBatch& b) {
-    return ops::mean(ctx, ops::softmax_ce(ctx, network.logits(ctx, b[0], true), b[1]));
+  objective.batch = [&](std::int64_t) { return feed->next(); };
+  objective.loss = [&](const LabelledBatch& b) {
+    return ops::mean(ctx, ops::softmax_ce(ctx, network.logits(ctx, b.images, true), b.targets));
   };
-  out.result = train(ctx, network.parameters(), options.train, place, hooks);
+  out.result = train(ctx, network.parameters(), options.train, place, objective, hooks);
   feed.reset();  // its thread reads `info`, which leaves with `out`
   return out;
 }

@@ -17,8 +17,8 @@ struct ClassifierOptions {
   TrainOptions train;   ///< schedule.steps is set from epochs
 };
 
-/// Trains on `set` and returns the network with what its file needs. `hooks` may give progress and stop; its begin and
-/// loss are set here. The result's `finished` tells whether it ran to the end.
+/// Trains on `set` and returns the network with what its file needs. `hooks` may give progress and stop; its begin is
+/// set here. The result's `finished` tells whether it ran to the end.
 struct TrainedClassifier {
   Model model;
   TrainResult result;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
 #include "nn/weight_file.hpp"
 #include "nn/zoo/graph_network.hpp"
@@ -63,7 +63,7 @@ bool describe_graph(const std::filesystem::path& path, const SafeTensors& file, 
   std::filesystem::path graph = path;
   graph.replace_extension(".graph.json");
   std::error_code none;
-  if (!std::filesystem::exists(graph, none)) return false;
+  if (!is_there(graph)) return false;
   info.architecture = {.name = "graph", .graph = read_text(graph)};
   const GraphSummary summary = summarize_graph(info.architecture.graph, graph.string());
   info.height = summary.height;
@@ -98,40 +98,37 @@ void save_model(const std::filesystem::path& path, const Network& network, const
   SafeTensors file;
   export_weights(network, file);
   const Architecture& a = network.architecture();
-  nlohmann::ordered_json j = {{"architecture", a.name},
-                              {"width", a.width},
-                              {"shortcut", a.shortcut},
-                              {"channels", a.channels},
-                              {"classes", a.classes},
-                              {"image_height", info.height},
-                              {"image_width", info.width},
-                              {"mean", info.normalization.mean},
-                              {"std", info.normalization.std},
-                              {"class_names", info.classes},
-                              {"task", info.task},
-                              {"test_accuracy", info.test_accuracy}};
+  Json j = {{"architecture", a.name},
+            {"width", a.width},
+            {"shortcut", a.shortcut},
+            {"channels", a.channels},
+            {"classes", a.classes},
+            {"image_height", info.height},
+            {"image_width", info.width},
+            {"mean", info.normalization.mean},
+            {"std", info.normalization.std},
+            {"class_names", info.classes},
+            {"task", info.task},
+            {"test_accuracy", info.test_accuracy}};
   if (!a.stem.empty()) j["stem"] = a.stem;
   if (a.norm_eps > 0) j["norm_eps"] = a.norm_eps;
   if (info.step >= 0) j["step"] = info.step;
   if (info.validation_accuracy >= 0) j["validation_accuracy"] = info.validation_accuracy;
   if (!info.settings.empty()) j["settings"] = info.settings;
-  file.metadata = {{"format", kFormat},
-                   {"model", j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)}};
+  file.metadata = {{"format", kFormat}, {"model", json_line(j)}};
   if (!a.graph.empty()) file.metadata["graph"] = a.graph;
   write_safetensors(path, file);
 }
 
-Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
-  return load_foreign(ctx, path, fallback, {}).model;
-}
+namespace {
 
-ForeignModel load_foreign(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback,
-                          const ImportOptions& options) {
-  const Bytes bytes = read_file(path);
-  const SafeTensors file = dequantized(parse_safetensors(bytes, path.string()));
+ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash, const ModelInfo* fallback,
+                      const ImportOptions& options) {
+  const SafeTensors file = dequantized(std::move(stored));
+  const std::filesystem::path path = file.source;
   ForeignModel out;
   Model& model = out.model;
-  model.hash = sha256_hex(bytes);
+  model.hash = hash;
   const auto format = file.metadata.find("format");
   if (format != file.metadata.end() && format->second == kFormat && file.metadata.contains("model")) {
     try {
@@ -191,6 +188,22 @@ ForeignModel load_foreign(Context& ctx, const std::filesystem::path& path, const
   out.report = import_weights(*model.network, file, "", options);
   model.info.architecture = model.network->architecture();
   return out;
+}
+
+}  // namespace
+
+Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
+  return load_foreign(ctx, path, fallback, {}).model;
+}
+
+Model load_model(Context& ctx, SafeTensors&& file, const std::string& hash, const ModelInfo* fallback) {
+  return model_of(ctx, std::move(file), hash, fallback, {}).model;
+}
+
+ForeignModel load_foreign(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback,
+                          const ImportOptions& options) {
+  const Bytes bytes = read_file(path);
+  return model_of(ctx, parse_safetensors(bytes, path.string()), sha256_hex(bytes), fallback, options);
 }
 
 }  // namespace akin

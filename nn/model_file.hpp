@@ -37,6 +37,9 @@ void save_model(const std::filesystem::path& path, const Network& network, const
 /// error says how to describe the file.
 Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
 
+/// The same for a file that was read already: `file.source` is its path, `hash` the SHA-256 of its bytes.
+Model load_model(Context& ctx, SafeTensors&& file, const std::string& hash, const ModelInfo* fallback = nullptr);
+
 /// The same for weights that do not fit as they are: with a new head, fallback->architecture.classes says its size;
 /// with a converted stem, its channels those of the images. `fallback` of the name "graph" gives a layer graph's
 /// normalisation.

@@ -31,8 +31,6 @@ struct Parameter {
 
 using ParameterList = std::vector<Parameter>;
 
-using ops::Activation;
-
 struct ConvShape {
   std::int64_t in, out, window, stride, pad;
   bool depthwise = false;  ///< each channel by itself: in = out

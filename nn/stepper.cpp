@@ -25,40 +25,28 @@ class AllocatorScope {
 
 }  // namespace
 
-Stepper::Stepper(Context& ctx, const TrainHooks& hooks, Optimizer& optimizer, const ParameterList& parameters,
-                 bool graph)
-    : ctx_(ctx), hooks_(hooks), optimizer_(optimizer), losses_(ctx), use_graph_(graph && ctx.gpu != nullptr) {
+Stepper::Stepper(Context& ctx, Objective& objective, Optimizer& optimizer, const ParameterList& parameters, bool graph)
+    : ctx_(ctx), objective_(objective), optimizer_(optimizer), losses_(ctx), use_graph_(graph && ctx.gpu != nullptr) {
   for (const Parameter& p : parameters)
     if (p.kind == ParameterKind::counter) counters_.push_back(p.tensor);
   if (use_graph_) pool_ = std::make_shared<Allocator>(AllocatorOptions{}, ctx.gpu, ctx.stream);
 }
 
-Tensor Stepper::queue_step(const StepBatch& batch, std::optional<std::int64_t> step) {
+Tensor Stepper::queue_step(std::optional<std::int64_t> step) {
   Tape tape;
   optimizer_.zero_grad();
   const TapeScope scope(ctx_, &tape);
-  Tensor loss = hooks_.loss(batch);
+  Tensor loss = objective_.forward();
   if (step) losses_.add(*step, loss);
   tape.backward(ctx_, loss);
   optimizer_.apply();
   return loss;
 }
 
-void Stepper::keep(const StepBatch& batch) {
-  batch_.resize(batch.size());
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (!batch[i].defined()) continue;
-    if (!batch_[i].defined()) batch_[i] = Tensor::empty(ctx_, batch[i].shape(), batch[i].dtype());
-    AKIN_CHECK(batch_[i].shape() == batch[i].shape(), "training: tensor {} of a batch is {}, in the captured step {}",
-               i, batch[i].shape().str(), batch_[i].shape().str());
-    batch_[i].copy_from(batch[i]);
-  }
-}
-
 void Stepper::capture() {
   ctx_.stream->begin_capture();
   try {
-    loss_ = queue_step(batch_, {});
+    loss_ = queue_step({});
   } catch (const Error& e) {
     try {
       ctx_.stream->end_capture();
@@ -69,18 +57,19 @@ void Stepper::capture() {
   graph_ = ctx_.stream->end_capture();
 }
 
-void Stepper::run(const StepBatch& batch, std::int64_t step, double lr) {
+void Stepper::run(std::int64_t step, double lr) {
+  objective_.begin_step(step);
   optimizer_.prepare(lr);
   if (!use_graph_) {
-    queue_step(batch, step);
+    queue_step(step);
     return;
   }
-  keep(batch);
+  objective_.keep(ctx_);
   if (graph_ == nullptr) {
     const AllocatorScope scope(ctx_, pool_);
     if (warm_steps_ < kWarmSteps) {
       ++warm_steps_;
-      queue_step(batch_, step);
+      queue_step(step);
       return;
     }
     capture();  // runs the loss's host code, so the counters are right for this step

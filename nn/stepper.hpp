@@ -5,7 +5,8 @@
 #include <optional>
 
 #include "nn/loss_log.hpp"
-#include "nn/trainer.hpp"
+#include "nn/objective.hpp"
+#include "nn/optimizer.hpp"
 
 namespace akin {
 
@@ -15,29 +16,28 @@ namespace akin {
 /// bits.
 class Stepper {
  public:
-  /// `parameters` and `hooks` must outlive it. `graph` counts on a GPU only.
-  Stepper(Context& ctx, const TrainHooks& hooks, Optimizer& optimizer, const ParameterList& parameters, bool graph);
+  /// The references must outlive it. `graph` counts on a GPU only.
+  Stepper(Context& ctx, Objective& objective, Optimizer& optimizer, const ParameterList& parameters, bool graph);
 
-  /// Step `step` on `batch`; its loss goes to losses(). On the CPU a loss that is not finite throws before the update.
-  void run(const StepBatch& batch, std::int64_t step, double lr);
+  /// Step `step` on its batch; its loss goes to losses(). On the CPU a loss that is not finite throws before the
+  /// update.
+  void run(std::int64_t step, double lr);
   LossLog& losses() { return losses_; }
   /// Kernels and copies of the captured step; 0 when there is none (yet).
   std::size_t graph_nodes() const { return graph_ == nullptr ? 0 : graph_->nodes(); }
 
  private:
   /// `step`: its loss goes to losses() at once; none while a graph is captured, where nothing may be read.
-  Tensor queue_step(const StepBatch& batch, std::optional<std::int64_t> step);
+  Tensor queue_step(std::optional<std::int64_t> step);
   void capture();
-  void keep(const StepBatch& batch);
 
   Context& ctx_;
-  const TrainHooks& hooks_;
+  Objective& objective_;
   Optimizer& optimizer_;
   LossLog losses_;
   bool use_graph_;
   std::vector<Tensor> counters_;     // num_batches_tracked: what the loss's host code would have counted
   std::shared_ptr<Allocator> pool_;  // of the captured step alone: nobody else writes between its replays
-  StepBatch batch_;                  // the batch at the addresses that the graph reads
   Tensor loss_;                      // where the graph leaves the loss
   std::unique_ptr<GpuGraph> graph_;
   int warm_steps_ = 0;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/io/file.hpp"
 #include "nn/stepper.hpp"
 
 namespace akin {
@@ -99,15 +100,10 @@ State read_checkpoint(const TrainOptions& options, const Place& place, const Par
   return s;
 }
 
-bool is_there(const std::filesystem::path& file) {
-  std::error_code ignored;
-  return std::filesystem::exists(file, ignored);
-}
-
 }  // namespace
 
 TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const Place& place,
-                  const TrainHooks& hooks) {
+                  Objective& objective, const TrainHooks& hooks) {
   options.schedule.check();
   Optimizer optimizer(ctx, parameters, options.optimizer);
   State s;
@@ -122,7 +118,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   const auto measure = [&] {
     s.result.seconds = seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  Stepper stepper(ctx, hooks, optimizer, parameters, options.graph);
+  Stepper stepper(ctx, objective, optimizer, parameters, options.graph);
   double last_loss = std::nan("");
   const auto take_losses = [&] {
     for (const double loss : stepper.losses().take()) {
@@ -142,9 +138,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       s.result.steps = s.step;
       return std::move(s.result);
     }
-    StepBatch batch;
-    if (hooks.batch) batch = hooks.batch(s.step);
-    stepper.run(batch, s.step, options.schedule.at(s.step));
+    stepper.run(s.step, options.schedule.at(s.step));
     ++s.step;
     const bool point_due = s.step % eval_every == 0 || s.step == steps;
     const bool checkpoint_due = keeps && place.checkpoint_every > 0 && s.step % place.checkpoint_every == 0;

@@ -1,4 +1,4 @@
-// The one training loop: sources, students and baselines differ only in the loss they hand in.
+// The one training loop: sources, students and baselines differ only in the objective they hand in.
 #pragma once
 
 #include <filesystem>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "nn/curve.hpp"
-#include "nn/data/feed.hpp"
+#include "nn/objective.hpp"
 #include "nn/optimizer.hpp"
 #include "nn/schedule.hpp"
 
@@ -32,11 +32,6 @@ struct Place {
 struct TrainHooks {
   /// Called once before the first step with its number: 0, or where a checkpoint left off.
   std::function<void(std::int64_t first)> begin = {};
-  /// What step t reads; called once a step, in order. Optional.
-  std::function<StepBatch(std::int64_t t)> batch = {};
-  /// The loss of a batch, a scalar recorded on ctx.tape. On a GPU it must read the batch and its own state alone, and
-  /// not wait for the device: the work of one call may be captured and repeated with the next batch's numbers.
-  std::function<Tensor(const StepBatch& batch)> loss;
   /// Accuracy on images that no one trains on; optional.
   std::function<double()> validate = {};
   std::function<void(std::int64_t done, double loss)> progress = {};
@@ -60,7 +55,7 @@ struct TrainResult {
 /// written. A finished run leaves its last checkpoint behind: whoever saves the result calls remove_checkpoint() after
 /// that, so that a crash in between costs the steps since then and not the run.
 TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const Place& place,
-                  const TrainHooks& hooks);
+                  Objective& objective, const TrainHooks& hooks);
 
 /// Removes the checkpoint of a run that is finished, where there is one.
 void remove_checkpoint(const std::filesystem::path& file);

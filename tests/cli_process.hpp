@@ -106,6 +106,11 @@ inline void write_bars(const std::filesystem::path& folder, unsigned seed, bool 
 
 using Arguments = std::vector<std::string>;
 
+inline Arguments with(Arguments a, const Arguments& more) {
+  a.insert(a.end(), more.begin(), more.end());
+  return a;
+}
+
 inline Finished akin_(const TempFolder& folder, const Arguments& arguments) {
   return Process(folder.path(), arguments).wait();
 }
@@ -143,36 +148,41 @@ inline Arguments train_arguments(const std::filesystem::path& data, const std::f
           "--batch", "12",     "--seed",      "3",       "--out", out.string(), "--quiet"};
 }
 
-inline Arguments distill_arguments(const TempFolder& folder, const std::string& out, const Arguments& more = {}) {
-  Arguments a{"distill",
-              "--target",
-              (folder / "target").string(),
-              "--labels-per-class",
-              "4",
-              "--unlabelled",
-              "60",
-              "--methods",
-              "scratch,nearest,weighted",
-              "--steps",
-              "20",
-              "--batch",
-              "8",
-              "--unlabelled-batch",
-              "8",
-              "--student-width",
-              "4",
-              "--replicates",
-              "20",
-              "--threads",
-              "1",
-              "--quiet",
-              "--out",
-              (folder / out).string(),
-              "--sources",
-              (folder / "a.safetensors").string(),
-              (folder / "b.safetensors").string()};
-  a.insert(a.end(), more.begin(), more.end());
-  return a;
+struct DistillCase {
+  std::string methods = "scratch,nearest,weighted";
+  int unlabelled = 60, steps = 20;
+};
+/// `more` comes behind the sources.
+inline Arguments distill_arguments(const TempFolder& folder, const std::string& out, const Arguments& more = {},
+                                   const DistillCase& c = {}) {
+  return with({"distill",
+               "--target",
+               (folder / "target").string(),
+               "--labels-per-class",
+               "4",
+               "--unlabelled",
+               std::to_string(c.unlabelled),
+               "--methods",
+               c.methods,
+               "--steps",
+               std::to_string(c.steps),
+               "--batch",
+               "8",
+               "--unlabelled-batch",
+               "8",
+               "--student-width",
+               "4",
+               "--replicates",
+               "20",
+               "--threads",
+               "1",
+               "--quiet",
+               "--out",
+               (folder / out).string(),
+               "--sources",
+               (folder / "a.safetensors").string(),
+               (folder / "b.safetensors").string()},
+              more);
 }
 
 /// A target, and two sources: a on the same bars, b on upright ones.

@@ -276,7 +276,10 @@ TEST_CASE("batchnorm: a tensor that is its own residual gets both gradients") {
       clean = true;
       const Values u = linear_part(with, {in[0], in[1], in[2], in[0]});
       for (std::size_t i = 0; i < u.size(); ++i)
-        if (std::abs(u[i]) < 1e-3) clean = false, in[0][i] += 0.05;
+        if (std::abs(u[i]) < 1e-3) {
+          clean = false;
+          in[0][i] += 0.05;
+        }
     }
   };
   AKIN_TEST_OP(std::vector<OpCase>{own});

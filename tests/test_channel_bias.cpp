@@ -112,7 +112,8 @@ TEST_CASE("channel_bias: either gradient alone, unaligned memory, launches, an e
   late.reference = [whole = late.reference](const std::vector<Values>& x) {
     return whole({Values(x[0].begin() + 1, x[0].end()), x[1]});
   };
-  late.low = -2.5, late.high = 2;
+  late.low = -2.5;
+  late.high = 2;
   CHECK_EQ(match(late), "");
 
   std::vector<Device> devices = gpu_devices();

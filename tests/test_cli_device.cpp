@@ -12,11 +12,6 @@ using namespace akin::test;
 
 namespace {
 
-Arguments with(Arguments a, const Arguments& more) {
-  a.insert(a.end(), more.begin(), more.end());
-  return a;
-}
-
 double accuracy_of(const TempFolder& folder, const std::filesystem::path& model, const std::string& device) {
   const Finished f = akin_(folder, {"eval", "--model", model.string(), "--data", (folder / "target").string(),
                                     "--device", device, "--json", "--quiet"});
@@ -58,36 +53,8 @@ TEST_CASE("cli: sources, ranking and students on the emulated device") {
     }
 
   const auto distil = [&](const std::string& out, const Arguments& more) {
-    const Arguments common = {"distill",
-                              "--target",
-                              (folder / "target").string(),
-                              "--labels-per-class",
-                              "4",
-                              "--unlabelled",
-                              "40",
-                              "--methods",
-                              "weighted",
-                              "--steps",
-                              "6",
-                              "--batch",
-                              "8",
-                              "--unlabelled-batch",
-                              "8",
-                              "--student-width",
-                              "4",
-                              "--replicates",
-                              "20",
-                              "--threads",
-                              "1",
-                              "--device",
-                              "sim",
-                              "--quiet",
-                              "--out",
-                              (folder / out).string(),
-                              "--sources",
-                              (folder / "a.safetensors").string(),
-                              (folder / "b.safetensors").string()};
-    const Finished f = akin_(folder, with(common, more));
+    const Finished f = akin_(folder, distill_arguments(folder, out, with({"--device", "sim"}, more),
+                                                       {.methods = "weighted", .unlabelled = 40, .steps = 6}));
     CAPTURE(f.err);
     REQUIRE_EQ(f.code, 0);
     return read_text(folder / out / "student.safetensors");

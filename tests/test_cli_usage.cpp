@@ -79,6 +79,11 @@ TEST_CASE("cli: help, version and wrong usage") {
     a.insert(a.end(), {option, value});
     check_fails(folder, a, 2, expected);
   }
+  // A name that the system refuses to look up is the user's mistake, and no internal error.
+  const std::string long_name(300, 'a');
+  check_fails(folder, {"data", "show", long_name}, 1, "no such folder");
+  check_fails(folder, {"rank", "--target", "d", "--sources", long_name + ".safetensors"}, 1, "File name too long");
+  check_fails(folder, {"eval", "--model", long_name, "--data", "d"}, 1, "File name too long");
   write_file_atomic(folder / "other.toml", std::string_view("stepz = 3\n"));
   check_fails(folder, {"distill", "--target", "d", "--config", (folder / "other.toml").string()}, 2, "'stepz'");
   const Finished full = Process(folder.path(), {"info"}, "/dev/full").wait();

@@ -123,7 +123,8 @@ TEST_CASE("confidence: the interval's width is that of fresh samples") {
     }
     const Probe probe{Array::from(x, {80, 10}), labels, 4};
     const double value = parc(probe).value;
-    sum += value, squares += value * value;
+    sum += value;
+    squares += value * value;
     std += bootstrap(find_metric("parc"), probe, value, {.replicates = 100}).std / 20;
   }
   const double fresh = std::sqrt((squares - sum * sum / 20) / 19);

@@ -118,20 +118,20 @@ TEST_CASE("a loss that is not finite is found, and its step named") {
   Run r(Device::sim, 12);
   r.options.graph = false;
   std::int64_t step = 0;
-  const auto batch = r.hooks.batch;
-  r.hooks.batch = [&](std::int64_t t) {
+  const auto batch = r.objective.batch;
+  r.objective.batch = [&](std::int64_t t) {
     step = t;
     return batch(t);
   };
-  const auto loss = r.hooks.loss;
-  r.hooks.loss = [&](const StepBatch& b) { return step == 3 ? ops::scale(r.ctx, loss(b), NAN) : loss(b); };
+  const auto loss = r.objective.loss;
+  r.objective.loss = [&](const LabelledBatch& b) { return step == 3 ? ops::scale(r.ctx, loss(b), NAN) : loss(b); };
   CHECK(has(error_of([&] { r.go(); }), "loss of step 3 is nan"));
 }
 
 TEST_CASE("a step that reads the device cannot be captured, and the error says so") {
   Run r(Device::sim, 12);
-  const auto loss = r.hooks.loss;
-  r.hooks.loss = [&](const StepBatch& b) {
+  const auto loss = r.objective.loss;
+  r.objective.loss = [&](const LabelledBatch& b) {
     const Tensor l = loss(b);
     l.item();
     return l;
@@ -139,4 +139,16 @@ TEST_CASE("a step that reads the device cannot be captured, and the error says s
   const std::string error = error_of([&] { r.go(); });
   CHECK_MESSAGE(has(error, "captured"), error);
   CHECK_MESSAGE(has(error, "--no-graph"), error);
+}
+
+TEST_CASE("a batch that does not fit the captured step is refused, and the tensor named") {
+  Run r(Device::sim, 12);
+  const auto batch = r.objective.batch;
+  r.objective.batch = [&](std::int64_t t) {
+    LabelledBatch b = batch(t);
+    if (t == 4) b.targets = b.targets.view({b.targets.dim(0) - 1});
+    return b;
+  };
+  const std::string error = error_of([&] { r.go(); });
+  CHECK_MESSAGE(has(error, "'targets' of a batch is i64 [7], in the captured step i64 [8]"), error);
 }

@@ -63,10 +63,18 @@ Moments moments(std::span<const std::uint8_t> image, int side) {
   for (int y = 0; y < side; ++y)
     for (int x = 0; x < side; ++x) {
       const double v = image[static_cast<std::size_t>(y * side + x)];
-      m.mass += v, m.x += v * x, m.y += v * y;
-      if (v > 0) x0 = std::min(x0, x), x1 = std::max(x1, x), y0 = std::min(y0, y), y1 = std::max(y1, y);
+      m.mass += v;
+      m.x += v * x;
+      m.y += v * y;
+      if (v > 0) {
+        x0 = std::min(x0, x);
+        x1 = std::max(x1, x);
+        y0 = std::min(y0, y);
+        y1 = std::max(y1, y);
+      }
     }
-  m.x /= m.mass, m.y /= m.mass;
+  m.x /= m.mass;
+  m.y /= m.mass;
   m.longest = std::max(x1 - x0, y1 - y0) + 1;
   return m;
 }
@@ -138,7 +146,10 @@ TEST_CASE("glyphs: a character keeps its shape: the class means tell upright dig
     for (std::size_t c = 0; c < 10; ++c) {
       double d = 0;
       for (std::size_t p = 0; p < 784; ++p) d += (at(i, p) - mean[c * 784 + p]) * (at(i, p) - mean[c * 784 + p]);
-      if (d < least) least = d, best = c;
+      if (d < least) {
+        least = d;
+        best = c;
+      }
     }
     right += best == i % 10;
   }

@@ -15,24 +15,16 @@
 #include "nn/network.hpp"
 #include "nn/schedule.hpp"
 #include "nn/zoo/zoo.hpp"
+#include "tests/golden_values.hpp"
 
 using namespace akin;
+using namespace akin::test;
 
 namespace {
-
-using Values = std::vector<double>;
 
 SafeTensors golden(const std::string& name) {
   return read_safetensors(std::string(AKIN_SOURCE_DIR) + "/tests/golden/" + name + ".safetensors");
 }
-
-Values values_of(const Array& a) {
-  const Array wide = a.cast(DType::f64);
-  const auto span = wide.as<double>();
-  return Values(span.begin(), span.end());
-}
-
-Values values_of(const Tensor& t) { return values_of(t.to_array()); }
 
 /// Element positions of a parameter in file order (OIHW) -> memory order (OHWI).
 std::vector<std::size_t> file_order(const Parameter& p) {
@@ -53,50 +45,6 @@ Values in_file_order(const Parameter& p, const Values& memory) {
   Values out;
   for (const std::size_t i : file_order(p)) out.push_back(memory[i]);
   return out;
-}
-
-/// Largest difference relative to the largest expected entry; NaN and a wrong length give infinity.
-double difference(const Values& got, const Values& want) {
-  if (got.size() != want.size()) return INFINITY;
-  double worst = 0, scale = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    const double error = std::abs(got[i] - want[i]);
-    if (!std::isfinite(error)) return INFINITY;
-    worst = std::max(worst, error);
-    scale = std::max(scale, std::abs(want[i]));
-  }
-  return scale > 0 ? worst / scale : worst;
-}
-
-Values digest(const Values& v) {
-  double sum = 0, squares = 0, pattern = 0;
-  for (std::size_t i = 0; i < v.size(); ++i) {
-    sum += v[i];
-    squares += v[i] * v[i];
-    pattern += v[i] * std::cos(0.7 * static_cast<double>(i) + 0.3);
-  }
-  return {sum, squares, pattern};
-}
-
-/// Largest difference of digests, each relative to what its tensor can reach: ||v|| sqrt(n) for the two linear sums
-/// (Cauchy and Schwarz), ||v||^2 for the squares.
-double digest_difference(const std::map<std::string, Values>& tensors, const Array& want) {
-  const Values rows = values_of(want);
-  if (rows.size() != 3 * tensors.size()) return INFINITY;
-  double worst = 0;
-  std::size_t row = 0;
-  for (const auto& [name, v] : tensors) {  // std::map: byte order, as in the file
-    const Values got = digest(v);
-    const double norm = std::sqrt(rows[row + 1]), reach = norm * std::sqrt(static_cast<double>(v.size())) + 1e-30;
-    const double scale[3] = {reach, norm * norm + 1e-30, reach};
-    for (std::size_t j = 0; j < 3; ++j) {
-      const double error = std::abs(got[j] - rows[row + j]) / scale[j];
-      if (!std::isfinite(error)) return INFINITY;
-      worst = std::max(worst, error);
-    }
-    row += 3;
-  }
-  return worst;
 }
 
 struct Case {

@@ -201,7 +201,9 @@ TEST_CASE("gram: standardised rows have inner products that are Pearson correlat
       for (std::int64_t c = 0; c < d; ++c) mi += x[std::size_t(i * d + c)] / d, mj += x[std::size_t(j * d + c)] / d;
       for (std::int64_t c = 0; c < d; ++c) {
         const long double a = x[std::size_t(i * d + c)] - mi, b = x[std::size_t(j * d + c)] - mj;
-        ii += a * a, jj += b * b, ij += a * b;
+        ii += a * a;
+        jj += b * b;
+        ij += a * b;
       }
       const double expected = i == 4 || j == 4 ? 0.0 : double(ij / std::sqrt(ii * jj));
       CHECK(std::fabs(g[std::size_t(i * n + j)] - expected) <= 4 * 31 * 0x1p-52);

@@ -132,6 +132,20 @@ TEST_CASE("unwritable places are refused with a remedy") {
   }
 }
 
+TEST_CASE("a path that cannot be looked up is not there") {
+  const TempFolder t;
+  write_file_atomic(t / "file", std::string_view("x"));
+  fs::create_symlink(t / "loop", t / "loop");
+  CHECK(is_there(t / "file"));
+  CHECK(is_there(t.path()));
+  CHECK(is_folder(t.path()));
+  for (const fs::path& path : {t / "file/below", t / "none", t / "loop", t / std::string(300, 'a')}) {
+    CHECK_FALSE(is_there(path));
+    CHECK_FALSE(is_folder(path));
+  }
+  CHECK_FALSE(is_folder(t / "file"));
+}
+
 TEST_CASE("a symbolic link stays a link and its target is replaced") {
   const TempFolder t;
   make_folder(t / "d");

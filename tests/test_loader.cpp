@@ -100,11 +100,11 @@ TEST_CASE("loader: batches equal those made in turn, while the other thread trai
   LabelledBatches mine = batches(), theirs = batches();
   const auto net = make_network(ctx, {.name = "resnet8", .width = 4, .channels = 1, .classes = 3});
   initialize(net->parameters(), 1);
-  const std::unique_ptr<Feed> feed = theirs.feed(4);
+  const std::unique_ptr<LabelledFeed> feed = theirs.feed(4);
   for (std::int64_t t = 4; t < 24; ++t) {
-    const StepBatch got = feed->next(), want = mine.finish(mine.make(t));
-    CHECK(same_bits(got[0].to_array(), want[0].to_array()));
-    CHECK(same_bits(got[1].to_array(), want[1].to_array()));
-    net->logits(ctx, got[0], true);
+    const LabelledBatch got = feed->next(), want = mine.finish(mine.make(t));
+    CHECK(same_bits(got.images.to_array(), want.images.to_array()));
+    CHECK(same_bits(got.targets.to_array(), want.targets.to_array()));
+    net->logits(ctx, got.images, true);
   }
 }

@@ -148,7 +148,8 @@ TEST_CASE("metrics: resamplers agree with the metric on the rows drawn") {
     // These keep principal components or z-scores of the whole probe, or leave out copies.
     if (metric.needs_reference || name == "nleep" || name.starts_with("knn") || (name.starts_with("gbc") && !full)) {
       std::vector<int> thin(33, 1);
-      thin[2] = 0, thin[7] = 2;
+      thin[2] = 0;
+      thin[7] = 2;
       CHECK(std::isfinite(resampled(thin, probe.labels)));
       continue;
     }
@@ -173,7 +174,8 @@ TEST_CASE("metrics: resamplers agree with the metric on the rows drawn") {
     CHECK(close(find_metric(name).resampler(wide)(std::vector<int>(17, 1), wide.labels), similarity(name, wide).value,
                 1e-10));
     std::vector<int> thin(17, 1);
-    thin[3] = 0, thin[5] = 2;
+    thin[3] = 0;
+    thin[5] = 2;
     CHECK(std::isfinite(find_metric(name).resampler(wide)(thin, wide.labels)));
   }
 }
@@ -219,8 +221,11 @@ TEST_CASE("metrics: weighted RSA pairs against an explicit list, shuffled refere
   spec::average_ranks(right, rb);
   const double mean = 0.5 * double(left.size() + 1);
   double aa = 0, bb = 0, ab = 0;
-  for (std::size_t i = 0; i < left.size(); ++i)
-    aa += (ra[i] - mean) * (ra[i] - mean), bb += (rb[i] - mean) * (rb[i] - mean), ab += (ra[i] - mean) * (rb[i] - mean);
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    aa += (ra[i] - mean) * (ra[i] - mean);
+    bb += (rb[i] - mean) * (rb[i] - mean);
+    ab += (ra[i] - mean) * (rb[i] - mean);
+  }
   CHECK(close(rsa_resampler(probe)(counts, c.labels), ab / std::sqrt(aa * bb)));
 
   std::vector<std::size_t> order(12);

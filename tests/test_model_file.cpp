@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/io/sha256.hpp"
 #include "nn/evaluate.hpp"
 #include "nn/model_file.hpp"
 #include "nn/zoo/zoo.hpp"
@@ -78,6 +79,10 @@ TEST_CASE_FIXTURE(Fixture, "a model comes back bit by bit, with what it takes to
   save_model(path, *m.network, m.info);
   CHECK(read_file(path) == bytes);
   CHECK_EQ(load_model(ctx, path).hash, m.hash);
+  const Model parsed = load_model(ctx, parse_safetensors(bytes, path.string()), sha256_hex(bytes));
+  CHECK_EQ(differing(*parsed.network, *net), "");
+  CHECK_EQ(parsed.info.classes, info.classes);
+  CHECK_EQ(parsed.hash, m.hash);
   info.task = "other";
   save_model(path, *net, info);
   CHECK_NE(load_model(ctx, path).hash, m.hash);

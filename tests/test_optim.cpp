@@ -167,14 +167,18 @@ TEST_CASE("optim: known values of one step") {
   spec::sgd_step<double>(1, {.lr = 0.1}, all, &p, &g, &m);
   CHECK_EQ(p, doctest::Approx(1 - 0.1 * 0.51).epsilon(1e-15));
   CHECK_EQ(m, doctest::Approx(0.51).epsilon(1e-15));
-  p = 1, m = 0;
+  p = 1;
+  m = 0;
   spec::sgd_step<double>(1, {.lr = 0.1, .nesterov = true}, all, &p, &g, &m);
   CHECK_EQ(p, doctest::Approx(1 - 0.1 * 1.9 * 0.51).epsilon(1e-15));
-  p = 1, m = 0;
+  p = 1;
+  m = 0;
   // The first AdamW step has length lr whatever the gradient: 0.999 - 0.1 g / (|g| + eps).
   spec::adamw_step<double>(1, {.lr = 0.1, .t = 1}, all, &p, &g, &m, &v);
   CHECK_EQ(p, doctest::Approx(0.999 - 0.1 * 0.5 / (0.5 + 1e-8)).epsilon(1e-14));
-  p = 1, g = 5, m = 0;
+  p = 1;
+  g = 5;
+  m = 0;
   spec::sgd_step<double>(1, {.lr = 0.1, .grad_scale = 0.1}, all, &p, &g, &m);
   CHECK_EQ(p, doctest::Approx(1 - 0.1 * 0.51).epsilon(1e-15));
 }

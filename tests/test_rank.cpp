@@ -182,7 +182,10 @@ TEST_CASE("rank: average ranks and Spearman on the device equal the specificatio
         const auto count = static_cast<std::int64_t>(n);
         auto keys = random_keys(n, levels, n + levels);
         for (std::size_t i = 0; i < n; i += 5) keys[i] = -keys[i] / 3;  // both signs, both zeros
-        if (n > 20 && levels != 1) keys[20] = kInf, keys[19] = -kInf;
+        if (n > 20 && levels != 1) {
+          keys[20] = kInf;
+          keys[19] = -kInf;
+        }
         std::vector<std::uint8_t> group;
         std::vector<double> small, large, expected(n);
         for (std::size_t i = 0; i < n; ++i) {
@@ -231,7 +234,8 @@ TEST_CASE("rank: pairs of a correlation matrix, given in blocks of rows") {
       c[1] = 1 + 0x1p-50;  // rounding carries a correlation of one beyond it
       std::vector<std::int32_t> labels;
       for (std::int64_t i = 0; i < n; ++i) labels.push_back(static_cast<std::int32_t>(rng.below(3)));
-      labels[0] = labels[1] = 0, labels.back() = n > 2 ? 1 : 0;
+      labels[0] = labels[1] = 0;
+      labels.back() = n > 2 ? 1 : 0;
       const std::int64_t pairs = n * (n - 1) / 2;
       std::vector<double> same, different;
       std::vector<std::int64_t> bins(2 * kCorrelationBins, 0);

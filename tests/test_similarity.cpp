@@ -39,7 +39,9 @@ double parc_by_definition(const Probe& probe, const std::vector<double>& b) {
   const double mean = 0.5 * double(a.size() + 1);
   double aa = 0, bb = 0, ab = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    aa += (ra[i] - mean) * (ra[i] - mean), bb += (rb[i] - mean) * (rb[i] - mean), ab += (ra[i] - mean) * (rb[i] - mean);
+    aa += (ra[i] - mean) * (ra[i] - mean);
+    bb += (rb[i] - mean) * (rb[i] - mean);
+    ab += (ra[i] - mean) * (rb[i] - mean);
   }
   return ab / std::sqrt(aa * bb);
 }
@@ -154,7 +156,9 @@ TEST_CASE("similarity: 37 classes - labels must be compared, not correlated as o
       double ii = 0, jj = 0, ij = 0;
       for (int k = 0; k < c.classes; ++k) {
         const double a = (c.labels[i] == k) - mean, b = (c.labels[j] == k) - mean;
-        ii += a * a, jj += b * b, ij += a * b;
+        ii += a * a;
+        jj += b * b;
+        ij += a * b;
       }
       arithmetic.push_back(1 - ij / (std::sqrt(ii) * std::sqrt(jj)));
     }
@@ -328,7 +332,8 @@ TEST_CASE("similarity: on a GPU, PARC and CKA are the CPU's") {
       probe.ctx = nullptr;
       std::vector<int> counts(70, 1);
       CHECK(close(there(counts, probe.labels), here(counts, probe.labels), 1e-10));
-      counts[3] = 0, counts[9] = 2;
+      counts[3] = 0;
+      counts[9] = 2;
       CHECK(close(there(counts, probe.labels), here(counts, probe.labels), 1e-10));
     }
     const Similarity binned = parc(probe, {.histogram_from = 0});

@@ -258,6 +258,30 @@ TEST_CASE_FIXTURE(Fixture, "the cache: used the second time, keyed by source, da
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "the cache: what one device or precision computed serves no other") {
+  const std::filesystem::path cache = folder / "cache";
+  Context sim(Device::sim);
+  const auto outputs = [&](Context& on) {
+    bool ran = false;
+    const Source s = open_source(on, path);
+    const Outputs found = source_outputs(on, s, task, {.cache = cache, .progress = [&](std::int64_t) { ran = true; }});
+    CHECK(ran);  // the first time
+    ran = false;
+    CHECK(same(found, source_outputs(on, s, task, {.cache = cache, .progress = [&](std::int64_t) { ran = true; }})));
+    CHECK_FALSE(ran);
+    return found;
+  };
+  sim.activations = DType::bf16;
+  const Outputs half = outputs(sim);
+  sim.activations = DType::f32;
+  const Outputs full = outputs(sim), here = outputs(ctx);
+  CHECK_FALSE(same(half, full));
+  CHECK_EQ(std::distance(std::filesystem::directory_iterator(cache), {}), 3);
+  ctx.use_fast_paths = false;
+  outputs(ctx);
+  CHECK_EQ(std::distance(std::filesystem::directory_iterator(cache), {}), 4);
+}
+
 TEST_CASE("the pool: training images, then the unlabelled ones, one label each") {
   const TempFolder folder;
   ImageSet set;

@@ -13,12 +13,12 @@
 #include "engine/io/sha256.hpp"
 #include "nn/weight_file.hpp"
 #include "nn/zoo/zoo.hpp"
+#include "tests/golden_values.hpp"
 
 using namespace akin;
+using namespace akin::test;
 
 namespace {
-
-using Values = std::vector<double>;
 
 /// Numbers in [-1, 1), as in torchvision_nets.py.
 Values uniform(const std::string& name, std::int64_t count) {
@@ -38,12 +38,6 @@ Values uniform(const std::string& name, std::int64_t count) {
   return out;
 }
 
-Values values_of(const Array& a) {
-  const Array wide = a.cast(DType::f64);
-  const auto span = wide.as<double>();
-  return Values(span.begin(), span.end());
-}
-
 /// The start state of every tensor of a file of this network.
 SafeTensors start_state(const Network& network) {
   SafeTensors file;
@@ -56,54 +50,20 @@ SafeTensors start_state(const Network& network) {
     }
     Values u = uniform(name, shape.numel());
     double scale = 0.1, shift = 0;
-    if (shape.rank() >= 2)
+    if (shape.rank() >= 2) {
       scale = std::sqrt(3.0 / static_cast<double>(shape.numel() / shape[0])) * 1.4142135623730951;
-    else if (name.ends_with("running_var"))
-      scale = 0.5, shift = 1;
-    else if (name.ends_with("running_mean"))
+    } else if (name.ends_with("running_var")) {
+      scale = 0.5;
+      shift = 1;
+    } else if (name.ends_with("running_mean")) {
       scale = 0.2;
-    else if (name.ends_with("weight"))
-      scale = 0.25, shift = 1;
+    } else if (name.ends_with("weight")) {
+      scale = 0.25;
+      shift = 1;
+    }
     for (std::size_t i = 0; i < u.size(); ++i) array.as<float>()[i] = static_cast<float>(shift + scale * u[i]);
   }
   return file;
-}
-
-/// Largest difference relative to the largest expected entry; NaN and a wrong length give infinity.
-double difference(const Values& got, const Values& want) {
-  if (got.size() != want.size()) return INFINITY;
-  double worst = 0, scale = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    const double error = std::abs(got[i] - want[i]);
-    if (!std::isfinite(error)) return INFINITY;
-    worst = std::max(worst, error);
-    scale = std::max(scale, std::abs(want[i]));
-  }
-  return scale > 0 ? worst / scale : worst;
-}
-
-/// Rows {sum, sum of squares, sum with a pattern}, which an exchange of elements changes; errors relative to what
-/// rounding noise of that relative size would give: ||v|| sqrt(n) for the sums, ||v||^2 for the squares.
-double digest_difference(const std::map<std::string, Values>& got, const Array& want) {
-  if (want.shape()[0] != static_cast<std::int64_t>(got.size())) return INFINITY;
-  const double* row = want.as<double>().data();
-  double worst = 0, largest = 0;
-  for (std::size_t i = 0; i < got.size(); ++i) largest = std::max(largest, std::sqrt(row[3 * i + 1]));
-  for (const auto& [name, v] : got) {
-    double sum = 0, squares = 0, pattern = 0;
-    for (std::size_t i = 0; i < v.size(); ++i) {
-      sum += v[i];
-      squares += v[i] * v[i];
-      pattern += v[i] * std::cos(0.7 * static_cast<double>(i) + 0.3);
-    }
-    const double norm = std::sqrt(row[1]) + 1e-3 * largest + 1e-30,
-                 reach = norm * std::sqrt(static_cast<double>(v.size()));
-    for (const double e : {std::abs(sum - row[0]) / reach, std::abs(squares - row[1]) / (norm * norm),
-                           std::abs(pattern - row[2]) / reach})
-      worst = std::isfinite(e) ? std::max(worst, e) : INFINITY;
-    row += 3;
-  }
-  return worst;
 }
 
 struct Case {
@@ -170,8 +130,9 @@ Found compare(const Case& c, const std::string& batch, const std::function<void(
   export_weights(*net, file);
   for (const Parameter& p : net->parameters())
     if (p.trainable()) gradients[p.name] = values_of(file.at(p.name));
-  found.gradient = digest_difference(gradients, wanted("digest.grad"));
-  if (!running.empty()) found.running = digest_difference(running, wanted("digest.train"));
+  constexpr double kNoise = 1e-3;  // tensors far below the largest one hold little but its rounding
+  found.gradient = digest_difference(gradients, wanted("digest.grad"), kNoise);
+  if (!running.empty()) found.running = digest_difference(running, wanted("digest.train"), kNoise);
   return found;
 }
 

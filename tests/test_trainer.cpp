@@ -272,14 +272,14 @@ TEST_CASE("a NaN loss stops with its step and keeps the last good checkpoint") {
   Run r;
   r.place.checkpoint = folder / "c.safetensors";
   r.place.checkpoint_every = 2;
-  const auto loss = r.hooks.loss;
+  const auto loss = r.objective.loss;
   std::int64_t step = r.began;
-  const auto batch = r.hooks.batch;
-  r.hooks.batch = [&](std::int64_t t) {
+  const auto batch = r.objective.batch;
+  r.objective.batch = [&](std::int64_t t) {
     step = t;
     return batch(t);
   };
-  r.hooks.loss = [&](const StepBatch& b) { return step == 5 ? ops::scale(r.ctx, loss(b), NAN) : loss(b); };
+  r.objective.loss = [&](const LabelledBatch& b) { return step == 5 ? ops::scale(r.ctx, loss(b), NAN) : loss(b); };
   const std::string error = error_of([&] { r.go(); });
   CHECK(has(error, "loss of step 5 is nan"));
   Run second;
@@ -306,13 +306,13 @@ TEST_CASE("where no checkpoint can be written, no step is made") {
 
 TEST_CASE("errors of the loader and options out of range reach the caller") {
   Run r;
-  r.hooks.batch = [](std::int64_t t) -> StepBatch { fail("image {} cannot be read", t); };
+  r.objective.batch = [](std::int64_t t) -> LabelledBatch { fail("image {} cannot be read", t); };
   CHECK_EQ(error_of([&] { r.go(); }), "image 0 cannot be read");
   CHECK_EQ(r.ctx.tape, nullptr);
   Run bad;
   bad.options.schedule.warmup = 12;
   CHECK_THROWS_AS(bad.go(), UsageError);
   Run constant;
-  constant.hooks.loss = [&](const StepBatch&) { return Tensor::zeros(constant.ctx, {1}); };
+  constant.objective.loss = [&](const LabelledBatch&) { return Tensor::zeros(constant.ctx, {1}); };
   CHECK(has(error_of([&] { constant.go(); }), "no parameter"));
 }

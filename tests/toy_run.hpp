@@ -19,6 +19,7 @@ struct ToyRun {
   std::unique_ptr<Network> net;
   TrainOptions options;
   Place place;
+  BatchObjective<LabelledBatch> objective;
   TrainHooks hooks;
   TrainResult result;
   std::vector<double> losses;
@@ -40,9 +41,9 @@ struct ToyRun {
       began = first;
       feed_ = batches_->feed(first);
     };
-    hooks.batch = [this](std::int64_t) { return feed_->next(); };
-    hooks.loss = [this](const StepBatch& b) {
-      return ops::mean(ctx, ops::softmax_ce(ctx, net->logits(ctx, b[0], true), b[1]));
+    objective.batch = [this](std::int64_t) { return feed_->next(); };
+    objective.loss = [this](const LabelledBatch& b) {
+      return ops::mean(ctx, ops::softmax_ce(ctx, net->logits(ctx, b.images, true), b.targets));
     };
     hooks.validate = [this] {
       const Outputs out = run_network(ctx, *net, held_out_.images, all_indices(30), normalization_);
@@ -53,13 +54,13 @@ struct ToyRun {
   ~ToyRun() { feed_.reset(); }  // before what its thread reads
   ToyRun(const ToyRun&) = delete;
   ToyRun& operator=(const ToyRun&) = delete;
-  void go() { result = train(ctx, net->parameters(), options, place, hooks); }
+  void go() { result = train(ctx, net->parameters(), options, place, objective, hooks); }
 
  private:
   ImageSet set_ = toy_set(30, 3, 1), held_out_ = toy_set(30, 3, 2);
   Normalization normalization_{{0.3f}, {0.35f}};
   std::optional<LabelledBatches> batches_;
-  std::unique_ptr<Feed> feed_;
+  std::unique_ptr<LabelledFeed> feed_;
 };
 
 }  // namespace akin::test

@@ -7,11 +7,11 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "bench/device/harness.hpp"
 #include "engine/build_info.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 #include "kernels/common/sim/sim_device.hpp"
 
 namespace {
@@ -152,17 +152,15 @@ int main(int argc, char** argv) {
     const json after = card_state();
     fmt::print("at the end: {}\n", after.dump());
     if (!json_file.empty())
-      write_file_atomic(json_file, std::string_view(json{{"device", describe(ctx)},
-                                                         {"libraries", about},
-                                                         {"commit", commit()},
-                                                         {"build", build_flags()},
-                                                         {"time", begun},
-                                                         {"card_before", before},
-                                                         {"card_after", after},
-                                                         {"tf32", tf32},
-                                                         {"results", results}}
-                                                        .dump(1) +
-                                                    "\n"));
+      write_json(json_file, json{{"device", describe(ctx)},
+                                 {"libraries", about},
+                                 {"commit", commit()},
+                                 {"build", build_flags()},
+                                 {"time", begun},
+                                 {"card_before", before},
+                                 {"card_after", after},
+                                 {"tf32", tf32},
+                                 {"results", results}});
     if (failed > 0) fmt::print(stderr, "bench_device: {} of {} failed, see above\n", failed, results.size());
     return failed == 0 ? 0 : 1;
   } catch (const UsageError& e) {

@@ -44,12 +44,12 @@ std::string fingerprint(const BankOptions& o, const std::string& name, const std
 }
 
 bool is_made(const std::filesystem::path& model, const std::filesystem::path& mark, const std::string& fp) {
-  return std::filesystem::exists(model) && std::filesystem::exists(mark) && read_text(mark) == fp + "\n";
+  return is_there(model) && is_there(mark) && read_text(mark) == fp + "\n";
 }
 
 /// What is no longer as it was when the source was made, or "" where it was not.
 std::string changes(const std::filesystem::path& mark, const std::string& fp) {
-  if (!std::filesystem::exists(mark)) return "";
+  if (!is_there(mark)) return "";
   const Json before = Json::parse(read_text(mark), nullptr, false);
   return before.is_object() ? settings_changes(before, Json::parse(fp)) : "an earlier akin made it";
 }
@@ -93,7 +93,7 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
                        }});
   for (const char* name : {"fashion", "cifar10"}) {
     const std::filesystem::path data = options.data / name;
-    if (!std::filesystem::exists(data)) {
+    if (!is_there(data)) {
       missing.emplace_back(name);
       continue;
     }

@@ -1,4 +1,5 @@
 #include "distill/demo/birds.hpp"
+#include "engine/io/file.hpp"
 
 namespace akin {
 
@@ -11,7 +12,7 @@ constexpr const char* kStart = "imagenet_mobilenet_v1_0.25_128_u8";
 std::filesystem::path file_of(const BirdsDemoOptions& o, const std::string& name) {
   for (const char* ending : {".safetensors", ".graph.json"})
     AKIN_CHECK(
-        std::filesystem::exists(o.weights / (name + ending)),
+        is_there(o.weights / (name + ending)),
         "{}: is not at hand; docs/data.md says where the demo's networks come from, --weights names their folder",
         (o.weights / (name + ending)).string());
   return o.weights / (name + ".safetensors");
@@ -33,7 +34,7 @@ BirdsDemoOptions birds_demo_options() {
 }
 
 void check_birds_files(const BirdsDemoOptions& options) {
-  AKIN_CHECK(std::filesystem::exists(options.data),
+  AKIN_CHECK(is_there(options.data),
              "{}: is not at hand; docs/data.md says where the demo's birds come from, --data names their folder",
              options.data.string());
   for (const char* name : kSources) file_of(options, name);

@@ -33,7 +33,7 @@ DemoOptions demo_options() {
 }
 
 PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Events& events) {
-  const bool mnist = !options.glyph_target && std::filesystem::exists(options.data / "mnist");
+  const bool mnist = !options.glyph_target && is_there(options.data / "mnist");
   BankOptions bank = options.bank;
   bank.folder = options.out / "bank";
   bank.data = options.data;

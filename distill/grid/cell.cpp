@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
 
 namespace akin {
@@ -10,9 +10,6 @@ namespace akin {
 namespace {
 
 constexpr const char* kFormat = "akin-student-2";
-
-Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
-double number(const Json& j) { return j.is_number() ? j.get<double>() : not_measured; }
 
 const char* name_in_record(const FigureRow& row) { return row.cell_name != nullptr ? row.cell_name : row.name; }
 
@@ -75,7 +72,7 @@ std::filesystem::path GridFolder::ranking(const GridTarget& t, const GridBudget&
 }
 
 std::optional<Json> read_ranking(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return {};
+  if (!is_there(file)) return {};
   Json j = Json::parse(read_text(file), nullptr, false);
   if (!j.is_object() || !j.contains("settings") || !j.contains("sources") || !j.contains("metrics")) return {};
   return j;
@@ -113,11 +110,11 @@ void write_record(const std::filesystem::path& file, const Cell& cell, const Stu
   j["device"] = r.device;
   j["made_by"] = r.made_by;
   make_folder(file.parent_path());
-  write_file_atomic(file, std::string_view(j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
+  write_json(file, j);
 }
 
 std::optional<StoredRecord> read_record(const std::filesystem::path& file) {
-  if (!std::filesystem::exists(file)) return {};
+  if (!is_there(file)) return {};
   try {
     const Json j = Json::parse(read_text(file));
     StoredRecord out;

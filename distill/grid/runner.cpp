@@ -113,8 +113,7 @@ class Runner {
   bool has_students(const Cell& c, const StudentRecord& record) const {
     if (!o_.place.flat) return true;
     const auto there = [&](const std::filesystem::path& file, const std::string& hash) {
-      std::error_code none;
-      if (!std::filesystem::exists(file, none)) return false;
+      if (!is_there(file)) return false;
       AKIN_CHECK(
           hash.empty() || sha256_file(file) == hash,
           "{}: is not the file that was written with {} (damaged, or another one); remove it, and its student is "

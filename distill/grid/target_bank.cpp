@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "distill/similarity/measure.hpp"
-#include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
 
 namespace akin {
@@ -83,7 +83,6 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
         measure(find_metric(name), candidates, {.replicates = static_cast<int>(own.replicates), .seed = group.seed});
     for (std::size_t s = 0; s < candidates.size(); ++s) {
       const SimilarityRow& row = measured.rows[s];
-      const auto number = [](double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); };
       rows[s]["values"][name] = number(row.similarity.value);
       if (own.replicates > 0) rows[s]["intervals"][name] = {number(row.confidence.low), number(row.confidence.high)};
       if (!std::isfinite(row.similarity.value)) rows[s]["undefined"][name] = row.undefined;
@@ -91,7 +90,7 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
   }
   const Json j = {{"settings", settings}, {"metrics", names}, {"sources", rows}};
   make_folder(file.parent_path());
-  write_file_atomic(file, std::string_view(j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
+  write_json(file, j);
   return true;
 }
 

@@ -2,23 +2,20 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "distill/report/html.hpp"
 #include "distill/report/image.hpp"
 #include "distill/report/report.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 constexpr int format_version = 2;
-
-Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 
 const char* role_name(MethodRole role) {
   switch (role) {
@@ -244,8 +241,7 @@ std::string report_to_json(const ReportData& d) {
                             {"predictions", predictions},
                             {"png", base64_encode(encode_sample(s))}});
   }
-  // A class name may hold any bytes; they must not cost the user the report.
-  return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(j, 1);
 }
 
 ReportData report_from_json(const std::string& text, const std::string& where) {
@@ -304,8 +300,7 @@ void write_report(const ReportData& data, const std::filesystem::path& run_dir) 
 
 ReportData load_run(const std::filesystem::path& run_dir) {
   const std::filesystem::path file = run_dir / "report.json";
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) {
+  if (!is_there(file)) {
     fail(
         "{}: no such file; expected a run folder, as `akin distill` and `akin demo` write one, or the run has not "
         "finished",
@@ -320,7 +315,7 @@ std::string results_json(const ReportData& data) {
   for (Json& method : out["methods"])
     for (Json& seed : method["seeds"])
       if (seed["best_step"] < 0) seed["best_step"] = nullptr;
-  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(out);
 }
 
 }  // namespace akin

@@ -194,7 +194,10 @@ std::vector<double> best_shares(std::span<const Confidence> sources) {
     for (const Confidence& source : sources) {
       const double draw = source.draws[r];
       all_defined = all_defined && !std::isnan(draw);
-      if (draw > best) best = draw, ties = 0;
+      if (draw > best) {
+        best = draw;
+        ties = 0;
+      }
       ties += draw == best;
     }
     if (!all_defined) continue;

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "engine/io/csv.hpp"
+#include "engine/io/file.hpp"
 #include "engine/io/npy.hpp"
 
 namespace akin {
@@ -109,7 +110,7 @@ std::vector<std::string> label_cells_of(const fs::path& file) {
     const SafeTensors tensors = read_safetensors(file);
     return label_cells(tensor_or_only(tensors, "labels"), name);
   }
-  AKIN_CHECK(file.extension() == ".csv" || file.extension() == ".txt" || !fs::exists(file),
+  AKIN_CHECK(file.extension() == ".csv" || file.extension() == ".txt" || !is_there(file),
              "{}: is no list of labels; give .npy, .safetensors, .csv or .txt with one label a row", name);
   return label_lines(read_text(file), name);
 }
@@ -121,7 +122,7 @@ Array softmax_of(const Array& logits, const std::string& file) {
 /// features.npy or features.csv of a folder, or an empty array.
 Array part_of(const fs::path& folder, const std::string& name) {
   for (const char* ending : {".npy", ".csv"})
-    if (fs::exists(folder / (name + ending))) return read_matrix(folder / (name + ending));
+    if (is_there(folder / (name + ending))) return read_matrix(folder / (name + ending));
   return {};
 }
 
@@ -135,15 +136,15 @@ Array read_matrix(const fs::path& file) {
   const std::string name = file.string();
   if (file.extension() == ".npy") return checked(read_npy(file), "its numbers", name);
   if (file.extension() == ".csv") return checked(read_csv(file).values, "its numbers", name);
-  AKIN_CHECK(file.extension() == ".safetensors" || !fs::exists(file),
-             "{}: is no table; give .npy, .csv or .safetensors", name);
+  AKIN_CHECK(file.extension() == ".safetensors" || !is_there(file), "{}: is no table; give .npy, .csv or .safetensors",
+             name);
   const SafeTensors tensors = read_safetensors(file);
   return checked(tensor_or_only(tensors, "features"), "its numbers", name);
 }
 
 FeatureTable read_feature_table(const fs::path& file) {
   FeatureTable table{.name = file.stem().string(), .features = {}, .file = file.string()};
-  if (fs::is_directory(file)) {
+  if (is_folder(file)) {
     table.name = file.filename().empty() ? file.parent_path().filename().string() : file.filename().string();
     table.features = part_of(file, "features");
     AKIN_CHECK(table.features.numel() > 0, "{}: a folder of tables holds features.npy or features.csv", table.file);

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "nn/data/image_batch.hpp"
-
 namespace akin {
 
 namespace {
@@ -50,32 +48,37 @@ StudentBatches::StudentBatches(Context& ctx, const Task& task, const std::vector
 
 bool StudentBatches::views_for_teachers() const { return term_ == Term::teachers && teachers_see_augmented(settings_); }
 
-Parts StudentBatches::make(std::int64_t t) {
+StudentHost StudentBatches::make(std::int64_t t) {
   const std::vector<AugmentItem> labelled = labelled_.batch(t);
   std::vector<AugmentItem> items = labelled, unlabelled;
   if (term_ != Term::none) unlabelled = unlabelled_.batch(t);
   items.insert(items.end(), unlabelled.begin(), unlabelled.end());
-  const ImageParts images = gather_images(ctx_, view_of(task_.pool().images), items);
-  Tensor targets = Tensor::on_host(ctx_, {static_cast<std::int64_t>(labelled.size())}, DType::i64);
+  StudentHost host;
+  host.images = gather_images(ctx_, view_of(task_.pool().images), items);
+  host.targets = Tensor::on_host(ctx_, {static_cast<std::int64_t>(labelled.size())}, DType::i64);
   for (std::size_t i = 0; i < labelled.size(); ++i)
-    targets.data<std::int64_t>()[i] = task_.labels[static_cast<std::size_t>(labelled[i].image)];
-  return {images.items, images.pixels, targets, cached_logits(unlabelled)};
+    host.targets.data<std::int64_t>()[i] = task_.labels[static_cast<std::size_t>(labelled[i].image)];
+  host.teacher = cached_logits(unlabelled);
+  return host;
 }
 
-StepBatch StudentBatches::finish(const Parts& parts) const {
-  const ImageParts images{parts[0], parts[1]};
+StudentBatch StudentBatches::finish(const StudentHost& host) const {
   const ImageView view = view_of(task_.pool().images);
-  const std::int64_t L = settings_.batch, all = images.items.dim(0), U = all - L;
+  const std::int64_t L = settings_.batch, all = host.images.items.dim(0), U = all - L;
   const auto augmented = [&](std::int64_t begin, const AugmentOptions& how, const Normalization& n) {
-    return augment_images(ctx_, view, images, begin, all, how, n, seed_);
+    return augment_images(ctx_, view, host.images, begin, all, how, n, seed_);
   };
-  Tensor x = augmented(0, weak_, normalization_);
-  if (term_ == Term::pseudo_labels) x = stacked(ctx_, x, augmented(L, strong_, normalization_));
-  StepBatch batch = {x, parts[2], parts[3]};
+  StudentBatch batch{augmented(0, weak_, normalization_), host.targets, host.teacher, {}};
+  if (term_ == Term::pseudo_labels) batch.images = stacked(ctx_, batch.images, augmented(L, strong_, normalization_));
   if (views_for_teachers() && U > 0)
     for (const Teacher& teacher : teachers_)
-      batch.push_back(augmented(L, weak_, teacher.source->model.info.normalization));
+      batch.views.push_back(augmented(L, weak_, teacher.source->model.info.normalization));
   return batch;
+}
+
+std::unique_ptr<StudentFeed> StudentBatches::feed(std::int64_t first) {
+  return std::make_unique<StudentFeed>(
+      ctx_, [this](std::int64_t t) { return make(t); }, [this](const StudentHost& h) { return finish(h); }, first);
 }
 
 /// What the teachers say of the clean images: [unlabelled, sum of C_s]; undefined where they look at each view.

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "distill/student/batches.hpp"
-
 namespace akin {
 
 StudentLoss::StudentLoss(Context& ctx, const Network& network, const std::vector<Teacher>& teachers,
@@ -25,9 +23,9 @@ StudentLoss::StudentLoss(Context& ctx, const Network& network, const std::vector
   initialize(own_, plan.seed ^ 0x68656164);  // "head"
 }
 
-Tensor StudentLoss::operator()(const StepBatch& b) {
-  const std::int64_t all = b[kImages].dim(0), L = settings_.batch;
-  const Tensor features = network_.features(ctx_, b[kImages], true);
+Tensor StudentLoss::operator()(const StudentBatch& b) {
+  const std::int64_t all = b.images.dim(0), L = settings_.batch;
+  const Tensor features = network_.features(ctx_, b.images, true);
   const Tensor labelled = supervised(b, features);
   if (term_ == Term::none) return labelled;
   const Tensor others = ops::rows(ctx_, features, L, all);
@@ -36,9 +34,9 @@ Tensor StudentLoss::operator()(const StepBatch& b) {
                   ops::scale(ctx_, teacher_term(b, others), 1 - settings_.lambda));
 }
 
-Tensor StudentLoss::supervised(const StepBatch& b, const Tensor& features) {
+Tensor StudentLoss::supervised(const StudentBatch& b, const Tensor& features) {
   const Tensor labelled = ops::rows(ctx_, features, 0, settings_.batch);
-  return ops::mean(ctx_, ops::softmax_ce(ctx_, network_.head(ctx_, labelled), b[kTargets]));
+  return ops::mean(ctx_, ops::softmax_ce(ctx_, network_.head(ctx_, labelled), b.targets));
 }
 
 /// Pseudo-labels from the weak views, mean over the whole batch.
@@ -50,13 +48,13 @@ Tensor StudentLoss::pseudo_label_term(const Tensor& features) {
   return ops::mean(ctx_, ops::softmax_ce(ctx_, strong, target, mask));
 }
 
-Tensor StudentLoss::teacher_term(const StepBatch& b, const Tensor& features) {
-  Tensor teacher = b[kTeacher];
+Tensor StudentLoss::teacher_term(const StudentBatch& b, const Tensor& features) {
+  Tensor teacher = b.teacher;
   if (!teacher.defined()) {  // views made in this step
     const TapeScope off(ctx_, nullptr);
     std::vector<Tensor> logits;
     for (std::size_t s = 0; s < teachers_.size(); ++s)
-      logits.push_back(teachers_[s].source->model.network->logits(ctx_, b[kTeacherViews + s], false));
+      logits.push_back(teachers_[s].source->model.network->logits(ctx_, b.views[s], false));
     teacher = ops::concat_channels(ctx_, logits);
   }
   return ops::kd_multi(ctx_, heads_(ctx_, network_.pooled(ctx_, features)), teacher, kd_);

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "distill/student/train.hpp"
+#include "distill/student/batches.hpp"
 
 namespace akin {
 
@@ -14,7 +14,7 @@ class StudentLoss {
               const Settings& settings);
 
   /// A scalar recorded on ctx.tape.
-  Tensor operator()(const StepBatch& batch);
+  Tensor operator()(const StudentBatch& batch);
   /// The source heads: trained with the network, and thrown away after it. Empty without teachers.
   const ParameterList& own_parameters() const { return own_; }
 
@@ -24,9 +24,9 @@ class StudentLoss {
   double pseudo_labelled() const;
 
  private:
-  Tensor supervised(const StepBatch& batch, const Tensor& features);
+  Tensor supervised(const StudentBatch& batch, const Tensor& features);
   Tensor pseudo_label_term(const Tensor& features);
-  Tensor teacher_term(const StepBatch& batch, const Tensor& features);
+  Tensor teacher_term(const StudentBatch& batch, const Tensor& features);
 
   Context& ctx_;
   const Network& network_;

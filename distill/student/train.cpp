@@ -124,19 +124,17 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
   parameters.insert(parameters.end(), loss.own_parameters().begin(), loss.own_parameters().end());
 
   StudentBatches batches(ctx, task, teachers, plan, settings, info.normalization);
-  std::unique_ptr<Feed> feed;
+  std::unique_ptr<StudentFeed> feed;
+  BatchObjective<StudentBatch> objective;
   std::int64_t images = 0;
-  hooks.begin = [&](std::int64_t first) {
-    feed = std::make_unique<Feed>(
-        ctx, [&](std::int64_t t) { return batches.make(t); }, [&](const Parts& p) { return batches.finish(p); }, first);
-  };
-  hooks.batch = [&](std::int64_t t) {
+  hooks.begin = [&](std::int64_t first) { feed = batches.feed(first); };
+  objective.batch = [&](std::int64_t t) {
     loss.begin_step(t, settings.steps);
-    StepBatch b = feed->next();
-    images += b[kImages].dim(0);
+    StudentBatch b = feed->next();
+    images += b.images.dim(0);
     return b;
   };
-  hooks.loss = [&](const StepBatch& b) { return loss(b); };
+  objective.loss = [&](const StudentBatch& b) { return loss(b); };
   if (!task.split.validation.empty() && !hooks.validate) {
     std::vector<int> labels;
     for (const std::int64_t i : task.split.validation) labels.push_back(task.labels[static_cast<std::size_t>(i)]);
@@ -147,7 +145,7 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
     };
   }
   const auto start = std::chrono::steady_clock::now();
-  run.result = train(ctx, parameters, options, place, hooks);
+  run.result = train(ctx, parameters, options, place, objective, hooks);
   const double own = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   feed.reset();  // its thread reads `info`, which leaves with `run`
   if (run.result.finished && !run.result.best.empty()) {

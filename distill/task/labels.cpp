@@ -4,13 +4,12 @@
 #include <map>
 #include <set>
 
+#include "engine/io/json.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
 
 namespace {
-
-using Json = SettingsTable::Json;
 
 constexpr const char* kFormat = "akin-labels-1";
 
@@ -209,8 +208,7 @@ std::string manifest_text(const ImageSet& pool, const std::vector<int>& labels, 
   // One line a part: a list of ten thousand numbers is not for reading.
   std::string text = "{\n";
   for (const auto& [key, value] : j.items())
-    text += "  " + Json(key).dump() + ": " + value.dump(-1, ' ', false, Json::error_handler_t::replace) +
-            (key == "unlabelled" ? "\n" : ",\n");
+    text += "  " + json_line(key) + ": " + json_line(value) + (key == "unlabelled" ? "\n" : ",\n");
   return text + "}\n";
 }
 

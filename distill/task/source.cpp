@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/io/file.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/sha256.hpp"
 
@@ -43,10 +44,22 @@ Array pick_rows(const Array& table, const Indices& index) {
 
 namespace {
 
-std::string cache_key(const Source& source, const Task& task) {
+/// What of a Context changes the bits of the outputs; nothing for the CPU, whose keys are older than this.
+std::string computed_by(const Context& ctx) {
+  std::string by;
+  if (ctx.device != Device::cpu) by += fmt::format("{}|", name_of(ctx.device));
+  if (ctx.activations != DType::f32) by += fmt::format("{}|", name_of(ctx.activations));
+  if (ctx.gemm_vendor != nullptr) by += "cublas|";
+  if (ctx.conv_vendor != nullptr) by += "cudnn|";
+  if (!ctx.use_fast_paths) by += "spec|";
+  return by;
+}
+
+std::string cache_key(const Context& ctx, const Source& source, const Task& task) {
   Sha256 h;
   const ModelInfo& info = source.model.info;
   h.update(fmt::format("clean-2|{}x{}|", info.height, info.width));
+  h.update(computed_by(ctx));
   h.update(source.hash + "|" + task.hash() + "|");
   const Normalization& n = info.normalization;
   h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.mean.data()), n.mean.size() * sizeof(float)));
@@ -58,8 +71,7 @@ std::string cache_key(const Source& source, const Task& task) {
 
 /// True when `file` holds outputs of the expected shapes; a damaged or foreign file is simply not used.
 bool read_cached(const std::filesystem::path& file, std::int64_t N, std::int64_t D, std::int64_t C, Outputs& out) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return false;
+  if (!is_there(file)) return false;
   try {
     const SafeTensors t = read_safetensors(file);
     const Array &features = t.at("features"), &logits = t.at("logits");
@@ -93,27 +105,29 @@ std::string source_name(const std::filesystem::path& path) {
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
   Source source;
   source.name = source_name(path);
-  if (std::filesystem::is_directory(path)) {
-    AKIN_CHECK(std::filesystem::exists(path / "features.npy"),
+  if (is_folder(path)) {
+    AKIN_CHECK(is_there(path / "features.npy"),
                "{}: a source folder holds features.npy and, for a source that teaches, logits.npy", path.string());
-    const bool head = std::filesystem::exists(path / "logits.npy");
+    const bool head = is_there(path / "logits.npy");
     source.hash = sha256_hex(sha256_file(path / "features.npy") + (head ? sha256_file(path / "logits.npy") : ""));
     const Array logits = head ? read_npy(path / "logits.npy") : Array();
     return table_source(std::move(source), read_npy(path / "features.npy"), head ? &logits : nullptr, path.string());
   }
   AKIN_CHECK(
-      path.extension() == ".safetensors" || !std::filesystem::exists(path),
+      path.extension() == ".safetensors" || !is_there(path),
       "{}: is no source; a source is a .safetensors file (a model, or a table of features and logits) or a folder "
       "with features.npy and logits.npy",
       path.string());
-  const SafeTensors file = read_safetensors(path);
+  const Bytes bytes = read_file(path);
+  const std::string hash = sha256_hex(bytes);
+  SafeTensors file = parse_safetensors(bytes, path.string());
   if (file.find("features") != nullptr) {
-    source.hash = sha256_file(path);
+    source.hash = hash;
     return table_source(std::move(source), file.at("features"), file.find("logits"), path.string());
   }
   AKIN_CHECK(file.find("logits") == nullptr, "{}: holds logits without features; a table has features, or both",
              path.string());
-  source.model = load_model(ctx, path, fallback);
+  source.model = load_model(ctx, std::move(file), hash, fallback);
   source.hash = source.model.hash;
   return source;
 }
@@ -149,7 +163,7 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
   check_channels(source, task, options.match_channels);
   const std::int64_t D = source.model.network->feature_size(), C = source.classes();
   const std::filesystem::path file =
-      options.cache.empty() ? std::filesystem::path() : options.cache / (cache_key(source, task) + ".safetensors");
+      options.cache.empty() ? std::filesystem::path() : options.cache / (cache_key(ctx, source, task) + ".safetensors");
   Outputs out;
   if (!file.empty() && read_cached(file, N, D, C, out)) return out;
   const ModelInfo& info = source.model.info;

@@ -38,8 +38,9 @@ struct OutputOptions {
 };
 
 /// Features and logits of `source` for task.target, in that order, from clean images (no augmentation). Computed once:
-/// kept in the cache under a key of source, images, their positions and preprocessing; a damaged file there is made
-/// anew. Throws where the source expects other channels, and where a table has another number of rows than the task.
+/// kept in the cache under a key of source, images, their positions, preprocessing and what else changes the bits:
+/// device, precision, vendor libraries; a damaged file there is made anew. Throws where the source expects other
+/// channels, and where a table has another number of rows than the task.
 Outputs source_outputs(Context& ctx, const Source& source, const Task& task, const OutputOptions& options = {});
 
 /// Rows `index` of a table f32 [N, D].

@@ -193,12 +193,21 @@ void write_file_atomic(const fs::path& path, ByteView bytes) {
 
 void write_file_atomic(const fs::path& path, std::string_view text) { write_file_atomic(path, bytes_of(text)); }
 
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
 void make_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) fail("{}: folder cannot be made: {} ({})", path.string(), error.message(), remedy_for(error.value()));
-  AKIN_CHECK(fs::is_directory(path, error), "{}: is a file, a folder was expected (remove it or choose another name)",
-             path.string());
+  AKIN_CHECK(is_folder(path), "{}: is a file, a folder was expected (remove it or choose another name)", path.string());
 }
 
 }  // namespace akin

@@ -52,6 +52,11 @@ class AtomicFile {
 void write_file_atomic(const std::filesystem::path& path, ByteView bytes);
 void write_file_atomic(const std::filesystem::path& path, std::string_view text);
 
+/// Whether there is such a file or folder, and such a folder; no where the way to it may not be looked into or is no
+/// way, for which std::filesystem's own questions throw.
+bool is_there(const std::filesystem::path& path);
+bool is_folder(const std::filesystem::path& path);
+
 /// Makes the folder and its parents; it may exist. Throws where that cannot be done.
 void make_folder(const std::filesystem::path& path);
 

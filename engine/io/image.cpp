@@ -235,13 +235,6 @@ Bytes to_png(const Array& image) {
 
 void write_png(const std::filesystem::path& path, const Array& image) { write_file_atomic(path, to_png(image)); }
 
-Array resize_image(const Array& image, int height, int width) {
-  check_image(image, 3, "resize_image");
-  if (image.shape()[0] == height && image.shape()[1] == width) return image;
-  return resize_region(image, 0, 0, static_cast<int>(image.shape()[0]), static_cast<int>(image.shape()[1]), height,
-                       width);
-}
-
 Array resize_and_crop(const Array& image, int height, int width) {
   check_image(image, 3, "resize_and_crop");
   AKIN_CHECK(height >= 1 && width >= 1, "resize: {}x{} is not a size for an image", height, width);

@@ -35,9 +35,8 @@ Array read_image(const std::filesystem::path& path, int channels = 0, const Imag
 Bytes to_png(const Array& image);
 void write_png(const std::filesystem::path& path, const Array& image);
 
-/// u8 [H,W,C] to [height,width,C] with a triangle filter, widened when shrinking (antialiased bilinear), edges clamped.
-Array resize_image(const Array& image, int height, int width);
-/// The largest centred part of the wanted aspect ratio, resized: what "shorter side, then centre crop" gives.
+/// u8 [H,W,C] to [height,width,C]: the largest centred part of the wanted aspect ratio, resized with a triangle filter,
+/// widened when shrinking (antialiased bilinear), edges clamped. What "shorter side, then centre crop" gives.
 Array resize_and_crop(const Array& image, int height, int width);
 /// u8 [...,1] to [...,3] and back, as decode_image does.
 Array convert_channels(const Array& images, int channels);

@@ -59,25 +59,25 @@ LabelledBatches::LabelledBatches(Context& ctx, const Array& images, std::span<co
       normalization_(std::move(normalization)),
       seed_(seed) {}
 
-Parts LabelledBatches::make(std::int64_t t) {
+LabelledHost LabelledBatches::make(std::int64_t t) {
   const std::vector<AugmentItem> items = order_.batch(t);
-  const ImageParts images = gather_images(ctx_, images_, items);
-  Tensor targets = Tensor::on_host(ctx_, {static_cast<std::int64_t>(items.size())}, DType::i64);
+  LabelledHost host{gather_images(ctx_, images_, items),
+                    Tensor::on_host(ctx_, {static_cast<std::int64_t>(items.size())}, DType::i64)};
   for (std::size_t i = 0; i < items.size(); ++i) {
     const auto at = static_cast<std::size_t>(items[i].image);
-    targets.data<std::int64_t>()[i] = at < labels_.size() ? labels_[at] : -1;
+    host.targets.data<std::int64_t>()[i] = at < labels_.size() ? labels_[at] : -1;
   }
-  return {images.items, images.pixels, targets};
+  return host;
 }
 
-StepBatch LabelledBatches::finish(const Parts& parts) const {
-  const std::int64_t B = parts[0].dim(0);
-  return {augment_images(ctx_, images_, {parts[0], parts[1]}, 0, B, augment_, normalization_, seed_), parts[2]};
+LabelledBatch LabelledBatches::finish(const LabelledHost& host) const {
+  const std::int64_t B = host.targets.dim(0);
+  return {augment_images(ctx_, images_, host.images, 0, B, augment_, normalization_, seed_), host.targets};
 }
 
-std::unique_ptr<Feed> LabelledBatches::feed(std::int64_t first) {
-  return std::make_unique<Feed>(
-      ctx_, [this](std::int64_t t) { return make(t); }, [this](const Parts& p) { return finish(p); }, first);
+std::unique_ptr<LabelledFeed> LabelledBatches::feed(std::int64_t first) {
+  return std::make_unique<LabelledFeed>(
+      ctx_, [this](std::int64_t t) { return make(t); }, [this](const LabelledHost& h) { return finish(h); }, first);
 }
 
 }  // namespace akin

@@ -14,6 +14,10 @@ namespace akin {
 struct ImageParts {
   Tensor items;   ///< u8 [B, sizeof(AugmentItem)]: the items' bytes
   Tensor pixels;  ///< u8 [B, H, W, C]; undefined on the CPU
+  void each(auto&& f, auto&... others) {
+    f("items", items, others.items...);
+    f("pixels", pixels, others.pixels...);
+  }
 };
 
 /// In host memory. Throws Error on a number outside the set.
@@ -27,16 +31,38 @@ ImageParts upload(Context& ctx, const ImageParts& parts);
 Tensor augment_images(Context& ctx, const ImageView& set, const ImageParts& parts, std::int64_t begin, std::int64_t end,
                       const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed);
 
-/// The batches of supervised training: {images, targets i64 [B]}. Keeps references to images and labels; `labels` has
+/// What the host hands over for a batch of supervised training.
+struct LabelledHost {
+  ImageParts images;
+  Tensor targets;  ///< i64 [B]
+  void each(auto&& f, auto&... others) {
+    images.each(f, others.images...);
+    f("targets", targets, others.targets...);
+  }
+};
+
+/// A batch of supervised training, on the device.
+struct LabelledBatch {
+  Tensor images;   ///< [B, H, W, C] in the type of the Context's activations
+  Tensor targets;  ///< i64 [B]
+  void each(auto&& f, auto&... others) {
+    f("images", images, others.images...);
+    f("targets", targets, others.targets...);
+  }
+};
+
+using LabelledFeed = Feed<LabelledHost, LabelledBatch>;
+
+/// Makes the batches of supervised training. Keeps references to images and labels; `labels` has
 /// one entry an image, which counts as -1 where it is missing.
 class LabelledBatches {
  public:
   LabelledBatches(Context& ctx, const Array& images, std::span<const int> labels, BatchOrder order,
                   const AugmentOptions& augment, Normalization normalization, std::uint64_t seed);
-  Parts make(std::int64_t t);
-  StepBatch finish(const Parts& parts) const;
+  LabelledHost make(std::int64_t t);
+  LabelledBatch finish(const LabelledHost& host) const;
   /// Batches first, first + 1, ... made in the background; this object must outlive it.
-  std::unique_ptr<Feed> feed(std::int64_t first);
+  std::unique_ptr<LabelledFeed> feed(std::int64_t first);
 
  private:
   Context& ctx_;

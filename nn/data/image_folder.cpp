@@ -6,6 +6,7 @@
 #include <exception>
 #include <system_error>
 
+#include "engine/io/file.hpp"
 #include "kernels/common/parallel.hpp"
 
 namespace akin {
@@ -89,7 +90,7 @@ ImageFormat settle_format(const std::vector<fs::path>& files, ImageFormat format
 }
 
 std::vector<fs::path> list_images(const fs::path& root) {
-  AKIN_CHECK(fs::is_directory(root), "{}: no such folder", root.string());
+  AKIN_CHECK(is_folder(root), "{}: no such folder", root.string());
   std::vector<fs::path> files;
   find_images(root, files);
   AKIN_CHECK(!files.empty(), "{}: no image file in it (png, jpg or bmp)", root.string());
@@ -98,7 +99,7 @@ std::vector<fs::path> list_images(const fs::path& root) {
 }
 
 ImageFolder list_image_folder(const fs::path& root) {
-  AKIN_CHECK(fs::is_directory(root), "{}: no such folder", root.string());
+  AKIN_CHECK(is_folder(root), "{}: no such folder", root.string());
   ImageFolder found;
   try {
     for (const auto& entry : fs::directory_iterator(root)) {

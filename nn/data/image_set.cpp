@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/io/cifar.hpp"
+#include "engine/io/file.hpp"
 #include "engine/io/idx.hpp"
 #include "engine/io/sha256.hpp"
 
@@ -28,7 +29,7 @@ std::optional<fs::path> find_idx(const fs::path& folder, Split split, const std:
       if ((what == "labels") != (rank[4] == '1')) continue;
       for (const char* packed : {"", ".gz"}) {
         fs::path path = folder / fmt::format("{}-{}{}{}", stem, what, rank, packed);
-        if (!fs::exists(path)) continue;
+        if (!is_there(path)) continue;
         // The same file plain and packed is one file; two different names are a question only the user can answer.
         AKIN_CHECK(!found || found->string() + ".gz" == path.string(), "{} and {}: which one is meant? Remove one",
                    found->string(), path.string());
@@ -42,29 +43,31 @@ std::optional<fs::path> find_idx(const fs::path& folder, Split split, const std:
 /// train/, test/ or val/, unlabeled/.
 std::optional<fs::path> find_folder(const fs::path& root, Split split) {
   for (const char* name : {name_of(split), split == Split::test ? "val" : name_of(split)}) {
-    if (fs::is_directory(root / name)) return root / name;
+    if (is_folder(root / name)) return root / name;
   }
   return std::nullopt;
 }
 
 Layout layout_of(const fs::path& folder) {
-  AKIN_CHECK(fs::exists(folder), "{}: no such folder (scripts/get_data.sh fetches the data sets of the examples)",
+  AKIN_CHECK(is_there(folder), "{}: no such folder (scripts/get_data.sh fetches the data sets of the examples)",
              folder.string());
-  AKIN_CHECK(fs::is_directory(folder), "{}: is a file; give the folder of the data set", folder.string());
+  AKIN_CHECK(is_folder(folder), "{}: is a file; give the folder of the data set", folder.string());
   for (const Split split : {Split::train, Split::test, Split::unlabeled}) {
     if (find_idx(folder, split, "images")) return Layout::idx;
   }
-  if (fs::exists(folder / "data_batch_1.bin") || fs::exists(folder / "test_batch.bin")) return Layout::cifar10;
-  if (fs::exists(folder / "train.bin") || fs::exists(folder / "test.bin")) return Layout::cifar100;
+  if (is_there(folder / "data_batch_1.bin") || is_there(folder / "test_batch.bin")) return Layout::cifar10;
+  if (is_there(folder / "train.bin") || is_there(folder / "test.bin")) return Layout::cifar100;
   for (const Split split : {Split::train, Split::test}) {
     if (find_folder(folder, split)) return Layout::folders;
   }
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    AKIN_CHECK(!entry.is_directory(),
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    AKIN_CHECK(!is_folder(entry.path()),
                "{}: holds folders, but no train/ and test/; put the class folders into train/<class>/ "
                "and some images of each into test/<class>/",
                folder.string());
   }
+  AKIN_CHECK(!error, "{}: folder cannot be read: {} (check the permissions)", folder.string(), error.message());
   fail("{}: holds no data set akin knows; {}", folder.string(), kLayouts);
 }
 
@@ -114,7 +117,7 @@ ImageSet load_idx(const fs::path& folder, Split split) {
     set.labels = std::move(labels);
   }
   const fs::path names = folder / "classes.txt";
-  set.classes = fs::exists(names) ? read_names(names) : numbers(classes);
+  set.classes = is_there(names) ? read_names(names) : numbers(classes);
   return set;
 }
 
@@ -139,7 +142,7 @@ ImageSet load_cifar(const fs::path& folder, Split split, bool hundred) {
   }
   set.images = Array::from(pixels, {static_cast<std::int64_t>(set.labels.size()), 32, 32, 3});
   const fs::path names = folder / (hundred ? "fine_label_names.txt" : "batches.meta.txt");
-  set.classes = fs::exists(names) ? read_names(names) : numbers(hundred ? 100 : 10);
+  set.classes = is_there(names) ? read_names(names) : numbers(hundred ? 100 : 10);
   return set;
 }
 
@@ -218,9 +221,9 @@ bool has_split(const fs::path& folder, Split split) {
       return find_folder(folder, split).has_value();
     case Layout::cifar10:
       return split != Split::unlabeled &&
-             fs::exists(folder / (split == Split::train ? "data_batch_1.bin" : "test_batch.bin"));
+             is_there(folder / (split == Split::train ? "data_batch_1.bin" : "test_batch.bin"));
     case Layout::cifar100:
-      return split != Split::unlabeled && fs::exists(folder / (split == Split::train ? "train.bin" : "test.bin"));
+      return split != Split::unlabeled && is_there(folder / (split == Split::train ? "train.bin" : "test.bin"));
   }
   return false;
 }
@@ -240,7 +243,7 @@ void save_images(const ImageSet& set, Split split, const fs::path& folder) {
   check_set(named, split);
   make_folder(folder);
   const fs::path classes = folder / "classes.txt";
-  AKIN_CHECK(!fs::exists(classes) || read_text(classes) == names,
+  AKIN_CHECK(!is_there(classes) || read_text(classes) == names,
              "{}: is there already with other names; write each data set to a folder of its own", classes.string());
   write_file_atomic(classes, std::string_view(names));
   const std::string stem = split == Split::test ? "t10k" : name_of(split);

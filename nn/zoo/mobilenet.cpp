@@ -87,40 +87,6 @@ void InvertedResidual::add_aliases(const std::string& timm, const std::string& p
   layer(expands ? "conv_pwl" : "conv_pw", !options_.plain_names);
 }
 
-namespace {
-
-using Aliases = std::vector<std::pair<std::string, std::string>>;
-
-/// Of the stem and all blocks; timm counts blocks within stages.
-Aliases block_aliases(const std::vector<InvertedResidual>& blocks, const std::vector<int>& stages, const char* inner) {
-  Aliases list = {{"conv_stem", "features.0.0"}, {"bn1", "features.0.1"}};
-  std::size_t at = 0;
-  for (std::size_t s = 0; s < stages.size(); ++s)
-    for (int b = 0; b < stages[s]; ++b, ++at)
-      blocks[at].add_aliases(fmt::format("blocks.{}.{}.", s, b), fmt::format("features.{}.{}.", at + 1, inner), list);
-  return list;
-}
-
-}  // namespace
-
-Aliases MobileNetV2::aliases() const {
-  Aliases list = block_aliases(blocks_, stages_, "conv");
-  const std::string last = fmt::format("features.{}", blocks_.size() + 1);
-  list.insert(list.end(), {{"conv_head", last + ".0"}, {"bn2", last + ".1"}, {"classifier", "classifier.1"}});
-  return list;
-}
-
-Aliases MobileNetV3::aliases() const {
-  Aliases list = block_aliases(blocks_, stages_, "block");
-  const std::string last = fmt::format("features.{}", blocks_.size() + 1),
-                    timm = fmt::format("blocks.{}.0.", stages_.size());
-  list.insert(list.end(), {{timm + "conv", last + ".0"},
-                           {timm + "bn1", last + ".1"},
-                           {"conv_head", "classifier.0"},
-                           {"classifier", "classifier.3"}});
-  return list;
-}
-
 MobileNetV1::MobileNetV1(Context& ctx, const Architecture& wanted) : Network(wanted, "classifier") {
   refuse_options(true, false, true);
   if (architecture_.width == 0) architecture_.width = 32;
@@ -160,16 +126,65 @@ void MobileNetV1::collect_extractor(ParameterList& list) const {
   }
 }
 
-MobileNetV2::MobileNetV2(Context& ctx, const Architecture& wanted) : Network(wanted, "classifier.1") {
+InvertedResidualNet::InvertedResidualNet(Context& ctx, const Architecture& wanted, const Style& style)
+    : Network(wanted, style.head), style_(style) {
   refuse_options(true, false, true);
-  if (architecture_.width == 0) architecture_.width = 32;
-  const double scale = static_cast<double>(architecture_.width) / 32;
-  const NormOptions norm = norm_of(wanted);
-  stem_ = stem_of(ctx, architecture_, Activation::relu6, norm);
+  if (architecture_.width == 0) architecture_.width = style_.width;
+  style_.norm = norm_of(wanted, style_.norm);
+  stem_ = stem_of(ctx, architecture_, style_.activation, style_.norm);
+  out_ = architecture_.width;
+}
+
+void InvertedResidualNet::add_block(Context& ctx, const InvertedResidual::Options& options) {
+  blocks_.emplace_back(ctx, options, style_.norm);
+  out_ = options.out;
+}
+
+void InvertedResidualNet::add_end(Context& ctx, std::int64_t last, std::int64_t hidden) {
+  last_ = ConvNorm(ctx, {out_, last, 1, 1, 0}, style_.activation, style_.norm);
+  if (hidden > 0) hidden_ = Linear(ctx, last, hidden);
+  fc = Linear(ctx, hidden > 0 ? hidden : last, architecture_.classes);
+}
+
+Tensor InvertedResidualNet::features(Context& ctx, const Tensor& x, bool training) const {
+  check_images(x);
+  Tensor y = stem_(ctx, x, training);
+  for (const InvertedResidual& b : blocks_) y = b(ctx, y, training);
+  y = ops::global_avg_pool(ctx, last_(ctx, y, training));
+  return hidden_ ? ops::activation(ctx, (*hidden_)(ctx, y), style_.activation) : y;
+}
+
+void InvertedResidualNet::collect_extractor(ParameterList& list) const {
+  stem_.collect("features.0.0", "features.0.1", list);
+  std::size_t i = 1;
+  for (const InvertedResidual& b : blocks_) b.collect(fmt::format("features.{}.{}.", i++, style_.block), list);
+  last_.collect(fmt::format("features.{}.0", i), fmt::format("features.{}.1", i), list);
+  if (hidden_) hidden_->collect("classifier.0", list);
+}
+
+/// timm counts blocks within stages.
+std::vector<std::pair<std::string, std::string>> InvertedResidualNet::aliases() const {
+  std::vector<std::pair<std::string, std::string>> list = {{"conv_stem", "features.0.0"}, {"bn1", "features.0.1"}};
+  std::size_t at = 0;
+  for (std::size_t s = 0; s < stages_.size(); ++s)
+    for (int b = 0; b < stages_[s]; ++b, ++at)
+      blocks_[at].add_aliases(fmt::format("blocks.{}.{}.", s, b), fmt::format("features.{}.{}.", at + 1, style_.block),
+                              list);
+  const std::string last = fmt::format("features.{}", blocks_.size() + 1),
+                    stage = fmt::format("blocks.{}.0.", stages_.size());
+  list.emplace_back(hidden_ ? stage + "conv" : "conv_head", last + ".0");
+  list.emplace_back(hidden_ ? stage + "bn1" : "bn2", last + ".1");
+  if (hidden_) list.emplace_back("conv_head", "classifier.0");
+  list.emplace_back("classifier", head_name());
+  return list;
+}
+
+MobileNetV2::MobileNetV2(Context& ctx, const Architecture& wanted)
+    : InvertedResidualNet(ctx, wanted,
+                          {.head = "classifier.1", .block = "conv", .width = 32, .activation = Activation::relu6}) {
   struct Stage {
     int expansion, channels, blocks, stride;
   };
-  std::int64_t in = architecture_.width;
   for (const Stage& stage : {Stage{1, 16, 1, 1},
                              {6, 24, 2, 2},
                              {6, 32, 3, 2},
@@ -177,45 +192,26 @@ MobileNetV2::MobileNetV2(Context& ctx, const Architecture& wanted) : Network(wan
                              {6, 96, 3, 1},
                              {6, 160, 3, 2},
                              {6, 320, 1, 1}}) {
-    const std::int64_t out = scaled_channels(stage.channels * scale);
     stages_.push_back(stage.blocks);
-    for (int i = 0; i < stage.blocks; ++i) {
-      blocks_.emplace_back(ctx,
-                           InvertedResidual::Options{.in = in,
-                                                     .middle = in * stage.expansion,
-                                                     .out = out,
-                                                     .window = 3,
-                                                     .stride = i == 0 ? stage.stride : 1,
-                                                     .activation = Activation::relu6,
-                                                     .plain_names = true},
-                           norm);
-      in = out;
-    }
+    for (int i = 0; i < stage.blocks; ++i)
+      add_block(ctx, {.in = out_,
+                      .middle = out_ * stage.expansion,
+                      .out = scaled_channels(stage.channels * scale()),
+                      .window = 3,
+                      .stride = i == 0 ? stage.stride : 1,
+                      .activation = Activation::relu6,
+                      .plain_names = true});
   }
-  const std::int64_t last = scaled_channels(1280 * std::max(1.0, scale));
-  last_ = ConvNorm(ctx, {in, last, 1, 1, 0}, Activation::relu6, norm);
-  fc = Linear(ctx, last, wanted.classes);
+  add_end(ctx, scaled_channels(1280 * std::max(1.0, scale())), 0);
 }
 
-Tensor MobileNetV2::features(Context& ctx, const Tensor& x, bool training) const {
-  check_images(x);
-  Tensor y = stem_(ctx, x, training);
-  for (const InvertedResidual& b : blocks_) y = b(ctx, y, training);
-  return ops::global_avg_pool(ctx, last_(ctx, y, training));
-}
-
-void MobileNetV2::collect_extractor(ParameterList& list) const {
-  stem_.collect("features.0.0", "features.0.1", list);
-  std::size_t i = 1;
-  for (const InvertedResidual& b : blocks_) b.collect(fmt::format("features.{}.conv.", i++), list);
-  last_.collect(fmt::format("features.{}.0", i), fmt::format("features.{}.1", i), list);
-}
-
-MobileNetV3::MobileNetV3(Context& ctx, const Architecture& wanted) : Network(wanted, "classifier.3") {
-  refuse_options(true, false, true);
-  if (architecture_.width == 0) architecture_.width = 16;
-  const double scale = static_cast<double>(architecture_.width) / 16;
-  const NormOptions norm = norm_of(wanted, {.eps = 1e-3, .momentum = 0.01});
+MobileNetV3::MobileNetV3(Context& ctx, const Architecture& wanted)
+    : InvertedResidualNet(ctx, wanted,
+                          {.head = "classifier.3",
+                           .block = "block",
+                           .width = 16,
+                           .activation = Activation::hardswish,
+                           .norm = {.eps = 1e-3, .momentum = 0.01}}) {
   constexpr Activation relu = Activation::relu, swish = Activation::hardswish;
   struct Row {
     int window, middle, out;
@@ -236,42 +232,17 @@ MobileNetV3::MobileNetV3(Context& ctx, const Architecture& wanted) : Network(wan
       {5, 576, 96, true, swish, 1}, {5, 576, 96, true, swish, 1}};
   const bool is_large = wanted.name == "mobilenet_v3_large";
   stages_ = is_large ? std::vector<int>{1, 2, 3, 4, 2, 3} : std::vector<int>{1, 2, 3, 2, 3};
-  stem_ = stem_of(ctx, architecture_, swish, norm);
-  std::int64_t in = architecture_.width;
   for (const Row& row : is_large ? large : small) {
-    const std::int64_t middle = scaled_channels(row.middle * scale), out = scaled_channels(row.out * scale);
-    blocks_.emplace_back(
-        ctx,
-        InvertedResidual::Options{.in = in,
-                                  .middle = middle,
-                                  .out = out,
-                                  .window = row.window,
-                                  .stride = row.stride,
-                                  .squeezed = row.excite ? scaled_channels(static_cast<double>(middle / 4)) : 0,
-                                  .activation = row.activation},
-        norm);
-    in = out;
+    const std::int64_t middle = scaled_channels(row.middle * scale());
+    add_block(ctx, {.in = out_,
+                    .middle = middle,
+                    .out = scaled_channels(row.out * scale()),
+                    .window = row.window,
+                    .stride = row.stride,
+                    .squeezed = row.excite ? scaled_channels(static_cast<double>(middle / 4)) : 0,
+                    .activation = row.activation});
   }
-  last_ = ConvNorm(ctx, {in, 6 * in, 1, 1, 0}, swish, norm);
-  const std::int64_t hidden = scaled_channels((is_large ? 1280 : 1024) * scale);
-  hidden_ = Linear(ctx, 6 * in, hidden);
-  fc = Linear(ctx, hidden, wanted.classes);
-}
-
-Tensor MobileNetV3::features(Context& ctx, const Tensor& x, bool training) const {
-  check_images(x);
-  Tensor y = stem_(ctx, x, training);
-  for (const InvertedResidual& b : blocks_) y = b(ctx, y, training);
-  y = ops::global_avg_pool(ctx, last_(ctx, y, training));
-  return ops::activation(ctx, hidden_(ctx, y), Activation::hardswish);
-}
-
-void MobileNetV3::collect_extractor(ParameterList& list) const {
-  stem_.collect("features.0.0", "features.0.1", list);
-  std::size_t i = 1;
-  for (const InvertedResidual& b : blocks_) b.collect(fmt::format("features.{}.block.", i++), list);
-  last_.collect(fmt::format("features.{}.0", i), fmt::format("features.{}.1", i), list);
-  hidden_.collect("classifier.0", list);
+  add_end(ctx, 6 * out_, scaled_channels((is_large ? 1280 : 1024) * scale()));
 }
 
 }  // namespace akin

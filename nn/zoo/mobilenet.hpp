@@ -7,6 +7,8 @@
 // which torchvision applies in training: a distilled student sees many unlabelled images.
 #pragma once
 
+#include <optional>
+
 #include "nn/network.hpp"
 
 namespace akin {
@@ -60,35 +62,46 @@ class MobileNetV1 final : public Network {
   std::vector<Block> blocks_;
 };
 
-class MobileNetV2 final : public Network {
+/// What V2 and V3 share: a stem, inverted residuals, a wide 1x1 convolution; V3 has one more layer behind the mean.
+class InvertedResidualNet : public Network {
  public:
-  MobileNetV2(Context& ctx, const Architecture& architecture);
   Tensor features(Context& ctx, const Tensor& x, bool training) const override;
   std::int64_t output_stride() const override { return architecture_.stem.empty() ? 32 : 16; }
-
   std::vector<std::pair<std::string, std::string>> aliases() const override;
+
+ protected:
+  struct Style {
+    std::string head, block;  ///< torchvision's names: of the head, and of a block's layers
+    std::int64_t width;       ///< of the stem where the architecture says none
+    Activation activation;    ///< of stem and end
+    NormOptions norm = {};
+  };
+  InvertedResidualNet(Context& ctx, const Architecture& wanted, const Style& style);
+  /// Channels of the stem, of which `style.width` are the published network's.
+  double scale() const { return static_cast<double>(architecture_.width) / static_cast<double>(style_.width); }
+  void add_block(Context& ctx, const InvertedResidual::Options& options);
+  /// `last` channels of the 1x1 convolution, `hidden` of the layer behind the mean (0: none). Then the head.
+  void add_end(Context& ctx, std::int64_t last, std::int64_t hidden);
+
+  std::int64_t out_;         // channels so far
+  std::vector<int> stages_;  // blocks of each
 
  private:
   void collect_extractor(ParameterList& list) const override;
+  Style style_;
   ConvNorm stem_, last_;
   std::vector<InvertedResidual> blocks_;
-  std::vector<int> stages_;  // blocks of each
+  std::optional<Linear> hidden_;
 };
 
-class MobileNetV3 final : public Network {
+class MobileNetV2 final : public InvertedResidualNet {
+ public:
+  MobileNetV2(Context& ctx, const Architecture& architecture);
+};
+
+class MobileNetV3 final : public InvertedResidualNet {
  public:
   MobileNetV3(Context& ctx, const Architecture& architecture);
-  Tensor features(Context& ctx, const Tensor& x, bool training) const override;
-  std::int64_t output_stride() const override { return architecture_.stem.empty() ? 32 : 16; }
-
-  std::vector<std::pair<std::string, std::string>> aliases() const override;
-
- private:
-  void collect_extractor(ParameterList& list) const override;
-  ConvNorm stem_, last_;
-  std::vector<InvertedResidual> blocks_;
-  std::vector<int> stages_;  // blocks of each
-  Linear hidden_;
 };
 
 }  // namespace akin

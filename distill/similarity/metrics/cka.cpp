@@ -151,8 +151,13 @@ class WeightedCka {
       }
       const double ai = row[i] - 2 * mean[index(i)] + overall;
       const double bi = 1 - 2 * sizes[index(labels[index(i)])] / n + sizes2 / (n * n);
-      xx += wi * row_xx, xy += wi * row_xy;
-      a += wi * ai, aa += wi * ai * ai, b += wi * bi, bb += wi * bi * bi, ab += wi * ai * bi;
+      xx += wi * row_xx;
+      xy += wi * row_xy;
+      a += wi * ai;
+      aa += wi * ai * ai;
+      b += wi * bi;
+      bb += wi * bi * bi;
+      ab += wi * ai * bi;
     }
     double yy = sizes2 - 2 * sizes3 / n + sizes2 * sizes2 / (n * n);
     const double floor_x = kNothing * xx, floor_y = kNothing * sizes2;

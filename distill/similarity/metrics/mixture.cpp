@@ -137,7 +137,10 @@ std::vector<double> cluster_centres(std::span<const double> x, std::int64_t n, s
       double least = std::numeric_limits<double>::infinity();
       for (std::int64_t v = 0; v < found; ++v) {
         const double distance = squared_distance(&x[index(i * k)], &centres[index(v * k)], k);
-        if (distance < least) least = distance, best = v;
+        if (distance < least) {
+          least = distance;
+          best = v;
+        }
       }
       moved = moved || best != of[index(i)];
       of[index(i)] = best;

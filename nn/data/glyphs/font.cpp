@@ -92,7 +92,10 @@ std::string family_name(const View& name) {
       const char c = static_cast<char>(s.u8(k));
       if (c >= ' ' && c <= '~') found.push_back(c);
     }
-    if (!found.empty()) family = found, best = id;
+    if (!found.empty()) {
+      family = found;
+      best = id;
+    }
   }
   return without_style(family);
 }

@@ -126,7 +126,11 @@ float correlation(const std::vector<float>& a, const std::vector<double>& b) {
   const double n = static_cast<double>(a.size());
   double sa = 0, sb = 0, aa = 0, bb = 0, ab = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    sa += a[i], sb += b[i], aa += double{a[i]} * a[i], bb += b[i] * b[i], ab += a[i] * b[i];
+    sa += a[i];
+    sb += b[i];
+    aa += double{a[i]} * a[i];
+    bb += b[i] * b[i];
+    ab += a[i] * b[i];
   }
   const double d = (aa - sa * sa / n) * (bb - sb * sb / n);
   return d > 0 ? static_cast<float>((ab - sa * sb / n) / std::sqrt(d)) : 0.0f;

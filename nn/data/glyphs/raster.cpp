@@ -69,7 +69,8 @@ void bend(Outline& outline, const GlyphWarp& warp, float longest, float centre) 
         for (int i = 0; i < 4; ++i) {
           const Point& k = warp.field[static_cast<std::size_t>((iv + j) * kKnots + iu + i)];
           const float w = wv[static_cast<std::size_t>(j)] * wu[static_cast<std::size_t>(i)];
-          d.x += w * k.x, d.y += w * k.y;
+          d.x += w * k.x;
+          d.y += w * k.y;
         }
       p = {p.x + kOversample * d.x, p.y + kOversample * d.y};
     }
@@ -167,8 +168,13 @@ bool place(const std::vector<std::uint8_t>& ink, int n, int side, float box, std
   for (int y = 0; y < n; ++y)
     for (int x = 0; x < n; ++x)
       if (ink[static_cast<std::size_t>(y * n + x)] != 0) {
-        x0 = std::min(x0, x), x1 = std::max(x1, x + 1), y0 = std::min(y0, y), y1 = std::max(y1, y + 1);
-        mass += 1, mx += x + 0.5, my += y + 0.5;
+        x0 = std::min(x0, x);
+        x1 = std::max(x1, x + 1);
+        y0 = std::min(y0, y);
+        y1 = std::max(y1, y + 1);
+        mass += 1;
+        mx += x + 0.5;
+        my += y + 0.5;
       }
   if (mass < kOversample * kOversample) return false;
   const float step = static_cast<float>(std::max(x1 - x0, y1 - y0)) / box;  // canvas pixels a finished pixel
