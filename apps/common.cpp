@@ -231,9 +231,9 @@ void catch_interrupts() {
 
 bool interrupted() { return stop_signal != 0; }
 
-PipelineEvents make_events(const CommonOptions& options) {
+Events make_events(const CommonOptions& options) {
   const auto listener = std::make_shared<Listener>(options.quiet, options.stop_after);
-  PipelineEvents events;
+  Events events;
   events.stage = [listener](const std::string& line) { listener->stage(line); };
   events.progress = [listener](const std::string& label, std::int64_t done, std::int64_t total, const std::string& unit,
                                const std::string& note) { listener->progress(label, done, total, unit, note); };

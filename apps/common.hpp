@@ -59,7 +59,7 @@ bool interrupted();
 
 /// Progress bar or lines, stage lines and the stop flag, for run_pipeline and the training loops. --quiet leaves
 /// warnings. An interruption while images are run through a network throws: there is nothing to save yet.
-PipelineEvents make_events(const CommonOptions& options);
+Events make_events(const CommonOptions& options);
 
 /// "2026-01-31T12:05:07Z", now.
 std::string iso_time();

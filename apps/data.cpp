@@ -7,11 +7,11 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
-#include "distill/table.hpp"
+#include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
+#include "nn/data/glyphs/glyphs.hpp"
+#include "nn/data/png_sheets.hpp"
 #include "nn/evaluate.hpp"
-#include "nn/glyphs.hpp"
-#include "nn/png_sheets.hpp"
 
 namespace akin {
 

@@ -1,5 +1,5 @@
 // akin demo: the whole story on real images in some minutes.
-#include "distill/demo.hpp"
+#include "distill/demo/digits.hpp"
 
 #include <memory>
 
@@ -21,7 +21,7 @@ void run(const CLI::App& app, Options& o) {
   demo.out = o.run.out;
   demo.seeds = parse_seeds(o.run.seeds);
   run_demo_command(app, o.run, "demo", demo.pipeline,
-                   [&](Context& ctx, const PipelineEvents& events) { return run_demo(ctx, demo, events); });
+                   [&](Context& ctx, const Events& events) { return run_demo(ctx, demo, events); });
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 
 #include "apps/commands.hpp"
 #include "apps/demo_run.hpp"
-#include "distill/demo_birds.hpp"
+#include "distill/demo/birds.hpp"
 
 namespace akin {
 
@@ -23,7 +23,7 @@ void run(const CLI::App& app, Options& o) {
   demo.seeds = parse_seeds(o.run.seeds);
   check_birds_files(demo);
   run_demo_command(app, o.run, "birds", demo.pipeline,
-                   [&](Context& ctx, const PipelineEvents& events) { return run_birds_demo(ctx, demo, events); });
+                   [&](Context& ctx, const Events& events) { return run_birds_demo(ctx, demo, events); });
 }
 
 }  // namespace

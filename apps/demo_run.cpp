@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include "distill/table.hpp"
+#include "distill/report/table.hpp"
 
 namespace akin {
 
@@ -23,7 +23,7 @@ void add_demo_run(CLI::App& app, DemoRunOptions& options, PipelineOptions& pipel
 }
 
 void run_demo_command(const CLI::App& app, const DemoRunOptions& o, const std::string& name, PipelineOptions& pipeline,
-                      const std::function<PipelineResult(Context&, const PipelineEvents&)>& run) {
+                      const std::function<PipelineResult(Context&, const Events&)>& run) {
   const auto clock = std::chrono::steady_clock::now();
   const std::string begun = iso_time();
   pipeline.resume = o.resume;

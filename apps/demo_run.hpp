@@ -21,6 +21,6 @@ void add_demo_run(CLI::App& app, DemoRunOptions& options, PipelineOptions& pipel
 /// Runs a demo from its flags: `pipeline` belongs to it; `run` gets the context when the run folder is made.
 void run_demo_command(const CLI::App& app, const DemoRunOptions& options, const std::string& name,
                       PipelineOptions& pipeline,
-                      const std::function<PipelineResult(Context&, const PipelineEvents&)>& run);
+                      const std::function<PipelineResult(Context&, const Events&)>& run);
 
 }  // namespace akin

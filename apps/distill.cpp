@@ -6,9 +6,10 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
-#include "distill/table.hpp"
+#include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 

@@ -5,7 +5,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
-#include "distill/table.hpp"
+#include "distill/report/table.hpp"
 
 namespace akin {
 
@@ -35,14 +35,14 @@ std::string confusion_table(const std::vector<std::string>& classes, const std::
   return table.str();
 }
 
-void evaluate(Context& ctx, const Options& o, Model& model) {
+void evaluate(Context& ctx, const Options& o, const Model& model) {
   const Split split = o.split == "train" ? Split::train : Split::test;
   const ImageSet set = load_images(o.data, split, o.format.format());
   warn_of_size(model, o.model, set);
   if (!model.info.classes.empty() && model.info.classes != set.classes)
     warn(fmt::format("{}: its classes ({}) are not those of {} ({}); classes are compared by their order", o.model,
                      fmt::join(model.info.classes, ", "), o.data, fmt::join(set.classes, ", ")));
-  const PipelineEvents events = make_events(o.common);
+  const Events events = make_events(o.common);
   const auto N = static_cast<std::int64_t>(set.labels.size());
   const std::vector<int> said =
       predict(ctx, model, set, [&](std::int64_t done) { events.progress("testing", done, N, "images", ""); });
@@ -72,7 +72,7 @@ void evaluate(Context& ctx, const Options& o, Model& model) {
 }
 
 /// Largest difference between our logits and those that another program stored beside its images.
-void compare(Context& ctx, const Options& o, Model& model) {
+void compare(Context& ctx, const Options& o, const Model& model) {
   if (o.images.empty() || o.logits.empty())
     fail_usage("--reference: name its tensors, --reference-images and --reference-logits");
   const SafeTensors file = read_safetensors(o.reference);

@@ -1,11 +1,11 @@
 // akin experiment: a grid of targets, label budgets, seeds and methods from a TOML file.
-#include "distill/experiment.hpp"
+#include "distill/grid/grid.hpp"
 
 #include <memory>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
-#include "distill/table.hpp"
+#include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 
 namespace akin {

@@ -5,10 +5,10 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
-#include "distill/experiment_origin.hpp"
+#include "distill/grid/origin.hpp"
 #include "engine/io/file.hpp"
-#include "nn/graph_writer.hpp"
-#include "nn/onnx/export.hpp"
+#include "nn/export/graph_writer.hpp"
+#include "nn/export/onnx.hpp"
 
 namespace akin {
 

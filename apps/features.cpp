@@ -37,7 +37,7 @@ void run(const Options& o) {
              "{}: expects images of {} channels, those of {} have {}{}", o.model, wanted, o.data, channels,
              possible ? "; --match-channels turns grey to colour and colour to grey" : "");
   const std::int64_t N = set.images.shape()[0];
-  const PipelineEvents events = make_events(o.common);
+  const Events events = make_events(o.common);
   const Outputs out =
       run_network(ctx, *model.network, set.images, all_indices(N), model.info.normalization,
                   {.height = model.info.height, .width = model.info.width, .progress = [&](std::int64_t done) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "apps/common.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 

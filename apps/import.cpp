@@ -4,8 +4,8 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
-#include "engine/io/dataset_dir.hpp"
 #include "engine/io/file.hpp"
+#include "nn/data/image_set.hpp"
 
 namespace akin {
 

@@ -4,11 +4,12 @@
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
-#include "distill/table.hpp"
+#include "distill/report/table.hpp"
 #include "engine/io/safetensors.hpp"
 #include "kernels/common/onednn.hpp"
 #include "kernels/common/parallel.hpp"
-#include "nn/glyphs.hpp"
+#include "nn/data/glyphs/glyphs.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 

@@ -10,8 +10,8 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
-#include "distill/feature_table.hpp"
-#include "distill/table.hpp"
+#include "distill/report/table.hpp"
+#include "distill/similarity/feature_table.hpp"
 #include "engine/io/file.hpp"
 
 namespace akin {
@@ -129,7 +129,7 @@ Weights weights_of(const Measurement& measured, const Mapping& mapping, double p
 }
 
 /// Sources run over the labelled images of a data set.
-Bank bank_of_images(Context& ctx, Options& o, const PipelineEvents& events) {
+Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
   std::vector<Source> sources = open_sources(ctx, o.sources);
   // Sources look at labelled images only, so the split asks for a single unlabelled one.
   LabelManifest labels = o.task.manifest();
@@ -230,7 +230,7 @@ void run(Options& o) {
   const std::vector<Metric> chosen = metrics_of(o);
   if (!o.rank.mapping.empty()) parse_mapping(o.rank.mapping);
   Context ctx = start(o.common);
-  const PipelineEvents events = make_events(o.common);
+  const Events events = make_events(o.common);
   Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o);
   set_layers(bank, o.layers);
   Json metrics_json = Json::array();

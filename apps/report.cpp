@@ -1,9 +1,9 @@
 // akin report: the page and tables of a finished run, made again from its numbers.
-#include "distill/report.hpp"
+#include "distill/report/report.hpp"
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
-#include "distill/table.hpp"
+#include "distill/report/table.hpp"
 
 namespace akin {
 

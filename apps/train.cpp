@@ -6,6 +6,7 @@
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
 #include "engine/io/file.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 
@@ -74,7 +75,7 @@ void run(const CLI::App& app, Options& o) {
   c.train.fingerprint = print_of_run;
   const std::int64_t images = set.images.shape()[0], steps = std::max<std::int64_t>(1, c.epochs * images / c.batch);
   c.train.eval_every = std::max<std::int64_t>(1, images / c.batch);
-  const PipelineEvents events = make_events(o.common);
+  const Events events = make_events(o.common);
   TrainHooks hooks;
   hooks.stop = events.stop;
   hooks.progress = [&](std::int64_t done, double loss) {

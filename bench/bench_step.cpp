@@ -15,6 +15,7 @@
 #include "nn/classifier.hpp"
 #include "nn/optimizer.hpp"
 #include "nn/stepper.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace {
 

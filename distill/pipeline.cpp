@@ -7,19 +7,15 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "distill/csv.hpp"
-#include "distill/examiner.hpp"
-#include "distill/student_run.hpp"
-#include "distill/table.hpp"
+#include "distill/report/csv.hpp"
+#include "distill/report/table.hpp"
+#include "distill/student/evaluator.hpp"
+#include "distill/student/run.hpp"
 #include "engine/io/file.hpp"
 
 namespace akin {
 
 namespace {
-
-void say(const PipelineEvents& events, const std::string& line) {
-  if (events.stage) events.stage(line);
-}
 
 std::vector<Curve> curves_of(const std::vector<StudentRecord>& students) {
   std::vector<Curve> out;
@@ -103,8 +99,8 @@ Weights shown_weights(const SeedPlan& plan, const PipelineOptions& options) {
 /// Rankings and plans of all seeds, before any student trains: a seed without usable weights stops the run while it
 /// has cost nothing. Writes similarity.csv and weights.csv. `task_of` hands out the task of a seed.
 std::vector<SeedPlan> plan_seeds(Context& ctx, const std::function<const Task&(std::uint64_t)>& task_of,
-                                 std::vector<Source>& sources, const PipelineOptions& options,
-                                 const PipelineEvents& events, ReportData& report) {
+                                 const std::vector<Source>& sources, const PipelineOptions& options,
+                                 const Events& events, ReportData& report) {
   const bool ranked = std::any_of(options.methods.begin(), options.methods.end(), uses_sources);
   const PlanOptions how{options.rank, options.transfer, options.student, options.outputs.match_channels};
   std::vector<SeedPlan> plans(options.seeds.size());
@@ -161,7 +157,7 @@ void replace(const std::filesystem::path& from, const std::filesystem::path& to)
 /// Fills the record of one student: trained now, or of an earlier run that this one goes on with. False where it was
 /// stopped.
 bool make_student(Context& ctx, const RunInputs& inputs, const StudentPlan& plan, const PipelineOptions& options,
-                  const PipelineEvents& events, StudentRecord& record) {
+                  const Events& events, StudentRecord& record) {
   const std::string teacher = plan.single ? inputs.sources[*plan.source].name : "";
   const StudentFiles files(options.run_folder, plan.method, plan.seed, teacher);
   const bool chooses = !inputs.task.split.validation.empty();
@@ -194,7 +190,7 @@ bool make_student(Context& ctx, const RunInputs& inputs, const StudentPlan& plan
 /// All students of a method and seed; of an oracle's, the one that is best on the test images stands for it. Each
 /// one's accuracy goes to `oracle_csv`.
 bool make_students(Context& ctx, const RunInputs& inputs, const std::vector<StudentPlan>& plans,
-                   const PipelineOptions& options, const PipelineEvents& events, StudentRecord& best,
+                   const PipelineOptions& options, const Events& events, StudentRecord& best,
                    std::string& oracle_csv) {
   std::optional<StudentRecord> top;
   double seconds = 0;
@@ -225,8 +221,8 @@ bool make_students(Context& ctx, const RunInputs& inputs, const std::vector<Stud
 }  // namespace
 
 PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t)>& make_task,
-                            std::vector<Source>& sources, const PipelineOptions& options,
-                            const PipelineEvents& events) {
+                            const std::vector<Source>& sources, const PipelineOptions& options,
+                            const Events& events) {
   if (options.methods.empty() || options.seeds.empty()) fail_usage("a run needs at least one method and one seed");
   const std::filesystem::path& folder = options.run_folder;
   make_folder(folder / "students");

@@ -68,7 +68,7 @@ struct BatchNormState {
 };
 /// y = relu?( gamma (x - mean) / sqrt(var + eps) + beta + residual? ), statistics over N, H, W: of the batch when
 /// training, else the running ones. `residual` may be undefined. One pass over the activations instead of three.
-Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, BatchNormState& state,
+Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormState& state,
                  bool training, bool relu = false, const Tensor& residual = {});
 
 // pool

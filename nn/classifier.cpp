@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <memory>
 
+#include "nn/data/image_batch.hpp"
+#include "nn/data/split.hpp"
 #include "nn/evaluate.hpp"
-#include "nn/image_batch.hpp"
-#include "nn/split.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 
@@ -46,7 +47,7 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
   return out;
 }
 
-std::vector<int> predict(Context& ctx, Model& model, const ImageSet& set,
+std::vector<int> predict(Context& ctx, const Model& model, const ImageSet& set,
                          const std::function<void(std::int64_t)>& progress) {
   const Architecture& a = model.info.architecture;
   AKIN_CHECK(a.classes == static_cast<std::int64_t>(set.classes.size()),
@@ -58,7 +59,7 @@ std::vector<int> predict(Context& ctx, Model& model, const ImageSet& set,
                          .logits);
 }
 
-double evaluate_model(Context& ctx, Model& model, const ImageSet& set) {
+double evaluate_model(Context& ctx, const Model& model, const ImageSet& set) {
   return accuracy(predict(ctx, model, set), set.labels);
 }
 

@@ -1,7 +1,7 @@
 // Supervised training of one network on one labelled data set: how the sources of a bank are made.
 #pragma once
 
-#include "engine/io/dataset_dir.hpp"
+#include "nn/data/image_set.hpp"
 #include "nn/model_file.hpp"
 #include "nn/trainer.hpp"
 
@@ -27,10 +27,10 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
 
 /// The class that a model gives each image of a set. Error where it tells another number of classes apart, or expects
 /// other channels. `progress`: see run_network.
-std::vector<int> predict(Context& ctx, Model& model, const ImageSet& set,
+std::vector<int> predict(Context& ctx, const Model& model, const ImageSet& set,
                          const std::function<void(std::int64_t)>& progress = {});
 
 /// Accuracy of a model on a labelled set.
-double evaluate_model(Context& ctx, Model& model, const ImageSet& set);
+double evaluate_model(Context& ctx, const Model& model, const ImageSet& set);
 
 }  // namespace akin

@@ -2,39 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <numeric>
 
 #include "engine/io/image.hpp"
 #include "kernels/softmax_ce.hpp"
-#include "nn/image_batch.hpp"
+#include "nn/data/image_batch.hpp"
 
 namespace akin {
 
-ImageView view_of(const Array& images) {
-  AKIN_CHECK(images.shape().rank() == 4 && images.dtype() == DType::u8, "images: expected u8 [N, H, W, C], found {} {}",
-             name_of(images.dtype()), images.shape().str());
-  return {images.as<std::uint8_t>().data(), images.shape()[0], images.shape()[1], images.shape()[2], images.shape()[3]};
-}
-
-Array pick_images(const Array& images, std::span<const std::int64_t> index) {
-  const Shape& s = images.shape();
-  Array out(images.dtype(), {static_cast<std::int64_t>(index.size()), s[1], s[2], s[3]});
-  const std::size_t each = images.byte_size() / static_cast<std::size_t>(std::max<std::int64_t>(1, s[0]));
-  for (std::size_t i = 0; i < index.size(); ++i) {
-    AKIN_CHECK(index[i] >= 0 && index[i] < s[0], "images: number {} of {}", index[i], s[0]);
-    std::memcpy(out.bytes() + i * each, images.bytes() + static_cast<std::size_t>(index[i]) * each, each);
-  }
-  return out;
-}
-
-Indices all_indices(std::int64_t n) {
-  Indices index(static_cast<std::size_t>(n));
-  std::iota(index.begin(), index.end(), std::int64_t{0});
-  return index;
-}
-
-Outputs run_network(Context& ctx, Network& network, const Array& images, std::span<const std::int64_t> index,
+Outputs run_network(Context& ctx, const Network& network, const Array& images, std::span<const std::int64_t> index,
                     const Normalization& normalization, const RunOptions& options) {
   const TapeScope off(ctx, nullptr);
   const ImageView all = view_of(images);
@@ -93,28 +68,6 @@ double accuracy(std::span<const int> predictions, std::span<const int> labels) {
   std::size_t right = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) right += predictions[i] == labels[i];
   return static_cast<double>(right) / static_cast<double>(labels.size());
-}
-
-Normalization measure_normalization(const Array& images) {
-  const ImageView view = view_of(images);
-  AKIN_CHECK(view.N > 0, "normalisation: no image to measure");
-  const auto C = static_cast<std::size_t>(view.C);
-  std::vector<double> sum(C), square(C);  // exact: integers below 2^53
-  const std::int64_t pixels = view.N * view.H * view.W;
-  for (std::int64_t i = 0; i < pixels; ++i)
-    for (std::size_t c = 0; c < C; ++c) {
-      const double v = view.data[static_cast<std::size_t>(i) * C + c];
-      sum[c] += v;
-      square[c] += v * v;
-    }
-  Normalization out;
-  for (std::size_t c = 0; c < C; ++c) {
-    const double mean = sum[c] / static_cast<double>(pixels) / 255;
-    const double var = square[c] / static_cast<double>(pixels) / 65025 - mean * mean;
-    out.mean.push_back(static_cast<float>(mean));
-    out.std.push_back(var > 1e-12 ? static_cast<float>(std::sqrt(var)) : 1.0f);
-  }
-  return out;
 }
 
 }  // namespace akin

@@ -4,9 +4,8 @@
 #include <functional>
 #include <span>
 
-#include "kernels/augment.hpp"
+#include "nn/data/image_view.hpp"
 #include "nn/network.hpp"
-#include "nn/split.hpp"
 
 namespace akin {
 
@@ -23,7 +22,7 @@ struct RunOptions {
 };
 
 /// `images` u8 [M,H,W,C]; `index` picks N of them. Error where the image channels cannot be brought to the network's.
-Outputs run_network(Context& ctx, Network& network, const Array& images, std::span<const std::int64_t> index,
+Outputs run_network(Context& ctx, const Network& network, const Array& images, std::span<const std::int64_t> index,
                     const Normalization& normalization, const RunOptions& options = {});
 
 /// Index of the largest logit of each row (the lower one of equals); NaN rows are refused.
@@ -32,14 +31,5 @@ std::vector<int> argmax_rows(const Array& logits);
 Array softmax_rows(const Array& logits);
 /// Share of equal entries, in 0..1; both lists have one entry an image.
 double accuracy(std::span<const int> predictions, std::span<const int> labels);
-
-/// Images `index` of u8 [M,H,W,C], copied: [N,H,W,C].
-Array pick_images(const Array& images, std::span<const std::int64_t> index);
-/// 0..n-1
-Indices all_indices(std::int64_t n);
-/// Mean and standard deviation of each channel over all images, of values in 0..1; a constant channel gets std 1.
-Normalization measure_normalization(const Array& images);
-/// View of u8 [N,H,W,C] for the augment kernel.
-ImageView view_of(const Array& images);
 
 }  // namespace akin

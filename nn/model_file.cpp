@@ -5,8 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/sha256.hpp"
-#include "nn/graph_network.hpp"
 #include "nn/weight_file.hpp"
+#include "nn/zoo/graph_network.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 

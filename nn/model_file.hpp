@@ -33,7 +33,7 @@ struct Model {
 void save_model(const std::filesystem::path& path, const Network& network, const ModelInfo& info);
 
 /// Reads a model file. `fallback` serves files without akin's metadata (weights from elsewhere); where that is nullptr,
-/// a <name>.graph.json beside <name>.safetensors does (nn/graph_network.hpp), whose weights may be quantised; else the
+/// a <name>.graph.json beside <name>.safetensors does (nn/zoo/graph_network.hpp), whose weights may be quantised; else the
 /// error says how to describe the file.
 Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
 

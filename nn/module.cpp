@@ -49,7 +49,8 @@ BatchNorm2d::BatchNorm2d(Context& ctx, std::int64_t channels, const NormOptions&
   state_.momentum = options.momentum;
 }
 
-Tensor BatchNorm2d::operator()(Context& ctx, const Tensor& x, bool training, Activation f, const Tensor& residual) {
+Tensor BatchNorm2d::operator()(Context& ctx, const Tensor& x, bool training, Activation f,
+                               const Tensor& residual) const {
   if (training) ++batches_.data<std::int64_t>()[0];
   const bool relu = f == Activation::relu;
   const Tensor y = ops::batchnorm(ctx, x, weight_, bias_, state_, training, relu, residual);

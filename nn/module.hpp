@@ -63,7 +63,7 @@ class BatchNorm2d {
   BatchNorm2d() = default;
   BatchNorm2d(Context& ctx, std::int64_t channels, const NormOptions& options = {});
   /// f(norm(x) + residual?); `residual` goes with none and relu only.
-  Tensor operator()(Context& ctx, const Tensor& x, bool training, Activation f, const Tensor& residual = {});
+  Tensor operator()(Context& ctx, const Tensor& x, bool training, Activation f, const Tensor& residual = {}) const;
   void collect(const std::string& prefix, ParameterList& list) const;
 
  private:
@@ -77,7 +77,7 @@ class ConvNorm {
   ConvNorm() = default;
   ConvNorm(Context& ctx, const ConvShape& shape, Activation f, const NormOptions& options = {})
       : conv_(ctx, shape), norm_(ctx, shape.out, options), activation_(f) {}
-  Tensor operator()(Context& ctx, const Tensor& x, bool training, const Tensor& residual = {}) {
+  Tensor operator()(Context& ctx, const Tensor& x, bool training, const Tensor& residual = {}) const {
     return norm_(ctx, conv_(ctx, x), training, activation_, residual);
   }
   void collect(const std::string& conv, const std::string& norm, ParameterList& list) const {

@@ -12,7 +12,7 @@ namespace akin {
 
 /// What it takes to build a network.
 struct Architecture {
-  std::string name = "resnet8";  ///< see known_architectures()
+  std::string name = "resnet8";  ///< a row of nn/zoo/zoo.cpp
   std::int64_t width =
       0;  ///< channels of the first layer; 0 = the family's own (16 for CIFAR ResNets, 64 for ImageNet ones, ...)
   std::string shortcut = "";  ///< of ResNets: "A" (subsample and zero-pad) or "conv" (1x1); "" = the family's own
@@ -21,7 +21,7 @@ struct Architecture {
   std::string stem = "";   ///< "small": the first layer keeps the image's size, for images of 32 to 64 pixels; "" = as
                            ///< published
   double norm_eps = 0;     ///< added to the variance by batch norms; 0 = as torchvision has it
-  std::string graph = "";  ///< of name "graph": the layers as JSON, see nn/graph_network.hpp
+  std::string graph = "";  ///< of name "graph": the layers as JSON, see nn/zoo/graph_network.hpp
   bool operator==(const Architecture&) const = default;
 };
 
@@ -30,12 +30,12 @@ class Network {
   virtual ~Network() = default;
   /// x [N,H,W,C] -> what the head reads: [N,D], the input of the last linear layer; for SqueezeNet, whose head is a 1x1
   /// convolution, a map [N,h,w,D].
-  virtual Tensor features(Context& ctx, const Tensor& x, bool training) = 0;
+  virtual Tensor features(Context& ctx, const Tensor& x, bool training) const = 0;
   /// Features -> logits [N, classes].
   virtual Tensor head(Context& ctx, const Tensor& features) const { return fc(ctx, features); }
   /// Features -> [N,D]: what similarity is measured on and source heads read.
   virtual Tensor pooled(Context&, const Tensor& features) const { return features; }
-  Tensor logits(Context& ctx, const Tensor& x, bool training) { return head(ctx, features(ctx, x, training)); }
+  Tensor logits(Context& ctx, const Tensor& x, bool training) const { return head(ctx, features(ctx, x, training)); }
 
   /// Names are torchvision's; the head's come last.
   ParameterList parameters() const {
@@ -68,21 +68,5 @@ class Network {
   std::string head_;
   Linear fc;
 };
-
-/// Names that make_network takes.
-const std::vector<std::string>& known_architectures();
-
-/// An uninitialised network; call initialize() or load weights. Throws UsageError for an unknown name or option.
-std::unique_ptr<Network> make_network(Context& ctx, const Architecture& architecture);
-
-/// Weights of the first and the last layer in files, timm's names included: they tell the channels and classes of a
-/// file that does not describe itself.
-struct EndLayers {
-  std::vector<std::string> stem, head;
-};
-EndLayers end_layers(const Architecture& architecture);
-
-/// c scaled, as a multiple of 8 that is not less than 90 % of it (Howard et al., "MobileNets", 2017; as torchvision).
-std::int64_t scaled_channels(double c);
 
 }  // namespace akin

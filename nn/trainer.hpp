@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/feed.hpp"
+#include "nn/data/feed.hpp"
 #include "nn/optimizer.hpp"
 #include "nn/schedule.hpp"
 

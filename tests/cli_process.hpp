@@ -15,8 +15,8 @@
 #include <thread>
 #include <vector>
 
-#include "engine/io/dataset_dir.hpp"
 #include "engine/io/file.hpp"
+#include "nn/data/image_set.hpp"
 #include "tests/temp_folder.hpp"
 
 namespace akin::test {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "distill/experiment_tables.hpp"
+#include "distill/grid/tables.hpp"
 #include "nn/classifier.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
@@ -101,7 +101,7 @@ struct ExperimentFixture {
   TempFolder folder;
   Context ctx;
   ExperimentOptions options;
-  PipelineEvents events;
+  Events events;
   int steps = 0, outputs = 0;
   std::string lines;
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "distill/report.hpp"
+#include "distill/report/report.hpp"
 
 namespace akin_test {
 

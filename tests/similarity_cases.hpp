@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "distill/similarity.hpp"
+#include "distill/similarity/metrics.hpp"
 #include "kernels/common/rng.hpp"
 #include "kernels/gram.hpp"
 

@@ -11,6 +11,7 @@
 
 #include "kernels/common/rng.hpp"
 #include "nn/network.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin::test {
 
@@ -78,16 +79,16 @@ inline double condition(Context& ctx, Network& net, const Tensor& x) {
 /// A network whose extractor is a function of the test; the head follows it.
 class FreeNet final : public Network {
  public:
-  using Body = std::function<Tensor(Context&, FreeNet&, const Tensor&)>;
+  using Body = std::function<Tensor(Context&, const FreeNet&, const Tensor&)>;
   FreeNet(Context& ctx, std::int64_t channels, std::int64_t features, std::int64_t classes, Body body)
       : Network({.name = "free", .channels = channels, .classes = classes}, "fc"), ctx_(ctx), body_(std::move(body)) {
     fc = Linear(ctx, features, classes);
   }
-  Tensor features(Context& ctx, const Tensor& x, bool) override { return body_(ctx, *this, x); }
+  Tensor features(Context& ctx, const Tensor& x, bool) const override { return body_(ctx, *this, x); }
   std::int64_t output_stride() const override { return 1; }
 
   /// A parameter of this name, made at its first use with random values.
-  Tensor weight(const std::string& name, const Shape& shape, ParameterKind kind = ParameterKind::conv_weight) {
+  Tensor weight(const std::string& name, const Shape& shape, ParameterKind kind = ParameterKind::conv_weight) const {
     for (const Parameter& p : list_)
       if (p.name == name) return p.tensor;
     const Tensor t = Tensor::empty(ctx_, shape);
@@ -102,7 +103,7 @@ class FreeNet final : public Network {
   void collect_extractor(ParameterList& list) const override { list.insert(list.end(), list_.begin(), list_.end()); }
   Context& ctx_;
   Body body_;
-  ParameterList list_;
+  mutable ParameterList list_;  // filled while the body runs
 };
 
 }  // namespace akin::test

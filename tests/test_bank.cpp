@@ -1,7 +1,7 @@
 // The bank that akin trains itself: characters and data sets, kept while recipe and data are the same.
 #include <doctest/doctest.h>
 
-#include "distill/bank.hpp"
+#include "distill/demo/bank.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -25,7 +25,7 @@ TEST_CASE("a bank: characters and data sets, kept while the recipe is the same")
   o.classifier.batch = 10;
   std::string lines;
   int steps = 0;
-  PipelineEvents events;
+  Events events;
   events.stage = [&](const std::string& line) { lines += line + "\n"; };
   events.progress = [&](const std::string&, std::int64_t, std::int64_t, const std::string&, const std::string&) {
     ++steps;

@@ -1,11 +1,11 @@
-#include "distill/similarity.hpp"
+#include "distill/similarity/metrics.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "distill/metrics/cka.hpp"
-#include "distill/metrics/parc.hpp"
+#include "distill/similarity/metrics/cka.hpp"
+#include "distill/similarity/metrics/parc.hpp"
 #include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
 #include "kernels/gram.hpp"

@@ -20,6 +20,24 @@ namespace {
 using Problems = std::vector<std::string>;
 
 const std::vector<std::string> kLayers{"kernels", "engine", "nn", "distill", "apps"};
+/// Rooms within a layer that may look at less than their layer may. Each entry of `may_see` is a folder or a file; what
+/// a room is not named for, its own folder apart, it must not include.
+struct Wing {
+  std::string room;
+  std::vector<std::string> may_see;
+};
+const std::vector<Wing> kWings{
+    {"nn/data", {"kernels", "engine"}},
+    {"nn/zoo", {"kernels", "engine", "nn/module.hpp", "nn/network.hpp"}},
+    {"distill/report", {"kernels", "engine/io", "nn/curve.hpp"}},
+    {"distill/task", {"kernels", "engine", "nn", "distill/events.hpp", "distill/report"}},
+    {"distill/similarity", {"kernels", "engine", "nn", "distill/events.hpp", "distill/report", "distill/task"}},
+    {"distill/student",
+     {"kernels", "engine", "nn", "distill/events.hpp", "distill/report", "distill/task", "distill/similarity"}},
+    {"distill/grid",
+     {"kernels", "engine", "nn", "distill/events.hpp", "distill/report", "distill/task", "distill/similarity",
+      "distill/student"}},
+};
 const std::set<std::string> kCode{".cpp", ".hpp", ".cu", ".cuh", ".py", ".sh", ".cmake"};
 constexpr std::size_t kMaxLines = 420;
 
@@ -51,7 +69,23 @@ std::vector<File> project(const fs::path& root) {
 
 std::string first_folder(const std::string& path) { return path.substr(0, path.find('/')); }
 
-/// kernels <- engine <- nn <- distill <- apps, and none of them looks at tests or bench.
+/// Whether `path` is `place` or lies below it.
+bool within(const std::string& path, const std::string& place) {
+  return path.starts_with(place) && (path.size() == place.size() || path[place.size()] == '/');
+}
+
+/// Whether the wing that `file` is in, if any, may include `target`.
+bool wing_allows(const std::string& file, const std::string& target) {
+  for (const Wing& wing : kWings) {
+    if (!within(file, wing.room) || within(target, wing.room)) continue;
+    if (std::none_of(wing.may_see.begin(), wing.may_see.end(),
+                     [&](const std::string& place) { return within(target, place); }))
+      return false;
+  }
+  return true;
+}
+
+/// kernels <- engine <- nn <- distill <- apps, within a layer the wings, and none of them looks at tests or bench.
 Problems include_direction(const std::vector<File>& files) {
   const auto rank = [](const std::string& layer) {
     return std::find(kLayers.begin(), kLayers.end(), layer) - kLayers.begin();
@@ -70,6 +104,9 @@ Problems include_direction(const std::vector<File>& files) {
         out.push_back(fmt::format("{}:{}: include \"{}\": write it from the repository root", f.path, i + 1, target));
       else if (own != none && (rank(layer) > own || layer == "tests" || layer == "bench"))
         out.push_back(fmt::format("{}:{}: {} must not include {}", f.path, i + 1, first_folder(f.path), target));
+      else if (!wing_allows(f.path, target))
+        out.push_back(
+            fmt::format("{}:{}: {} must not include {}", f.path, i + 1, f.path.substr(0, f.path.rfind('/')), target));
     }
   }
   return out;
@@ -191,8 +228,8 @@ TEST_CASE("conventions: every rule rejects a violation, and a clean tree passes"
   write(root / "kernels/conv.hpp", "#include <cstdint>\n#include \"kernels/common/accum.hpp\"\n");
   write(root / "kernels/conv.cpp", "#include \"kernels/conv.hpp\"\n");
   write(root / "tests/test_conv.cpp", "#include \"apps/cli.hpp\"\n");
-  write(root / "bench/bench_conv.cpp", "#include \"nn/resnet.hpp\"\n");
-  write(root / "distill/loss.cpp", "#include \"engine/ops.hpp\"\n#include \"nn/resnet.hpp\"\n");
+  write(root / "bench/bench_conv.cpp", "#include \"nn/zoo/resnet.hpp\"\n");
+  write(root / "distill/loss.cpp", "#include \"engine/ops.hpp\"\n#include \"nn/zoo/resnet.hpp\"\n");
   write(root / "scripts/get.sh",
         "mktemp -d akin.XX"
         "XXXX\n");
@@ -212,13 +249,28 @@ TEST_CASE("conventions: every rule rejects a violation, and a clean tree passes"
   };
   all("", "", "", "", "");
 
-  write(root / "engine/bad.cpp", "\n#include \"nn/resnet.hpp\"\n");
-  all("engine/bad.cpp:2: engine must not include nn/resnet.hpp", "", "", "", "");
+  write(root / "engine/bad.cpp", "\n#include \"nn/zoo/resnet.hpp\"\n");
+  all("engine/bad.cpp:2: engine must not include nn/zoo/resnet.hpp", "", "", "", "");
   write(root / "engine/bad.cpp", "#include \"tests/op_case.hpp\"\n");
   all("engine/bad.cpp:1: engine must not include tests/op_case.hpp", "", "", "", "");
   write(root / "engine/bad.cpp", "#include \"../kernels/conv.hpp\"\n");
   all("write it from the repository root", "", "", "", "");
   fs::remove(root / "engine/bad.cpp");
+  write(root / "nn/data/bad.cpp", "#include \"engine/io/idx.hpp\"\n#include \"nn/data/split.hpp\"\n");
+  all("", "", "", "", "");
+  write(root / "nn/data/bad.cpp", "#include \"nn/network.hpp\"\n");
+  all("nn/data/bad.cpp:1: nn/data must not include nn/network.hpp", "", "", "", "");
+  fs::remove(root / "nn/data/bad.cpp");
+  for (const auto& [room, target] : {std::pair{"report", "engine/tensor.hpp"},
+                                     {"task", "distill/similarity/metrics/metric.hpp"},
+                                     {"similarity", "distill/student/method.hpp"},
+                                     {"student", "distill/grid/cell.hpp"},
+                                     {"grid", "distill/pipeline.hpp"}}) {
+    const fs::path bad = root / "distill" / room / "bad.cpp";
+    write(bad, fmt::format("#include \"{}\"\n", target));
+    all(fmt::format("distill/{0}/bad.cpp:1: distill/{0} must not include {1}", room, target), "", "", "", "");
+    fs::remove(bad);
+  }
 
   for (const char* need : {"kernels/conv.cpp", "tests/test_conv.cpp", "bench/bench_conv.cpp"}) {
     fs::rename(root / need, root / "kept");

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "distill/student.hpp"
+#include "distill/student/train.hpp"
 #include "tests/places.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"

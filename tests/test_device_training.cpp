@@ -4,7 +4,7 @@
 #include <cmath>
 #include <optional>
 
-#include "nn/image_batch.hpp"
+#include "nn/data/image_batch.hpp"
 #include "nn/stepper.hpp"
 #include "tests/places.hpp"
 #include "tests/sanitized.hpp"

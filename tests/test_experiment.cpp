@@ -4,7 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "distill/experiment_tables.hpp"
+#include "distill/grid/tables.hpp"
 #include "tests/experiment_case.hpp"
 
 using namespace akin;

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "distill/experiment_tables.hpp"
+#include "distill/grid/tables.hpp"
 #include "tests/experiment_case.hpp"
 
 using namespace akin;

@@ -11,9 +11,9 @@
 
 #include "kernels/common/error.hpp"
 #include "kernels/common/parallel.hpp"
-#include "nn/font.hpp"
-#include "nn/glyph_raster.hpp"
-#include "nn/glyphs.hpp"
+#include "nn/data/glyphs/font.hpp"
+#include "nn/data/glyphs/glyphs.hpp"
+#include "nn/data/glyphs/raster.hpp"
 #include "tests/temp_folder.hpp"
 
 namespace fs = std::filesystem;

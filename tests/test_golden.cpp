@@ -14,6 +14,7 @@
 #include "kernels/optim.hpp"
 #include "nn/network.hpp"
 #include "nn/schedule.hpp"
+#include "nn/zoo/zoo.hpp"
 
 using namespace akin;
 

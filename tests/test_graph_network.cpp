@@ -12,8 +12,9 @@
 #include "engine/io/file.hpp"
 #include "kernels/common/rng.hpp"
 #include "nn/evaluate.hpp"
-#include "nn/graph_network.hpp"
 #include "nn/model_file.hpp"
+#include "nn/zoo/graph_network.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 
 using namespace akin;

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "nn/evaluate.hpp"
-#include "nn/graph_writer.hpp"
+#include "nn/export/graph_writer.hpp"
 #include "nn/model_file.hpp"
 #include "tests/small_nets.hpp"
 #include "tests/temp_folder.hpp"
@@ -89,7 +89,7 @@ TEST_CASE("layer graphs: written, read and written again") {
 TEST_CASE("layer graphs: TensorFlow's padding is kept, other uneven ones are refused") {
   Context ctx;
   const auto error = [&](std::int64_t pad, std::int64_t end, std::int64_t side) {
-    FreeNet net(ctx, 3, 4, 2, [&](Context& c, FreeNet& n, const Tensor& x) {
+    FreeNet net(ctx, 3, 4, 2, [&](Context& c, const FreeNet& n, const Tensor& x) {
       return ops::global_avg_pool(c, ops::conv2d(c, x, n.weight("conv.weight", {4, 3, 3, 3}), 2, pad, end));
     });
     const Tensor x = noise(ctx, {2, side, side, 3});

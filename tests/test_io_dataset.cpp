@@ -3,9 +3,9 @@
 
 #include <cstring>
 
-#include "engine/io/dataset_dir.hpp"
 #include "engine/io/idx.hpp"
 #include "engine/io/image.hpp"
+#include "nn/data/image_set.hpp"
 #include "tests/temp_folder.hpp"
 
 using namespace akin;

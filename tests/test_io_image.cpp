@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "engine/io/image.hpp"
-#include "engine/io/image_folder.hpp"
 #include "kernels/common/rng.hpp"
+#include "nn/data/image_folder.hpp"
 #include "tests/temp_folder.hpp"
 
 #define STB_IMAGE_WRITE_STATIC

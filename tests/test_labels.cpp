@@ -5,7 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "distill/task.hpp"
+#include "distill/task/task.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 

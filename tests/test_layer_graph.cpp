@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "nn/layer_graph.hpp"
+#include "nn/export/layer_graph.hpp"
 #include "tests/small_nets.hpp"
 #include "tests/temp_folder.hpp"
 
@@ -119,7 +119,7 @@ TEST_CASE("layers: a ResNet's, with fused norms taken apart") {
 TEST_CASE("layers: a norm that cannot be folded stays") {
   Context ctx;
   ops::BatchNormState state;
-  FreeNet net(ctx, 3, 4, 2, [&](Context& c, FreeNet& n, const Tensor& x) {
+  FreeNet net(ctx, 3, 4, 2, [&](Context& c, const FreeNet& n, const Tensor& x) {
     const auto norm = ParameterKind::norm;
     const Tensor gamma = n.weight("bn.weight", {4}, norm), beta = n.weight("bn.bias", {4}, norm);
     state.running_mean = n.weight("bn.running_mean", {4}, norm);
@@ -142,19 +142,19 @@ TEST_CASE("layers: what is no network of ops is refused") {
     FreeNet net(ctx, 3, 3, 2, body);
     return error_of([&] { capture_layers(ctx, net, 4, 4); });
   };
-  std::string e = error([](Context& c, FreeNet&, const Tensor& x) { return ops::global_avg_pool(c, x.detach()); });
+  std::string e = error([](Context& c, const FreeNet&, const Tensor& x) { return ops::global_avg_pool(c, x.detach()); });
   CHECK_MESSAGE(has(e, "global_avg_pool reads a value that no op"), e);
-  e = error([](Context& c, FreeNet&, const Tensor& x) {  // the mean over the batch
+  e = error([](Context& c, const FreeNet&, const Tensor& x) {  // the mean over the batch
     const Tensor f = ops::global_avg_pool(c, x);
     return ops::add(c, ops::rows(c, f, 0, 1), ops::rows(c, f, 1, 2));
   });
   CHECK_MESSAGE(has(e, "rows puts out f32 [1, 3] for 2 images"), e);
-  e = error([](Context& c, FreeNet&, const Tensor& x) {
+  e = error([](Context& c, const FreeNet&, const Tensor& x) {
     return ops::global_avg_pool(c, ops::conv2d(c, x, Tensor::zeros(c, {3, 1, 1, 3}), 1, 0));
   });
   CHECK_MESSAGE(has(e, "weight of conv2d is no parameter"), e);
   ops::BatchNormState state{Tensor::zeros(ctx, {3}), Tensor::zeros(ctx, {3})};
-  e = error([&](Context& c, FreeNet& n, const Tensor& x) {
+  e = error([&](Context& c, const FreeNet& n, const Tensor& x) {
     const Tensor gamma = n.weight("bn.weight", {3}), beta = n.weight("bn.bias", {3});
     return ops::global_avg_pool(c, ops::batchnorm(c, x, gamma, beta, state, true));
   });

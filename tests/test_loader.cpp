@@ -4,8 +4,9 @@
 #include <chrono>
 #include <thread>
 
-#include "nn/image_batch.hpp"
-#include "nn/loader.hpp"
+#include "nn/data/image_batch.hpp"
+#include "nn/data/loader.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 

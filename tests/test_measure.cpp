@@ -1,14 +1,15 @@
 // A bank measured by one metric, and banks made of tables.
-#include "distill/measure.hpp"
+#include "distill/similarity/measure.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "distill/feature_table.hpp"
-#include "distill/metrics/parc.hpp"
+#include "distill/similarity/feature_table.hpp"
+#include "distill/similarity/metrics/parc.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/safetensors.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/similarity_cases.hpp"
 #include "tests/temp_folder.hpp"
 

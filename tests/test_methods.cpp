@@ -5,10 +5,11 @@
 #include <cmath>
 #include <set>
 
-#include "distill/examiner.hpp"
-#include "distill/linear_probe.hpp"
 #include "distill/pipeline.hpp"
-#include "distill/student_run.hpp"
+#include "distill/student/evaluator.hpp"
+#include "distill/student/linear_probe.hpp"
+#include "distill/student/run.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -339,7 +340,7 @@ TEST_CASE("a run with all methods: the oracle is its best single student, and ev
   o.outputs.cache = folder / "cache";
   o.fingerprint = "all";
   int steps = 0;
-  PipelineEvents events;
+  Events events;
   events.progress = [&](const std::string&, std::int64_t, std::int64_t, const std::string& unit, const std::string&) {
     steps += unit == "steps";
   };

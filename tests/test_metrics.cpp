@@ -4,12 +4,12 @@
 #include <cmath>
 #include <numeric>
 
-#include "distill/metrics/gbc.hpp"
-#include "distill/metrics/knn.hpp"
-#include "distill/metrics/leep.hpp"
-#include "distill/metrics/linalg.hpp"
-#include "distill/metrics/mixture.hpp"
-#include "distill/metrics/reference.hpp"
+#include "distill/similarity/metrics/gbc.hpp"
+#include "distill/similarity/metrics/knn.hpp"
+#include "distill/similarity/metrics/leep.hpp"
+#include "distill/similarity/metrics/linalg.hpp"
+#include "distill/similarity/metrics/mixture.hpp"
+#include "distill/similarity/metrics/reference.hpp"
 #include "kernels/common/parallel.hpp"
 #include "kernels/gram.hpp"
 #include "kernels/rank.hpp"

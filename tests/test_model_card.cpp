@@ -1,7 +1,7 @@
 // The card of an exported model: true figures, their absence said, and no text that breaks its tables.
 #include <doctest/doctest.h>
 
-#include "distill/model_card.hpp"
+#include "distill/grid/model_card.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
 #include "tests/report_example.hpp"

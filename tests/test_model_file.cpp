@@ -4,6 +4,7 @@
 
 #include "nn/evaluate.hpp"
 #include "nn/model_file.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "nn/network.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 

@@ -5,7 +5,7 @@
 
 #include "engine/io/protobuf.hpp"
 #include "nn/evaluate.hpp"
-#include "nn/onnx/export.hpp"
+#include "nn/export/onnx.hpp"
 #include "tests/onnx_reader.hpp"
 #include "tests/small_nets.hpp"
 #include "tests/temp_folder.hpp"
@@ -227,11 +227,11 @@ TEST_CASE("onnx: what no built-in network does yet") {
     Case(std::move(net), 2, h, w).check();
   };
   SUBCASE("a flattened image goes into the head in PyTorch's order") {
-    check(4 * 3 * 5, [](Context& c, FreeNet& net, const Tensor& x) {
+    check(4 * 3 * 5, [](Context& c, const FreeNet& net, const Tensor& x) {
       const Tensor y = ops::conv2d(c, x, net.weight("conv.weight", {5, 3, 3, 3}), 2, 0);
       return ops::scale(c, ops::relu(c, ops::reshape(c, y, {x.dim(0), 4 * 3 * 5})), 0.7);
     });
-    auto net = std::make_unique<FreeNet>(ctx, 3, 4 * 5 * 3, 4, [](Context& c, FreeNet&, const Tensor& x) {
+    auto net = std::make_unique<FreeNet>(ctx, 3, 4 * 5 * 3, 4, [](Context& c, const FreeNet&, const Tensor& x) {
       return ops::reshape(c, x, {x.dim(0), 4 * 5 * 3});
     });
     randomise(net->parameters(), 4);
@@ -251,13 +251,13 @@ TEST_CASE("onnx: what no built-in network does yet") {
     CHECK(!(c.error(g) <= c.tolerance(g)));
   }
   SUBCASE("average pools with padding, products, sums") {
-    check(3, [](Context& c, FreeNet&, const Tensor& x) {
+    check(3, [](Context& c, const FreeNet&, const Tensor& x) {
       const Tensor y = ops::avg_pool(c, x, 3, 2, 1), z = ops::max_pool(c, x, 3, 2, 1);
       return ops::global_avg_pool(c, ops::add(c, ops::mul(c, y, z), ops::scale(c, z, -1.5)));
     });
   }
   SUBCASE("a matrix as images of one pixel, and back") {
-    check(6, [](Context& c, FreeNet& net, const Tensor& x) {
+    check(6, [](Context& c, const FreeNet& net, const Tensor& x) {
       const Tensor f = ops::global_avg_pool(c, x);
       const Tensor y =
           ops::conv2d(c, ops::reshape(c, f, {x.dim(0), 1, 1, 3}), net.weight("fc1.weight", {6, 1, 1, 3}), 1, 0);
@@ -265,7 +265,7 @@ TEST_CASE("onnx: what no built-in network does yet") {
     });
   }
   SUBCASE("activations, biases with and without a convolution before them") {
-    check(5, [](Context& c, FreeNet& net, const Tensor& x) {
+    check(5, [](Context& c, const FreeNet& net, const Tensor& x) {
       const auto bias = [&](const char* name, std::int64_t n) { return net.weight(name, {n}, ParameterKind::bias); };
       Tensor y = ops::conv2d(c, x, net.weight("a.weight", {5, 3, 3, 3}), 1, 1, 0);
       y = ops::channel_bias(c, y, bias("a.bias", 5), Activation::hardswish);
@@ -275,7 +275,7 @@ TEST_CASE("onnx: what no built-in network does yet") {
     });
   }
   SUBCASE("weights whose names look like those of other layers") {
-    check(4, [](Context& c, FreeNet& net, const Tensor& x) {
+    check(4, [](Context& c, const FreeNet& net, const Tensor& x) {
       Tensor y = x;
       for (const char* name : {"conv2d", "conv2d_1", "conv2d_2", "relu_1", "logits", "image"}) {
         const std::string n = name;
@@ -286,7 +286,7 @@ TEST_CASE("onnx: what no built-in network does yet") {
     });
   }
   SUBCASE("depthwise convolutions, a squeeze-excite gate, concatenation") {
-    check(9, [](Context& c, FreeNet& net, const Tensor& x) {
+    check(9, [](Context& c, const FreeNet& net, const Tensor& x) {
       const Tensor y = ops::depthwise_conv2d(c, x, net.weight("dw.weight", {3, 3, 3, 1}), 2, 0, 1);
       const Tensor s =
           ops::linear(c, ops::global_avg_pool(c, y), net.weight("fc1.weight", {3, 3}, ParameterKind::linear_weight),
@@ -300,7 +300,7 @@ TEST_CASE("onnx: what no built-in network does yet") {
     for (const std::int64_t h : {7, 8, 9, 10})
       check(
           2 * 5 * 3,
-          [](Context& c, FreeNet&, const Tensor& x) {
+          [](Context& c, const FreeNet&, const Tensor& x) {
             const Tensor y = ops::max_pool(c, x, 3, 2, 0, true);
             const Tensor z = ops::max_pool(c, ops::scale(c, y, -1), 2, 2, 1, true);
             return ops::reshape(c, ops::adaptive_avg_pool(c, z, 2, 5), {x.dim(0), 30});
@@ -308,7 +308,7 @@ TEST_CASE("onnx: what no built-in network does yet") {
           h, h + 3);
   }
   SUBCASE("a linear layer on every pixel, and a flattened weight") {
-    check(4, [](Context& c, FreeNet& net, const Tensor& x) {
+    check(4, [](Context& c, const FreeNet& net, const Tensor& x) {
       const std::int64_t N = x.dim(0), H = x.dim(1), W = x.dim(2);
       const Tensor bias = net.weight("classifier.1.bias", {6}, ParameterKind::bias);
       const Tensor p = ops::linear(c, ops::reshape(c, x, {N * H * W, 3}),
@@ -323,15 +323,15 @@ TEST_CASE("onnx: what no built-in network does yet") {
       FreeNet net(ctx, 3, features, 4, body);
       return error_of([&] { onnx::export_layers(capture_layers(ctx, net, 4, 4), kNorm); });
     };
-    std::string e = error(48, [](Context& c, FreeNet&, const Tensor& x) {
+    std::string e = error(48, [](Context& c, const FreeNet&, const Tensor& x) {
       return ops::reshape(c, ops::reshape(c, x, {x.dim(0), 2, 8, 3}), {x.dim(0), 48});
     });
     CHECK_MESSAGE(has(e, "reshape"), e);
-    e = error(3, [](Context& c, FreeNet&, const Tensor& x) {
+    e = error(3, [](Context& c, const FreeNet&, const Tensor& x) {
       return ops::global_avg_pool(c, ops::reshape(c, ops::reshape(c, x, {x.dim(0), 48}), {x.dim(0), 4, 4, 3}));
     });
     CHECK_MESSAGE(has(e, "reshape"), e);
-    FreeNet net(ctx, 3, 3, 4, [](Context& c, FreeNet&, const Tensor& x) { return ops::global_avg_pool(c, x); });
+    FreeNet net(ctx, 3, 3, 4, [](Context& c, const FreeNet&, const Tensor& x) { return ops::global_avg_pool(c, x); });
     e = error_of([&] { onnx::export_layers(capture_layers(ctx, net, 4, 4), norm_of(1)); });
     CHECK_MESSAGE(has(e, "3 channels, the normalisation 1"), e);
   }

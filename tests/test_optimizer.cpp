@@ -5,6 +5,7 @@
 #include <set>
 
 #include "nn/optimizer.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/gpu_case.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"

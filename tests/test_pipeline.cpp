@@ -51,7 +51,7 @@ struct Bench {
   Context ctx;
   std::vector<Source> sources;
   PipelineOptions options;
-  PipelineEvents events;
+  Events events;
   std::int64_t validation = 8;
   int steps = 0;
   std::string lines;

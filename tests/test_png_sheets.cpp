@@ -8,7 +8,7 @@
 
 #include "engine/io/idx.hpp"
 #include "engine/io/image.hpp"
-#include "nn/png_sheets.hpp"
+#include "nn/data/png_sheets.hpp"
 #include "tests/temp_folder.hpp"
 
 namespace fs = std::filesystem;

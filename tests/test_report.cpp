@@ -4,8 +4,8 @@
 #include <fstream>
 #include <set>
 
-#include "distill/html.hpp"
-#include "distill/report_svg.hpp"
+#include "distill/report/html.hpp"
+#include "distill/report/svg.hpp"
 #include "engine/io/file.hpp"
 #include "tests/report_example.hpp"
 #include "tests/temp_folder.hpp"

@@ -1,4 +1,4 @@
-#include "distill/similarity.hpp"
+#include "distill/similarity/metrics.hpp"
 
 #include <doctest/doctest.h>
 
@@ -6,10 +6,10 @@
 #include <cmath>
 #include <fstream>
 
-#include "distill/metrics/cka.hpp"
-#include "distill/metrics/leep.hpp"
-#include "distill/metrics/parc.hpp"
-#include "distill/metrics/pca.hpp"
+#include "distill/similarity/metrics/cka.hpp"
+#include "distill/similarity/metrics/leep.hpp"
+#include "distill/similarity/metrics/parc.hpp"
+#include "distill/similarity/metrics/pca.hpp"
 #include "kernels/gram.hpp"
 #include "kernels/rank.hpp"
 #include "tests/gpu_case.hpp"

@@ -193,7 +193,7 @@ TEST_CASE("pseudo_label: as FixMatch's host code, ties to the first, NaN refused
     for (std::size_t b = 0; b < 37; b += 3) x[b * columns + b % columns] = 12;                // confident
     for (const std::size_t c : {columns / 3, columns / 2, columns - 1}) x[columns + c] = 20;  // ties, never confident
     const double threshold = 0.95;
-    // What distill/student.cpp does with the same logits.
+    // What distill/student/train.cpp does with the same logits.
     const Array p = softmax_rows(Array::from(x, {B, C}));
     const std::vector<int> best = argmax_rows(p);
     std::vector<std::int64_t> target(best.begin(), best.end());

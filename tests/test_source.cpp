@@ -5,9 +5,11 @@
 #include <cmath>
 #include <map>
 
-#include "distill/source.hpp"
-#include "engine/io/dataset_dir.hpp"
+#include "distill/similarity/measure.hpp"
+#include "distill/task/source.hpp"
 #include "engine/io/npy.hpp"
+#include "nn/data/image_set.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 

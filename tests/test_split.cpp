@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "nn/split.hpp"
+#include "nn/data/split.hpp"
 #include "tests/temp_folder.hpp"
 
 using namespace akin;

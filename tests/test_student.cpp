@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "distill/student/train.hpp"
 #include "kernels/common/parallel.hpp"
-#include "distill/student.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 

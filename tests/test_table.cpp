@@ -1,4 +1,4 @@
-#include "distill/table.hpp"
+#include "distill/report/table.hpp"
 
 #include <doctest/doctest.h>
 

@@ -12,6 +12,7 @@
 #include "engine/io/safetensors.hpp"
 #include "engine/io/sha256.hpp"
 #include "nn/weight_file.hpp"
+#include "nn/zoo/zoo.hpp"
 
 using namespace akin;
 

@@ -5,7 +5,8 @@
 #include <memory>
 #include <optional>
 
-#include "nn/image_batch.hpp"
+#include "nn/data/image_batch.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy_run.hpp"
 

@@ -1,4 +1,4 @@
-#include "distill/weights.hpp"
+#include "distill/similarity/weights.hpp"
 
 #include <doctest/doctest.h>
 

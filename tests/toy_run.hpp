@@ -6,8 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "nn/image_batch.hpp"
+#include "nn/data/image_batch.hpp"
 #include "nn/trainer.hpp"
+#include "nn/zoo/zoo.hpp"
 #include "tests/toy.hpp"
 
 namespace akin::test {

@@ -1,5 +1,5 @@
 // The wire format of protocol buffers, writing only: tag, then varint, four bytes or a length and bytes. Enough for the
-// messages of ONNX (nn/onnx/graph.cpp); docs/decisions.md says why no library does this.
+// messages of ONNX (nn/export/onnx_graph.cpp); docs/decisions.md says why no library does this.
 #pragma once
 
 #include <cstdint>

@@ -5,13 +5,13 @@
 
 namespace akin::ops {
 
-Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, BatchNormState& state,
+Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormState& state,
                  bool training, bool relu, const Tensor& residual) {
   AKIN_CHECK(x.shape().rank() >= 2, "batchnorm: expected [N, ..., C], found shape {}", x.shape().str());
   const std::int64_t C = x.dim(-1), M = C == 0 ? 0 : x.numel() / C;
   const DType parameters = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
   for (const Tensor* t :
-       {&gamma, &beta, static_cast<const Tensor*>(&state.running_mean), static_cast<const Tensor*>(&state.running_var)})
+       {&gamma, &beta, &state.running_mean, &state.running_var})
     AKIN_CHECK(t->shape() == Shape{C} && t->dtype() == parameters,
                "batchnorm: input has {} channels of {}, a parameter has {} of {} (weights of another layer?)", C,
                name_of(x.dtype()), t->shape().str(), name_of(t->dtype()));

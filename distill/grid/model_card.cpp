@@ -1,0 +1,213 @@
+#include "distill/grid/model_card.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "distill/report/html.hpp"
+#include "distill/student/train.hpp"
+#include "engine/io/sha256.hpp"
+
+namespace akin {
+
+namespace {
+
+constexpr const char* kUnknown = "not recorded";
+
+/// Text that means itself in Markdown, on one line.
+std::string plain(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (std::string_view("\\`*[]<>|#").find(c) != std::string_view::npos) out += '\\';
+    out += c == '\n' || c == '\r' ? ' ' : c;
+  }
+  return out;
+}
+
+std::string or_unknown(const std::string& text) { return text.empty() ? kUnknown : plain(text); }
+
+/// An indented block, which no content can end.
+std::string block(const std::string& text) {
+  std::string out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) out += "    " + line + "\n";
+  return out;
+}
+
+std::string row(const std::vector<std::string>& cells) { return fmt::format("| {} |\n", fmt::join(cells, " | ")); }
+
+std::string percent(double fraction) {
+  return std::isfinite(fraction) && fraction >= 0 ? show_percent(fraction, 2) + " %" : std::string(kUnknown);
+}
+
+std::string what_it_is(const CardFacts& f) {
+  const ModelInfo& info = f.model->info;
+  const Architecture& a = info.architecture;
+  std::vector<std::string> classes;
+  for (const std::string& c : info.classes) classes.push_back(plain(c));
+  std::string network = plain(a.name);
+  if (a.width > 0) network += fmt::format(", width {}", a.width);
+  if (!a.shortcut.empty()) network += ", shortcut " + plain(a.shortcut);
+  network += fmt::format("; {} trained numbers", show_integer(count_trainable(f.model->network->parameters())));
+  if (f.folded) network += ", before its batch norms were folded into the convolutions";
+  std::string text = "| | |\n|---|---|\n";
+  text += row({"Task", or_unknown(info.task)});
+  text += row({"Classes", fmt::format("{}: {}", a.classes,
+                                      classes.empty() ? kUnknown : fmt::format("{}", fmt::join(classes, ", ")))});
+  text += row({"Network", network});
+  text += row({"Input", fmt::format("{} images of {} x {} (height x width)",
+                                    a.channels == 1   ? "grey"
+                                    : a.channels == 3 ? "colour (RGB)"
+                                                      : fmt::format("{}-channel", a.channels),
+                                    f.height, f.width)});
+  text += row(
+      {"Normalisation", fmt::format("(x / 255 - mean) / std; mean {}, std {}", fmt::join(info.normalization.mean, ", "),
+                                    fmt::join(info.normalization.std, ", "))});
+  text += row({"Output", "logits, one a class, in the order above; softmax of them gives probabilities"});
+  text += row({"Made from", fmt::format("{}, SHA-256 {}", plain(f.source), f.model->hash)});
+  return text + row({"Exported by", plain(f.akin)});
+}
+
+std::string accuracy_part(const CardFacts& f) {
+  const ModelInfo& info = f.model->info;
+  const StudentOrigin& o = f.origin;
+  std::string text = "\n## Accuracy\n\n";
+  text += fmt::format("This model, on the test split of its task: {}.\n", percent(info.test_accuracy));
+  if (info.validation_accuracy >= 0)
+    text += fmt::format("On validation images: {}{}.\n", percent(info.validation_accuracy),
+                        info.step >= 0 ? fmt::format(", after step {}", info.step) : "");
+  if (!o.known)
+    return text + fmt::format("Spread over seeds: {} (the model was exported from outside a run folder).\n", kUnknown);
+  text += "\nAll methods of its run, test accuracy in per cent as mean ± standard deviation over seeds:\n\n";
+  text += "| method | after the last step | best on validation | seeds |\n|---|---|---|---|\n";
+  for (const MethodResult& m : o.report.methods) {
+    const Spread last = test_accuracy(m), best = best_test_accuracy(m);
+    const std::string mark = m.name == o.method ? " (this model's)" : "";
+    text += row({plain(m.name) + mark, show_percent_spread(last.mean, last.std),
+                 best.n == 0 ? "–" : show_percent_spread(best.mean, best.std), std::to_string(last.n)});
+  }
+  if (o.method.empty()) text += "\nWhich of them this model belongs to is not recorded.\n";
+  return text;
+}
+
+std::string training_part(const CardFacts& f) {
+  const StudentOrigin& o = f.origin;
+  std::string text = "\n## How it was trained\n\n";
+  if (!o.known) {
+    for (const char* what : {"Method", "Label budget", "Sources", "Settings"})
+      text += fmt::format("- {}: {}\n", what, kUnknown);
+    return text;
+  }
+  const ReportData& r = o.report;
+  const auto count = [](std::int64_t n) { return n < 0 ? std::string(kUnknown) : show_integer(n); };
+  text += fmt::format("- Method: {}{}{}\n", or_unknown(o.method), o.seed.empty() ? "" : ", seed " + o.seed,
+                      o.best ? ", at the step that did best on validation images" : "");
+  text +=
+      fmt::format("- Label budget: {} labelled images, {} unlabelled ones\n", count(r.labelled), count(r.unlabelled));
+  for (const auto& [what, value] : r.task) text += fmt::format("- {}: {}\n", plain(what), plain(value));
+  text += fmt::format("- Run: {}, {}, akin {}\n", or_unknown(r.time), or_unknown(r.device), or_unknown(r.commit));
+  text += "\n### Sources\n\n";
+  if (r.sources.empty()) {
+    text += o.cell ? "None: the method uses no source.\n" : "None: its run had no bank of source models.\n";
+  } else {
+    const std::string metric = r.metric_scale == 1 ? r.metric : fmt::format("{} x{:g}", r.metric, r.metric_scale);
+    text += o.cell
+                ? "The bank, with what was measured of it at this seed; of the weights an experiment keeps the largest."
+                : "What the run measured of its bank, and the weights it reports; means over its seeds. Methods "
+                  "without sources do not use them, DistillNearest only the most similar one, DistillEqual all alike.";
+    text += fmt::format(
+        " The heads that imitated the sources served the training and are not part of the files.\n\n"
+        "| source | classes | its own test accuracy, % | {} | weight |\n|---|---|---|---|---|\n",
+        plain(metric));
+    for (const SourceResult& s : r.sources)
+      text += row({plain(s.name), s.classes > 0 ? std::to_string(s.classes) : "–", show_percent(s.test_accuracy, 1),
+                   show_number(r.metric_scale * s.similarity, 1), show_number(s.alpha, 3)});
+  }
+  text += "\n### Settings\n\n";
+  if (!r.command.empty()) text += block(r.command) + "\n";
+  return text + (r.config.empty() ? std::string(kUnknown) + "\n" : block(r.config));
+}
+
+std::string usage_part(const CardFacts& f) {
+  const Architecture& a = f.model->info.architecture;
+  const auto file = [&](const char* ending) {
+    const auto it = std::find_if(f.files.begin(), f.files.end(), [&](const auto& n) { return n.ends_with(ending); });
+    return it == f.files.end() ? std::string() : *it;
+  };
+  const std::string onnx = file(".onnx"), tensors = file(".safetensors");
+  std::string text = "\n## How to run it\n";
+  if (!onnx.empty()) {
+    const bool grey = a.channels == 1;
+    text +=
+        "\nonnxruntime (any program that reads ONNX, operator set 13). The input is float32 [batch, channels, height, "
+        "width] with values 0 to 255; the file normalises by itself.\n\n";
+    text += block(
+        fmt::format("import numpy, onnxruntime, PIL.Image\n"
+                    "# akin cuts out the largest centred part of this shape before it resizes\n"
+                    "picture = PIL.Image.open(\"picture.png\").convert(\"{}\").resize(({}, {}))\n"
+                    "x = numpy.asarray(picture, numpy.float32){}\n"
+                    "logits = onnxruntime.InferenceSession(\"{}\").run([\"logits\"], {{\"image\": x}})[0]",
+                    grey ? "L" : "RGB", f.width, f.height, grey ? "[None, None]" : ".transpose(2, 0, 1)[None]", onnx));
+  }
+  if (tensors.empty()) return text;
+  if (f.folded) {
+    text +=
+        "\nThe safetensors file holds convolutions with biases in place of batch norms, and the list of layers that "
+        "says how they are connected.\n";
+  } else {
+    text +=
+        "\nPyTorch. Names and layouts are torchvision's; the network itself comes from your code (for resnet18, 34 and "
+        "50 of width 64 and for torchvision's other networks: `torchvision.models`). The input is normalised as "
+        "above.\n\n";
+    text +=
+        block(fmt::format("import safetensors.torch\nnetwork.load_state_dict(safetensors.torch.load_file(\"{}\"))\n"
+                          "network.eval()",
+                          tensors));
+  }
+  text += "\nakin:\n\n";
+  return text + block(fmt::format("akin eval --model {} --data FOLDER", tensors));
+}
+
+}  // namespace
+
+StudentOrigin find_origin(const std::filesystem::path& file, const std::string& hash) {
+  namespace fs = std::filesystem;
+  StudentOrigin o;
+  std::error_code none;
+  fs::path folder = fs::absolute(file, none).parent_path();
+  if (folder.filename() == "students") folder = folder.parent_path();
+  if (!fs::is_regular_file(folder / "report.json", none)) return o;
+  o.report = load_run(folder);
+  o.known = true;
+  for (const auto& entry : fs::directory_iterator(folder / "students", none)) {
+    if (entry.path().extension() != ".safetensors" || sha256_file(entry.path()) != hash) continue;
+    std::string name = entry.path().stem().string();  // <method>-seed<k>, perhaps with _best
+    const bool best = name.ends_with("_best");
+    if (best) name.erase(name.size() - 5);
+    const std::size_t at = name.rfind("-seed");
+    if (at == std::string::npos) continue;
+    try {
+      o.method = title_of(parse_method(name.substr(0, at)));
+    } catch (const UsageError&) {  // somebody else's file
+      continue;
+    }
+    o.seed = name.substr(at + 5);
+    o.best = best;
+    if (entry.path().filename() == file.filename()) break;  // the best step may be the last one: then two files agree
+  }
+  return o;
+}
+
+std::string model_card(const CardFacts& f) {
+  std::string text = fmt::format("# {}\n\nAn image classifier made with akin.\n\n", plain(f.name)) + what_it_is(f);
+  text += accuracy_part(f) + training_part(f);
+  text +=
+      "\n## Licence\n\nNot stated. It depends on the licences of the images and of the source models, which akin does "
+      "not know: add yours here before you pass the model on.\n";
+  text += usage_part(f);
+  text += "\nFiles: ";
+  for (std::size_t i = 0; i < f.files.size(); ++i) text += (i > 0 ? ", " : "") + plain(f.files[i]);
+  return text + ".\n";
+}
+
+}  // namespace akin

@@ -1,0 +1,230 @@
+#include "distill/grid/tables.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "distill/report/csv.hpp"
+#include "kernels/rank.hpp"
+
+namespace akin {
+
+namespace {
+
+/// A figure of a row, such as the test accuracy after the last step.
+using Figure = double SeedResult::*;
+
+/// Values by seed of one target, budget and variant.
+std::map<std::uint64_t, double> by_seed(const ExperimentTables& t, const std::string& target, const std::string& budget,
+                                        const std::string& variant, Figure figure) {
+  std::map<std::uint64_t, double> out;
+  for (const ExperimentRow& r : t.rows)
+    if (r.target == target && r.budget == budget && r.variant == variant && std::isfinite(r.result.figures.*figure))
+      out[r.result.figures.seed] = r.result.figures.*figure;
+  return out;
+}
+
+Spread spread(const std::map<std::uint64_t, double>& values) {
+  std::vector<double> list;
+  for (const auto& [seed, v] : values) list.push_back(v);
+  return spread_of(list);
+}
+
+std::string shown(const Spread& s) {
+  if (s.n == 0) return "–";
+  const std::string mean = fmt::format("{:.1f}", 100 * s.mean);
+  return (s.n > 1 ? fmt::format("{} ± {:.1f}", mean, 100 * s.std) : mean) + fmt::format(" ({})", s.n);
+}
+
+std::string row(const std::vector<std::string>& cells) { return fmt::format("| {} |\n", fmt::join(cells, " | ")); }
+
+std::string rule(std::size_t columns) {
+  std::string out = "|---|";
+  for (std::size_t i = 1; i < columns; ++i) out += "---:|";
+  return out + "\n";
+}
+
+/// Variants x targets, and the mean over the targets.
+std::string accuracy_table(const ExperimentTables& t, const std::string& budget, Figure figure) {
+  std::vector<std::string> head = {"test %"};
+  head.insert(head.end(), t.targets.begin(), t.targets.end());
+  head.emplace_back("mean over targets");
+  std::string out = row(head) + rule(head.size());
+  for (const auto& [variant, method] : t.methods) {
+    std::vector<std::string> cells = {method == Method::oracle ? variant + " (analysis only)" : variant};
+    double sum = 0;
+    std::size_t n = 0;
+    for (const std::string& target : t.targets) {
+      const Spread s = spread(by_seed(t, target, budget, variant, figure));
+      cells.push_back(shown(s));
+      if (s.n > 0) sum += s.mean, ++n;
+    }
+    if (n == 0) continue;
+    const std::string mean = fmt::format("{:.1f}", 100 * sum / static_cast<double>(n));
+    cells.push_back(n == t.targets.size() ? mean : fmt::format("{} ({} of {})", mean, n, t.targets.size()));
+    out += row(cells);
+  }
+  return out;
+}
+
+struct Difference {
+  Spread spread;        ///< over seeds, of the mean over targets
+  std::size_t targets;  ///< that count
+};
+
+/// a - b: for each seed the mean over the targets; seeds that lack one of the targets do not count.
+Difference difference(const ExperimentTables& t, const std::string& budget, const std::string& a, const std::string& b,
+                      Figure figure) {
+  std::map<std::uint64_t, std::vector<double>> gaps;
+  std::set<std::string> counted;
+  for (const std::string& target : t.targets) {
+    const auto first = by_seed(t, target, budget, a, figure), second = by_seed(t, target, budget, b, figure);
+    for (const auto& [seed, value] : first)
+      if (const auto it = second.find(seed); it != second.end()) {
+        gaps[seed].push_back(value - it->second);
+        counted.insert(target);
+      }
+  }
+  std::vector<double> means;
+  for (const auto& [seed, list] : gaps)
+    if (list.size() == counted.size()) means.push_back(spread_of(list).mean);  // the same targets for every seed
+  return {spread_of(means), counted.size()};
+}
+
+/// The paper's two headline differences, and those of a student that starts where its rival does.
+std::string headlines(const ExperimentTables& t, const std::string& budget) {
+  const auto variant_of = [&](Method m) {
+    const auto it = std::find_if(t.methods.begin(), t.methods.end(), [&](const auto& v) { return v.second == m; });
+    return it == t.methods.end() ? std::string() : it->first;  // the first of several
+  };
+  constexpr std::pair<Method, Method> pairs[] = {{Method::weighted, Method::transfer},
+                                                 {Method::weighted, Method::fixmatch},
+                                                 {Method::weighted_transfer, Method::transfer},
+                                                 {Method::weighted_transfer, Method::fixmatch_transfer}};
+  std::string out;
+  for (const auto& [ours, rival] : pairs) {
+    const std::string weighted = variant_of(ours), other = variant_of(rival);
+    if (weighted.empty() || other.empty()) continue;
+    const Difference d = difference(t, budget, weighted, other, &SeedResult::test_accuracy);
+    if (d.spread.n == 0) continue;
+    out += fmt::format("- {} minus {}: **{:+.1f}** points{}, mean over {} target{}, {} seed{}\n", weighted, other,
+                       100 * d.spread.mean,
+                       d.spread.n > 1 ? fmt::format(" ± {:.1f} over seeds", 100 * d.spread.std) : std::string(),
+                       d.targets, d.targets == 1 ? "" : "s", d.spread.n, d.spread.n == 1 ? "" : "s");
+  }
+  return out;
+}
+
+/// Each metric against the accuracy of the student that the source teaches alone.
+std::string correlations(const ExperimentTables& t, const std::string& budget) {
+  std::vector<std::string> head = {"Spearman"};
+  head.insert(head.end(), t.targets.begin(), t.targets.end());
+  head.emplace_back("mean");
+  std::string out;
+  for (std::size_t m = 0; m < t.metrics.size(); ++m) {
+    std::vector<std::string> cells = {t.metrics[m]};
+    std::vector<double> all;
+    for (const std::string& target : t.targets) {
+      std::map<std::uint64_t, std::pair<std::vector<double>, std::vector<double>>> seeds;
+      for (const ExperimentSourceRow& s : t.sources)
+        if (s.target == target && s.budget == budget) {
+          seeds[s.seed].first.push_back(s.metrics[m]);
+          seeds[s.seed].second.push_back(s.test_last);
+        }
+      std::vector<double> values;
+      for (const auto& [seed, pair] : seeds) values.push_back(spearman(pair.first, pair.second));
+      const Spread s = spread_of(values);
+      cells.push_back(s.n == 0 ? "–" : fmt::format("{:.2f} ({})", s.mean, s.n));
+      if (s.n > 0) all.push_back(s.mean);
+    }
+    if (all.empty()) continue;
+    cells.push_back(fmt::format("{:.2f}", spread_of(all).mean));
+    out += row(cells);
+  }
+  return out.empty() ? out : row(head) + rule(head.size()) + out;
+}
+
+}  // namespace
+
+double spearman(const std::vector<double>& a, const std::vector<double>& b) {
+  AKIN_CHECK(a.size() == b.size(), "Spearman: {} numbers against {}", a.size(), b.size());
+  std::vector<double> x, y;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (!std::isnan(a[i]) && !std::isnan(b[i])) {
+      x.push_back(a[i]);
+      y.push_back(b[i]);
+    }
+  if (x.size() < 3) return not_measured;
+  std::vector<double> rx(x.size()), ry(x.size());
+  average_ranks(x, rx);
+  average_ranks(y, ry);
+  const double mean = (static_cast<double>(x.size()) + 1) / 2;
+  double xy = 0, xx = 0, yy = 0;
+  for (std::size_t i = 0; i < rx.size(); ++i) {
+    xy += (rx[i] - mean) * (ry[i] - mean);
+    xx += (rx[i] - mean) * (rx[i] - mean);
+    yy += (ry[i] - mean) * (ry[i] - mean);
+  }
+  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : not_measured;
+}
+
+std::string experiment_results_csv(const ExperimentTables& t) {
+  std::string out =
+      "target,budget,seed,variant,method,test_last,test_best,val_last,val_best,best_step,seconds,top_source,top_weight,"
+      "labelled,unlabelled\n";
+  for (const ExperimentRow& r : t.rows) {
+    const SeedResult& f = r.result.figures;
+    out += csv_line({csv_text(r.target), csv_text(r.budget), std::to_string(f.seed), csv_text(r.variant),
+                     name_of(r.method), csv_number(f.test_accuracy), csv_number(f.best_test_accuracy),
+                     csv_number(f.val_accuracy), csv_number(f.best_val_accuracy),
+                     f.best_step < 0 ? "" : std::to_string(f.best_step), csv_number(f.seconds),
+                     csv_text(r.result.top_source), csv_number(r.result.top_weight), std::to_string(r.result.labelled),
+                     std::to_string(r.result.unlabelled)});
+  }
+  return out;
+}
+
+std::string experiment_sources_csv(const ExperimentTables& t) {
+  std::vector<std::string> head = {"target", "budget", "seed", "source"};
+  for (const std::string& m : t.metrics) head.push_back(csv_text(m));
+  head.insert(head.end(), {"student_test_last", "student_test_best", "undefined"});
+  std::string out = csv_line(head);
+  for (const ExperimentSourceRow& s : t.sources) {
+    std::vector<std::string> cells = {csv_text(s.target), csv_text(s.budget), std::to_string(s.seed),
+                                      csv_text(s.source)};
+    for (const double v : s.metrics) cells.push_back(csv_number(v));
+    cells.insert(cells.end(), {csv_number(s.test_last), csv_number(s.test_best), csv_text(s.undefined)});
+    out += csv_line(cells);
+  }
+  return out;
+}
+
+std::string experiment_markdown(const ExperimentTables& t) {
+  std::string out = "# " + t.title +
+                    "\n\nMean ± standard deviation over seeds (number of seeds) of the accuracy on the "
+                    "test images, in %.\n";
+  for (const std::string& budget : t.budgets) {
+    const bool any = std::any_of(t.rows.begin(), t.rows.end(), [&](const auto& r) { return r.budget == budget; });
+    if (!any) continue;
+    out += fmt::format("\n## Labels: {}\n\nAfter the last step:\n\n", budget) +
+           accuracy_table(t, budget, &SeedResult::test_accuracy);
+    const bool validated = std::any_of(t.rows.begin(), t.rows.end(), [&](const ExperimentRow& r) {
+      return r.budget == budget && std::isfinite(r.result.figures.best_test_accuracy);
+    });
+    if (validated)
+      out += "\nAt the step that was best on the validation images:\n\n" +
+             accuracy_table(t, budget, &SeedResult::best_test_accuracy);
+    if (const std::string h = headlines(t, budget); !h.empty()) out += "\nHeadline differences, last step:\n\n" + h;
+    if (const std::string c = correlations(t, budget); !c.empty())
+      out +=
+          "\nRank correlation of each metric with the accuracy of the students that each source teaches alone (mean "
+          "over seeds):\n\n" +
+          c;
+  }
+  if (!t.failed.empty()) out += "\n## Without a result\n\n";
+  for (const auto& [cell, why] : t.failed) out += "- " + cell + ": " + why + "\n";
+  return out;
+}
+
+}  // namespace akin

@@ -1,0 +1,31 @@
+#include "distill/report/image.hpp"
+
+#include <algorithm>
+
+#include "engine/io/image.hpp"
+#include "kernels/common/error.hpp"
+
+namespace akin {
+
+std::vector<std::uint8_t> encode_sample(const SampleImage& image) {
+  const bool good = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3) &&
+                    image.pixels.size() == static_cast<std::size_t>(image.height) *
+                                               static_cast<std::size_t>(image.width) *
+                                               static_cast<std::size_t>(image.channels);
+  AKIN_CHECK(good, "report: sample image {} has {} bytes for {} x {} x {}, expected height x width x 1 or 3 channels",
+             image.index, image.pixels.size(), image.height, image.width, image.channels);
+  return to_png(Array::from(image.pixels, Shape{image.height, image.width, image.channels}));
+}
+
+void decode_sample(std::span<const std::uint8_t> png, SampleImage& image, const std::string& where) {
+  const Array array = decode_image(png, where);
+  const Shape& shape = array.shape();
+  AKIN_CHECK(shape[2] == 1 || shape[2] == 3, "{}: image of {} channels, expected 1 or 3", where, shape[2]);
+  image.height = static_cast<int>(shape[0]);
+  image.width = static_cast<int>(shape[1]);
+  image.channels = static_cast<int>(shape[2]);
+  const auto pixels = array.as<std::uint8_t>();
+  image.pixels.assign(pixels.begin(), pixels.end());
+}
+
+}  // namespace akin

@@ -1,0 +1,324 @@
+// report.json: everything a report shows, so that the page can be made again without training.
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "distill/report/html.hpp"
+#include "distill/report/image.hpp"
+#include "distill/report/report.hpp"
+#include "engine/io/file.hpp"
+#include "kernels/common/error.hpp"
+
+namespace akin {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr int format_version = 2;
+
+Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
+
+const char* role_name(MethodRole role) {
+  switch (role) {
+    case MethodRole::labels_only:
+      return "labels_only";
+    case MethodRole::unlabelled:
+      return "unlabelled";
+    case MethodRole::transferred:
+      return "transferred";
+    case MethodRole::taught:
+      return "taught";
+    case MethodRole::reference:
+      return "reference";
+  }
+  return "taught";
+}
+
+Json pairs_json(const std::vector<std::pair<std::string, std::string>>& pairs) {
+  Json out = Json::array();
+  for (const auto& [key, value] : pairs) out.push_back({key, value});
+  return out;
+}
+
+/// Reads members of an object; errors name the file and the path inside it.
+class Reader {
+ public:
+  Reader(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
+
+  Reader at(const char* key) const {
+    AKIN_CHECK(json_.is_object(), "{}: expected an object", where_);
+    const auto it = json_.find(key);
+    AKIN_CHECK(it != json_.end(), "{}: \"{}\" is missing (written by another version? run the experiment again)",
+               where_, key);
+    return Reader(*it, where_ + "." + key);
+  }
+  template <class T>
+  T get(const char* key) const {
+    return at(key).as<T>();
+  }
+  template <class T>
+  T as() const {
+    if constexpr (std::is_same_v<T, std::string>) {
+      AKIN_CHECK(json_.is_string(), "{}: expected text, found {}", where_, json_.type_name());
+    } else if constexpr (std::is_floating_point_v<T>) {
+      if (json_.is_null()) return not_measured;
+      AKIN_CHECK(json_.is_number(), "{}: expected a number or null, found {}", where_, json_.type_name());
+    } else {
+      AKIN_CHECK(json_.is_number_integer(), "{}: expected a whole number, found {}", where_, json_.type_name());
+      const bool fits = json_.is_number_unsigned() ? std::in_range<T>(json_.get<std::uint64_t>())
+                                                   : std::in_range<T>(json_.get<std::int64_t>());
+      AKIN_CHECK(fits, "{}: {} is out of range", where_, json_.dump());
+    }
+    return json_.get<T>();
+  }
+  template <class F>
+  auto list(const char* key, F read) const {
+    const Reader member = at(key);
+    AKIN_CHECK(member.json_.is_array(), "{}: expected a list, found {}", member.where_, member.json_.type_name());
+    std::vector<decltype(read(member))> out;
+    for (std::size_t i = 0; i < member.json_.size(); ++i) {
+      out.push_back(read(member.item(i)));
+    }
+    return out;
+  }
+  template <class T>
+  std::vector<T> list_of(const char* key) const {
+    return list(key, [](const Reader& r) { return r.as<T>(); });
+  }
+  std::vector<std::pair<std::string, std::string>> pairs(const char* key) const {
+    return list(key, [](const Reader& r) {
+      AKIN_CHECK(r.size() == 2, "{}: expected a pair of texts", r.where_);
+      return std::pair(r.item(0).as<std::string>(), r.item(1).as<std::string>());
+    });
+  }
+  /// Items of a list; 0 for anything else.
+  std::size_t size() const { return json_.is_array() ? json_.size() : 0; }
+  Reader item(std::size_t i) const { return Reader(json_[i], fmt::format("{}[{}]", where_, i)); }
+  const std::string& where() const { return where_; }
+
+ private:
+  const Json& json_;
+  std::string where_;
+};
+
+Json results_part(const ReportData& d) {
+  Json sources = Json::array(), methods = Json::array();
+  for (const SourceResult& s : d.sources) {
+    sources.push_back({{"name", s.name},
+                       {"classes", s.classes},
+                       {"test_accuracy", number(s.test_accuracy)},
+                       {"similarity", number(s.similarity)},
+                       {"similarity_low", number(s.similarity_low)},
+                       {"similarity_high", number(s.similarity_high)},
+                       {"chance", number(s.chance)},
+                       {"mapped", number(s.mapped)},
+                       {"alpha", number(s.alpha)}});
+  }
+  for (const MethodResult& m : d.methods) {
+    Json seeds = Json::array();
+    for (const SeedResult& s : m.seeds) {
+      seeds.push_back({{"seed", s.seed},
+                       {"test_accuracy", number(s.test_accuracy)},
+                       {"val_accuracy", number(s.val_accuracy)},
+                       {"best_step", s.best_step},
+                       {"best_val_accuracy", number(s.best_val_accuracy)},
+                       {"best_test_accuracy", number(s.best_test_accuracy)},
+                       {"seconds", number(s.seconds)},
+                       {"images_per_second", number(s.images_per_second)}});
+    }
+    const Spread spread = test_accuracy(m);
+    methods.push_back({{"name", m.name},
+                       {"role", role_name(m.role)},
+                       {"n", spread.n},
+                       {"test_accuracy_mean", number(spread.mean)},
+                       {"test_accuracy_std", number(spread.std)},
+                       {"seeds", seeds}});
+  }
+  return {{"sources", sources}, {"methods", methods}};
+}
+
+SourceResult read_source(const Reader& r) {
+  return {r.get<std::string>("name"),  r.get<int>("classes"),           r.get<double>("test_accuracy"),
+          r.get<double>("similarity"), r.get<double>("similarity_low"), r.get<double>("similarity_high"),
+          r.get<double>("chance"),     r.get<double>("mapped"),         r.get<double>("alpha")};
+}
+
+MethodResult read_method(const Reader& r) {
+  MethodResult m;
+  m.name = r.get<std::string>("name");
+  const auto role = r.get<std::string>("role");
+  constexpr MethodRole roles[] = {MethodRole::labels_only, MethodRole::unlabelled, MethodRole::transferred,
+                                  MethodRole::taught, MethodRole::reference};
+  const auto* known =
+      std::find_if(std::begin(roles), std::end(roles), [&](MethodRole k) { return role == role_name(k); });
+  AKIN_CHECK(known != std::end(roles),
+             "{}: unknown role \"{}\", expected labels_only, unlabelled, transferred, taught or reference", r.where(),
+             role);
+  m.role = *known;
+  m.seeds = r.list("seeds", [](const Reader& s) {
+    return SeedResult{s.get<std::uint64_t>("seed"),       s.get<double>("test_accuracy"),
+                      s.get<double>("val_accuracy"),      s.get<std::int64_t>("best_step"),
+                      s.get<double>("best_val_accuracy"), s.get<double>("best_test_accuracy"),
+                      s.get<double>("seconds"),           s.get<double>("images_per_second")};
+  });
+  return m;
+}
+
+SampleImage read_sample(const Reader& r) {
+  SampleImage image;
+  image.index = r.get<std::int64_t>("index");
+  image.label = r.get<int>("label");
+  std::vector<std::uint8_t> png;
+  try {
+    png = base64_decode(r.get<std::string>("png"));
+  } catch (const Error& error) {
+    fail("{}: {}", r.where(), error.what());
+  }
+  decode_sample(png, image, r.where());
+  image.predictions = r.list("predictions", [](const Reader& p) {
+    return Prediction{p.get<std::string>("method"), p.get<int>("label"), p.get<double>("probability")};
+  });
+  return image;
+}
+
+Confusion read_confusion(const Reader& r) {
+  Confusion c{r.get<std::string>("method"), r.get<std::uint64_t>("seed"), r.get<int>("classes"),
+              r.list_of<std::int64_t>("counts")};
+  AKIN_CHECK(c.classes > 0 && c.counts.size() % static_cast<std::size_t>(c.classes) == 0 &&
+                 c.counts.size() / static_cast<std::size_t>(c.classes) == static_cast<std::size_t>(c.classes),
+             "{}: {} counts for {} classes, expected classes squared", r.where(), c.counts.size(), c.classes);
+  for (std::int64_t n : c.counts) AKIN_CHECK(n >= 0, "{}: a count is negative ({})", r.where(), n);
+  return c;
+}
+
+}  // namespace
+
+std::string report_to_json(const ReportData& d) {
+  Json j = {{"format", "akin-report"},
+            {"version", format_version},
+            {"title", d.title},
+            {"task", pairs_json(d.task)},
+            {"classes", d.classes},
+            {"labelled", d.labelled},
+            {"unlabelled", d.unlabelled},
+            {"device", d.device},
+            {"threads", d.threads},
+            {"seeds", d.seeds},
+            {"commit", d.commit},
+            {"time", d.time},
+            {"seconds", number(d.seconds)},
+            {"metric", d.metric},
+            {"metric_scale", d.metric_scale},
+            {"student", d.student}};
+  j.update(results_part(d));
+  j["curves"] = Json::array();
+  for (const Curve& c : d.curves) {
+    Json points = Json::array();  // one row a point: step, loss, accuracy
+    for (const CurvePoint& p : c.points) points.push_back({p.step, number(p.train_loss), number(p.val_accuracy)});
+    j["curves"].push_back({{"method", c.method}, {"seed", c.seed}, {"points", points}});
+  }
+  j["agreement"] = {{"both", d.agreement.both},
+                    {"student_only", d.agreement.student_only},
+                    {"baseline_only", d.agreement.baseline_only},
+                    {"neither", d.agreement.neither}};
+  j["confusions"] = Json::array();
+  for (const Confusion& c : d.confusions) {
+    j["confusions"].push_back({{"method", c.method}, {"seed", c.seed}, {"classes", c.classes}, {"counts", c.counts}});
+  }
+  j["notes"] = d.notes;
+  j["command"] = d.command;
+  j["config"] = d.config;
+  j["glossary"] = pairs_json(d.glossary);
+  j["samples"] = Json::array();
+  for (const SampleImage& s : d.samples) {
+    Json predictions = Json::array();
+    for (const Prediction& p : s.predictions) {
+      predictions.push_back({{"method", p.method}, {"label", p.label}, {"probability", number(p.probability)}});
+    }
+    j["samples"].push_back({{"index", s.index},
+                            {"label", s.label},
+                            {"predictions", predictions},
+                            {"png", base64_encode(encode_sample(s))}});
+  }
+  // A class name may hold any bytes; they must not cost the user the report.
+  return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+ReportData report_from_json(const std::string& text, const std::string& where) {
+  Json json;
+  try {
+    json = Json::parse(text);
+  } catch (const Json::exception& error) {
+    fail("{}: not valid JSON ({}); run the experiment again to write it anew", where, error.what());
+  }
+  const Reader r(json, where);
+  AKIN_CHECK(r.get<std::string>("format") == "akin-report", "{}: not a report of akin", where);
+  const int version = r.get<int>("version");
+  AKIN_CHECK(version == format_version, "{}: report format {}, this akin reads {}; run the experiment again", where,
+             version, format_version);
+  ReportData d;
+  d.title = r.get<std::string>("title");
+  d.task = r.pairs("task");
+  d.classes = r.list_of<std::string>("classes");
+  d.labelled = r.get<std::int64_t>("labelled");
+  d.unlabelled = r.get<std::int64_t>("unlabelled");
+  d.device = r.get<std::string>("device");
+  d.threads = r.get<int>("threads");
+  d.seeds = r.list_of<std::uint64_t>("seeds");
+  d.commit = r.get<std::string>("commit");
+  d.time = r.get<std::string>("time");
+  d.seconds = r.get<double>("seconds");
+  d.metric = r.get<std::string>("metric");
+  d.metric_scale = r.get<double>("metric_scale");
+  AKIN_CHECK(std::isfinite(d.metric_scale) && d.metric_scale > 0, "{}.metric_scale: expected a number above 0", where);
+  d.student = r.get<std::string>("student");
+  d.sources = r.list("sources", read_source);
+  d.methods = r.list("methods", read_method);
+  d.curves = r.list("curves", [](const Reader& c) {
+    return Curve{c.get<std::string>("method"), c.get<std::uint64_t>("seed"), c.list("points", [](const Reader& p) {
+                   AKIN_CHECK(p.size() == 3, "{}: expected step, loss and accuracy", p.where());
+                   return CurvePoint{p.item(0).as<std::int64_t>(), p.item(1).as<double>(), p.item(2).as<double>()};
+                 })};
+  });
+  d.samples = r.list("samples", read_sample);
+  const Reader a = r.at("agreement");
+  d.agreement = {a.get<std::int64_t>("both"), a.get<std::int64_t>("student_only"), a.get<std::int64_t>("baseline_only"),
+                 a.get<std::int64_t>("neither")};
+  d.confusions = r.list("confusions", read_confusion);
+  d.notes = r.list_of<std::string>("notes");
+  d.command = r.get<std::string>("command");
+  d.config = r.get<std::string>("config");
+  d.glossary = r.pairs("glossary");
+  return d;
+}
+
+void write_report(const ReportData& data, const std::filesystem::path& run_dir) {
+  make_folder(run_dir);
+  write_file_atomic(run_dir / "report.json", report_to_json(data));
+  write_file_atomic(run_dir / "report.html", render_report(data));
+}
+
+ReportData load_run(const std::filesystem::path& run_dir) {
+  const std::filesystem::path file = run_dir / "report.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) {
+    fail(
+        "{}: no such file; expected a run folder, as `akin distill` and `akin demo` write one, or the run has not "
+        "finished",
+        file.string());
+  }
+  return report_from_json(read_text(file), file.string());
+}
+
+std::string results_json(const ReportData& data) {
+  Json out = {{"title", data.title}, {"metric", data.metric}};
+  out.update(results_part(data));
+  for (Json& method : out["methods"])
+    for (Json& seed : method["seeds"])
+      if (seed["best_step"] < 0) seed["best_step"] = nullptr;
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace akin

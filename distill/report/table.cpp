@@ -1,0 +1,155 @@
+#include "distill/report/table.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "distill/report/csv.hpp"
+#include "distill/report/html.hpp"
+#include "kernels/common/error.hpp"
+
+namespace akin {
+
+namespace {
+
+using Align = TextTable::Align;
+
+template <class F>
+Spread spread_over(const MethodResult& method, F value) {
+  std::vector<double> values;
+  for (const SeedResult& s : method.seeds) values.push_back(value(s));
+  return spread_of(values);
+}
+
+/// Columns that a terminal leaves for code point `c`.
+std::size_t columns_of(char32_t c) {
+  const auto in = [c](char32_t low, char32_t high) { return c >= low && c <= high; };
+  if (in(0x300, 0x36F) || in(0x200B, 0x200F) || in(0x20D0, 0x20FF) || in(0xFE00, 0xFE0F)) return 0;
+  const bool wide = in(0x1100, 0x115F) || in(0x2E80, 0xA4CF) || in(0xAC00, 0xD7A3) || in(0xF900, 0xFAFF) ||
+                    in(0xFE30, 0xFE6F) || in(0xFF00, 0xFF60) || in(0xFFE0, 0xFFE6) || in(0x1F300, 0x1F64F) ||
+                    in(0x1F900, 0x1F9FF) || in(0x20000, 0x3FFFD);
+  return wide ? 2 : 1;
+}
+
+std::vector<const SourceResult*> nearest_first(const ReportData& data) {
+  std::vector<const SourceResult*> order;
+  for (const SourceResult& s : data.sources) order.push_back(&s);
+  std::stable_sort(order.begin(), order.end(), [](const SourceResult* a, const SourceResult* b) {
+    if (std::isfinite(a->similarity) != std::isfinite(b->similarity)) return std::isfinite(a->similarity);
+    return a->similarity > b->similarity;
+  });
+  return order;
+}
+
+}  // namespace
+
+std::size_t display_width(const std::string& text) {
+  std::size_t width = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto first = static_cast<unsigned char>(text[i]);
+    std::size_t length = first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    char32_t c = length == 1 ? first : first & (0xFFu >> (length + 1));
+    length = std::min(length, text.size() - i);
+    for (std::size_t k = 1; k < length; ++k) c = c << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3Fu);
+    width += columns_of(c);
+    i += length;
+  }
+  return width;
+}
+
+void TextTable::add(std::vector<std::string> cells) {
+  AKIN_CHECK(cells.size() == columns_.size(), "table: {} cells for {} columns", cells.size(), columns_.size());
+  for (std::string& cell : cells) {
+    // A name with an escape sequence or a line break must not reach the terminal.
+    for (char& c : cell) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+    }
+  }
+  rows_.push_back(std::move(cells));
+}
+
+std::string TextTable::str() const {
+  std::vector<std::size_t> widths;
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    widths.push_back(display_width(columns_[c].title));
+    for (const auto& row : rows_) widths[c] = std::max(widths[c], display_width(row[c]));
+  }
+  std::string out;
+  const auto line = [&](auto cell) {
+    std::string text;
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      const std::string value = cell(c);
+      const std::string blanks(widths[c] - std::min(widths[c], display_width(value)), ' ');
+      if (c > 0) text += "  ";
+      text += columns_[c].align == Align::left ? value + blanks : blanks + value;
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    out += text + "\n";
+  };
+  line([&](std::size_t c) { return columns_[c].title; });
+  line([&](std::size_t c) {
+    std::string rule;
+    for (std::size_t i = 0; i < widths[c]; ++i) rule += "─";
+    return rule;
+  });
+  for (const auto& row : rows_) {
+    line([&](std::size_t c) { return row[c]; });
+  }
+  return out;
+}
+
+std::string results_table(const ReportData& data) {
+  TextTable table({{"method", Align::left},
+                   {"test %", Align::right},
+                   {"each seed", Align::left},
+                   {"best step", Align::right},
+                   {"validation", Align::right},
+                   {"time", Align::right},
+                   {"images/s", Align::right}});
+  for (const MethodResult& m : data.methods) {
+    const Spread s = test_accuracy(m);
+    std::string seeds;
+    for (const SeedResult& r : m.seeds) seeds += (seeds.empty() ? "" : " ") + show_percent(r.test_accuracy);
+    table.add({m.name, show_percent_spread(s.mean, s.std), seeds.empty() ? "–" : seeds,
+               show_percent(best_test_accuracy(m).mean),
+               show_percent(spread_over(m, [](const SeedResult& r) { return r.val_accuracy; }).mean),
+               show_seconds(mean_seconds(m)), show_count(mean_images_per_second(m))});
+  }
+  return table.str();
+}
+
+std::string sources_table(const ReportData& data) {
+  const std::string metric = data.metric + (data.metric_scale == 1 ? "" : " x" + show_number(data.metric_scale, 0));
+  TextTable table({{"source", Align::left},
+                   {"classes", Align::right},
+                   {"own test %", Align::right},
+                   {metric, Align::right},
+                   {"interval", Align::right},
+                   {"chance", Align::right},
+                   {"mapped", Align::right},
+                   {"weight", Align::right}});
+  for (const SourceResult* s : nearest_first(data)) {
+    const auto scaled = [&](double v) { return show_number(data.metric_scale * v, 1); };
+    const bool interval = std::isfinite(s->similarity_low) && std::isfinite(s->similarity_high);
+    table.add({s->name, s->classes > 0 ? fmt::format("{}", s->classes) : "–", show_percent(s->test_accuracy),
+               scaled(s->similarity), interval ? scaled(s->similarity_low) + " to " + scaled(s->similarity_high) : "–",
+               scaled(s->chance), show_number(s->mapped, 3), show_number(s->alpha, 3)});
+  }
+  return table.str();
+}
+
+std::string results_csv(const ReportData& data) {
+  std::string out =
+      "method,seed,test_accuracy,val_accuracy,best_step,best_val_accuracy,best_test_accuracy,seconds,"
+      "images_per_second\n";
+  for (const MethodResult& m : data.methods) {
+    for (const SeedResult& s : m.seeds) {
+      out += fmt::format("{},{},{},{},{},{},{},{},{}\n", csv_text(m.name), s.seed, csv_number(s.test_accuracy),
+                         csv_number(s.val_accuracy), s.best_step < 0 ? "" : fmt::format("{}", s.best_step),
+                         csv_number(s.best_val_accuracy), csv_number(s.best_test_accuracy), csv_number(s.seconds),
+                         csv_number(s.images_per_second));
+    }
+  }
+  return out;
+}
+
+}  // namespace akin

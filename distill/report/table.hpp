@@ -1,0 +1,43 @@
+// Results as text: aligned columns for a terminal, CSV and JSON for programs.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "distill/report/report.hpp"
+
+namespace akin {
+
+/// Columns aligned by the width that a terminal gives each character (2 for CJK, 0 for combining marks).
+class TextTable {
+ public:
+  enum class Align { left, right };
+  struct Column {
+    std::string title;
+    Align align = Align::left;
+  };
+  explicit TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {}
+  /// Throws where the number of cells differs from the number of columns. Control characters become spaces.
+  void add(std::vector<std::string> cells);
+  /// Title line, rule, rows; no trailing blanks; every line ends with '\n'.
+  std::string str() const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// Cells a terminal uses for UTF-8 text.
+std::size_t display_width(const std::string& text);
+
+/// Method, test % after the last step, every seed, test % at the step best on validation, validation, time.
+std::string results_table(const ReportData& data);
+/// Source, classes, similarity with interval, chance, mapped, weight; nearest first.
+std::string sources_table(const ReportData& data);
+
+/// RFC 4180 with '\n': quoted where needed; numbers in shortest form that reads back the same; empty = not measured.
+/// method,seed,test_accuracy,val_accuracy,best_step,best_val_accuracy,best_test_accuracy,seconds,images_per_second
+std::string results_csv(const ReportData& data);
+
+}  // namespace akin

@@ -1,0 +1,65 @@
+#include "distill/similarity/ranking.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "distill/similarity/measure.hpp"
+
+namespace akin {
+
+std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, const std::vector<Source>& sources,
+                                  const OutputOptions& outputs, const Events& events,
+                                  std::vector<Outputs> known) {
+  AKIN_CHECK(known.size() <= sources.size(), "{} sources, but outputs of {}", sources.size(), known.size());
+  for (std::size_t s = known.size(); s < sources.size(); ++s) {
+    const Source& source = sources[s];
+    OutputOptions own = outputs;
+    own.progress = [&](std::int64_t done) {
+      if (events.progress)
+        events.progress("outputs of " + source.name, done, static_cast<std::int64_t>(task.target.size()), "images", "");
+    };
+    known.push_back(source_outputs(ctx, source, task, own));
+  }
+  return known;
+}
+
+std::optional<Outputs> reference_outputs(Context& ctx, const Task& task, const RankOptions& options,
+                                         const OutputOptions& outputs) {
+  if (options.reference.empty()) return std::nullopt;
+  Source source = open_source(ctx, options.reference);
+  return source_outputs(ctx, source, task, outputs);
+}
+
+Ranking rank_sources(Context& ctx, const Task& task, const std::vector<Source>& sources, const RankOptions& options,
+                     const OutputOptions& outputs, std::uint64_t seed, const Events& events,
+                     std::vector<Outputs> known) {
+  AKIN_CHECK(!sources.empty(), "the bank has no source");
+  AKIN_CHECK(known.empty() || known.size() == sources.size(), "{} sources, but outputs of {}", sources.size(),
+             known.size());
+  const Metric metric = find_metric(options.metric);
+  Ranking ranking;
+  ranking.mapping = parse_mapping(options.mapping.empty() ? metric.default_mapping : options.mapping);
+  ranking.outputs = bank_outputs(ctx, task, sources, outputs, events, std::move(known));
+  const Indices probe = probe_of(task, options.probe_limit);
+  const std::optional<Outputs> reference = reference_outputs(ctx, task, options, outputs);
+  const std::vector<Candidate> bank =
+      candidates_of(ctx, sources, ranking.outputs, task, probe, reference ? &*reference : nullptr);
+  const Measurement measured = measure(metric, bank, {.replicates = options.replicates, .seed = seed});
+  AKIN_CHECK(measured.first_undefined().empty(), "{}", measured.first_undefined());
+  ranking.rows = measured.rows;
+  return ranking;
+}
+
+std::size_t most_similar(const Ranking& ranking, const std::function<bool(std::size_t)>& fits) {
+  std::size_t best = ranking.rows.size();
+  for (std::size_t s = 0; s < ranking.rows.size(); ++s) {
+    if (fits && !fits(s)) continue;
+    const double value = ranking.rows[s].similarity.value;
+    AKIN_CHECK(std::isfinite(value), "the similarity of source \"{}\" is {}; expected a finite number",
+               ranking.rows[s].source, value);
+    if (best == ranking.rows.size() || value > ranking.rows[best].similarity.value) best = s;
+  }
+  return best;
+}
+
+}  // namespace akin

@@ -1,0 +1,102 @@
+#include "distill/student/batches.hpp"
+
+#include <algorithm>
+
+#include "nn/data/image_batch.hpp"
+
+namespace akin {
+
+namespace {
+
+// Streams of random numbers: labelled order, unlabelled order, augmentation.
+constexpr std::uint32_t kLabelledOrder = 0x6c61626c, kUnlabelledOrder = 0x756e6c62;
+constexpr std::uint32_t kWeakView = 1, kStrongView = 2;
+
+/// The rows of both, one below the other.
+Tensor stacked(Context& ctx, const Tensor& a, const Tensor& b) {
+  std::vector<std::int64_t> dims = a.shape().dims();
+  dims[0] += b.dim(0);
+  Tensor out = Tensor::empty(ctx, Shape(dims), a.dtype());
+  out.view(a.shape()).copy_from(a);
+  out.view(b.shape(), a.numel()).copy_from(b);
+  return out;
+}
+
+/// The images of the second term. Distillation ignores labels, so the labelled ones teach there too; methods without
+/// such a term draw none, and work where there is none.
+const Indices& listened_to(const Task& task, Term term) {
+  return term == Term::none ? task.split.labelled : term == Term::teachers ? task.target : task.split.unlabelled;
+}
+
+}  // namespace
+
+StudentBatches::StudentBatches(Context& ctx, const Task& task, const std::vector<Teacher>& teachers,
+                               const StudentOptions& o, const Normalization& normalization)
+    : ctx_(ctx),
+      task_(task),
+      teachers_(teachers),
+      options_(o),
+      normalization_(normalization),
+      term_(traits(o.method).term),
+      side_(task.pool.images.shape()[1]),
+      labelled_(task.split.labelled, o.batch, o.seed, kLabelledOrder),
+      unlabelled_(listened_to(task, term_), o.unlabelled_batch, o.seed, kUnlabelledOrder) {
+  weak_ = o.augment ? augment_weak(side_, o.flip) : AugmentOptions{};
+  weak_.view = kWeakView;
+  strong_ = augment_strong(side_, o.flip);
+  strong_.view = kStrongView;
+}
+
+bool StudentBatches::teachers_look_along() const {
+  return term_ == Term::teachers && options_.teacher_view == TeacherView::same;
+}
+
+Parts StudentBatches::make(std::int64_t t) {
+  const std::vector<AugmentItem> labelled = labelled_.batch(t);
+  std::vector<AugmentItem> items = labelled, unlabelled;
+  if (term_ != Term::none) unlabelled = unlabelled_.batch(t);
+  items.insert(items.end(), unlabelled.begin(), unlabelled.end());
+  const ImageParts images = gather_images(ctx_, view_of(task_.pool.images), items);
+  Tensor targets = Tensor::on_host(ctx_, {static_cast<std::int64_t>(labelled.size())}, DType::i64);
+  for (std::size_t i = 0; i < labelled.size(); ++i)
+    targets.data<std::int64_t>()[i] = task_.pool.labels[static_cast<std::size_t>(labelled[i].image)];
+  return {images.items, images.pixels, targets, cached_logits(unlabelled)};
+}
+
+StepBatch StudentBatches::finish(const Parts& parts) const {
+  const ImageParts images{parts[0], parts[1]};
+  const ImageView view = view_of(task_.pool.images);
+  const std::int64_t L = options_.batch, all = images.items.dim(0), U = all - L;
+  const auto augmented = [&](std::int64_t begin, const AugmentOptions& how, const Normalization& n) {
+    return augment_images(ctx_, view, images, begin, all, how, n, options_.seed);
+  };
+  Tensor x = augmented(0, weak_, normalization_);
+  if (term_ == Term::pseudo_labels) x = stacked(ctx_, x, augmented(L, strong_, normalization_));
+  StepBatch batch = {x, parts[2], parts[3]};
+  if (teachers_look_along() && U > 0)
+    for (const Teacher& teacher : teachers_)
+      batch.push_back(augmented(L, weak_, teacher.source->model.info.normalization));
+  return batch;
+}
+
+/// What the teachers say of the clean images: [unlabelled, sum of C_s]; undefined where they look at each view.
+Tensor StudentBatches::cached_logits(const std::vector<AugmentItem>& unlabelled) {
+  if (term_ != Term::teachers || teachers_look_along()) return Tensor();
+  std::int64_t columns = 0, column = 0;
+  for (const Teacher& teacher : teachers_) columns += teacher.source->classes();
+  const Tensor out = Tensor::on_host(ctx_, {static_cast<std::int64_t>(unlabelled.size()), columns});
+  for (const Teacher& teacher : teachers_) {
+    const std::int64_t C = teacher.source->classes();
+    const float* logits = teacher.outputs->logits.as<float>().data();
+    float* to = out.data<float>() + column;
+    for (const AugmentItem& item : unlabelled) {
+      const auto it = std::lower_bound(task_.target.begin(), task_.target.end(), item.image);
+      std::copy_n(logits + (it - task_.target.begin()) * C, C, to);
+      to += columns;
+    }
+    column += C;
+  }
+  return out;
+}
+
+}  // namespace akin

@@ -1,0 +1,43 @@
+// The linear probe: what a source's features are worth with nothing trained but a head.
+#pragma once
+
+#include "distill/student/train.hpp"
+#include "nn/logistic.hpp"
+
+namespace akin {
+
+/// A head for the target's classes on a source's features.
+struct ProbeHead {
+  std::vector<double> mean, scale;  ///< of the features: the head works on (x - mean) * scale
+  LogisticFit fit;
+  double l2 = 0;
+  /// f32 [N, C] for features f32 [N, D].
+  Array logits(const Array& features) const;
+};
+
+struct LinearProbe {
+  ProbeHead last;                 ///< with StudentOptions::probe_l2, or 1 / labelled images where that is 0
+  ProbeHead best;                 ///< with the strength that does best on the validation images; they have one if any
+  std::vector<TrainPoint> curve;  ///< a point for each strength tried: its number from 1, training loss, validation
+  std::int64_t best_point = 0;    ///< 0: no validation images
+  double last_validation = -1, best_validation = -1, seconds = 0;
+};
+
+/// Strengths of the penalty that validation images choose from, strongest first.
+std::span<const double> probe_strengths();
+
+/// Multinomial logistic regression on the source's features of the labelled images, standardised over those. Images are
+/// as they are, without augmentation. Error where the source is a table: it has no features of other images.
+LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& source, const StudentOptions& options,
+                               const OutputOptions& outputs);
+
+/// The source's features of a set of images, kept in the cache as those of a task are.
+Array features_of(Context& ctx, const Source& source, const Array& images, const OutputOptions& outputs);
+
+/// The source's network with the head in place of its own; without a network where its head is not linear (SqueezeNet).
+Model probe_model(Context& ctx, const Task& task, const Source& source, const ProbeHead& head);
+
+/// Writes the model; without a network the head alone: fc.weight [C, D] and fc.bias [C] for the source's features.
+void save_probe(const std::filesystem::path& file, const Model& model, const Source& source, const ProbeHead& head);
+
+}  // namespace akin

@@ -1,0 +1,81 @@
+#include "distill/student/loss.hpp"
+
+#include <algorithm>
+
+#include "distill/student/batches.hpp"
+
+namespace akin {
+
+StudentLoss::StudentLoss(Context& ctx, const Network& network, const std::vector<Teacher>& teachers,
+                         const StudentOptions& options)
+    : ctx_(ctx),
+      network_(network),
+      teachers_(teachers),
+      options_(options),
+      term_(traits(options.method).term),
+      kd_{.offsets = {0}, .alpha = {}, .temperature = options.temperature},
+      counted_(Tensor::zeros(ctx, {2}, DType::i32)) {
+  if (term_ != Term::teachers) return;
+  for (const Teacher& t : teachers) {
+    kd_.offsets.push_back(kd_.offsets.back() + t.source->classes());
+    kd_.alpha.push_back(t.alpha);
+  }
+  heads_ = Linear(ctx, network.feature_size(), kd_.offsets.back());
+  heads_.collect("source_heads", own_);
+  initialize(own_, options.seed ^ 0x68656164);  // "head"
+}
+
+Tensor StudentLoss::operator()(const StepBatch& b) {
+  const std::int64_t all = b[kImages].dim(0), L = options_.batch;
+  const Tensor features = network_.features(ctx_, b[kImages], true);
+  const Tensor labelled = supervised(b, features);
+  if (term_ == Term::none) return labelled;
+  const Tensor others = ops::rows(ctx_, features, L, all);
+  if (term_ == Term::pseudo_labels) return ops::add(ctx_, labelled, pseudo_label_term(others));
+  return ops::add(ctx_, ops::scale(ctx_, labelled, options_.lambda),
+                  ops::scale(ctx_, teacher_term(b, others), 1 - options_.lambda));
+}
+
+Tensor StudentLoss::supervised(const StepBatch& b, const Tensor& features) {
+  const Tensor labelled = ops::rows(ctx_, features, 0, options_.batch);
+  return ops::mean(ctx_, ops::softmax_ce(ctx_, network_.head(ctx_, labelled), b[kTargets]));
+}
+
+/// Pseudo-labels from the weak views, mean over the whole batch.
+Tensor StudentLoss::pseudo_label_term(const Tensor& features) {
+  const Tensor logits = network_.head(ctx_, features);
+  const std::int64_t U = logits.dim(0) / 2;
+  const Tensor weak = ops::rows(ctx_, logits, 0, U).detach(), strong = ops::rows(ctx_, logits, U, 2 * U);
+  const auto [target, mask] = ops::pseudo_label(ctx_, weak, options_.threshold, counted_);
+  return ops::mean(ctx_, ops::softmax_ce(ctx_, strong, target, mask));
+}
+
+Tensor StudentLoss::teacher_term(const StepBatch& b, const Tensor& features) {
+  Tensor teacher = b[kTeacher];
+  if (!teacher.defined()) {  // views made in this step
+    const TapeScope off(ctx_, nullptr);
+    std::vector<Tensor> logits;
+    for (std::size_t s = 0; s < teachers_.size(); ++s)
+      logits.push_back(teachers_[s].source->model.network->logits(ctx_, b[kTeacherViews + s], false));
+    teacher = ops::concat_channels(ctx_, logits);
+  }
+  return ops::kd_multi(ctx_, heads_(ctx_, network_.pooled(ctx_, features)), teacher, kd_);
+}
+
+void StudentLoss::begin_step(std::int64_t t, std::int64_t steps) {
+  if (term_ != Term::pseudo_labels) return;
+  if (t == steps - std::max<std::int64_t>(1, steps / 10)) {
+    counted_.set_zero();
+    considered_ = 0;
+  }
+  considered_ += options_.unlabelled_batch;
+}
+
+double StudentLoss::pseudo_labelled() const {
+  if (considered_ == 0) return -1;
+  const Array counts = counted_.to_array();
+  AKIN_CHECK(counts.as<std::int32_t>()[1] == 0, "fixmatch: {} rows of logits are NaN", counts.as<std::int32_t>()[1]);
+  return static_cast<double>(counts.as<std::int32_t>()[0]) / static_cast<double>(considered_);
+}
+
+}  // namespace akin

@@ -1,0 +1,54 @@
+// Label budgets: which images of a target may be used with their labels, which without, and which choose a model.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "distill/task/settings_file.hpp"
+#include "nn/data/image_set.hpp"
+#include "nn/data/split.hpp"
+
+namespace akin {
+
+/// Images of one class, as positions in the pool: the training images in their order, then the unlabelled ones.
+struct ListedImages {
+  std::string class_name;
+  Indices images;
+};
+
+/// What a manifest says of each part: so many images, drawn by the seed, or these.
+struct LabelManifest {
+  SplitOptions draw;                     ///< of the parts that are not listed
+  std::vector<ListedImages> labelled;    ///< empty: drawn
+  std::vector<ListedImages> validation;  ///< empty: drawn
+  std::optional<Indices> unlabelled;     ///< listed, else drawn from the others
+  std::string data;                      ///< content_hash of the pool it is for; empty: of any
+  std::string source;                    ///< file it was read from
+
+  /// Nothing is left to the seed.
+  bool fixed() const { return !labelled.empty() && unlabelled && (draw_no_validation() || !validation.empty()); }
+
+ private:
+  bool draw_no_validation() const {
+    return draw.validation == 0 && draw.validation_per_class == 0 && draw.validation_fraction == 0;
+  }
+};
+
+/// Reads settings: one of per_class = N, fraction = F or a table [labelled] of class = [positions]; validation = N of
+/// each class, a share F, or a table likewise; unlabelled = N at most (0: all) or [positions]; data = hash. Parts that
+/// it does not name are as in `defaults`. UsageError names what is unknown, missing or there twice.
+LabelManifest read_manifest(const Settings& settings, const SplitOptions& defaults);
+/// A TOML or JSON file; manifest_text's are among them.
+LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults);
+
+/// The split of `pool`, of which the first `training` images have labels of their own and the others -1 (labels that
+/// the manifest lists for those are entered). Errors name class or image: a class without labels, more asked for than
+/// there are, an image in two parts, a label that is not the data's, another pool than the manifest's.
+TaskSplit split_pool(ImageSet& pool, std::int64_t training, const std::string& hash, const LabelManifest& manifest);
+
+/// A manifest in JSON that lists all parts, so that every program that reads it has the same split.
+std::string manifest_text(const ImageSet& pool, const TaskSplit& split, const std::string& hash, std::uint64_t seed);
+
+}  // namespace akin

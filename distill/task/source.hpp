@@ -1,0 +1,51 @@
+// Stages "Source" and "FeatureBank" of the pipeline: trained models of other tasks, and what they say of the target's
+// images. A source is a model file that akin can run, or a table of features and logits that any framework made.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "distill/task/task.hpp"
+#include "nn/evaluate.hpp"
+#include "nn/model_file.hpp"
+
+namespace akin {
+
+struct Source {
+  std::string name;
+  std::string hash;  ///< of the file's content
+  Model model;       ///< network is null for a table
+  Outputs table;     ///< of a table: one row for each image of the target's training split, in its order
+  bool is_table() const { return model.network == nullptr; }
+  std::int64_t classes() const;
+};
+
+/// What people call the model in this file: the file's name without ending; of a model.safetensors or
+/// student.safetensors that of its folder, likewise with _best.
+std::string source_name(const std::filesystem::path& path);
+
+/// Opens a source: a model (.safetensors with a network), or a table: a .safetensors file with tensors `features` [N,D]
+/// and `logits` [N,C], or a folder with features.npy and logits.npy; without logits it has no head. Its name is the
+/// file's, without ending; of a model.safetensors or student.safetensors that of its folder, likewise with _best.
+/// Throws on weights or tables with NaN, naming file and tensor. `fallback`: see load_model.
+Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
+
+struct OutputOptions {
+  std::filesystem::path cache = {};  ///< folder of the teacher-output cache; empty: none
+  bool match_channels = false;       ///< turn grey to colour and colour to grey as a source expects
+  std::function<void(std::int64_t)> progress = {};
+};
+
+/// Features and logits of `source` for task.target, in that order, from clean images (no augmentation). Computed once:
+/// kept in the cache under a key of source, images, their positions and preprocessing; a damaged file there is made
+/// anew. Throws where the source expects other channels, and where a table has another number of rows than the task.
+Outputs source_outputs(Context& ctx, const Source& source, const Task& task, const OutputOptions& options = {});
+
+/// Rows `index` of a table f32 [N, D].
+Array pick_rows(const Array& table, const Indices& index);
+
+/// Throws, naming both, where the source's channels are not the task's and may not be matched.
+void check_channels(const Source& source, const Task& task, bool match_channels);
+
+}  // namespace akin

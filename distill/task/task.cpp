@@ -1,0 +1,89 @@
+#include "distill/task/task.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/io/sha256.hpp"
+#include "nn/evaluate.hpp"
+
+namespace akin {
+
+namespace {
+
+void append(ImageSet& pool, const ImageSet& more) {
+  const Shape &a = pool.images.shape(), &b = more.images.shape();
+  AKIN_CHECK(a[1] == b[1] && a[2] == b[2] && a[3] == b[3],
+             "{}: unlabelled images are {}x{}x{}, training images {}x{}x{}; bring them to one size", more.source, b[1],
+             b[2], b[3], a[1], a[2], a[3]);
+  Array both(DType::u8, {a[0] + b[0], a[1], a[2], a[3]});
+  std::memcpy(both.bytes(), pool.images.bytes(), pool.images.byte_size());
+  std::memcpy(both.bytes() + pool.images.byte_size(), more.images.bytes(), more.images.byte_size());
+  pool.images = std::move(both);
+  pool.labels.resize(static_cast<std::size_t>(pool.images.shape()[0]), -1);  // a was the old images' shape
+}
+
+}  // namespace
+
+Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split) {
+  LabelManifest manifest;
+  manifest.draw = split;
+  return make_task(std::move(train), std::move(test), unlabelled, manifest);
+}
+
+Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const LabelManifest& manifest) {
+  AKIN_CHECK(train.classes.size() >= 2, "{}: a task needs at least two classes, found {}", train.source,
+             train.classes.size());
+  const Shape &a = train.images.shape(), &b = test.images.shape();
+  AKIN_CHECK(test.images.numel() == 0 || (a[1] == b[1] && a[2] == b[2] && a[3] == b[3]),
+             "{}: test images are {}x{}x{}, training images {}x{}x{}", test.source, b[1], b[2], b[3], a[1], a[2], a[3]);
+  Task task;
+  const std::int64_t first = a[0];
+  task.pool = std::move(train);
+  task.test = TestSplit(std::move(test));
+  if (unlabelled.images.numel() > 0) append(task.pool, unlabelled);
+  task.hash = content_hash(task.pool);
+  task.split = split_pool(task.pool, first, task.hash, manifest);
+  task.target = task.split.labelled;
+  task.target.insert(task.target.end(), task.split.unlabelled.begin(), task.split.unlabelled.end());
+  std::sort(task.target.begin(), task.target.end());
+  task.normalization = measure_normalization(pick_images(task.pool.images, task.target));
+  return task;
+}
+
+Task load_task(const TaskOptions& options) {
+  ImageSet unlabelled;
+  if (has_split(options.data, Split::unlabeled))
+    unlabelled = load_images(options.data, Split::unlabeled, options.format);
+  return make_task(load_images(options.data, Split::train, options.format), {}, unlabelled, options.labels);
+}
+
+ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format) {
+  ImageSet pool = load_images(data, Split::train, format);
+  if (has_split(data, Split::unlabeled)) append(pool, load_images(data, Split::unlabeled, format));
+  return pool;
+}
+
+std::string manifest_of(const Task& task, std::uint64_t seed) {
+  return manifest_text(task.pool, task.split, task.hash, seed);
+}
+
+Indices evenly(const Indices& positions, std::span<const int> labels, std::int64_t classes, std::int64_t limit) {
+  std::vector<Indices> by_class(static_cast<std::size_t>(classes));
+  for (const std::int64_t i : positions)
+    by_class[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])].push_back(i);
+  Indices picked;
+  for (std::size_t round = 0; static_cast<std::int64_t>(picked.size()) < limit; ++round) {
+    const std::size_t before = picked.size();
+    for (const Indices& c : by_class)
+      if (round < c.size() && static_cast<std::int64_t>(picked.size()) < limit) picked.push_back(c[round]);
+    if (picked.size() == before) break;
+  }
+  std::sort(picked.begin(), picked.end());
+  return picked;
+}
+
+Indices probe_of(const Task& task, std::int64_t limit) {
+  return evenly(task.split.labelled, task.pool.labels, task.classes(), limit);
+}
+
+}  // namespace akin

@@ -1,0 +1,215 @@
+#include "nn/zoo/graph_network.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace akin {
+
+namespace {
+
+using Json = nlohmann::json;
+
+/// The list of nodes; `source` is named where the text is something else.
+Json nodes_of(const std::string& text, const std::string& source) {
+  Json j = Json::parse(text, nullptr, false);
+  AKIN_CHECK(
+      !j.is_discarded() && j.is_object() && j.contains("nodes") && j["nodes"].is_array() && !j["nodes"].empty() &&
+          j.contains("input_shape_nhwc") && j["input_shape_nhwc"].is_array() && j["input_shape_nhwc"].size() == 4,
+      "{}: is no layer graph (a JSON object with \"input_shape_nhwc\" of four numbers and a list \"nodes\")", source);
+  for (const Json& side : j["input_shape_nhwc"])
+    AKIN_CHECK(side.is_number_integer() && side.get<std::int64_t>() >= 1 && side.get<std::int64_t>() <= 65536,
+               "{}: input_shape_nhwc {} is no image's", source, j["input_shape_nhwc"].dump());
+  return j;
+}
+
+Activation activation_of(const std::string& name) {
+  if (name == "none") return Activation::none;
+  if (name == "relu") return Activation::relu;
+  if (name == "relu6") return Activation::relu6;
+  if (name == "hardswish") return Activation::hardswish;
+  if (name == "hardsigmoid") return Activation::hardsigmoid;
+  fail("layer graph: activation '{}' is unknown; known are none, relu, relu6, hardswish, hardsigmoid", name);
+}
+
+/// TensorFlow's SAME padding along one side: at the beginning and at the end.
+std::pair<std::int64_t, std::int64_t> same_padding(std::int64_t side, std::int64_t window, std::int64_t stride) {
+  const std::int64_t out = (side + stride - 1) / stride;
+  const std::int64_t all = std::max<std::int64_t>(0, (out - 1) * stride + window - side);
+  return {all / 2, all - all / 2};
+}
+
+}  // namespace
+
+GraphSummary summarize_graph(const std::string& json, const std::string& source) {
+  const Json j = nodes_of(json, source);
+  const auto& shape = j["input_shape_nhwc"];
+  const Json& last = j["nodes"].back();
+  AKIN_CHECK(last.is_object() && last.contains("w") && last["w"].is_string(),
+             "{}: its last node is no layer with weights, so it has no head", source);
+  return {shape[1], shape[2], shape[3], last["w"]};
+}
+
+GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
+    : Network(wanted, summarize_graph(wanted.graph, "layer graph").head) {
+  refuse_options(false, false, false);
+  const Json graph = nodes_of(wanted.graph, "layer graph");
+  std::map<std::string, std::int64_t> channels{{"input", wanted.channels}};  // of every node's output
+  try {
+    const Json& list = graph["nodes"];
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const Json& j = list[i];
+      Node n;
+      n.out = j.at("out");
+      n.in = j.at("in").get<std::vector<std::string>>();
+      n.weights = j.value("w", "");
+      n.activation = activation_of(j.value("act", "none"));
+      AKIN_CHECK(!n.in.empty(), "layer graph: node {} has no input", n.out);
+      for (const std::string& name : n.in)
+        AKIN_CHECK(channels.contains(name), "layer graph: node {} reads {}, which no node before it makes", n.out,
+                   name);
+      AKIN_CHECK(!channels.contains(n.out), "layer graph: two nodes make {}", n.out);
+      const std::int64_t in = channels.at(n.in[0]);
+      const std::string op = j.at("op");
+      const auto size = [&](const char* key, std::int64_t least, std::int64_t otherwise) {
+        const std::int64_t v = j.contains(key) ? j.at(key).get<std::int64_t>() : otherwise;
+        AKIN_CHECK(v >= least && v <= 65536, "layer graph: node {} has {} {}", n.out, key, v);
+        return v;
+      };
+      if (j.contains("kernel")) {
+        const auto kernel = j.at("kernel").get<std::vector<std::int64_t>>();
+        AKIN_CHECK(kernel.size() == 2 && kernel[0] == kernel[1] && kernel[0] >= 1 && kernel[0] <= 1024,
+                   "layer graph: node {} has the kernel {}; square ones are supported", n.out, j.at("kernel").dump());
+        n.window = kernel[0];
+      }
+      n.stride = size("stride", 1, 1);
+      if (j.contains("pad") && j.at("pad").is_string()) {
+        n.same = j.at("pad") == "same";
+        AKIN_CHECK(n.same || j.at("pad") == "valid", "layer graph: node {} has the padding {}", n.out,
+                   j.at("pad").dump());
+      } else {
+        n.pad = size("pad", 0, 0);
+      }
+      std::int64_t out = in;
+      const bool last = i + 1 == list.size();
+      if (last) {
+        AKIN_CHECK(
+            (op == "fc" || (op == "conv" && n.window == 1 && n.stride == 1)) && n.activation == Activation::none &&
+                !nodes_.empty() && n.in == std::vector<std::string>{nodes_.back().out},
+            "layer graph: the last node must be the head: fc, or a 1x1 conv without activation, on what the node "
+            "before it makes");
+        fc = Linear(ctx, in, wanted.classes, op == "fc" ? ParameterKind::linear_weight : ParameterKind::pixel_weight);
+        break;
+      }
+      if (op == "conv" || op == "dwconv") {
+        n.op = Op::conv;
+        const bool depthwise = op == "dwconv";
+        const auto shape = j.at("out_shape_nhwc").get<std::vector<std::int64_t>>();
+        AKIN_CHECK(shape.size() == 4 && shape[3] >= 1 && shape[3] <= 65536 && (!depthwise || shape[3] == in),
+                   "layer graph: node {} has {} channels of {}", n.out, shape.empty() ? 0 : shape.back(), in);
+        out = shape[3];
+        n.conv = ConvBias(ctx, {in, out, n.window, n.stride, n.pad, depthwise}, n.activation);
+      } else if (op == "fc") {
+        n.op = Op::fc;
+        out = j.at("out_shape_nhwc").get<std::vector<std::int64_t>>().back();
+        AKIN_CHECK(out >= 1 && out <= 1'000'000, "layer graph: node {} has {} outputs", n.out, out);
+        n.fc = Linear(ctx, in, out);
+      } else if (op == "add" || op == "concat") {
+        n.op = op == "add" ? Op::add : Op::concat;
+        out = 0;
+        for (const std::string& name : n.in) {
+          AKIN_CHECK(op == "concat" || channels.at(name) == in, "layer graph: node {} adds {} and {} channels", n.out,
+                     in, channels.at(name));
+          out = op == "add" ? in : out + channels.at(name);
+        }
+      } else if (op == "scale") {
+        n.op = Op::scale;
+        AKIN_CHECK(n.in.size() == 2 && channels.at(n.in[1]) == in,
+                   "layer graph: node {} scales by another number of channels", n.out);
+      } else if (op == "max_pool") {
+        n.op = Op::max_pool;
+        n.ceil = j.value("ceil", false);
+      } else if (op == "shortcut_a") {
+        n.op = Op::shortcut_a;
+        out = n.channels = size("channels", in, in);
+      } else if (op == "activation" || op == "global_avg_pool") {
+        n.op = op == "activation" ? Op::activation : Op::global_avg_pool;
+      } else {
+        fail("layer graph: node {} is of the unknown kind '{}'", n.out, op);
+      }
+      channels[n.out] = out;
+      nodes_.push_back(std::move(n));
+    }
+  } catch (const Json::exception& e) {
+    fail("layer graph: a node is damaged or incomplete ({})", e.what());
+  }
+  AKIN_CHECK(!nodes_.empty(), "layer graph: it has only a head");
+  // Pixels of the image to one of the last map: the product along the first inputs.
+  std::map<std::string, std::int64_t> strides{{"input", 1}};
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const Node& n = nodes_[i];
+    for (const std::string& name : n.in) last_use_[name] = i;
+    strides[n.out] = strides.at(n.in[0]) * n.stride;
+    stride_ = std::max(stride_, strides[n.out]);
+  }
+}
+
+Tensor GraphNetwork::run(Context& ctx, const Node& n, const std::vector<Tensor>& in) const {
+  switch (n.op) {
+    case Op::conv: {
+      if (!n.same) return n.conv(ctx, in[0]);
+      const auto high = same_padding(in[0].dim(1), n.window, n.stride),
+                 wide = same_padding(in[0].dim(2), n.window, n.stride);
+      AKIN_CHECK(high == wide,
+                 "layer graph: node {} would pad {}x{} differently in height and width; use square images", n.out,
+                 in[0].dim(1), in[0].dim(2));
+      return n.conv.padded(ctx, in[0], high.first, high.second);
+    }
+    case Op::fc:
+      return ops::activation(ctx, n.fc(ctx, in[0]), n.activation);
+    case Op::add: {
+      Tensor sum = in[0];
+      for (std::size_t i = 1; i < in.size(); ++i) sum = ops::add(ctx, sum, in[i]);
+      return ops::activation(ctx, sum, n.activation);
+    }
+    case Op::concat:
+      return ops::activation(ctx, ops::concat_channels(ctx, in), n.activation);
+    case Op::max_pool:
+      return ops::max_pool(ctx, in[0], n.window, n.stride, n.pad, n.ceil);
+    case Op::shortcut_a:
+      return ops::shortcut_a(ctx, in[0], n.stride, n.channels);
+    case Op::scale:
+      return ops::channel_scale(ctx, in[0], in[1]);
+    case Op::activation:
+      return ops::activation(ctx, in[0], n.activation);
+    case Op::global_avg_pool:
+      return ops::global_avg_pool(ctx, in[0]);
+  }
+  fail("layer graph: node {} is of no kind", n.out);
+}
+
+Tensor GraphNetwork::features(Context& ctx, const Tensor& x, bool training) const {
+  (void)training;
+  check_images(x);
+  std::map<std::string, Tensor> made{{"input", x}};
+  Tensor y;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const Node& n = nodes_[i];
+    std::vector<Tensor> in;
+    for (const std::string& name : n.in) in.push_back(made.at(name));
+    made[n.out] = y = run(ctx, n, in);
+    for (const std::string& name : n.in)  // a map of a large image is not kept longer than it is needed
+      if (last_use_.at(name) == i) made.erase(name);
+  }
+  AKIN_CHECK(y.shape().rank() == 2,
+             "layer graph: what the head reads is {}, expected [N, D]; is a global_avg_pool missing?", y.shape().str());
+  return y;
+}
+
+void GraphNetwork::collect_extractor(ParameterList& list) const {
+  for (const Node& n : nodes_) {
+    if (n.op == Op::conv) n.conv.collect(n.weights, list);
+    if (n.op == Op::fc) n.fc.collect(n.weights, list);
+  }
+}
+
+}  // namespace akin

@@ -1,0 +1,61 @@
+// A network given as a list of layers: what converters of deployed models write (batch norm folded into biases).
+//
+//   {"input_shape_nhwc": [1, 224, 224, 3],
+//    "nodes": [{"op": "conv", "w": "Conv", "in": ["input"], "out": "x1", "act": "relu6", "stride": 2, "kernel": [3, 3],
+//               "pad": "same"}, ...]}
+//
+//   conv, dwconv     weights <w>.weight [K,C,R,S] or [C,1,R,S] and <w>.bias; pad: "same" (TensorFlow's: zeros so that
+//                    the output has ceil(side / stride) pixels, one more at the end where odd), "valid", or a number
+//   add, concat      of several inputs, channels side by side
+//   max_pool         kernel, stride, pad (a number); "ceil": true as in PyTorch
+//   shortcut_a       "stride", "channels": the option-A shortcut of CIFAR ResNets
+//   scale            of a map by a vector: squeeze-excite
+//   activation, global_avg_pool, fc
+//   act              none, relu, relu6, hardswish or hardsigmoid, after any layer
+//
+// The last node is the head: fc, or a 1x1 conv on the pooled vector. Everything trains like any other network.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "nn/network.hpp"
+
+namespace akin {
+
+/// Size and head of a graph, without building it. Error where the text is no such graph, naming `source`.
+struct GraphSummary {
+  std::int64_t height, width, channels;
+  std::string head;  ///< name of the last layer's weights
+};
+GraphSummary summarize_graph(const std::string& json, const std::string& source);
+
+class GraphNetwork final : public Network {
+ public:
+  /// architecture.graph is the JSON text. Error on unknown layers, inputs that no node makes, and shapes that do not
+  /// fit.
+  GraphNetwork(Context& ctx, const Architecture& architecture);
+  Tensor features(Context& ctx, const Tensor& x, bool training) const override;
+  std::int64_t output_stride() const override { return stride_; }
+
+ private:
+  enum class Op { conv, fc, add, concat, max_pool, shortcut_a, scale, activation, global_avg_pool };
+  struct Node {
+    Op op;
+    std::string weights, out;
+    std::vector<std::string> in;
+    Activation activation;
+    std::int64_t stride = 1, pad = 0, window = 1, channels = 0;
+    bool same = false, ceil = false;
+    ConvBias conv;
+    Linear fc;
+  };
+  Tensor run(Context& ctx, const Node& node, const std::vector<Tensor>& in) const;
+  void collect_extractor(ParameterList& list) const override;
+  std::vector<Node> nodes_;                      // without the head
+  std::map<std::string, std::size_t> last_use_;  // of each output: the node that reads it last
+  std::int64_t stride_ = 1;
+};
+
+}  // namespace akin
