@@ -15,14 +15,14 @@ const bool registered = [] {
       bench::add(std::string(name_of(kind)) + "_fwd" + at, [=](benchmark::State& state) {
         bench::Rotating<> t{n, n};
         bench::measure(state, {size, 8 * size}, [&] {
-          spec::activation_fwd<float>(kind, n, t[0], t[1]);
+          activation_fwd(kSpec, kind, n, t[0], t[1]);
           t.next();
         });
       });
       bench::add(std::string(name_of(kind)) + "_bwd" + at, [=](benchmark::State& state) {
         bench::Rotating<> t{n, n, n};
         bench::measure(state, {size, 12 * size}, [&] {
-          spec::activation_bwd<float>(kind, n, t[0], t[1], t[2], Accum::overwrite);
+          activation_bwd(kSpec, kind, n, t[0], t[1], t[2], Accum::overwrite);
           t.next();
         });
       });

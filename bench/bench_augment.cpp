@@ -19,11 +19,11 @@ const bool registered = [] {
         const Normalization norm{std::vector<float>(static_cast<std::size_t>(C), 0.5f),
                                  std::vector<float>(static_cast<std::size_t>(C), 0.25f)};
         Rotating<> out{kBatch * pixels};
-        std::vector<std::int64_t> index(kBatch);
+        std::vector<AugmentItem> items(kBatch, {0, 1});
         const auto size = static_cast<double>(kBatch * pixels);
         measure(state, {(options.affine() ? 12 : 3) * size, 5 * size}, [&] {
-          for (std::int64_t& i : index) i = rng.below(images);
-          spec::augment({data.data(), images, side, side, C}, index, 1, options, norm, 7, out[0]);
+          for (AugmentItem& i : items) i.image = rng.below(images);
+          augment(kFast, {data.data(), images, side, side, C}, false, items.data(), kBatch, options, norm, 7, out[0]);
           out.next();
         });
       });

@@ -20,8 +20,16 @@ void forward(benchmark::State& state, const Activation& a, bool residual, bool f
   const BatchNormShape s{a.M, a.C, true, true, 1e-5, 0.1};
   const auto size = static_cast<double>(n);
   measure(state, {8 * size, (residual ? 16 : 12) * size}, [&] {
-    const BatchNormForward<float> f{t[0], p[0], p[1], residual ? t[2] : nullptr, p[2], p[3], p[4], p[5], t[1]};
-    fast ? fast::batchnorm_fwd(s, f) : spec::batchnorm_fwd<float>(s, f);
+    const BatchNormForward<float> f{.x = t[0],
+                                    .gamma = p[0],
+                                    .beta = p[1],
+                                    .residual = residual ? t[2] : nullptr,
+                                    .running_mean = p[2],
+                                    .running_var = p[3],
+                                    .mean = p[4],
+                                    .invstd = p[5],
+                                    .y = t[1]};
+    batchnorm_fwd(fast ? kFast : kSpec, s, f, nullptr);
     t.next();
   });
 }
@@ -33,9 +41,17 @@ void backward(benchmark::State& state, const Activation& a, bool residual, bool 
   const BatchNormShape s{a.M, a.C, true, true, 1e-5, 0.1};
   const auto size = static_cast<double>(n);
   measure(state, {12 * size, (residual ? 32 : 28) * size}, [&] {
-    const BatchNormBackward<float> b{
-        t[0], t[1], t[2], p[0], p[1], p[2], t[3], residual ? t[4] : nullptr, p[3], p[4], Accum::overwrite};
-    fast ? fast::batchnorm_bwd(s, b) : spec::batchnorm_bwd<float>(s, b);
+    const BatchNormBackward<float> b{.x = t[0],
+                                     .y = t[1],
+                                     .dy = t[2],
+                                     .gamma = p[0],
+                                     .mean = p[1],
+                                     .invstd = p[2],
+                                     .dx = t[3],
+                                     .dresidual = residual ? t[4] : nullptr,
+                                     .dgamma = p[3],
+                                     .dbeta = p[4]};
+    batchnorm_bwd(fast ? kFast : kSpec, s, b, nullptr);
     t.next();
   });
 }

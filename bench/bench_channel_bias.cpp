@@ -15,7 +15,7 @@ const bool registered = [] {
       bench::add("fwd" + at, [=](benchmark::State& state) {
         bench::Rotating<> t{n, a.C, n};
         bench::measure(state, {2 * size, 8 * size}, [&] {
-          spec::channel_bias_fwd<float>(s, t[0], t[1], t[2]);
+          channel_bias_fwd(kSpec, s, t[0], t[1], t[2]);
           t.next();
         });
       });
@@ -24,11 +24,13 @@ const bool registered = [] {
         std::vector<float> dbias(static_cast<std::size_t>(a.C));
         const bool same = kind == Activation::none;  // the op passes dy on
         bench::measure(state, {2 * size, (same ? 4 : 12) * size}, [&] {
-          spec::channel_bias_bwd<float>(s, {.kept = same ? nullptr : t[0],
-                                            .bias = t[1],
-                                            .dy = t[2],
-                                            .dx = same ? nullptr : t[3],
-                                            .dbias = dbias.data()});
+          channel_bias_bwd(kSpec, s,
+                           ChannelBiasBackward<float>{.kept = same ? nullptr : t[0],
+                                                      .bias = t[1],
+                                                      .dy = t[2],
+                                                      .dx = same ? nullptr : t[3],
+                                                      .dbias = dbias.data()},
+                           nullptr);
           t.next();
         });
       });

@@ -16,14 +16,15 @@ const bool registered = [] {
     add("fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{n, gates, n};
       measure(state, {size, 8 * size}, [&] {
-        spec::channel_scale_fwd<float>(s, t[0], t[1], t[2]);
+        channel_scale_fwd(kSpec, s, t[0], t[1], t[2]);
         t.next();
       });
     });
     add("bwd" + at, [=](benchmark::State& state) {
       Rotating<> t{n, gates, n, n, gates};
       measure(state, {3 * size, 12 * size}, [&] {
-        spec::channel_scale_bwd<float>(s, {.x = t[0], .s = t[1], .dy = t[2], .dx = t[3], .ds = t[4]});
+        channel_scale_bwd(kSpec, s,
+                          ChannelScaleBackward<float>{.x = t[0], .s = t[1], .dy = t[2], .dx = t[3], .ds = t[4]});
         t.next();
       });
     });

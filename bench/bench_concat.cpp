@@ -15,14 +15,14 @@ const bool registered = [] {
     add("fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{part, whole};
       measure(state, {0, 8.0 * static_cast<double>(part)}, [&] {
-        spec::copy_columns<float>(s, t[0], t[1], Accum::overwrite);
+        copy_columns(kSpec, s, t[0], t[1], Accum::overwrite);
         t.next();
       });
     });
     add("bwd" + at, [=](benchmark::State& state) {
       Rotating<> t{part, whole};
       measure(state, {0, 8.0 * static_cast<double>(part)}, [&] {
-        spec::copy_columns<float>({s.rows, s.columns, s.y_stride, s.x_stride}, t[1], t[0], Accum::overwrite);
+        copy_columns(kSpec, {s.rows, s.columns, s.y_stride, s.x_stride}, t[1], t[0], Accum::overwrite);
         t.next();
       });
     });

@@ -12,16 +12,17 @@ enum class Pass { fwd, data, weight };
 void run(benchmark::State& state, const Conv2dShape& s, Pass pass, bool fast) {
   Rotating<> t{s.x_size(), s.w_size(), s.y_size()};
   fast::OnednnCache cache;
+  const Stream<Cpu> stream = fast ? Stream<Cpu>{true, &cache} : kSpec;
   const double flops = 2.0 * static_cast<double>(s.y_size() * s.R * s.S * s.C);
   measure(state, {flops, 4.0 * static_cast<double>(s.x_size() + s.w_size() + s.y_size())}, [&] {
     float *x = t[0], *w = t[1], *y = t[2];
     const Accum mode = Accum::overwrite;
     if (pass == Pass::fwd)
-      fast ? fast::conv2d_fwd(cache, s, x, w, y) : spec::conv2d_fwd<float>(s, x, w, y);
+      conv2d_fwd(stream, s, x, w, y);
     else if (pass == Pass::data)
-      fast ? fast::conv2d_bwd_data(cache, s, y, w, x, mode, nullptr) : spec::conv2d_bwd_data<float>(s, y, w, x, mode);
+      conv2d_bwd_data(stream, s, y, w, x, mode, nullptr);
     else
-      fast ? fast::conv2d_bwd_weight(cache, s, x, y, w, mode) : spec::conv2d_bwd_weight<float>(s, x, y, w, mode);
+      conv2d_bwd_weight(stream, s, x, y, w, mode, nullptr);
     t.next();
   });
 }

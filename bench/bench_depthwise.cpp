@@ -10,16 +10,17 @@ enum class Pass { fwd, data, weight };
 
 void run(benchmark::State& state, const DepthwiseShape& s, Pass pass, bool fast) {
   Rotating<> t{s.x_size(), s.w_size(), s.y_size()};
+  const Stream<Cpu>& stream = fast ? kFast : kSpec;
   const double flops = 2.0 * static_cast<double>(s.y_size() * s.R * s.S);
   measure(state, {flops, 4.0 * static_cast<double>(s.x_size() + s.w_size() + s.y_size())}, [&] {
     float *x = t[0], *w = t[1], *y = t[2];
     const Accum mode = Accum::overwrite;
     if (pass == Pass::fwd)
-      fast ? fast::depthwise_fwd(s, x, w, y) : spec::depthwise_fwd<float>(s, x, w, y);
+      depthwise_fwd(stream, s, x, w, y);
     else if (pass == Pass::data)
-      fast ? fast::depthwise_bwd_data(s, y, w, x, mode) : spec::depthwise_bwd_data<float>(s, y, w, x, mode);
+      depthwise_bwd_data(stream, s, y, w, x, mode);
     else
-      fast ? fast::depthwise_bwd_weight(s, x, y, w, mode) : spec::depthwise_bwd_weight<float>(s, x, y, w, mode);
+      depthwise_bwd_weight(stream, s, x, y, w, mode, nullptr);
     t.next();
   });
 }

@@ -14,21 +14,21 @@ const bool registered = [] {
     add("axpy" + at, [=](benchmark::State& state) {
       Rotating<> t{n, n};
       measure(state, {size, 8 * size}, [&] {
-        spec::axpy<float>(n, 0.5f, t[0], t[1], Accum::overwrite);
+        axpy(kSpec, n, 0.5, nullptr, t[0], t[1], Accum::overwrite);
         t.next();
       });
     });
     add("axpy_add" + at, [=](benchmark::State& state) {
       Rotating<> t{n, n};
       measure(state, {2 * size, 12 * size}, [&] {
-        spec::axpy<float>(n, 1e-3f, t[0], t[1], Accum::add);
+        axpy(kSpec, n, 1e-3, nullptr, t[0], t[1], Accum::add);
         t.next();
       });
     });
     add("add" + at, [=](benchmark::State& state) {
       Rotating<> t{n, n, n};
       measure(state, {size, 12 * size}, [&] {
-        spec::add<float>(n, t[0], t[1], t[2]);
+        add(kSpec, n, t[0], t[1], t[2]);
         t.next();
       });
     });

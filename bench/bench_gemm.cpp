@@ -21,13 +21,10 @@ const bool registered = [] {
             [=, s = shape](benchmark::State& state) {
               Rotating<> t({s.M * s.K, s.K * s.N, s.M * s.N}, true);  // small and used at once: warm
               fast::OnednnCache cache;
+              const Stream<Cpu> stream = fast ? Stream<Cpu>{true, &cache} : kSpec;
               const double elements = static_cast<double>(s.M * s.K + s.K * s.N + s.M * s.N);
-              measure(state, {2.0 * static_cast<double>(s.M * s.N * s.K), 4 * elements}, [&] {
-                if (fast)
-                  fast::gemm(cache, s, 1.0f, t[0], t[1], t[2], Accum::overwrite);
-                else
-                  spec::gemm<float>(s, 1.0f, t[0], t[1], t[2], Accum::overwrite);
-              });
+              measure(state, {2.0 * static_cast<double>(s.M * s.N * s.K), 4 * elements},
+                      [&] { gemm(stream, s, 1.0, t[0], t[1], nullptr, t[2], Accum::overwrite, nullptr); });
             });
   }
   return true;

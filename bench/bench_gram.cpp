@@ -13,6 +13,7 @@ const bool registered = [] {
   for (const Activation& a : {Activation{500, 64}, {500, 512}, {2000, 64}, {2000, 2048}})
     for (const bool fast : {true, false}) {
       if (!fast && a.M * a.C > 500 * 512) continue;
+      const Stream<Cpu> stream = fast ? kFast : kSpec;
       const std::string path = fast ? "fast" : "spec", at = "/" + a.str();
       const auto N = static_cast<double>(a.M), D = static_cast<double>(a.C);
       add(path + "/xxt" + at, [=](benchmark::State& state) {
@@ -20,7 +21,7 @@ const bool registered = [] {
         measure(state, {N * N * D, 8 * (N * D + N * N)}, [&] {
           const std::span<const double> x(t[0], z(a.M * a.C));
           const std::span<double> g(t[1], z(a.M * a.M));
-          fast ? fast::gram_xxt<double>(x, a.M, a.C, g) : spec::gram_xxt<double>(x, a.M, a.C, g);
+          gram_xxt<double>(stream, a.M, a.C, x, g);
           t.next();
         });
       });
@@ -29,7 +30,7 @@ const bool registered = [] {
         measure(state, {2 * N * D * D, 8 * (2 * N * D + D * D)}, [&] {
           const std::span<const double> x(t[0], z(a.M * a.C));
           const std::span<double> g(t[1], z(a.C * a.C));
-          fast ? fast::gram_xty<double>(x, x, a.M, a.C, a.C, g) : spec::gram_xty<double>(x, x, a.M, a.C, a.C, g);
+          gram_xty<double>(stream, a.M, a.C, a.C, x, x, g);
           t.next();
         });
       });

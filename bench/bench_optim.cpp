@@ -16,7 +16,7 @@ const bool registered = [] {
       Rotating<> t({n, n, n});
       const SgdStep step{.lr = 1e-6};
       measure(state, {6 * size, 20 * size}, [&] {
-        spec::sgd_step<float>(n, step, {&decay, 1}, t[0], t[1], t[2]);
+        sgd_step(n, step, {&decay, 1}, t[0], t[1], t[2]);
         t.next();
       });
     });
@@ -24,14 +24,14 @@ const bool registered = [] {
       Rotating<> t({n, n, n, n});
       const AdamWStep step{.lr = 1e-6, .t = 100};
       measure(state, {14 * size, 28 * size}, [&] {
-        spec::adamw_step<float>(n, step, {&decay, 1}, t[0], t[1], t[2], t[3]);
+        adamw_step(n, step, {&decay, 1}, t[0], t[1], t[2], t[3]);
         t.next();
       });
     });
     add("grad_norm" + at, [=](benchmark::State& state) {
       Rotating<> t{n};
       measure(state, {2 * size, 4 * size}, [&] {
-        benchmark::DoNotOptimize(spec::grad_norm<float>(n, t[0]));
+        benchmark::DoNotOptimize(grad_norm(n, t[0]));
         t.next();
       });
     });

@@ -15,30 +15,30 @@ const bool registered = [] {
       Rotating<> t{nx, ny};
       std::vector<std::int32_t> winner(static_cast<std::size_t>(ny));
       measure(state, {cost.flops, cost.bytes + 4.0 * static_cast<double>(ny)}, [&] {
-        spec::max_pool_fwd<float>(s, t[0], t[1], winner.data());
+        max_pool_fwd(kSpec, s, t[0], t[1], winner.data());
         t.next();
       });
     });
     add("max_bwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
       std::vector<std::int32_t> winner(static_cast<std::size_t>(ny));
-      spec::max_pool_fwd<float>(s, t[0], t[1], winner.data());
+      max_pool_fwd(kSpec, s, t[0], t[1], winner.data());
       measure(state, {cost.flops, cost.bytes + 4.0 * static_cast<double>(ny)}, [&] {
-        spec::max_pool_bwd<float>(s, winner.data(), t[1], t[0], Accum::overwrite);
+        max_pool_bwd(kSpec, s, winner.data(), t[1], t[0], Accum::overwrite);
         t.next();
       });
     });
     add("avg_fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
       measure(state, cost, [&] {
-        spec::avg_pool_fwd<float>(s, t[0], t[1]);
+        avg_pool_fwd(kSpec, s, t[0], t[1]);
         t.next();
       });
     });
     add("avg_bwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
       measure(state, cost, [&] {
-        spec::avg_pool_bwd<float>(s, t[1], t[0], Accum::overwrite);
+        avg_pool_bwd(kSpec, s, t[1], t[0], Accum::overwrite);
         t.next();
       });
     });
@@ -50,14 +50,14 @@ const bool registered = [] {
     add("adaptive_fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
       measure(state, cost, [&] {
-        spec::adaptive_avg_pool_fwd<float>(s, t[0], t[1]);
+        adaptive_avg_pool_fwd(kSpec, s, t[0], t[1]);
         t.next();
       });
     });
     add("adaptive_bwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
       measure(state, cost, [&] {
-        spec::adaptive_avg_pool_bwd<float>(s, t[1], t[0], Accum::overwrite);
+        adaptive_avg_pool_bwd(kSpec, s, t[1], t[0], Accum::overwrite);
         t.next();
       });
     });
@@ -68,14 +68,14 @@ const bool registered = [] {
     add(fmt::format("global_fwd/{}x{}x64", side, side), [=](benchmark::State& state) {
       Rotating<> t{n, kBatch * 64};
       measure(state, cost, [&] {
-        spec::global_avg_pool_fwd<float>(kBatch, side * side, 64, t[0], t[1]);
+        global_avg_pool_fwd(kSpec, kBatch, side * side, 64, t[0], t[1]);
         t.next();
       });
     });
     add(fmt::format("global_bwd/{}x{}x64", side, side), [=](benchmark::State& state) {
       Rotating<> t{n, kBatch * 64};
       measure(state, cost, [&] {
-        spec::global_avg_pool_bwd<float>(kBatch, side * side, 64, t[1], t[0], Accum::overwrite);
+        global_avg_pool_bwd(kSpec, kBatch, side * side, 64, t[1], t[0], Accum::overwrite);
         t.next();
       });
     });

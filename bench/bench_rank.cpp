@@ -14,7 +14,7 @@ const bool registered = [] {
     add("average_ranks/" + std::to_string(n), [=](benchmark::State& state) {
       Rotating<double> t{n, n};
       measure(state, {0, 16.0 * static_cast<double>(n)}, [&] {
-        spec::average_ranks({t[0], static_cast<std::size_t>(n)}, {t[1], static_cast<std::size_t>(n)});
+        average_ranks({t[0], static_cast<std::size_t>(n)}, {t[1], static_cast<std::size_t>(n)});
         t.next();
       });
     });
@@ -24,8 +24,8 @@ const bool registered = [] {
       measure(state, {0, 16.0 * static_cast<double>(n)}, [&] {
         std::copy(t[0], t[0] + n, keys.begin());
         const std::span<double> all(keys);
-        benchmark::DoNotOptimize(spec::spearman_two_valued(all.first(static_cast<std::size_t>(same)),
-                                                           all.subspan(static_cast<std::size_t>(same))));
+        benchmark::DoNotOptimize(spearman_two_valued(all.first(static_cast<std::size_t>(same)),
+                                                     all.subspan(static_cast<std::size_t>(same))));
         t.next();
       });
     });

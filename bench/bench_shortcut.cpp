@@ -14,14 +14,14 @@ const bool registered = [] {
     add("fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
       measure(state, {0, 4.0 * static_cast<double>(seen + ny)}, [&] {
-        spec::shortcut_a_fwd<float>(s, t[0], t[1]);
+        shortcut_a_fwd(kSpec, s, t[0], t[1]);
         t.next();
       });
     });
     add("bwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
       measure(state, {0, 4.0 * static_cast<double>(seen + nx)}, [&] {
-        spec::shortcut_a_bwd<float>(s, t[1], t[0], Accum::overwrite);
+        shortcut_a_bwd(kSpec, s, t[1], t[0], Accum::overwrite);
         t.next();
       });
     });

@@ -17,14 +17,14 @@ const bool registered = [] {
     add("fwd/" + a.str(), [=](benchmark::State& state) {
       Rotating<> t{a.M * a.C, a.M};
       measure(state, {4 * n, 4 * n}, [&, hit = targets()] {
-        spec::softmax_ce_fwd<float>(a.M, a.C, t[0], hit.data(), nullptr, t[1]);
+        softmax_ce_fwd(kSpec, a.M, a.C, t[0], hit.data(), nullptr, t[1]);
         t.next();
       });
     });
     add("bwd/" + a.str(), [=](benchmark::State& state) {
       Rotating<> t{a.M * a.C, a.M, a.M * a.C};
       measure(state, {5 * n, 8 * n}, [&, hit = targets()] {
-        spec::softmax_ce_bwd<float>(a.M, a.C, t[0], hit.data(), nullptr, t[1], t[2], Accum::overwrite);
+        softmax_ce_bwd(kSpec, a.M, a.C, t[0], hit.data(), nullptr, t[1], t[2], Accum::overwrite);
         t.next();
       });
     });

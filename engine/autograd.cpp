@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "kernels/elementwise.hpp"
 
 namespace akin {
@@ -10,14 +10,9 @@ namespace akin {
 namespace {
 
 void accumulate(Context& ctx, const Tensor& sum, const Tensor& x) {
-  if (on_gpu(ctx, sum.dtype(), "add gradients", [&]<class T>(const auto& stream, T) {
-        gpu::axpy(stream, sum.numel(), 1.0f, nullptr, x.data<T>(), sum.data<T>(), Accum::add);
-      }))
-    return;
-  if (sum.dtype() == DType::f64)
-    spec::axpy(sum.numel(), 1.0, x.data<double>(), sum.data<double>(), Accum::add);
-  else
-    spec::axpy(sum.numel(), 1.0f, x.data<float>(), sum.data<float>(), Accum::add);
+  launch_on(ctx, sum.dtype(), "add gradients", [&]<class T>(const auto& stream, T) {
+    axpy(stream, sum.numel(), 1.0, nullptr, x.data<T>(), sum.data<T>(), Accum::add);
+  });
 }
 
 // A gradient that shares its memory with another tensor must not be written in place.
@@ -32,6 +27,7 @@ Tensor copy_of(Context& ctx, const Tensor& x) {
 }  // namespace
 
 Grads::Sink Grads::into(std::size_t i) {
+  if (!wanted(i)) return {};
   Tensor::Impl& x = *inputs_[i].handle();
   if (!x.has_grad) {
     if (x.grad == nullptr) x.grad = Tensor::empty(ctx_, x.shape, x.dtype).handle();
@@ -69,11 +65,9 @@ void Tape::backward(Context& ctx, const Tensor& loss, double seed) {
   std::vector<Node> nodes = std::move(nodes_);
   nodes_.clear();
   const Tensor one = Tensor::empty(ctx, loss.shape(), loss.dtype());
-  // On a GPU by a kernel: a copy from the host would wait for the device, and could not be captured.
-  if (!on_gpu(ctx, loss.dtype(), "backward", [&]<class T>(const auto& stream, T) {
-        gpu::fill(stream, 1, static_cast<float>(seed), nullptr, one.data<T>(), Accum::overwrite);
-      }))
-    one.copy_from(Array::from(std::vector<double>{seed}, loss.shape()).cast(loss.dtype()).bytes());
+  // By a kernel: a copy from the host would wait for a GPU, and could not be captured.
+  launch_on(ctx, loss.dtype(), "backward",
+            [&]<class T>(const auto& stream, T) { fill(stream, 1, seed, nullptr, one.data<T>(), Accum::overwrite); });
   loss.handle()->grad = one.handle();
   loss.handle()->has_grad = true;
   for (; !nodes.empty(); nodes.pop_back()) {  // popping frees what the node saved as soon as it is used

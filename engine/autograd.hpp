@@ -21,8 +21,14 @@ class Grads {
   bool wanted(std::size_t i) const { return inputs_[i].defined() && inputs_[i].requires_grad(); }
 
   struct Sink {
-    Tensor buffer;
-    Accum mode;
+    Tensor buffer;  ///< undefined when nobody needs the gradient
+    Accum mode = Accum::overwrite;
+    bool wanted() const { return buffer.defined(); }
+    /// nullptr when nobody needs it.
+    template <class T>
+    T* data() const {
+      return wanted() ? buffer.data<T>() : nullptr;
+    }
   };
   /// Memory to write the gradient of input i into, and whether to overwrite it or add to it. The caller must write.
   Sink into(std::size_t i);

@@ -1,6 +1,6 @@
 #include "engine/vendor.hpp"
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "kernels/elementwise.hpp"
 
 namespace akin {
@@ -11,17 +11,17 @@ Stream<Cuda> stream_of(Context& ctx) { return {ctx.stream->handle(), &ctx.gpu->l
 
 /// `made` goes to `out`, in the type of `out`, added to it where the mode says so.
 void deliver(Context& ctx, const Tensor& made, const Tensor& out, Accum mode) {
-  on_gpu(ctx, made.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
+  launch_on(ctx, made.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
     const std::int64_t n = out.numel();
     if constexpr (std::is_same_v<T, bf16>) {
       if (out.dtype() == DType::f32) {
-        if (mode == Accum::overwrite) return gpu::convert(stream, n, made.data<T>(), out.data<float>());
+        if (mode == Accum::overwrite) return convert(stream, n, made.data<T>(), out.data<float>());
         const Tensor wide = Tensor::empty(ctx, out.shape());
-        gpu::convert(stream, n, made.data<T>(), wide.data<float>());
-        return gpu::axpy(stream, n, 1.0f, nullptr, wide.data<float>(), out.data<float>(), mode);
+        convert(stream, n, made.data<T>(), wide.data<float>());
+        return axpy(stream, n, 1.0, nullptr, wide.data<float>(), out.data<float>(), mode);
       }
     }
-    gpu::axpy(stream, n, 1.0f, nullptr, made.data<T>(), out.data<T>(), mode);
+    axpy(stream, n, 1.0, nullptr, made.data<T>(), out.data<T>(), mode);
   });
 }
 

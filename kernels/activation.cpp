@@ -3,14 +3,14 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 namespace {
 constexpr std::int64_t kGrain = 1 << 14;
 }
 
-template <class T>
-void activation_fwd(Activation kind, std::int64_t n, const T* x, T* y) {
+template <class Dev, class T>
+void activation_fwd(const Stream<Dev>&, Activation kind, std::int64_t n, const T* x, T* y) {
   with_activation(kind, [=]<Activation kKind>() {
     parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) y[i] = activate(kKind, x[i]);
@@ -18,8 +18,9 @@ void activation_fwd(Activation kind, std::int64_t n, const T* x, T* y) {
   });
 }
 
-template <class T>
-void activation_bwd(Activation kind, std::int64_t n, const T* kept, const T* dy, T* dx, Accum mode) {
+template <class Dev, class T>
+void activation_bwd(const Stream<Dev>&, Activation kind, std::int64_t n, const T* kept, const T* dy, T* dx,
+                    Accum mode) {
   with_activation(kind, [=]<Activation kKind>() {
     parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
@@ -30,9 +31,9 @@ void activation_bwd(Activation kind, std::int64_t n, const T* kept, const T* dy,
   });
 }
 
-#define AKIN_INSTANTIATE(T)                                                \
-  template void activation_fwd<T>(Activation, std::int64_t, const T*, T*); \
-  template void activation_bwd<T>(Activation, std::int64_t, const T*, const T*, T*, Accum);
+#define AKIN_INSTANTIATE(T)                                                                 \
+  template void activation_fwd(const Stream<Cpu>&, Activation, std::int64_t, const T*, T*); \
+  template void activation_bwd(const Stream<Cpu>&, Activation, std::int64_t, const T*, const T*, T*, Accum);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

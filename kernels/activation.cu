@@ -19,8 +19,6 @@ struct Backward {  // inputs: what the forward pass kept, the gradient of its ou
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class T>
 void activation_fwd(const Stream<Gpu>& stream, Activation kind, std::int64_t n, const T* x, T* y) {
   run_map<T>("activation_fwd", stream, n, Forward{kind}, x, nullptr, y, Accum::overwrite);
@@ -38,5 +36,4 @@ using S = Stream<ThisGpu>;
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

@@ -18,7 +18,7 @@
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/error.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
@@ -101,23 +101,11 @@ void with_activation(Activation kind, Body&& body) {
   fail("activation: there is no kind {}", static_cast<int>(kind));
 }
 
-namespace spec {
-
-template <class T>
-void activation_fwd(Activation kind, std::int64_t n, const T* x, T* y);
-template <class T>
-void activation_bwd(Activation kind, std::int64_t n, const T* kept, const T* dy, T* dx, Accum mode);
-
-}  // namespace spec
-
-/// T: float or bf16; arithmetic in float. One launch each.
-namespace gpu {
-
-template <class Gpu, class T>
-void activation_fwd(const Stream<Gpu>& stream, Activation kind, std::int64_t n, const T* x, T* y);
-template <class Gpu, class T>
-void activation_bwd(const Stream<Gpu>& stream, Activation kind, std::int64_t n, const T* kept, const T* dy, T* dx,
+/// One launch each.
+template <class Dev, class T>
+void activation_fwd(const Stream<Dev>& stream, Activation kind, std::int64_t n, const T* x, T* y);
+template <class Dev, class T>
+void activation_bwd(const Stream<Dev>& stream, Activation kind, std::int64_t n, const T* kept, const T* dy, T* dx,
                     Accum mode);
 
-}  // namespace gpu
 }  // namespace akin

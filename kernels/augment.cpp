@@ -43,8 +43,6 @@ void check_augment(const ImageView& x, const AugmentOptions& o, const Normalizat
   AKIN_CHECK(o.view < 255, "augment: view {} must be below 255", o.view);
 }
 
-namespace spec {
-
 namespace {
 
 /// The sizes of a batch, and per element of an output row the factors of the normalisation.
@@ -156,10 +154,11 @@ void cut_out(const Plan& plan, const AugmentParams& p, float* image) {
 
 }  // namespace
 
-void augment(const ImageView& x, std::span<const AugmentItem> items, const AugmentOptions& o, const Normalization& norm,
-             std::uint64_t seed, float* out) {
+template <class Dev, class T>
+void augment(const Stream<Dev>&, const ImageView& x, bool gathered, const AugmentItem* items, std::int64_t B,
+             const AugmentOptions& o, const Normalization& norm, std::uint64_t seed, T* out) {
   check_augment(x, o, norm);
-  for (std::size_t b = 0; b < items.size(); ++b)
+  for (std::int64_t b = 0; b < B && !gathered; ++b)
     AKIN_CHECK(items[b].image >= 0 && items[b].image < x.N, "augment: item {} asks for image {} of {}", b,
                items[b].image, x.N);
   const auto K = static_cast<std::int64_t>(norm.mean.size());
@@ -171,18 +170,19 @@ void augment(const ImageView& x, std::span<const AugmentItem> items, const Augme
   }
   for (const float m : norm.mean) plan.border.push_back(o.border == Border::mean ? 255 * m : 0.0f);
   const bool light = o.brightness != 0 || o.contrast != 0, moves = o.shift != 0 || o.flip || o.affine();
-  parallel_for(static_cast<std::int64_t>(items.size()), 32, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(B, 32, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> pad(static_cast<std::size_t>((x.H + 2) * (x.W + 2) * K));
     std::vector<std::int32_t> columns(static_cast<std::size_t>(plan.row));
     for (std::int64_t b = begin; b < end; ++b) {
-      const AugmentItem& item = items[static_cast<std::size_t>(b)];
+      const AugmentItem& item = items[b];
+      const std::int64_t place = gathered ? b : item.image;
       const AugmentParams p = draw_augment(o, x.H, x.W, seed, item.epoch, item.image);
       float* image = out + b * x.H * plan.row;
       if (moves) {
-        load_bordered(plan, item.image, pad.data());
+        load_bordered(plan, place, pad.data());
         o.affine() ? move_affine(plan, p, pad.data(), image) : move_whole(plan, p, pad.data(), columns.data(), image);
       } else {
-        for (std::int64_t h = 0; h < x.H; ++h) load_row(plan, item.image, h, image + h * plan.row);
+        for (std::int64_t h = 0; h < x.H; ++h) load_row(plan, place, h, image + h * plan.row);
       }
       if (light) change_light(plan, p, image);
       for (std::int64_t h = 0; h < x.H; ++h) normalise_row(plan, image + h * plan.row);
@@ -191,12 +191,7 @@ void augment(const ImageView& x, std::span<const AugmentItem> items, const Augme
   });
 }
 
-void augment(const ImageView& images, std::span<const std::int64_t> index, std::uint32_t epoch,
-             const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed, float* out) {
-  std::vector<AugmentItem> items;
-  for (const std::int64_t i : index) items.push_back({i, epoch});
-  augment(images, items, options, normalization, seed, out);
-}
+template void augment(const Stream<Cpu>&, const ImageView&, bool, const AugmentItem*, std::int64_t,
+                      const AugmentOptions&, const Normalization&, std::uint64_t, float*);
 
-}  // namespace spec
 }  // namespace akin

@@ -149,8 +149,6 @@ __global__ void __launch_bounds__(kBlock, 2)
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class T>
 void augment(const Stream<Gpu>& stream, const ImageView& x, bool gathered, const AugmentItem* items, std::int64_t B,
              const AugmentOptions& o, const Normalization& norm, std::uint64_t seed, T* out) {
@@ -190,5 +188,4 @@ using S = Stream<ThisGpu>;
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

@@ -14,11 +14,10 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
-#include "kernels/common/gpu/stream.hpp"
 #include "kernels/common/rng.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
@@ -97,28 +96,15 @@ struct AugmentItem {
 /// Throws Error on channel counts that do not fit, std <= 0 and options out of range.
 void check_augment(const ImageView& images, const AugmentOptions& options, const Normalization& normalization);
 
-namespace spec {
-
-/// Throws Error on an image outside 0..N-1, channel counts that do not fit, std <= 0 and options out of range.
-void augment(const ImageView& images, std::span<const AugmentItem> items, const AugmentOptions& options,
-             const Normalization& normalization, std::uint64_t seed, float* out);
-/// All items of one epoch.
-void augment(const ImageView& images, std::span<const std::int64_t> index, std::uint32_t epoch,
-             const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed, float* out);
-
-}  // namespace spec
-
-namespace gpu {
-
-/// `images.data`, `items` [B] and `out` on the device; T float or bf16 (statistics and arithmetic in float, coordinates
-/// in double). `gathered`: image b of `images` belongs to items[b], whose `image` then is only a name for the random
-/// numbers; else items[b].image is its place. A place outside 0..N-1 makes that image NaN. At most 16 output channels.
-/// Whole-pixel moves show the same pixels as the specification; other values differ by the rounding of coordinates.
-/// One launch; with light each value is computed twice (the mean comes first), the source then lies in the cache.
-template <class Gpu, class T>
-void augment(const Stream<Gpu>& stream, const ImageView& images, bool gathered, const AugmentItem* items,
+/// `gathered`: image b of `images` belongs to items[b], whose `image` then is only a name for the random numbers; else
+/// items[b].image is its place, and one outside 0..N-1 is an Error on the CPU and makes that image NaN on a device. The
+/// CPU: T = float. A device: float or bf16 (statistics and arithmetic in float, coordinates in double), at most 16
+/// output channels; whole-pixel moves show the same pixels as on the CPU, other values differ by the rounding of
+/// coordinates. One launch; with light each value is computed twice (the mean comes first), the source then lies in the
+/// cache.
+template <class Dev, class T>
+void augment(const Stream<Dev>& stream, const ImageView& images, bool gathered, const AugmentItem* items,
              std::int64_t B, const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed,
              T* out);
 
-}  // namespace gpu
 }  // namespace akin

@@ -4,10 +4,21 @@
 
 #include "kernels/common/instantiate.hpp"
 
-namespace akin::spec {
+namespace akin {
 
-template <class T>
-void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>& t) {
+namespace fast {
+
+// kernels/batchnorm_omp.cpp
+void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t);
+void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t);
+
+}  // namespace fast
+
+template <class Dev, class T>
+void batchnorm_fwd(const Stream<Dev>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float*) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (stream.fast) return fast::batchnorm_fwd(s, t);
+  }
   const auto M = static_cast<double>(s.M);
   for (std::int64_t c = 0; c < s.C; ++c) {
     double mean = static_cast<double>(t.running_mean[c]), var = static_cast<double>(t.running_var[c]);
@@ -37,8 +48,11 @@ void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>& t) {
   }
 }
 
-template <class T>
-void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
+template <class Dev, class T>
+void batchnorm_bwd(const Stream<Dev>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float*) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (stream.fast) return fast::batchnorm_bwd(s, t);
+  }
   const auto M = static_cast<double>(s.M);
   for (std::int64_t c = 0; c < s.C; ++c) {
     const auto mean = static_cast<double>(t.mean[c]), invstd = static_cast<double>(t.invstd[c]);
@@ -57,14 +71,20 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
       if (t.dx) store(t.dx[i], static_cast<T>(static_cast<double>(t.gamma[c]) * invstd * centred), t.dx_mode);
       if (t.dresidual) t.dresidual[i] = static_cast<T>(u);
     }
-    t.dgamma[c] = static_cast<T>(dgamma);
-    t.dbeta[c] = static_cast<T>(dbeta);
+    if (t.dgamma) store(t.dgamma[c], static_cast<T>(dgamma), t.dgamma_mode);
+    if (t.dbeta) store(t.dbeta[c], static_cast<T>(dbeta), t.dbeta_mode);
   }
 }
 
-#define AKIN_INSTANTIATE(T)                                                          \
-  template void batchnorm_fwd<T>(const BatchNormShape&, const BatchNormForward<T>&); \
-  template void batchnorm_bwd<T>(const BatchNormShape&, const BatchNormBackward<T>&);
+template <class Dev>
+std::int64_t batchnorm_scratch(const Stream<Dev>&, const BatchNormShape&) {
+  return 0;
+}
+
+template std::int64_t batchnorm_scratch(const Stream<Cpu>&, const BatchNormShape&);
+#define AKIN_INSTANTIATE(T)                                                                                   \
+  template void batchnorm_fwd(const Stream<Cpu>&, const BatchNormShape&, const BatchNormForward<T>&, float*); \
+  template void batchnorm_bwd(const Stream<Cpu>&, const BatchNormShape&, const BatchNormBackward<T>&, float*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

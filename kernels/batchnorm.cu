@@ -115,7 +115,7 @@ struct XR {
 /// first part writes them for the backward.
 template <class T, int W, bool Relu, bool Residual>
 __global__ void __launch_bounds__(kColumnsBlock)
-    apply_forward(Columns s, BatchNormForward<T, float> b, bool training, float eps) {
+    apply_forward(Columns s, BatchNormForward<T> b, bool training, float eps) {
   const int part = static_cast<int>(gridDim.x - 1 - blockIdx.x);
   const ColumnsThread t = columns_thread<W>(s, part);
   if (!t.active) return;
@@ -178,7 +178,7 @@ __device__ __forceinline__ float masked(const XDY<T, W>& in, int k, float mean, 
 
 /// part[2][parts][C]: sums of du and of du (x - mean). Writes du to dresidual when that is wanted.
 template <class T, int W, Mask kMask>
-__global__ void __launch_bounds__(kColumnsBlock) reduce_gradient(Columns s, BatchNormBackward<T, float> b, float* part) {
+__global__ void __launch_bounds__(kColumnsBlock) reduce_gradient(Columns s, BatchNormBackward<T> b, float* part) {
   AKIN_SHARED(float, shared_sum, [W][kColumnsBlock]);
   AKIN_SHARED(float, shared_dot, [W][kColumnsBlock]);
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
@@ -254,7 +254,7 @@ __global__ void __launch_bounds__(kFinishColumns* kFinishRows)
 /// dx = gamma invstd (du - dbeta / M - (x - mean) invstd dgamma / M); in eval gamma invstd du.
 template <class T, int W, Mask kMask>
 __global__ void __launch_bounds__(kColumnsBlock)
-    apply_backward(Columns s, BatchNormBackward<T, float> b, bool training, const float* factors) {
+    apply_backward(Columns s, BatchNormBackward<T> b, bool training, const float* factors) {
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(gridDim.x - 1 - blockIdx.x));
   if (!t.active) return;
   float mean[W], scale[W], beta[W], per_x[W], constant[W];
@@ -288,8 +288,7 @@ constexpr int kReduceBlocks = 4, kApplyBlocks = 12;  // a multiprocessor
 constexpr int kDepth = 4;                            // rows a thread, at least
 
 template <class T, int W>
-void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormForward<T, float>& t,
-             float* scratch) {
+void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* scratch) {
   if (s.training) {
     const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
     launch("batchnorm_statistics", statistics<T, W>, columns_shape(c), stream, c, t.x, scratch);
@@ -304,7 +303,7 @@ void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const Batch
 }
 
 template <class T, int W>
-void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormBackward<T, float> t, float* scratch) {
+void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormBackward<T> t, float* scratch) {
   const Mask mask = !s.relu ? Mask::none : t.beta != nullptr && t.dresidual == nullptr ? Mask::x : Mask::y;
   const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
   float* part = scratch + 2 * s.C;
@@ -326,8 +325,6 @@ void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormB
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu>
 std::int64_t batchnorm_scratch(const Stream<Gpu>& stream, const BatchNormShape& s) {
   std::int64_t parts = 1;
@@ -338,8 +335,7 @@ std::int64_t batchnorm_scratch(const Stream<Gpu>& stream, const BatchNormShape& 
 }
 
 template <class Gpu, class T>
-void batchnorm_fwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormForward<T, float>& t,
-                   float* scratch) {
+void batchnorm_fwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* scratch) {
   if (s.C == 0) return;
   if (s.C % kPack<T> == 0 && aligned16(t.x, t.residual, t.y))
     forward<T, kPack<T>>(stream, s, t, scratch);
@@ -348,8 +344,7 @@ void batchnorm_fwd(const Stream<Gpu>& stream, const BatchNormShape& s, const Bat
 }
 
 template <class Gpu, class T>
-void batchnorm_bwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormBackward<T, float>& t,
-                   float* scratch) {
+void batchnorm_bwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* scratch) {
   if (s.C == 0) return;
   if (s.C % kPack<T> == 0 && aligned16(t.x, t.y, t.dy, t.dx, t.dresidual))
     backward<T, kPack<T>>(stream, s, t, scratch);
@@ -359,11 +354,10 @@ void batchnorm_bwd(const Stream<Gpu>& stream, const BatchNormShape& s, const Bat
 
 using S = Stream<ThisGpu>;
 template std::int64_t batchnorm_scratch<ThisGpu>(const S&, const BatchNormShape&);
-#define AKIN_INSTANTIATE(T)                                                                                            \
-  template void batchnorm_fwd<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormForward<T, float>&, float*); \
-  template void batchnorm_bwd<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormBackward<T, float>&, float*);
+#define AKIN_INSTANTIATE(T)                                                                                     \
+  template void batchnorm_fwd<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormForward<T>&, float*); \
+  template void batchnorm_bwd<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormBackward<T>&, float*);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

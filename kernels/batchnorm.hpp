@@ -14,7 +14,7 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
@@ -26,63 +26,42 @@ struct BatchNormShape {
   double momentum;
 };
 
-/// P: type of the parameters and statistics; float on a device, whatever T is.
-template <class T, class P = T>
+template <class T>
 struct BatchNormForward {
-  const T* x;
-  const P *gamma, *beta;
-  const T* residual;              ///< may be nullptr
-  P *running_mean, *running_var;  ///< updated when training, read otherwise
-  P *mean, *invstd;               ///< [C], written: what the backward needs
-  T* y;
+  const T* x = nullptr;
+  const Full<T>*gamma = nullptr, *beta = nullptr;
+  const T* residual = nullptr;                             ///< may be nullptr
+  Full<T>*running_mean = nullptr, *running_var = nullptr;  ///< updated when training, read otherwise
+  Full<T>*mean = nullptr, *invstd = nullptr;               ///< [C], written: what the backward needs
+  T* y = nullptr;
 };
 
-template <class T, class P = T>
+/// Each gradient may be nullptr: not wanted. A mode says whether to add to it.
+template <class T>
 struct BatchNormBackward {
-  const T *x, *y, *dy;  ///< y is read only with ReLU
-  const P *gamma, *mean, *invstd;
-  T* dx;              ///< nullptr: not wanted; the mode says whether to add
-  T* dresidual;       ///< nullptr: not wanted; always overwritten, may be dy
-  P *dgamma, *dbeta;  ///< overwritten
-  Accum dx_mode;
-  // The rest is for a device alone.
-  const P* beta = nullptr;  ///< given, with ReLU and no residual: y is not read but computed again from x
-  Accum dgamma_mode = Accum::overwrite, dbeta_mode = Accum::overwrite;  ///< dgamma, dbeta may be nullptr
+  const T *x = nullptr, *y = nullptr, *dy = nullptr;  ///< y is read only with ReLU
+  const Full<T>*gamma = nullptr, *mean = nullptr, *invstd = nullptr;
+  const Full<T>* beta = nullptr;  ///< given, with ReLU and no residual: a device works y out of x again, unread
+  T* dx = nullptr;
+  Accum dx_mode = Accum::overwrite;
+  T* dresidual = nullptr;  ///< always overwritten, may be dy
+  Full<T>* dgamma = nullptr;
+  Accum dgamma_mode = Accum::overwrite;
+  Full<T>* dbeta = nullptr;
+  Accum dbeta_mode = Accum::overwrite;
 };
 
-namespace spec {
+/// CPU: the fast path (kernels/batchnorm_omp.cpp) takes one-pass statistics around the mean of a few rows. A device:
+/// statistics in one pass over x, each thread's sums shifted by its first value and joined pairwise (Chan, Golub,
+/// LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979), parts of the matrix
+/// joined in double; the order depends on the shape, the alignment and the device alone. Three launches forward (one in
+/// eval), three backward. Bytes: with a residual the first pass of the backward writes dresidual and the second reads
+/// it in place of y and dy. `scratch`: batchnorm_scratch() floats; their values need not be kept in between.
+template <class Dev, class T>
+void batchnorm_fwd(const Stream<Dev>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* scratch);
+template <class Dev, class T>
+void batchnorm_bwd(const Stream<Dev>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* scratch);
+template <class Dev>
+std::int64_t batchnorm_scratch(const Stream<Dev>& stream, const BatchNormShape& s);
 
-template <class T>
-void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>& t);
-template <class T>
-void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t);
-
-}  // namespace spec
-
-namespace fast {
-
-/// The same in float on vectors and threads; one-pass statistics around the mean of a few rows.
-void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t);
-void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t);
-
-}  // namespace fast
-
-/// T: float or bf16. Statistics in one pass over x, each thread's sums shifted by its first value and joined pairwise
-/// (Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979), parts of
-/// the matrix joined in double; the order depends on the shape, the alignment and the device alone. Three launches
-/// forward (one in eval), three backward. Bytes: with a residual the first pass of the backward writes dresidual and
-/// the second reads it in place of y and dy.
-namespace gpu {
-
-/// Floats of scratch that either function asks for; their values need not be kept in between.
-template <class Gpu>
-std::int64_t batchnorm_scratch(const Stream<Gpu>& stream, const BatchNormShape& s);
-template <class Gpu, class T>
-void batchnorm_fwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormForward<T, float>& t,
-                   float* scratch);
-template <class Gpu, class T>
-void batchnorm_bwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormBackward<T, float>& t,
-                   float* scratch);
-
-}  // namespace gpu
 }  // namespace akin

@@ -159,7 +159,7 @@ void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t) {
 }
 
 void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
-  if (s.M == 0 || s.C == 0) return;
+  if (s.C == 0) return;
   const auto C = static_cast<std::size_t>(s.C);
   const auto M = static_cast<double>(s.M);
   const std::int64_t L = tile_of(s.C);
@@ -200,8 +200,8 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
   std::vector<double> a(C), b(C), k(C);  // dx = a du + b (x - mean) + k
   for (std::size_t c = 0; c < C; ++c) {
     const double invstd = t.invstd[c], scale = t.gamma[c] * invstd, dgamma = sum_dux[c] * invstd;
-    t.dgamma[c] = static_cast<float>(dgamma);
-    t.dbeta[c] = static_cast<float>(sum_du[c]);
+    if (t.dgamma) store(t.dgamma[c], static_cast<float>(dgamma), t.dgamma_mode);
+    if (t.dbeta) store(t.dbeta[c], static_cast<float>(sum_du[c]), t.dbeta_mode);
     a[c] = scale;
     b[c] = s.training ? -scale * dgamma * invstd / M : 0;
     k[c] = s.training ? -scale * sum_du[c] / M : 0;

@@ -6,7 +6,7 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 namespace {
 
@@ -20,7 +20,7 @@ std::int64_t rows_of(std::int64_t elements, std::int64_t C) {
 /// du of one row, stored in dx and added to `sum` where they are wanted. The arrays are apart (the contract of an op),
 /// which the compiler cannot know: five of them are more than it checks for when it runs.
 template <Activation kKind, class T>
-void backward_row(const ChannelBiasBackward<T, T>& t, std::int64_t m, std::int64_t C, T* sum) {
+void backward_row(const ChannelBiasBackward<T>& t, std::int64_t m, std::int64_t C, T* sum) {
   const T *g = t.dy + m * C, *kept = t.kept + m * C, *bias = t.bias;
   const auto du = [=](std::int64_t c) {
     if constexpr (kKind == Activation::none)
@@ -48,8 +48,8 @@ void backward_row(const ChannelBiasBackward<T, T>& t, std::int64_t m, std::int64
 
 }  // namespace
 
-template <class T>
-void channel_bias_fwd(const ChannelBiasShape& s, const T* x, const T* bias, T* y) {
+template <class Dev, class T>
+void channel_bias_fwd(const Stream<Dev>&, const ChannelBiasShape& s, const T* x, const Full<T>* bias, T* y) {
   with_activation(s.kind, [&]<Activation kKind>() {
     parallel_for(s.M, rows_of(kGrainElements, s.C), [=, C = s.C](std::int64_t begin, std::int64_t end) {
       for (std::int64_t m = begin; m < end; ++m)
@@ -58,8 +58,8 @@ void channel_bias_fwd(const ChannelBiasShape& s, const T* x, const T* bias, T* y
   });
 }
 
-template <class T>
-void channel_bias_bwd(const ChannelBiasShape& s, const ChannelBiasBackward<T, T>& t) {
+template <class Dev, class T>
+void channel_bias_bwd(const Stream<Dev>&, const ChannelBiasShape& s, const ChannelBiasBackward<T>& t, float*) {
   const std::int64_t piece = rows_of(kPieceElements, s.C), pieces = (s.M + piece - 1) / piece;
   std::vector<T> sums(t.dbias == nullptr ? 0 : static_cast<std::size_t>(pieces * s.C), T(0));
   with_activation(s.kind, [&]<Activation kKind>() {
@@ -81,9 +81,15 @@ void channel_bias_bwd(const ChannelBiasShape& s, const ChannelBiasBackward<T, T>
     store(t.dbias[c], static_cast<T>(total[static_cast<std::size_t>(c)]), t.dbias_mode);
 }
 
-#define AKIN_INSTANTIATE(T)                                                           \
-  template void channel_bias_fwd<T>(const ChannelBiasShape&, const T*, const T*, T*); \
-  template void channel_bias_bwd<T>(const ChannelBiasShape&, const ChannelBiasBackward<T, T>&);
+template <class Dev>
+std::int64_t channel_bias_scratch(const Stream<Dev>&, const ChannelBiasShape&) {
+  return 0;
+}
+
+template std::int64_t channel_bias_scratch(const Stream<Cpu>&, const ChannelBiasShape&);
+#define AKIN_INSTANTIATE(T)                                                                            \
+  template void channel_bias_fwd(const Stream<Cpu>&, const ChannelBiasShape&, const T*, const T*, T*); \
+  template void channel_bias_bwd(const Stream<Cpu>&, const ChannelBiasShape&, const ChannelBiasBackward<T>&, float*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

@@ -37,7 +37,7 @@ struct Gradient {
 /// part[parts][C]: sums of du; nullptr where dbias is not wanted.
 template <class T, int W>
 __global__ void __launch_bounds__(kColumnsBlock)
-    bias_backward(Columns s, Activation kind, ChannelBiasBackward<T, float> b, float* part) {
+    bias_backward(Columns s, Activation kind, ChannelBiasBackward<T> b, float* part) {
   AKIN_SHARED(float, shared, [W][kColumnsBlock]);
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
   float bias[W], sum[W];
@@ -70,16 +70,9 @@ __global__ void __launch_bounds__(kColumnsBlock)
         store_vec<W>(dx, out);
       });
   if (part == nullptr) return;
-  const int me = static_cast<int>(threadIdx.x);
+  if (!sum_rows<W>(s, t, sum, shared)) return;
 #pragma unroll
-  for (int k = 0; k < W; ++k) shared[k][me] = sum[k];
-  join_rows(s, t.row, [&](int from) {
-#pragma unroll
-    for (int k = 0; k < W; ++k) shared[k][me] += shared[k][from];
-  });
-  if (t.row != 0 || t.column >= s.C) return;
-#pragma unroll
-  for (int k = 0; k < W; ++k) part[static_cast<std::int64_t>(blockIdx.x) * s.C + t.column + k] = shared[k][me];
+  for (int k = 0; k < W; ++k) part[static_cast<std::int64_t>(blockIdx.x) * s.C + t.column + k] = shared[k][threadIdx.x];
 }
 
 constexpr int kForwardBlocks = 12, kBackwardBlocks = 6;  // a multiprocessor
@@ -92,7 +85,7 @@ void forward(const Stream<ThisGpu>& stream, const ChannelBiasShape& s, const T* 
 }
 
 template <class T, int W>
-void backward(const Stream<ThisGpu>& stream, const ChannelBiasShape& s, const ChannelBiasBackward<T, float>& t,
+void backward(const Stream<ThisGpu>& stream, const ChannelBiasShape& s, const ChannelBiasBackward<T>& t,
               float* scratch) {
   const Columns c = share_columns(*stream.limits, s.M, s.C, W, kBackwardBlocks, kDepth);
   float* part = t.dbias == nullptr ? nullptr : scratch;
@@ -104,10 +97,8 @@ void backward(const Stream<ThisGpu>& stream, const ChannelBiasShape& s, const Ch
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class T>
-void channel_bias_fwd(const Stream<Gpu>& stream, const ChannelBiasShape& s, const T* x, const float* bias, T* y) {
+void channel_bias_fwd(const Stream<Gpu>& stream, const ChannelBiasShape& s, const T* x, const Full<T>* bias, T* y) {
   if (s.C == 0) return;
   if (s.C % kPack<T> == 0 && aligned16(x, y))
     forward<T, kPack<T>>(stream, s, x, bias, y);
@@ -116,7 +107,7 @@ void channel_bias_fwd(const Stream<Gpu>& stream, const ChannelBiasShape& s, cons
 }
 
 template <class Gpu, class T>
-void channel_bias_bwd(const Stream<Gpu>& stream, const ChannelBiasShape& s, const ChannelBiasBackward<T, float>& t,
+void channel_bias_bwd(const Stream<Gpu>& stream, const ChannelBiasShape& s, const ChannelBiasBackward<T>& t,
                       float* scratch) {
   if (s.C == 0) return;
   if (s.C % kPack<T> == 0 && aligned16(t.kept, t.dy, t.dx))
@@ -136,12 +127,10 @@ std::int64_t channel_bias_scratch(const Stream<Gpu>& stream, const ChannelBiasSh
 
 using S = Stream<ThisGpu>;
 template std::int64_t channel_bias_scratch<ThisGpu>(const S&, const ChannelBiasShape&);
-#define AKIN_INSTANTIATE(T)                                                                                     \
-  template void channel_bias_fwd<ThisGpu, T>(const S&, const ChannelBiasShape&, const T*, const float*, T*);    \
-  template void channel_bias_bwd<ThisGpu, T>(const S&, const ChannelBiasShape&,                                 \
-                                             const ChannelBiasBackward<T, float>&, float*);
+#define AKIN_INSTANTIATE(T)                                                                                  \
+  template void channel_bias_fwd<ThisGpu, T>(const S&, const ChannelBiasShape&, const T*, const float*, T*); \
+  template void channel_bias_bwd<ThisGpu, T>(const S&, const ChannelBiasShape&, const ChannelBiasBackward<T>&, float*);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

@@ -17,40 +17,27 @@ struct ChannelBiasShape {
   Activation kind = Activation::none;
 };
 
-/// T: type of the activations, P: of the parameters. dx and dbias may be nullptr when nobody wants them.
-template <class T, class P>
+/// dx and dbias may be nullptr when nobody wants them.
+template <class T>
 struct ChannelBiasBackward {
   const T* kept = nullptr;  ///< y or x; nullptr for none
-  const P* bias = nullptr;  ///< needed where x is kept
+  const Full<T>* bias = nullptr;  ///< needed where x is kept
   const T* dy = nullptr;
   T* dx = nullptr;
   Accum dx_mode = Accum::overwrite;
-  P* dbias = nullptr;
+  Full<T>* dbias = nullptr;
   Accum dbias_mode = Accum::overwrite;
 };
 
-namespace spec {
-
-template <class T>
-void channel_bias_fwd(const ChannelBiasShape& s, const T* x, const T* bias, T* y);
-/// dbias is summed in double over fixed pieces of rows, in order.
-template <class T>
-void channel_bias_bwd(const ChannelBiasShape& s, const ChannelBiasBackward<T, T>& t);
-
-}  // namespace spec
-
-/// T: float or bf16, bias and its gradient float; sums in float over a thread's rows, then in a fixed order. Forward
-/// one launch, backward one, or two where dbias is wanted.
-namespace gpu {
-
-template <class Gpu, class T>
-void channel_bias_fwd(const Stream<Gpu>& stream, const ChannelBiasShape& s, const T* x, const float* bias, T* y);
-/// `scratch`: channel_bias_scratch() floats; may be nullptr without dbias.
-template <class Gpu, class T>
-void channel_bias_bwd(const Stream<Gpu>& stream, const ChannelBiasShape& s, const ChannelBiasBackward<T, float>& t,
+template <class Dev, class T>
+void channel_bias_fwd(const Stream<Dev>& stream, const ChannelBiasShape& s, const T* x, const Full<T>* bias, T* y);
+/// CPU: dbias is summed in double over fixed pieces of rows, in order. A device sums in float over a thread's rows,
+/// then in a fixed order: one launch, or two where dbias is wanted. `scratch`: channel_bias_scratch() floats; may be
+/// nullptr without dbias.
+template <class Dev, class T>
+void channel_bias_bwd(const Stream<Dev>& stream, const ChannelBiasShape& s, const ChannelBiasBackward<T>& t,
                       float* scratch);
-template <class Gpu>
-std::int64_t channel_bias_scratch(const Stream<Gpu>& stream, const ChannelBiasShape& s);
+template <class Dev>
+std::int64_t channel_bias_scratch(const Stream<Dev>& stream, const ChannelBiasShape& s);
 
-}  // namespace gpu
 }  // namespace akin

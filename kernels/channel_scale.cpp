@@ -6,7 +6,7 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 namespace {
 
@@ -18,8 +18,8 @@ std::int64_t image_grain(const ChannelScaleShape& s) {
 
 }  // namespace
 
-template <class T>
-void channel_scale_fwd(const ChannelScaleShape& shape, const T* x, const T* s, T* y) {
+template <class Dev, class T>
+void channel_scale_fwd(const Stream<Dev>&, const ChannelScaleShape& shape, const T* x, const T* s, T* y) {
   parallel_for(shape.N, image_grain(shape), [=](std::int64_t begin, std::int64_t end) {
     const std::int64_t C = shape.C;
     for (std::int64_t n = begin; n < end; ++n)
@@ -28,8 +28,8 @@ void channel_scale_fwd(const ChannelScaleShape& shape, const T* x, const T* s, T
   });
 }
 
-template <class T>
-void channel_scale_bwd(const ChannelScaleShape& shape, const ChannelScaleBackward<T>& t) {
+template <class Dev, class T>
+void channel_scale_bwd(const Stream<Dev>&, const ChannelScaleShape& shape, const ChannelScaleBackward<T>& t) {
   parallel_for(shape.N, image_grain(shape), [=](std::int64_t begin, std::int64_t end) {
     const std::int64_t C = shape.C;
     std::vector<double> sums(static_cast<std::size_t>(C));
@@ -49,9 +49,9 @@ void channel_scale_bwd(const ChannelScaleShape& shape, const ChannelScaleBackwar
   });
 }
 
-#define AKIN_INSTANTIATE(T)                                                             \
-  template void channel_scale_fwd<T>(const ChannelScaleShape&, const T*, const T*, T*); \
-  template void channel_scale_bwd<T>(const ChannelScaleShape&, const ChannelScaleBackward<T>&);
+#define AKIN_INSTANTIATE(T)                                                                              \
+  template void channel_scale_fwd(const Stream<Cpu>&, const ChannelScaleShape&, const T*, const T*, T*); \
+  template void channel_scale_bwd(const Stream<Cpu>&, const ChannelScaleShape&, const ChannelScaleBackward<T>&);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

@@ -55,21 +55,12 @@ __global__ void __launch_bounds__(kColumnsBlock) scale_backward(Columns c, Chann
         store_vec<W>(dx, out);
       });
   if (b.ds == nullptr) return;
-  const int me = static_cast<int>(threadIdx.x);
+  if (!sum_rows<W>(c, t, sum, shared)) return;
 #pragma unroll
-  for (int k = 0; k < W; ++k) shared[k][me] = sum[k];
-  join_rows(c, t.row, [&](int from) {
-#pragma unroll
-    for (int k = 0; k < W; ++k) shared[k][me] += shared[k][from];
-  });
-  if (t.row != 0 || t.column >= c.C) return;
-#pragma unroll
-  for (int k = 0; k < W; ++k) put(b.ds[gate + k], shared[k][me], b.ds_mode);
+  for (int k = 0; k < W; ++k) put(b.ds[gate + k], shared[k][threadIdx.x], b.ds_mode);
 }
 
 }  // namespace
-
-namespace gpu {
 
 template <class Gpu, class T>
 void channel_scale_fwd(const Stream<Gpu>& stream, const ChannelScaleShape& shape, const T* x, const T* s, T* y) {
@@ -109,5 +100,4 @@ using S = Stream<ThisGpu>;
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

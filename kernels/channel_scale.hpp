@@ -10,7 +10,7 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
@@ -28,23 +28,10 @@ struct ChannelScaleBackward {
   Accum ds_mode = Accum::overwrite;
 };
 
-namespace spec {
+template <class Dev, class T>
+void channel_scale_fwd(const Stream<Dev>& stream, const ChannelScaleShape& shape, const T* x, const T* s, T* y);
+/// ds is summed in double on the CPU, in float and in a fixed order on a device. One launch.
+template <class Dev, class T>
+void channel_scale_bwd(const Stream<Dev>& stream, const ChannelScaleShape& shape, const ChannelScaleBackward<T>& t);
 
-template <class T>
-void channel_scale_fwd(const ChannelScaleShape& shape, const T* x, const T* s, T* y);
-/// ds is summed in double.
-template <class T>
-void channel_scale_bwd(const ChannelScaleShape& shape, const ChannelScaleBackward<T>& t);
-
-}  // namespace spec
-
-/// T: float or bf16; sums in float, in a fixed order. One launch each.
-namespace gpu {
-
-template <class Gpu, class T>
-void channel_scale_fwd(const Stream<Gpu>& stream, const ChannelScaleShape& shape, const T* x, const T* s, T* y);
-template <class Gpu, class T>
-void channel_scale_bwd(const Stream<Gpu>& stream, const ChannelScaleShape& shape, const ChannelScaleBackward<T>& t);
-
-}  // namespace gpu
 }  // namespace akin

@@ -5,10 +5,10 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
-template <class T>
-void copy_columns(const ColumnsCopy& s, const T* x, T* y, Accum mode) {
+template <class Dev, class T>
+void copy_columns(const Stream<Dev>&, const ColumnsCopy& s, const T* x, T* y, Accum mode) {
   constexpr std::int64_t kGrainElements = 1 << 14;
   parallel_for(s.rows, std::max<std::int64_t>(1, kGrainElements / std::max<std::int64_t>(s.columns, 1)),
                [=](std::int64_t begin, std::int64_t end) {
@@ -20,7 +20,7 @@ void copy_columns(const ColumnsCopy& s, const T* x, T* y, Accum mode) {
                });
 }
 
-#define AKIN_INSTANTIATE(T) template void copy_columns<T>(const ColumnsCopy&, const T*, T*, Accum);
+#define AKIN_INSTANTIATE(T) template void copy_columns(const Stream<Cpu>&, const ColumnsCopy&, const T*, T*, Accum);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

@@ -26,8 +26,6 @@ __global__ void __launch_bounds__(kPixelBlock)
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class T>
 void copy_columns(const Stream<Gpu>& stream, const ColumnsCopy& s, const T* x, T* y, Accum mode) {
   const auto run = [&]<int W>() {
@@ -49,5 +47,4 @@ using S = Stream<ThisGpu>;
 template void copy_columns<ThisGpu, float>(const S&, const ColumnsCopy&, const float*, float*, Accum);
 template void copy_columns<ThisGpu, bf16>(const S&, const ColumnsCopy&, const bf16*, bf16*, Accum);
 
-}  // namespace gpu
 }  // namespace akin

@@ -9,7 +9,7 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
@@ -17,18 +17,8 @@ struct ColumnsCopy {
   std::int64_t rows, columns, x_stride, y_stride;
 };
 
-namespace spec {
+/// One launch.
+template <class Dev, class T>
+void copy_columns(const Stream<Dev>& stream, const ColumnsCopy& s, const T* x, T* y, Accum mode);
 
-template <class T>
-void copy_columns(const ColumnsCopy& s, const T* x, T* y, Accum mode);
-
-}  // namespace spec
-
-/// T: float or bf16. One launch.
-namespace gpu {
-
-template <class Gpu, class T>
-void copy_columns(const Stream<Gpu>& stream, const ColumnsCopy& s, const T* x, T* y, Accum mode);
-
-}  // namespace gpu
 }  // namespace akin

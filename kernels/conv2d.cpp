@@ -4,15 +4,28 @@
 
 #include "kernels/common/gpu/tile_plan.hpp"
 #include "kernels/common/instantiate.hpp"
+#include "kernels/common/onednn.hpp"
 #include "kernels/common/parallel.hpp"
 #include "kernels/gemm.hpp"
 
 namespace akin {
 
-namespace spec {
+namespace fast {
 
-template <class T>
-void conv2d_fwd(const Conv2dShape& s, const T* x, const T* w, T* y) {
+// kernels/conv2d_onednn.cpp
+void conv2d_fwd(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* w, float* y);
+void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const float* dy, const float* w, float* dx, Accum mode,
+                     float* scratch);
+void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* dy, float* dw,
+                       Accum mode);
+
+}  // namespace fast
+
+template <class Dev, class T>
+void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y) {
+  if constexpr (fast::kOnednn<T>) {
+    if (stream.onednn != nullptr) return fast::conv2d_fwd(*stream.onednn, s, x, w, y);
+  }
   const std::int64_t P = s.P(), Q = s.Q();
   parallel_for(s.N * P, 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t np = begin; np < end; ++np)
@@ -33,8 +46,12 @@ void conv2d_fwd(const Conv2dShape& s, const T* x, const T* w, T* y) {
   });
 }
 
-template <class T>
-void conv2d_bwd_data(const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode) {
+template <class Dev, class T>
+void conv2d_bwd_data(const Stream<Dev>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
+                     float* scratch) {
+  if constexpr (fast::kOnednn<T>) {
+    if (stream.onednn != nullptr) return fast::conv2d_bwd_data(*stream.onednn, s, dy, w, dx, mode, scratch);
+  }
   const std::int64_t P = s.P(), Q = s.Q();
   parallel_for(s.N * s.H, 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t nh = begin; nh < end; ++nh)
@@ -57,8 +74,12 @@ void conv2d_bwd_data(const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum
   });
 }
 
-template <class T>
-void conv2d_bwd_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw, Accum mode) {
+template <class Dev, class T>
+void conv2d_bwd_weight(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* dy, Full<T>* dw,
+                       Accum mode, float*) {
+  if constexpr (fast::kOnednn<T>) {
+    if (stream.onednn != nullptr) return fast::conv2d_bwd_weight(*stream.onednn, s, x, dy, dw, mode);
+  }
   const std::int64_t P = s.P(), Q = s.Q();
   parallel_for(s.K * s.R, 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t kr = begin; kr < end; ++kr)
@@ -79,36 +100,38 @@ void conv2d_bwd_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw, Acc
   });
 }
 
-#define AKIN_INSTANTIATE(T)                                                            \
-  template void conv2d_fwd<T>(const Conv2dShape&, const T*, const T*, T*);             \
-  template void conv2d_bwd_data<T>(const Conv2dShape&, const T*, const T*, T*, Accum); \
-  template void conv2d_bwd_weight<T>(const Conv2dShape&, const T*, const T*, T*, Accum);
+template <class T, class Dev>
+std::int64_t conv2d_data_scratch(const Stream<Dev>& stream, const Conv2dShape& s, Accum mode) {
+  if constexpr (std::is_same_v<Dev, Cpu> && fast::kOnednn<T>)
+    return stream.onednn != nullptr && mode == Accum::add ? s.x_size() : 0;
+  else
+    return 0;
+}
+
+template <class T, class Dev>
+std::int64_t conv2d_weight_workspace(const Stream<Dev>& stream, const Conv2dShape& s) {
+  if constexpr (std::is_same_v<Dev, Cpu>) {
+    return 0;
+  } else {
+    const std::int64_t pixels = s.N * s.P() * s.Q(), filter = s.R * s.S * s.C;
+    if (s.is_gemm()) return gemm_workspace<T>(stream, {s.K, s.C, pixels, Trans::yes, Trans::no});
+    const auto need = [&](const auto& tiles) {
+      return gpu::plan_product(tiles, s.K, filter, pixels, sizeof(T), true, stream.limits->multiprocessors)
+          .workspace(s.K, filter);
+    };
+    return std::max(need(gpu::kTilesSlow), std::is_same_v<T, bf16> ? need(gpu::kTilesWeight) : need(gpu::kTilesFloat));
+  }
+}
+
+#define AKIN_INSTANTIATE(T)                                                                                     \
+  template void conv2d_fwd(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*);                     \
+  template void conv2d_bwd_data(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, float*); \
+  template void conv2d_bwd_weight(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, float*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
-
-}  // namespace spec
-
-std::int64_t gpu::conv2d_weight_workspace(const Conv2dShape& s, std::size_t element_bytes, const GpuLimits& limits) {
-  const std::int64_t pixels = s.N * s.P() * s.Q();
-  if (s.is_gemm()) return gemm_workspace({s.K, s.C, pixels, Trans::yes, Trans::no}, element_bytes, limits);
-  const auto need = [&](const auto& tiles) {
-    const std::int64_t filter = s.R * s.S * s.C;
-    return plan_product(tiles, s.K, filter, pixels, element_bytes, true, limits.multiprocessors).workspace(s.K, filter);
-  };
-  return std::max(need(kTilesSlow), element_bytes == sizeof(bf16) ? need(kTilesWeight) : need(kTilesFloat));
-}
-
-#if !AKIN_HAVE_ONEDNN
-void fast::conv2d_fwd(OnednnCache&, const Conv2dShape& s, const float* x, const float* w, float* y) {
-  spec::conv2d_fwd<float>(s, x, w, y);
-}
-void fast::conv2d_bwd_data(OnednnCache&, const Conv2dShape& s, const float* dy, const float* w, float* dx, Accum mode,
-                           float*) {
-  spec::conv2d_bwd_data<float>(s, dy, w, dx, mode);
-}
-void fast::conv2d_bwd_weight(OnednnCache&, const Conv2dShape& s, const float* x, const float* dy, float* dw,
-                             Accum mode) {
-  spec::conv2d_bwd_weight<float>(s, x, dy, dw, mode);
-}
-#endif
+#undef AKIN_INSTANTIATE
+#define AKIN_INSTANTIATE(T, Dev)                                                               \
+  template std::int64_t conv2d_data_scratch<T>(const Stream<Dev>&, const Conv2dShape&, Accum); \
+  template std::int64_t conv2d_weight_workspace<T>(const Stream<Dev>&, const Conv2dShape&);
+AKIN_FOR_EACH_DEVICE(AKIN_INSTANTIATE)
 
 }  // namespace akin

@@ -99,33 +99,32 @@ constexpr const auto& pixel_tiles() {
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class T>
 void conv2d_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y) {
   if (s.is_gemm())
-    return gemm(stream, {s.N * s.H * s.W, s.K, s.C, Trans::no, Trans::yes}, 1.0f, x, w, nullptr, y, Accum::overwrite,
+    return gemm(stream, {s.N * s.H * s.W, s.K, s.C, Trans::no, Trans::yes}, 1.0, x, w, nullptr, y, Accum::overwrite,
                 nullptr);
   if (s.C % kPack<T> == 0 && aligned16(x, w))
     forward<pixel_tiles<T>(), true>(stream, s, x, w, y);
   else
-    forward<kTilesSlow, false>(stream, s, x, w, y);
+    forward<gpu::kTilesSlow, false>(stream, s, x, w, y);
 }
 
 template <class Gpu, class T>
-void conv2d_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode) {
-  if (s.is_gemm()) return gemm(stream, {s.N * s.H * s.W, s.C, s.K}, 1.0f, dy, w, nullptr, dx, mode, nullptr);
+void conv2d_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
+                     float*) {
+  if (s.is_gemm()) return gemm(stream, {s.N * s.H * s.W, s.C, s.K}, 1.0, dy, w, nullptr, dx, mode, nullptr);
   if (s.C % kPack<T> == 0 && s.K % kPack<T> == 0 && aligned16(dy, w))
     data_gradient<pixel_tiles<T>(), true>(stream, s, dy, w, dx, mode);
   else
-    data_gradient<kTilesSlow, false>(stream, s, dy, w, dx, mode);
+    data_gradient<gpu::kTilesSlow, false>(stream, s, dy, w, dx, mode);
 }
 
-#define AKIN_INSTANTIATE(T)                                                                                 \
-  template void conv2d_fwd<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*); \
-  template void conv2d_bwd_data<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*, Accum);
+#define AKIN_INSTANTIATE(T)                                                                                            \
+  template void conv2d_fwd<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*);            \
+  template void conv2d_bwd_data<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, \
+                                            float*);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

@@ -66,16 +66,8 @@ struct Plan {
   std::int64_t workspace = 0;
 };
 
-struct Dnn : Library {
-  cudnnHandle_t handle = nullptr;
-  std::map<std::vector<std::int64_t>, std::unique_ptr<Plan>> plans;
+struct Dnn : LibraryOf<cudnnHandle_t, cudnnDestroy, Plan> {
   Dnn() { check(cudnnCreate(&handle), "cudnnCreate"); }
-  ~Dnn() override {
-    plans.clear();
-    cudnnDestroy(handle);
-  }
-  Dnn(const Dnn&) = delete;
-  Dnn& operator=(const Dnn&) = delete;
 };
 
 enum : std::int64_t { kX = 1, kW = 2, kY = 3 };  // names of the tensors

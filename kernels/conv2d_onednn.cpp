@@ -176,19 +176,19 @@ void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const float* dy, 
   const float* out = mode == Accum::add ? scratch : dx;
   run(state, plan, plan.bwd_data, s, w, plan.bwd_data.mirrored, wrap(plan.y, state.engine, dy),
       wrap(plan.x, state.engine, out));
-  if (mode == Accum::add) spec::axpy<float>(s.x_size(), 1.0f, scratch, dx, Accum::add);
+  if (mode == Accum::add) axpy(kSpec, s.x_size(), 1.0, nullptr, scratch, dx, Accum::add);
 }
 
 void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* dy, float* dw,
                        Accum mode) {
   if (s.w_size() == 0) return;
-  if (s.y_size() == 0) return spec::conv2d_bwd_weight<float>(s, x, dy, dw, mode);  // a sum of nothing
+  if (s.y_size() == 0) return akin::conv2d_bwd_weight(kSpec, s, x, dy, dw, mode, nullptr);  // a sum of nothing
   // oneDNN gathers the pixels that a strided 1x1 convolution reads into a workspace, and with few channels it writes
   // past the end of that (2.6 and 3.7; https://github.com/uxlfoundation/oneDNN/issues/6035, open). Hence the gather.
   if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.pad_end == 0 && s.C < 16) {
     const Conv2dShape dense{s.N, s.P(), s.Q(), s.C, s.K, 1, 1, 1, 0};
     std::vector<float> read(static_cast<std::size_t>(dense.x_size()));
-    spec::shortcut_a_fwd<float>({s.N, s.H, s.W, s.C, s.C, s.stride}, x, read.data());
+    shortcut_a_fwd(kSpec, {s.N, s.H, s.W, s.C, s.C, s.stride}, x, read.data());
     return conv2d_bwd_weight(cache, dense, read.data(), dy, dw, mode);
   }
   auto& state = cache.state();

@@ -44,20 +44,18 @@ constexpr const auto& weight_tiles() {
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class T>
-void conv2d_bwd_weight(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, const T* dy, float* dw, Accum mode,
-                       float* workspace) {
+void conv2d_bwd_weight(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, const T* dy, Full<T>* dw,
+                       Accum mode, float* workspace) {
   if (s.is_gemm())
-    return gemm(stream, {s.K, s.C, s.N * s.H * s.W, Trans::yes, Trans::no}, 1.0f, dy, x, nullptr, dw, mode, workspace);
+    return gemm(stream, {s.K, s.C, s.N * s.H * s.W, Trans::yes, Trans::no}, 1.0, dy, x, nullptr, dw, mode, workspace);
   const bool x_packs = s.C % kPack<T> == 0 && aligned16(x), dy_packs = s.K % kPack<T> == 0 && aligned16(dy);
   if (x_packs && dy_packs)
     weight_gradient<weight_tiles<T>(), true, true>(stream, s, x, dy, dw, mode, workspace);
   else if (dy_packs)
-    weight_gradient<kTilesSlow, false, true>(stream, s, x, dy, dw, mode, workspace);
+    weight_gradient<gpu::kTilesSlow, false, true>(stream, s, x, dy, dw, mode, workspace);
   else
-    weight_gradient<kTilesSlow, false, false>(stream, s, x, dy, dw, mode, workspace);
+    weight_gradient<gpu::kTilesSlow, false, false>(stream, s, x, dy, dw, mode, workspace);
 }
 
 #define AKIN_INSTANTIATE(T)                                                                                           \
@@ -66,5 +64,4 @@ void conv2d_bwd_weight(const Stream<Gpu>& stream, const Conv2dShape& s, const T*
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

@@ -6,7 +6,16 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
+
+namespace fast {
+
+// kernels/depthwise_omp.cpp
+void depthwise_fwd(const DepthwiseShape& s, const float* x, const float* w, float* y);
+void depthwise_bwd_data(const DepthwiseShape& s, const float* dy, const float* w, float* dx, Accum mode);
+void depthwise_bwd_weight(const DepthwiseShape& s, const float* x, const float* dy, float* dw, Accum mode);
+
+}  // namespace fast
 
 namespace {
 
@@ -28,8 +37,11 @@ std::vector<T> by_tap(const DepthwiseShape& s, const T* w) {
 
 }  // namespace
 
-template <class T>
-void depthwise_fwd(const DepthwiseShape& s, const T* x, const T* w, T* y) {
+template <class Dev, class T>
+void depthwise_fwd(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const Full<T>* w, T* y) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (stream.fast) return fast::depthwise_fwd(s, x, w, y);
+  }
   const std::int64_t P = s.P(), Q = s.Q(), C = s.C;
   const std::vector<T> taps = by_tap(s, w);
   parallel_for(s.N * P, row_grain(Q * C * s.R * s.S), [&](std::int64_t begin, std::int64_t end) {
@@ -48,8 +60,12 @@ void depthwise_fwd(const DepthwiseShape& s, const T* x, const T* w, T* y) {
   });
 }
 
-template <class T>
-void depthwise_bwd_data(const DepthwiseShape& s, const T* dy, const T* w, T* dx, Accum mode) {
+template <class Dev, class T>
+void depthwise_bwd_data(const Stream<Dev>& stream, const DepthwiseShape& s, const T* dy, const Full<T>* w, T* dx,
+                        Accum mode) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (stream.fast) return fast::depthwise_bwd_data(s, dy, w, dx, mode);
+  }
   const std::int64_t P = s.P(), Q = s.Q(), C = s.C;
   const std::vector<T> taps = by_tap(s, w);
   parallel_for(s.N * s.H, row_grain(s.W * C * s.R * s.S), [&](std::int64_t begin, std::int64_t end) {
@@ -72,8 +88,12 @@ void depthwise_bwd_data(const DepthwiseShape& s, const T* dy, const T* w, T* dx,
   });
 }
 
-template <class T>
-void depthwise_bwd_weight(const DepthwiseShape& s, const T* x, const T* dy, T* dw, Accum mode) {
+template <class Dev, class T>
+void depthwise_bwd_weight(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const T* dy, Full<T>* dw,
+                          Accum mode, float*) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (stream.fast) return fast::depthwise_bwd_weight(s, x, dy, dw, mode);
+  }
   const std::int64_t P = s.P(), Q = s.Q(), C = s.C;
   parallel_for(s.R * s.S, row_grain(s.y_size()), [=](std::int64_t begin, std::int64_t end) {
     std::vector<double> sums(static_cast<std::size_t>(C));
@@ -92,10 +112,16 @@ void depthwise_bwd_weight(const DepthwiseShape& s, const T* x, const T* dy, T* d
   });
 }
 
-#define AKIN_INSTANTIATE(T)                                                                  \
-  template void depthwise_fwd<T>(const DepthwiseShape&, const T*, const T*, T*);             \
-  template void depthwise_bwd_data<T>(const DepthwiseShape&, const T*, const T*, T*, Accum); \
-  template void depthwise_bwd_weight<T>(const DepthwiseShape&, const T*, const T*, T*, Accum);
+template <class Dev>
+std::int64_t depthwise_workspace(const Stream<Dev>&, const DepthwiseShape&) {
+  return 0;
+}
+
+template std::int64_t depthwise_workspace(const Stream<Cpu>&, const DepthwiseShape&);
+#define AKIN_INSTANTIATE(T)                                                                                   \
+  template void depthwise_fwd(const Stream<Cpu>&, const DepthwiseShape&, const T*, const T*, T*);             \
+  template void depthwise_bwd_data(const Stream<Cpu>&, const DepthwiseShape&, const T*, const T*, T*, Accum); \
+  template void depthwise_bwd_weight(const Stream<Cpu>&, const DepthwiseShape&, const T*, const T*, T*, Accum, float*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

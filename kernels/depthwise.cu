@@ -124,18 +124,11 @@ struct Sizes {
 template <int W>
 __device__ __forceinline__ void finish_tap(const Columns& c, const ColumnsThread& t, const float (&sum)[W],
                                            float (&shared)[W][kColumnsBlock], int tap, int taps, float* part) {
-  const int me = static_cast<int>(threadIdx.x);
   __syncthreads();  // the tap before is through
-#pragma unroll
-  for (int k = 0; k < W; ++k) shared[k][me] = sum[k];
-  join_rows(c, t.row, [&](int from) {
-#pragma unroll
-    for (int k = 0; k < W; ++k) shared[k][me] += shared[k][from];
-  });
-  if (t.row != 0 || t.column >= c.C) return;
+  if (!sum_rows<W>(c, t, sum, shared)) return;
 #pragma unroll
   for (int k = 0; k < W; ++k)
-    part[(static_cast<std::int64_t>(blockIdx.x) * c.C + t.column + k) * taps + tap] = shared[k][me];
+    part[(static_cast<std::int64_t>(blockIdx.x) * c.C + t.column + k) * taps + tap] = shared[k][threadIdx.x];
 }
 
 constexpr int kWeightStrip = 2, kWeightLane = 4;  // more channels would not leave registers for the sums of 25 taps
@@ -292,10 +285,8 @@ Columns weight_columns(const GpuLimits& limits, const DepthwiseShape& s, int W, 
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class T>
-void depthwise_fwd(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* x, const float* w, T* y) {
+void depthwise_fwd(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* x, const Full<T>* w, T* y) {
   const bool done = with_window(s, packed(s, x, y), [&]<int K, int kStride>() {
     run_strips<ForwardStrip<K, kStride>>("depthwise_fwd", stream, s, s.H, s.W, s.P(), s.Q(), x, w, y,
                                          Accum::overwrite);
@@ -309,7 +300,7 @@ void depthwise_fwd(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* 
 }
 
 template <class Gpu, class T>
-void depthwise_bwd_data(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* dy, const float* w, T* dx,
+void depthwise_bwd_data(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* dy, const Full<T>* w, T* dx,
                         Accum mode) {
   const bool done = with_window(s, packed(s, dy, dx), [&]<int K, int kStride>() {
     run_strips<DataStrip<K, kStride>>("depthwise_bwd_data", stream, s, s.P(), s.Q(), s.H, s.W, dy, w, dx, mode);
@@ -323,7 +314,7 @@ void depthwise_bwd_data(const Stream<Gpu>& stream, const DepthwiseShape& s, cons
 }
 
 template <class Gpu, class T>
-void depthwise_bwd_weight(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* x, const T* dy, float* dw,
+void depthwise_bwd_weight(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* x, const T* dy, Full<T>* dw,
                           Accum mode, float* workspace) {
   if (s.w_size() == 0) return;
   constexpr const char* name = "depthwise_bwd_weight";
@@ -362,5 +353,4 @@ template std::int64_t depthwise_workspace<ThisGpu>(const S&, const DepthwiseShap
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

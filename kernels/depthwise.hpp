@@ -11,57 +11,34 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
+#include "kernels/common/window.hpp"
 
 namespace akin {
 
 struct DepthwiseShape {
   std::int64_t N, H, W, C, R, S, stride, pad;
   std::int64_t pad_end = pad;  ///< after the last row and column
-  std::int64_t P() const { return (H + pad + pad_end - R) / stride + 1; }
-  std::int64_t Q() const { return (W + pad + pad_end - S) / stride + 1; }
+  std::int64_t P() const { return windows_on(H, R, stride, pad, pad_end); }
+  std::int64_t Q() const { return windows_on(W, S, stride, pad, pad_end); }
   std::int64_t x_size() const { return N * H * W * C; }
   std::int64_t w_size() const { return C * R * S; }
   std::int64_t y_size() const { return N * P() * Q() * C; }
 };
 
-namespace spec {
-
-template <class T>
-void depthwise_fwd(const DepthwiseShape& s, const T* x, const T* w, T* y);
-template <class T>
-void depthwise_bwd_data(const DepthwiseShape& s, const T* dy, const T* w, T* dx, Accum mode);
-/// Summed in double.
-template <class T>
-void depthwise_bwd_weight(const DepthwiseShape& s, const T* x, const T* dy, T* dw, Accum mode);
-
-}  // namespace spec
-
-namespace fast {
-
-/// kernels/depthwise_omp.cpp. Weight gradients are summed in float over fixed pieces of rows, the pieces in double: the
-/// same bits for any number of threads.
-void depthwise_fwd(const DepthwiseShape& s, const float* x, const float* w, float* y);
-void depthwise_bwd_data(const DepthwiseShape& s, const float* dy, const float* w, float* dx, Accum mode);
-void depthwise_bwd_weight(const DepthwiseShape& s, const float* x, const float* dy, float* dw, Accum mode);
-
-}  // namespace fast
-
-/// T: float or bf16 activations; weights and their gradient are float, and so are all sums.
-namespace gpu {
-
-/// One launch each.
-template <class Gpu, class T>
-void depthwise_fwd(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* x, const float* w, T* y);
-template <class Gpu, class T>
-void depthwise_bwd_data(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* dy, const float* w, T* dx,
+/// Weights and their gradient keep f32 beside bf16 activations, and so do all sums of a device. One launch each.
+template <class Dev, class T>
+void depthwise_fwd(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const Full<T>* w, T* y);
+template <class Dev, class T>
+void depthwise_bwd_data(const Stream<Dev>& stream, const DepthwiseShape& s, const T* dy, const Full<T>* w, T* dx,
                         Accum mode);
-/// Two launches: sums over parts of the pixels, then the parts in order. `workspace`: depthwise_workspace() floats.
-template <class Gpu, class T>
-void depthwise_bwd_weight(const Stream<Gpu>& stream, const DepthwiseShape& s, const T* x, const T* dy, float* dw,
+/// CPU: plain loops sum in double; the fast path (kernels/depthwise_omp.cpp) in float over fixed pieces of rows, the
+/// pieces in double: the same bits for any number of threads. A device takes two launches: sums over parts of the
+/// pixels, then the parts in order. `workspace`: depthwise_workspace() floats.
+template <class Dev, class T>
+void depthwise_bwd_weight(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const T* dy, Full<T>* dw,
                           Accum mode, float* workspace);
-template <class Gpu>
-std::int64_t depthwise_workspace(const Stream<Gpu>& stream, const DepthwiseShape& s);
+template <class Dev>
+std::int64_t depthwise_workspace(const Stream<Dev>& stream, const DepthwiseShape& s);
 
-}  // namespace gpu
 }  // namespace akin

@@ -3,41 +3,65 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 namespace {
 constexpr std::int64_t kGrain =
     1 << 14;  // elements a thread; below this, waking a second thread costs more than it saves
 }
 
-template <class T>
-void axpy(std::int64_t n, T a, const T* x, T* y, Accum mode) {
+template <class Dev, class T>
+void axpy(const Stream<Dev>&, std::int64_t n, double a, const Full<T>* scalar, const T* x, T* y, Accum mode) {
+  const T factor = static_cast<T>(a) * (scalar != nullptr ? *scalar : T(1));
   parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
     if (mode == Accum::add)
-      for (std::int64_t i = begin; i < end; ++i) y[i] += a * x[i];
+      for (std::int64_t i = begin; i < end; ++i) y[i] += factor * x[i];
     else
-      for (std::int64_t i = begin; i < end; ++i) y[i] = a * x[i];
+      for (std::int64_t i = begin; i < end; ++i) y[i] = factor * x[i];
   });
 }
 
-template <class T>
-void add(std::int64_t n, const T* a, const T* b, T* y) {
+template <class Dev, class T>
+void add(const Stream<Dev>&, std::int64_t n, const T* a, const T* b, T* y) {
   parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) y[i] = a[i] + b[i];
   });
 }
 
-template <class T>
-void mul(std::int64_t n, const T* a, const T* b, T* y, Accum mode) {
+template <class Dev, class T>
+void mul(const Stream<Dev>&, std::int64_t n, const T* a, const T* b, T* y, Accum mode) {
   parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) store(y[i], a[i] * b[i], mode);
   });
 }
 
-#define AKIN_INSTANTIATE(T)                                    \
-  template void axpy<T>(std::int64_t, T, const T*, T*, Accum); \
-  template void add<T>(std::int64_t, const T*, const T*, T*);  \
-  template void mul<T>(std::int64_t, const T*, const T*, T*, Accum);
-AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+template <class Dev, class T>
+void fill(const Stream<Dev>&, std::int64_t n, double a, const Full<T>* scalar, T* y, Accum mode) {
+  const T value = static_cast<T>((scalar != nullptr ? static_cast<double>(*scalar) : 1.0) * a);
+  parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) store(y[i], value, mode);
+  });
+}
 
-}  // namespace akin::spec
+template <class Dev, class From, class To>
+void convert(const Stream<Dev>&, std::int64_t n, const From* x, To* y) {
+  parallel_for(n, kGrain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      if constexpr (std::is_same_v<To, bf16>)
+        y[i] = float_to_bf16(x[i]);
+      else
+        y[i] = bf16_to_float(x[i]);
+    }
+  });
+}
+
+#define AKIN_INSTANTIATE(T)                                                                    \
+  template void axpy(const Stream<Cpu>&, std::int64_t, double, const T*, const T*, T*, Accum); \
+  template void add(const Stream<Cpu>&, std::int64_t, const T*, const T*, T*);                 \
+  template void mul(const Stream<Cpu>&, std::int64_t, const T*, const T*, T*, Accum);          \
+  template void fill(const Stream<Cpu>&, std::int64_t, double, const T*, T*, Accum);
+AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+template void convert(const Stream<Cpu>&, std::int64_t, const float*, bf16*);
+template void convert(const Stream<Cpu>&, std::int64_t, const bf16*, float*);
+
+}  // namespace akin

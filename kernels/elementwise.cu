@@ -47,11 +47,9 @@ __global__ void __launch_bounds__(kBlock) convert_kernel(std::int64_t n, const F
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class T>
-void axpy(const Stream<Gpu>& stream, std::int64_t n, float a, const float* scalar, const T* x, T* y, Accum mode) {
-  run_map<T>("axpy", stream, n, Axpy{a, scalar}, x, nullptr, y, mode);
+void axpy(const Stream<Gpu>& stream, std::int64_t n, double a, const Full<T>* scalar, const T* x, T* y, Accum mode) {
+  run_map<T>("axpy", stream, n, Axpy{static_cast<float>(a), scalar}, x, nullptr, y, mode);
 }
 template <class Gpu, class T>
 void add(const Stream<Gpu>& stream, std::int64_t n, const T* a, const T* b, T* y) {
@@ -62,7 +60,7 @@ void mul(const Stream<Gpu>& stream, std::int64_t n, const T* a, const T* b, T* y
   run_map("mul", stream, n, Mul{}, a, b, y, mode);
 }
 template <class Gpu, class T>
-void fill(const Stream<Gpu>& stream, std::int64_t n, float a, const float* scalar, T* y, Accum mode) {
+void fill(const Stream<Gpu>& stream, std::int64_t n, double a, const Full<T>* scalar, T* y, Accum mode) {
   if (n > 0)
     launch("fill", fill_kernel<T>, {.grid = blocks_for(stream, n, kBlock), .block = kBlock}, stream, n, a, scalar, y, mode);
 }
@@ -74,15 +72,14 @@ void convert(const Stream<Gpu>& stream, std::int64_t n, const From* x, To* y) {
 }
 
 using S = Stream<ThisGpu>;
-#define AKIN_INSTANTIATE(T)                                                                             \
-  template void axpy<ThisGpu, T>(const S&, std::int64_t, float, const float*, const T*, T*, Accum);    \
-  template void add<ThisGpu, T>(const S&, std::int64_t, const T*, const T*, T*);                       \
-  template void mul<ThisGpu, T>(const S&, std::int64_t, const T*, const T*, T*, Accum);                \
-  template void fill<ThisGpu, T>(const S&, std::int64_t, float, const float*, T*, Accum);
+#define AKIN_INSTANTIATE(T)                                                                          \
+  template void axpy<ThisGpu, T>(const S&, std::int64_t, double, const float*, const T*, T*, Accum); \
+  template void add<ThisGpu, T>(const S&, std::int64_t, const T*, const T*, T*);                     \
+  template void mul<ThisGpu, T>(const S&, std::int64_t, const T*, const T*, T*, Accum);              \
+  template void fill<ThisGpu, T>(const S&, std::int64_t, double, const float*, T*, Accum);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 template void convert<ThisGpu, float, bf16>(const S&, std::int64_t, const float*, bf16*);
 template void convert<ThisGpu, bf16, float>(const S&, std::int64_t, const bf16*, float*);
 
-}  // namespace gpu
 }  // namespace akin

@@ -4,14 +4,30 @@
 
 #include "kernels/common/gpu/tile_plan.hpp"
 #include "kernels/common/instantiate.hpp"
+#include "kernels/common/onednn.hpp"
 #include "kernels/common/parallel.hpp"
 
 namespace akin {
 
-namespace spec {
+namespace fast {
 
-template <class T>
-void gemm(const GemmShape& s, T alpha, const T* A, const T* B, T* C, Accum mode) {
+// kernels/gemm_onednn.cpp
+void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode);
+
+}  // namespace fast
+
+template <class Dev, class In, class Out>
+void gemm(const Stream<Dev>& stream, const GemmShape& s, double alpha, const In* A, const In* B, const Full<In>* bias,
+          Out* C, Accum mode, float*) {
+  if (bias != nullptr) {
+    for (std::int64_t m = 0; m < s.M; ++m)
+      for (std::int64_t n = 0; n < s.N; ++n) store(C[m * s.N + n], bias[n], mode);
+    mode = Accum::add;
+  }
+  if constexpr (fast::kOnednn<In>) {
+    if (stream.onednn != nullptr) return fast::gemm(*stream.onednn, s, static_cast<float>(alpha), A, B, C, mode);
+  }
+  const auto factor = static_cast<double>(static_cast<In>(alpha));
   const std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(s.N * s.K, 1));
   parallel_for(s.M, grain, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t m = begin; m < end; ++m)
@@ -20,28 +36,30 @@ void gemm(const GemmShape& s, T alpha, const T* A, const T* B, T* C, Accum mode)
         for (std::int64_t k = 0; k < s.K; ++k)
           sum += static_cast<double>(s.a == Trans::no ? A[m * s.K + k] : A[k * s.M + m]) *
                  static_cast<double>(s.b == Trans::no ? B[k * s.N + n] : B[n * s.K + k]);
-        store(C[m * s.N + n], static_cast<T>(static_cast<double>(alpha) * sum), mode);
+        store(C[m * s.N + n], static_cast<Out>(factor * sum), mode);
       }
   });
 }
 
-#define AKIN_INSTANTIATE(T) template void gemm<T>(const GemmShape&, T, const T*, const T*, T*, Accum);
+template <class In, class Dev>
+std::int64_t gemm_workspace(const Stream<Dev>& stream, const GemmShape& s) {
+  if constexpr (std::is_same_v<Dev, Cpu>) {
+    return 0;
+  } else {
+    const auto need = [&](const auto& tiles) {
+      return gpu::plan_product(tiles, s.M, s.N, s.K, sizeof(In), true, stream.limits->multiprocessors)
+          .workspace(s.M, s.N);
+    };
+    // Whether the operands are aligned is not known here.
+    return std::max(need(gpu::kTilesSlow), std::is_same_v<In, bf16> ? need(gpu::kTilesGemm) : need(gpu::kTilesFloat));
+  }
+}
+
+#define AKIN_INSTANTIATE(T) \
+  template void gemm(const Stream<Cpu>&, const GemmShape&, double, const T*, const T*, const T*, T*, Accum, float*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
-
-}  // namespace spec
-
-std::int64_t gpu::gemm_workspace(const GemmShape& s, std::size_t in_bytes, const GpuLimits& limits) {
-  const auto need = [&](const auto& tiles) {
-    return plan_product(tiles, s.M, s.N, s.K, in_bytes, true, limits.multiprocessors).workspace(s.M, s.N);
-  };
-  // Whether the operands are aligned is not known here.
-  return std::max(need(kTilesSlow), in_bytes == sizeof(bf16) ? need(kTilesGemm) : need(kTilesFloat));
-}
-
-#if !AKIN_HAVE_ONEDNN
-void fast::gemm(OnednnCache&, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode) {
-  spec::gemm<float>(s, alpha, A, B, C, mode);
-}
-#endif
+#undef AKIN_INSTANTIATE
+#define AKIN_INSTANTIATE(T, Dev) template std::int64_t gemm_workspace<T>(const Stream<Dev>&, const GemmShape&);
+AKIN_FOR_EACH_DEVICE(AKIN_INSTANTIATE)
 
 }  // namespace akin

@@ -17,29 +17,27 @@ Matrix<T, KRuns, Packs> matrix(const T* p, bool along_k, std::int64_t rows, std:
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class In, class Out>
-void gemm(const Stream<Gpu>& stream, const GemmShape& s, float alpha, const In* A, const In* B, const float* bias,
+void gemm(const Stream<Gpu>& stream, const GemmShape& s, double alpha, const In* A, const In* B, const Full<In>* bias,
           Out* C, Accum mode, float* workspace) {
   constexpr bool tensor = std::is_same_v<In, bf16>;
   const bool a_along_k = s.a == Trans::no, b_along_k = s.b == Trans::yes;
   const ToRows to{C, s.N, std::is_same_v<Out, bf16>};
-  const Finish finish{alpha, bias, mode};
+  const Finish finish{static_cast<float>(alpha), bias, mode};
   const auto run = [&]<const auto & menu, bool AK, bool BK, bool Packs>() {
     run_product<menu>("gemm", stream, matrix<AK, Packs>(A, a_along_k, s.M, s.K),
                       matrix<BK, Packs>(B, b_along_k, s.N, s.K), to, s.M, s.N, s.K, finish, workspace);
   };
   const auto fast = [&]<bool AK, bool BK>() {
     if constexpr (tensor)
-      run.template operator()<kTilesGemm, AK, BK, true>();
+      run.template operator()<gpu::kTilesGemm, AK, BK, true>();
     else
-      run.template operator()<kTilesFloat, AK, BK, true>();
+      run.template operator()<gpu::kTilesFloat, AK, BK, true>();
   };
   const std::int64_t run_a = a_along_k ? s.K : s.M, run_b = b_along_k ? s.K : s.N;
   const bool packs = aligned16(A, B) && run_a % kPack<In> == 0 && run_b % kPack<In> == 0 && (a_along_k || !b_along_k);
   if (!packs)
-    run.template operator()<kTilesSlow, true, true, false>();
+    run.template operator()<gpu::kTilesSlow, true, true, false>();
   else if (a_along_k && b_along_k)
     fast.template operator()<true, true>();
   else if (a_along_k)
@@ -48,12 +46,11 @@ void gemm(const Stream<Gpu>& stream, const GemmShape& s, float alpha, const In* 
     fast.template operator()<false, false>();
 }
 
-#define AKIN_INSTANTIATE(In, Out)                                                                             \
-  template void gemm<ThisGpu, In, Out>(const Stream<ThisGpu>&, const GemmShape&, float, const In*, const In*, \
+#define AKIN_INSTANTIATE(In, Out)                                                                              \
+  template void gemm<ThisGpu, In, Out>(const Stream<ThisGpu>&, const GemmShape&, double, const In*, const In*, \
                                        const float*, Out*, Accum, float*);
 AKIN_INSTANTIATE(float, float)
 AKIN_INSTANTIATE(bf16, float)
 AKIN_INSTANTIATE(bf16, bf16)
 
-}  // namespace gpu
 }  // namespace akin

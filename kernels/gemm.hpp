@@ -10,7 +10,7 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
@@ -21,34 +21,17 @@ struct GemmShape {
   Trans a = Trans::no, b = Trans::no;
 };
 
-namespace spec {
-
-template <class T>
-void gemm(const GemmShape& s, T alpha, const T* A, const T* B, T* C, Accum mode);
-
-}
-
-namespace fast {
-
-class OnednnCache;
-/// Through oneDNN; the specification where it is absent.
-void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode);
-
-}  // namespace fast
-
-/// In = Out = float: fused multiply-adds. In = bf16, Out = bf16 or float: tensor cores, sums in float.
-/// Fast where every run in memory is a multiple of 16 bytes: op(A) = A: K; A^T: M; op(B) = B: N; B^T: K; other sizes,
-/// unaligned operands and A^T B^T take a path that gathers single elements.
-namespace gpu {
-
-/// `bias` [N] is added to every row of alpha op(A) op(B); nullptr: none. `workspace`: gemm_workspace() floats, by which
-/// a long reduction is cut into pieces that fill the card (two launches; the pieces are added in order, so the result
-/// depends on the shape and the card alone); nullptr: one launch.
-template <class Gpu, class In, class Out>
-void gemm(const Stream<Gpu>& stream, const GemmShape& s, float alpha, const In* A, const In* B, const float* bias,
+/// CPU: In = Out, sums in double; the fast path is oneDNN's. A device: In = Out = float: fused multiply-adds; In =
+/// bf16, Out = bf16 or float: tensor cores, sums in float. Fast there where every run in memory is a multiple of 16
+/// bytes: op(A) = A: K; A^T: M; op(B) = B: N; B^T: K; other sizes, unaligned operands and A^T B^T take a path that
+/// gathers single elements. `bias` [N] is added to every row of alpha op(A) op(B); nullptr: none. `workspace`:
+/// gemm_workspace() floats, by which a long reduction is cut into pieces that fill the card (two launches; the pieces
+/// are added in order, so the result depends on the shape and the card alone); nullptr: one launch.
+template <class Dev, class In, class Out>
+void gemm(const Stream<Dev>& stream, const GemmShape& s, double alpha, const In* A, const In* B, const Full<In>* bias,
           Out* C, Accum mode, float* workspace);
 /// 0: no workspace is of use.
-std::int64_t gemm_workspace(const GemmShape& s, std::size_t in_bytes, const GpuLimits& limits);
+template <class In, class Dev>
+std::int64_t gemm_workspace(const Stream<Dev>& stream, const GemmShape& s);
 
-}  // namespace gpu
 }  // namespace akin

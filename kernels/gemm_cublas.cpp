@@ -40,16 +40,8 @@ struct Plan {
   std::size_t workspace = 0;
 };
 
-struct Lt : Library {
-  cublasLtHandle_t handle = nullptr;
-  std::map<std::vector<std::int64_t>, std::unique_ptr<Plan>> plans;
+struct Lt : LibraryOf<cublasLtHandle_t, cublasLtDestroy, Plan> {
   Lt() { check(cublasLtCreate(&handle), "cublasLtCreate"); }
-  ~Lt() override {
-    plans.clear();
-    cublasLtDestroy(handle);
-  }
-  Lt(const Lt&) = delete;
-  Lt& operator=(const Lt&) = delete;
 };
 
 template <class V>

@@ -27,7 +27,7 @@ std::unique_ptr<GemmPlan> make_plan(dnnl::engine& engine, const GemmShape& s, fl
 void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode) {
   if (s.M == 0 || s.N == 0) return;
   // Below this, dispatching a primitive costs more than the plain loops; K = 0 has no primitive.
-  if (s.K == 0 || s.M * s.N * s.K < 4096) return spec::gemm<float>(s, alpha, A, B, C, mode);
+  if (s.K == 0 || s.M * s.N * s.K < 4096) return akin::gemm(kSpec, s, alpha, A, B, nullptr, C, mode, nullptr);
   auto& state = cache.state();
   const auto bits = static_cast<std::int64_t>(__builtin_bit_cast(std::uint32_t, alpha));
   const std::vector<std::int64_t> key{

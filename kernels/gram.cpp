@@ -4,16 +4,25 @@
 #include <vector>
 
 #include "kernels/common/error.hpp"
+#include "kernels/common/instantiate.hpp"
 
-namespace akin::spec {
+namespace akin {
+
+namespace fast {
+
+// kernels/gram_omp.cpp
+template <class T>
+void gram_xyt(std::int64_t n, std::int64_t m, std::int64_t k, const T* x, const T* y, double* g);
+template <class T>
+void gram_xxt(std::int64_t n, std::int64_t k, const T* x, double* g);
+template <class T>
+void gram_xty(std::int64_t n, std::int64_t d, std::int64_t e, const T* x, const T* y, double* g);
+
+}  // namespace fast
+
 namespace {
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
-
-void check_size(const char* op, const char* name, std::size_t size, std::int64_t rows, std::int64_t columns) {
-  AKIN_CHECK(rows >= 0 && columns >= 0 && size == index(rows) * index(columns),
-             "{}: {} holds {} values, expected {} x {}", op, name, size, rows, columns);
-}
 
 /// Columns minus their means; taking the first row off before averaging leaves a constant column exactly zero.
 template <class T>
@@ -33,54 +42,79 @@ void centre(std::span<const T> x, std::int64_t n, std::int64_t d, std::span<doub
   }
 }
 
-}  // namespace
-
+/// Vectors that lie in a matrix as rows or as columns.
 template <class T>
-void gram_xyt(std::span<const T> x, std::span<const T> y, std::int64_t n, std::int64_t m, std::int64_t k,
-              std::span<double> g) {
-  check_size("gram_xyt", "x", x.size(), n, k);
-  check_size("gram_xyt", "y", y.size(), m, k);
-  check_size("gram_xyt", "g", g.size(), n, m);
+struct Vectors {
+  const T* data;
+  std::int64_t stride, term_stride;
+  double operator()(std::int64_t i, std::int64_t p) const { return double(data[i * stride + p * term_stride]); }
+};
+
+/// g[i,j] = sum_p x(i, p) y(j, p)
+template <class T>
+void products(std::int64_t n, std::int64_t m, std::int64_t depth, Vectors<T> x, Vectors<T> y, std::span<double> g) {
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t j = 0; j < m; ++j) {
       double sum = 0;
-      for (std::int64_t p = 0; p < k; ++p) sum += double(x[index(i * k + p)]) * double(y[index(j * k + p)]);
+      for (std::int64_t p = 0; p < depth; ++p) sum += x(i, p) * y(j, p);
       g[index(i * m + j)] = sum;
     }
   }
 }
 
-template <class T>
-void gram_xxt(std::span<const T> x, std::int64_t n, std::int64_t k, std::span<double> g) {
-  gram_xyt<T>(x, x, n, n, k, g);
+void check_matrix(const char* op, const char* name, std::size_t size, std::int64_t rows, std::int64_t columns) {
+  AKIN_CHECK(rows >= 0 && columns >= 0 && size == index(rows) * index(columns),
+             "{}: {} holds {} values, expected {} x {}", op, name, size, rows, columns);
 }
 
-template <class T>
-void gram_xty(std::span<const T> x, std::span<const T> y, std::int64_t n, std::int64_t d, std::int64_t e,
-              std::span<double> g) {
-  check_size("gram_xty", "x", x.size(), n, d);
-  check_size("gram_xty", "y", y.size(), n, e);
-  check_size("gram_xty", "g", g.size(), d, e);
-  for (std::int64_t a = 0; a < d; ++a) {
-    for (std::int64_t b = 0; b < e; ++b) {
-      double sum = 0;
-      for (std::int64_t i = 0; i < n; ++i) sum += double(x[index(i * d + a)]) * double(y[index(i * e + b)]);
-      g[index(a * e + b)] = sum;
-    }
-  }
+}  // namespace
+
+void check_gram(const char* op, std::int64_t n, std::int64_t m, std::int64_t depth, std::size_t x, std::size_t y,
+                std::size_t g) {
+  check_matrix(op, "x", x, n, depth);
+  check_matrix(op, "y", y, m, depth);
+  check_matrix(op, "g", g, n, m);
 }
 
-template <class T>
-void centre_columns(std::span<const T> x, std::int64_t n, std::int64_t d, std::span<double> z) {
-  check_size("centre_columns", "x", x.size(), n, d);
-  check_size("centre_columns", "z", z.size(), n, d);
+void check_columns(const char* op, std::int64_t n, std::int64_t d, std::size_t x, std::size_t z) {
+  check_matrix(op, "x", x, n, d);
+  check_matrix(op, "z", z, n, d);
+}
+
+template <class T, class Dev>
+void gram_xyt(const Stream<Dev>& stream, std::int64_t n, std::int64_t m, std::int64_t k, std::span<const T> x,
+              std::span<const T> y, std::span<double> g) {
+  check_gram("gram_xyt", n, m, k, x.size(), y.size(), g.size());
+  if (stream.fast) return fast::gram_xyt(n, m, k, x.data(), y.data(), g.data());
+  products<T>(n, m, k, {x.data(), k, 1}, {y.data(), k, 1}, g);
+}
+
+template <class T, class Dev>
+void gram_xxt(const Stream<Dev>& stream, std::int64_t n, std::int64_t k, std::span<const T> x, std::span<double> g) {
+  check_gram("gram_xxt", n, n, k, x.size(), x.size(), g.size());
+  if (stream.fast) return fast::gram_xxt(n, k, x.data(), g.data());
+  products<T>(n, n, k, {x.data(), k, 1}, {x.data(), k, 1}, g);
+}
+
+template <class T, class Dev>
+void gram_xty(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::int64_t e, std::span<const T> x,
+              std::span<const T> y, std::span<double> g) {
+  check_gram("gram_xty", d, e, n, x.size(), y.size(), g.size());
+  if (stream.fast) return fast::gram_xty(n, d, e, x.data(), y.data(), g.data());
+  products<T>(d, e, n, {x.data(), 1, d}, {y.data(), 1, e}, g);
+}
+
+template <class T, class Dev>
+void centre_columns(const Stream<Dev>&, std::int64_t n, std::int64_t d, std::span<const T> x, std::span<double> z,
+                    double*) {
+  check_columns("centre_columns", n, d, x.size(), z.size());
   centre(x, n, d, z);
 }
 
-template <class T>
-void zscore_columns(std::span<const T> x, std::int64_t n, std::int64_t d, std::span<double> z) {
-  check_size("zscore_columns", "x", x.size(), n, d);
-  check_size("zscore_columns", "z", z.size(), n, d);
+template <class T, class Dev>
+void zscore_columns(const Stream<Dev>&, std::int64_t n, std::int64_t d, std::span<const T> x, std::span<double> z,
+                    double*) {
+  check_columns("zscore_columns", n, d, x.size(), z.size());
   centre(x, n, d, z);
   std::vector<double> scale(index(d), 0.0);
   for (std::int64_t i = 0; i < n; ++i) {
@@ -92,10 +126,10 @@ void zscore_columns(std::span<const T> x, std::int64_t n, std::int64_t d, std::s
   }
 }
 
-std::int64_t standardise_rows(std::span<const double> x, std::int64_t n, std::int64_t d, std::span<double> z) {
-  check_size("standardise_rows", "x", x.size(), n, d);
-  check_size("standardise_rows", "z", z.size(), n, d);
-  std::int64_t flat = 0;
+template <class Dev>
+void standardise_rows(const Stream<Dev>&, std::int64_t n, std::int64_t d, std::span<const double> x,
+                      std::span<double> z, std::int32_t* flat) {
+  check_columns("standardise_rows", n, d, x.size(), z.size());
   for (std::int64_t i = 0; i < n && d > 0; ++i) {
     const auto in = x.subspan(index(i * d), index(d));
     const auto out = z.subspan(index(i * d), index(d));
@@ -108,22 +142,19 @@ std::int64_t standardise_rows(std::span<const double> x, std::int64_t n, std::in
       norm += out[c] * out[c];
     }
     norm = std::sqrt(norm);
-    if (norm == 0) ++flat;
+    if (norm == 0) ++*flat;
     for (double& value : out) value = norm == 0 ? 0.0 : value / norm;
   }
-  return flat;
 }
 
-#define AKIN_INSTANTIATE(T)                                                                                   \
-  template void gram_xyt<T>(std::span<const T>, std::span<const T>, std::int64_t, std::int64_t, std::int64_t, \
-                            std::span<double>);                                                               \
-  template void gram_xxt<T>(std::span<const T>, std::int64_t, std::int64_t, std::span<double>);               \
-  template void gram_xty<T>(std::span<const T>, std::span<const T>, std::int64_t, std::int64_t, std::int64_t, \
-                            std::span<double>);                                                               \
-  template void centre_columns<T>(std::span<const T>, std::int64_t, std::int64_t, std::span<double>);         \
-  template void zscore_columns<T>(std::span<const T>, std::int64_t, std::int64_t, std::span<double>);
-AKIN_INSTANTIATE(float)
-AKIN_INSTANTIATE(double)
-#undef AKIN_INSTANTIATE
+using N = std::int64_t;
+#define AKIN_INSTANTIATE(T)                                                                                          \
+  template void gram_xyt<T>(const Stream<Cpu>&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
+  template void gram_xxt<T>(const Stream<Cpu>&, N, N, std::span<const T>, std::span<double>);                        \
+  template void gram_xty<T>(const Stream<Cpu>&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
+  template void centre_columns<T>(const Stream<Cpu>&, N, N, std::span<const T>, std::span<double>, double*);         \
+  template void zscore_columns<T>(const Stream<Cpu>&, N, N, std::span<const T>, std::span<double>, double*);
+AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+template void standardise_rows(const Stream<Cpu>&, N, N, std::span<const double>, std::span<double>, std::int32_t*);
 
-}  // namespace akin::spec
+}  // namespace akin

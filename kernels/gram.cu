@@ -234,39 +234,45 @@ __global__ void __launch_bounds__(kBlock) dot_whole(int parts, const double* par
 
 }  // namespace
 
-namespace gpu {
-
-template <class Gpu, class T>
-void gram_xyt(const Stream<Gpu>& stream, const T* x, const T* y, std::int64_t n, std::int64_t m, std::int64_t k,
-              double* g) {
-  run_gram<T, false, false>(stream, {x, n, k, 1}, {y, m, k, 1}, k, g);
+template <class T, class Gpu>
+void gram_xyt(const Stream<Gpu>& stream, std::int64_t n, std::int64_t m, std::int64_t k, std::span<const T> x,
+              std::span<const T> y, std::span<double> g) {
+  check_gram("gram_xyt", n, m, k, x.size(), y.size(), g.size());
+  run_gram<T, false, false>(stream, {x.data(), n, k, 1}, {y.data(), m, k, 1}, k, g.data());
 }
-template <class Gpu, class T>
-void gram_xxt(const Stream<Gpu>& stream, const T* x, std::int64_t n, std::int64_t k, double* g) {
-  run_gram<T, false, true>(stream, {x, n, k, 1}, {x, n, k, 1}, k, g);
+template <class T, class Gpu>
+void gram_xxt(const Stream<Gpu>& stream, std::int64_t n, std::int64_t k, std::span<const T> x, std::span<double> g) {
+  check_gram("gram_xxt", n, n, k, x.size(), x.size(), g.size());
+  run_gram<T, false, true>(stream, {x.data(), n, k, 1}, {x.data(), n, k, 1}, k, g.data());
 }
-template <class Gpu, class T>
-void gram_xty(const Stream<Gpu>& stream, const T* x, const T* y, std::int64_t n, std::int64_t d, std::int64_t e,
-              double* g) {
-  run_gram<T, true, false>(stream, {x, d, 1, d}, {y, e, 1, e}, n, g);
+template <class T, class Gpu>
+void gram_xty(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, std::int64_t e, std::span<const T> x,
+              std::span<const T> y, std::span<double> g) {
+  check_gram("gram_xty", d, e, n, x.size(), y.size(), g.size());
+  run_gram<T, true, false>(stream, {x.data(), d, 1, d}, {y.data(), e, 1, e}, n, g.data());
 }
-template <class Gpu, class T>
-void centre_columns(const Stream<Gpu>& stream, const T* x, std::int64_t n, std::int64_t d, double* scratch, double* z) {
-  run_columns<T, false>(stream, x, n, d, scratch, z);
+template <class T, class Gpu>
+void centre_columns(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    std::span<double> z, double* scratch) {
+  check_columns("centre_columns", n, d, x.size(), z.size());
+  run_columns<T, false>(stream, x.data(), n, d, scratch, z.data());
 }
-template <class Gpu, class T>
-void zscore_columns(const Stream<Gpu>& stream, const T* x, std::int64_t n, std::int64_t d, double* scratch, double* z) {
-  run_columns<T, true>(stream, x, n, d, scratch, z);
+template <class T, class Gpu>
+void zscore_columns(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    std::span<double> z, double* scratch) {
+  check_columns("zscore_columns", n, d, x.size(), z.size());
+  run_columns<T, true>(stream, x.data(), n, d, scratch, z.data());
 }
 template <class Gpu>
-void standardise_rows(const Stream<Gpu>& stream, const double* x, std::int64_t n, std::int64_t d, double* z,
-                      int* flat) {
+void standardise_rows(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, std::span<const double> x,
+                      std::span<double> z, std::int32_t* flat) {
+  check_columns("standardise_rows", n, d, x.size(), z.size());
   if (n > 0 && d > 0)
-    launch("standardise_rows", standardise_kernel, {.grid = blocks_for(stream, n, 1), .block = kBlock}, stream, x, n, d,
-           z, flat);
+    launch("standardise_rows", standardise_kernel, {.grid = blocks_for(stream, n, 1), .block = kBlock}, stream,
+           x.data(), n, d, z.data(), flat);
 }
 template <class Gpu>
-void row_squares(const Stream<Gpu>& stream, const double* x, std::int64_t n, std::int64_t d, double* y) {
+void row_squares(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, const double* x, double* y) {
   launch("row_squares", row_squares_kernel, {.grid = blocks_for(stream, n, 1), .block = kBlock}, stream, x, n, d, y);
 }
 template <class Gpu>
@@ -279,17 +285,16 @@ void dot(const Stream<Gpu>& stream, std::int64_t n, const double* a, const doubl
 
 using S = Stream<ThisGpu>;
 using N = std::int64_t;
-#define AKIN_INSTANTIATE(T)                                                             \
-  template void gram_xyt<ThisGpu, T>(const S&, const T*, const T*, N, N, N, double*);   \
-  template void gram_xxt<ThisGpu, T>(const S&, const T*, N, N, double*);                \
-  template void gram_xty<ThisGpu, T>(const S&, const T*, const T*, N, N, N, double*);   \
-  template void centre_columns<ThisGpu, T>(const S&, const T*, N, N, double*, double*); \
-  template void zscore_columns<ThisGpu, T>(const S&, const T*, N, N, double*, double*);
+#define AKIN_INSTANTIATE(T)                                                                                \
+  template void gram_xyt<T>(const S&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
+  template void gram_xxt<T>(const S&, N, N, std::span<const T>, std::span<double>);                        \
+  template void gram_xty<T>(const S&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
+  template void centre_columns<T>(const S&, N, N, std::span<const T>, std::span<double>, double*);         \
+  template void zscore_columns<T>(const S&, N, N, std::span<const T>, std::span<double>, double*);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(double)
-template void standardise_rows<ThisGpu>(const S&, const double*, N, N, double*, int*);
-template void row_squares<ThisGpu>(const S&, const double*, N, N, double*);
+template void standardise_rows(const S&, N, N, std::span<const double>, std::span<double>, std::int32_t*);
+template void row_squares<ThisGpu>(const S&, N, N, const double*, double*);
 template void dot<ThisGpu>(const S&, N, const double*, const double*, double*, double*);
 
-}  // namespace gpu
 }  // namespace akin

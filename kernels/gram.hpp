@@ -23,71 +23,50 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
-namespace spec {
-template <class T>
-void gram_xyt(std::span<const T> x, std::span<const T> y, std::int64_t n, std::int64_t m, std::int64_t k,
-              std::span<double> g);
-template <class T>
-void gram_xxt(std::span<const T> x, std::int64_t n, std::int64_t k, std::span<double> g);
-template <class T>
-void gram_xty(std::span<const T> x, std::span<const T> y, std::int64_t n, std::int64_t d, std::int64_t e,
-              std::span<double> g);
-template <class T>
-void centre_columns(std::span<const T> x, std::int64_t n, std::int64_t d, std::span<double> z);
-template <class T>
-void zscore_columns(std::span<const T> x, std::int64_t n, std::int64_t d, std::span<double> z);
-/// Returns how many rows had no variance. `z` may be `x`.
-std::int64_t standardise_rows(std::span<const double> x, std::int64_t n, std::int64_t d, std::span<double> z);
-}  // namespace spec
+/// All spans in the memory of the stream's device. CPU: the fast path (kernels/gram_omp.cpp) has packed panels, a
+/// register tile of 4 x 16, and threads over the columns of G: 10 to 30 times the plain loops. A device has the
+/// specification's chains, so its bits are those of a host with fused multiply-adds; gram_xxt works out the tiles on
+/// and above the diagonal and writes each of them twice.
+template <class T, class Dev>
+void gram_xyt(const Stream<Dev>& stream, std::int64_t n, std::int64_t m, std::int64_t k, std::span<const T> x,
+              std::span<const T> y, std::span<double> g);
+template <class T, class Dev>
+void gram_xxt(const Stream<Dev>& stream, std::int64_t n, std::int64_t k, std::span<const T> x, std::span<double> g);
+template <class T, class Dev>
+void gram_xty(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::int64_t e, std::span<const T> x,
+              std::span<const T> y, std::span<double> g);
 
-/// Packed panels, a register tile of 4 x 16, and threads over the columns of G: 10 to 30 times the plain loops.
-namespace fast {
-template <class T>
-void gram_xyt(std::span<const T> x, std::span<const T> y, std::int64_t n, std::int64_t m, std::int64_t k,
-              std::span<double> g);
-template <class T>
-void gram_xxt(std::span<const T> x, std::int64_t n, std::int64_t k, std::span<double> g);
-template <class T>
-void gram_xty(std::span<const T> x, std::span<const T> y, std::int64_t n, std::int64_t d, std::int64_t e,
-              std::span<double> g);
-}  // namespace fast
+/// `z` may be `x`. `scratch`: 3 d doubles on a device, which takes two launches: a thread a column, then all elements.
+template <class T, class Dev>
+void centre_columns(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    std::span<double> z, double* scratch = nullptr);
+template <class T, class Dev>
+void zscore_columns(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    std::span<double> z, double* scratch = nullptr);
+/// Adds the number of rows without variance to *flat. `z` may be `x`. A device takes a block a row and sums as a tree.
+template <class Dev>
+void standardise_rows(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::span<const double> x,
+                      std::span<double> z, std::int32_t* flat);
 
-/// All pointers on the device, T float or double. The chains of the Gram matrices and of the columns are the
-/// specification's, so the bits are those of a host with fused multiply-adds; rows are summed as a tree.
-namespace gpu {
-
-template <class Gpu, class T>
-void gram_xyt(const Stream<Gpu>& stream, const T* x, const T* y, std::int64_t n, std::int64_t m, std::int64_t k,
-              double* g);
-/// Works out the tiles on and above the diagonal and writes each of them twice.
-template <class Gpu, class T>
-void gram_xxt(const Stream<Gpu>& stream, const T* x, std::int64_t n, std::int64_t k, double* g);
-template <class Gpu, class T>
-void gram_xty(const Stream<Gpu>& stream, const T* x, const T* y, std::int64_t n, std::int64_t d, std::int64_t e,
-              double* g);
-
-/// Scratch: 3 d doubles. Two launches: a thread a column, then all elements. `z` may be `x`.
-template <class Gpu, class T>
-void centre_columns(const Stream<Gpu>& stream, const T* x, std::int64_t n, std::int64_t d, double* scratch, double* z);
-template <class Gpu, class T>
-void zscore_columns(const Stream<Gpu>& stream, const T* x, std::int64_t n, std::int64_t d, double* scratch, double* z);
-/// Adds the number of rows without variance to *flat. A block a row; `z` may be `x`.
-template <class Gpu>
-void standardise_rows(const Stream<Gpu>& stream, const double* x, std::int64_t n, std::int64_t d, double* z, int* flat);
+// On a device alone.
 
 /// y[i] = sum_c x[i,c]^2
 template <class Gpu>
-void row_squares(const Stream<Gpu>& stream, const double* x, std::int64_t n, std::int64_t d, double* y);
+void row_squares(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, const double* x, double* y);
 /// Doubles of scratch that dot() asks for.
 constexpr std::int64_t kDotScratch = 1024;
 /// y[0] = sum_i a[i] b[i]. Two launches.
 template <class Gpu>
 void dot(const Stream<Gpu>& stream, std::int64_t n, const double* a, const double* b, double* scratch, double* y);
 
-}  // namespace gpu
+/// Error where spans of these sizes are not n and m vectors of `depth` numbers, and their n m products.
+void check_gram(const char* op, std::int64_t n, std::int64_t m, std::int64_t depth, std::size_t x, std::size_t y,
+                std::size_t g);
+/// Error where they are not two matrices [n, d].
+void check_columns(const char* op, std::int64_t n, std::int64_t d, std::size_t x, std::size_t z);
 
 }  // namespace akin

@@ -1,12 +1,12 @@
 // Fast Gram matrices on the CPU. Both operands are copied into panels (as double) so that the inner loop reads
 // contiguous memory: 4 rows of one times 16 columns of the other, 64 sums in registers, 256 terms at a time.
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
-#include "kernels/common/error.hpp"
+#include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
-#include "kernels/gram.hpp"
 
 namespace akin::fast {
 namespace {
@@ -90,50 +90,30 @@ void inner_products(Operand<T> x, Operand<T> y, std::int64_t depth, bool upper, 
   }
 }
 
-void check_size(const char* op, const char* name, std::size_t size, std::int64_t rows, std::int64_t columns) {
-  AKIN_CHECK(rows >= 0 && columns >= 0 && size == static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns),
-             "{}: {} holds {} values, expected {} x {}", op, name, size, rows, columns);
-}
-
 }  // namespace
 
 template <class T>
-void gram_xyt(std::span<const T> x, std::span<const T> y, std::int64_t n, std::int64_t m, std::int64_t k,
-              std::span<double> g) {
-  check_size("gram_xyt", "x", x.size(), n, k);
-  check_size("gram_xyt", "y", y.size(), m, k);
-  check_size("gram_xyt", "g", g.size(), n, m);
-  inner_products<T>({x.data(), n, k, 1}, {y.data(), m, k, 1}, k, false, g.data());
+void gram_xyt(std::int64_t n, std::int64_t m, std::int64_t k, const T* x, const T* y, double* g) {
+  inner_products<T>({x, n, k, 1}, {y, m, k, 1}, k, false, g);
 }
 
 template <class T>
-void gram_xxt(std::span<const T> x, std::int64_t n, std::int64_t k, std::span<double> g) {
-  check_size("gram_xxt", "x", x.size(), n, k);
-  check_size("gram_xxt", "g", g.size(), n, n);
-  inner_products<T>({x.data(), n, k, 1}, {x.data(), n, k, 1}, k, true, g.data());
+void gram_xxt(std::int64_t n, std::int64_t k, const T* x, double* g) {
+  inner_products<T>({x, n, k, 1}, {x, n, k, 1}, k, true, g);
   for (std::int64_t i = 0; i < n; ++i) {
-    for (std::int64_t j = 0; j < i; ++j)
-      g[static_cast<std::size_t>(i * n + j)] = g[static_cast<std::size_t>(j * n + i)];
+    for (std::int64_t j = 0; j < i; ++j) g[i * n + j] = g[j * n + i];
   }
 }
 
 template <class T>
-void gram_xty(std::span<const T> x, std::span<const T> y, std::int64_t n, std::int64_t d, std::int64_t e,
-              std::span<double> g) {
-  check_size("gram_xty", "x", x.size(), n, d);
-  check_size("gram_xty", "y", y.size(), n, e);
-  check_size("gram_xty", "g", g.size(), d, e);
-  inner_products<T>({x.data(), d, 1, d}, {y.data(), e, 1, e}, n, false, g.data());
+void gram_xty(std::int64_t n, std::int64_t d, std::int64_t e, const T* x, const T* y, double* g) {
+  inner_products<T>({x, d, 1, d}, {y, e, 1, e}, n, false, g);
 }
 
-#define AKIN_INSTANTIATE(T)                                                                                   \
-  template void gram_xyt<T>(std::span<const T>, std::span<const T>, std::int64_t, std::int64_t, std::int64_t, \
-                            std::span<double>);                                                               \
-  template void gram_xxt<T>(std::span<const T>, std::int64_t, std::int64_t, std::span<double>);               \
-  template void gram_xty<T>(std::span<const T>, std::span<const T>, std::int64_t, std::int64_t, std::int64_t, \
-                            std::span<double>);
-AKIN_INSTANTIATE(float)
-AKIN_INSTANTIATE(double)
-#undef AKIN_INSTANTIATE
+#define AKIN_INSTANTIATE(T)                                                                      \
+  template void gram_xyt(std::int64_t, std::int64_t, std::int64_t, const T*, const T*, double*); \
+  template void gram_xxt(std::int64_t, std::int64_t, const T*, double*);                         \
+  template void gram_xty(std::int64_t, std::int64_t, std::int64_t, const T*, const T*, double*);
+AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
 }  // namespace akin::fast

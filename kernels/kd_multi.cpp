@@ -7,7 +7,7 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 namespace {
 
@@ -23,8 +23,8 @@ T scaled_exp(std::int64_t C, const T* x, T inverse_temperature, T* e, T& lse) {
 
 }  // namespace
 
-template <class T>
-double kd_multi(const KdShape& s, const T* z, const T* g, T* dg) {
+template <class Dev, class T>
+void kd_multi(const Stream<Dev>&, const KdShape& s, const T* z, const T* g, T* dg, double*, T* loss) {
   const std::int64_t columns = s.offset[s.S];
   const T inverse = static_cast<T>(1.0 / s.temperature);
   std::vector<double> row_loss(static_cast<std::size_t>(s.B), 0.0);
@@ -51,12 +51,19 @@ double kd_multi(const KdShape& s, const T* z, const T* g, T* dg) {
       }
     }
   });
-  double loss = 0;
-  for (const double l : row_loss) loss += l;
-  return loss * s.temperature * s.temperature / static_cast<double>(s.B);
+  double sum = 0;
+  for (const double l : row_loss) sum += l;
+  *loss = static_cast<T>(sum * s.temperature * s.temperature / static_cast<double>(s.B));
 }
 
-#define AKIN_INSTANTIATE(T) template double kd_multi<T>(const KdShape&, const T*, const T*, T*);
+template <class Dev>
+std::int64_t kd_multi_scratch(const Stream<Dev>&, const KdShape&) {
+  return 0;
+}
+
+template std::int64_t kd_multi_scratch(const Stream<Cpu>&, const KdShape&);
+#define AKIN_INSTANTIATE(T) \
+  template void kd_multi(const Stream<Cpu>&, const KdShape&, const T*, const T*, T*, double*, T*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

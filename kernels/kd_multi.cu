@@ -153,16 +153,13 @@ std::int64_t run_sources(const Stream<ThisGpu>& stream, const Sizes& s, std::vec
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu>
 std::int64_t kd_multi_scratch(const Stream<Gpu>& stream, const KdShape& s) {
   return (s.S + kLargeTable - 1) / kLargeTable * 2 * kBlocks * stream.limits->multiprocessors;
 }
 
-template <class Gpu>
-void kd_multi(const Stream<Gpu>& stream, const KdShape& s, const float* z, const float* g, float* dg, double* scratch,
-              float* loss) {
+template <class Gpu, class T>
+void kd_multi(const Stream<Gpu>& stream, const KdShape& s, const T* z, const T* g, T* dg, double* scratch, T* loss) {
   const std::int64_t columns = s.offset[s.S];
   AKIN_CHECK(columns <= 0x7fffffff, "kd_multi: {} columns; a GPU takes up to 2147483647", columns);
   std::vector<Source> sources;
@@ -172,16 +169,17 @@ void kd_multi(const Stream<Gpu>& stream, const KdShape& s, const float* z, const
                        static_cast<float>(s.alpha[i])});
     packs = packs && s.offset[i] % 4 == 0;
   }
-  const double B = static_cast<double>(s.B), T = s.temperature;
-  const Sizes sizes{s.B, columns, static_cast<float>(double{kLog2e} / T), static_cast<float>(T / B)};
+  const double B = static_cast<double>(s.B), temperature = s.temperature;
+  const Sizes sizes{s.B, columns, static_cast<float>(double{kLog2e} / temperature),
+                    static_cast<float>(temperature / B)};
   const std::int64_t parts = packs ? run_sources<4>(stream, sizes, sources, z, g, dg, scratch)
                                    : run_sources<1>(stream, sizes, sources, z, g, dg, scratch);
-  launch("kd_multi_loss", add_parts, {.grid = 1, .block = kRowBlock}, stream, parts, T * T / B, scratch, loss);
+  launch("kd_multi_loss", add_parts, {.grid = 1, .block = kRowBlock}, stream, parts, temperature * temperature / B,
+         scratch, loss);
 }
 
 using S = Stream<ThisGpu>;
 template std::int64_t kd_multi_scratch<ThisGpu>(const S&, const KdShape&);
-template void kd_multi<ThisGpu>(const S&, const KdShape&, const float*, const float*, float*, double*, float*);
+template void kd_multi<ThisGpu, float>(const S&, const KdShape&, const float*, const float*, float*, double*, float*);
 
-}  // namespace gpu
 }  // namespace akin

@@ -2,13 +2,13 @@
 //   p_s = softmax(z_s / T), q_s = softmax(g_s / T)  over the columns offset[s] .. offset[s+1]-1
 //   loss      = sum_s alpha_s T^2 / B * sum_b sum_c -p_s[b,c] log q_s[b,c]
 //   dg_s[b,c] = alpha_s T / B * (q_s[b,c] - p_s[b,c])
-// Shapes: z (teacher), g (student), dg [B, offset[S]]; loss: one double. alpha_s = 0 skips the source.
+// Shapes: z (teacher), g (student), dg [B, offset[S]]; loss [1]. alpha_s = 0 skips the source.
 // FLOPs: about 12 B sum C_s. Bytes: reads z and g once, writes dg once.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
@@ -20,27 +20,14 @@ struct KdShape {
   double temperature;
 };
 
-namespace spec {
+/// `dg` may be nullptr when no gradient is wanted. A device takes float alone. offset and alpha stay in host memory:
+/// they travel as kernel arguments, so that nothing is uploaded and a captured graph holds them. One launch for up to
+/// 1024 sources (then one for each 1024), and one that adds the parts of the loss, in an order that depends on the
+/// shape and the device alone. Rows of up to 1024 classes are read once; longer ones come from memory once and from
+/// cache after. `scratch`: kd_multi_scratch() doubles.
+template <class Dev, class T>
+void kd_multi(const Stream<Dev>& stream, const KdShape& s, const T* z, const T* g, T* dg, double* scratch, T* loss);
+template <class Dev>
+std::int64_t kd_multi_scratch(const Stream<Dev>& stream, const KdShape& s);
 
-/// `dg` may be nullptr when no gradient is wanted.
-template <class T>
-double kd_multi(const KdShape& s, const T* z, const T* g, T* dg);
-
-}  // namespace spec
-
-/// float alone. offset and alpha stay in host memory: they travel as kernel arguments, so that nothing is uploaded and
-/// a captured graph holds them. One launch for up to 1024 sources (then one for each 1024), and one that adds the parts
-/// of the loss, in an order that depends on the shape and the device alone. Rows of up to 1024 classes are read once;
-/// longer ones come from memory once and from cache after.
-namespace gpu {
-
-/// Doubles of scratch.
-template <class Gpu>
-std::int64_t kd_multi_scratch(const Stream<Gpu>& stream, const KdShape& s);
-/// `loss` is one float on the device; `dg` may be nullptr.
-template <class Gpu>
-void kd_multi(const Stream<Gpu>& stream, const KdShape& s, const float* z, const float* g, float* dg, double* scratch,
-              float* loss);
-
-}  // namespace gpu
 }  // namespace akin

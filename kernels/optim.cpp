@@ -28,8 +28,6 @@ OptimParams optim_params(const AdamWStep& step) {
           .grad_scale = static_cast<float>(step.grad_scale)};
 }
 
-namespace spec {
-
 namespace {
 
 constexpr std::int64_t kGrain = 1 << 14;
@@ -111,7 +109,9 @@ void adamw_step(std::int64_t n, const AdamWStep& step, std::span<const DecayRang
 
 template <class T>
 double grad_norm(std::int64_t n, const T* g) {
-  return std::sqrt(sum_squares(n, g));
+  double sum = 0;
+  sum_squares(kSpec, n, 1.0, g, nullptr, &sum);
+  return std::sqrt(sum);
 }
 
 #define AKIN_INSTANTIATE(T)                                                                                       \
@@ -120,5 +120,4 @@ double grad_norm(std::int64_t n, const T* g) {
   template double grad_norm<T>(std::int64_t, const T*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace spec
 }  // namespace akin

@@ -124,8 +124,6 @@ void run_step(const char* name, const Stream<ThisGpu>& stream, std::int64_t n, c
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu>
 void set_params(const Stream<Gpu>& stream, const OptimParams& values, OptimParams* to) {
   launch("set_params", set_params_kernel, {}, stream, values, to);
@@ -165,5 +163,4 @@ template void sgd_step<ThisGpu>(const S&, std::int64_t, const OptimParams*, doub
 template void adamw_step<ThisGpu>(const S&, std::int64_t, const OptimParams*, double, double, double, const GradClip&,
                                   const DecayRange*, std::int64_t, float*, const float*, float*, float*, bf16*);
 
-}  // namespace gpu
 }  // namespace akin

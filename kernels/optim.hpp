@@ -16,7 +16,7 @@
 #include <span>
 
 #include "kernels/common/bf16.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
@@ -40,9 +40,8 @@ struct AdamWStep {
   double grad_scale = 1;
 };
 
-namespace spec {
-
-/// Throws Error on ranges outside the arena or out of order, and on Nesterov without momentum.
+/// On the host: a step's numbers are arguments. Throws Error on ranges outside the arena or out of order, and on
+/// Nesterov without momentum.
 template <class T>
 void sgd_step(std::int64_t n, const SgdStep& step, std::span<const DecayRange> decay, T* p, const T* g, T* m);
 template <class T>
@@ -51,8 +50,6 @@ void adamw_step(std::int64_t n, const AdamWStep& step, std::span<const DecayRang
 /// ||g||_2, accumulated in double.
 template <class T>
 double grad_norm(std::int64_t n, const T* g);
-
-}  // namespace spec
 
 /// Factor that brings a gradient of norm `norm` down to at most `max_norm`; 1 for a shorter one, NaN for a NaN norm.
 double clip_scale(double norm, double max_norm);
@@ -74,13 +71,11 @@ struct GradClip {
   double max_norm = 0;
 };
 
-namespace gpu {
-
 /// *to = values, in the order of the stream; nobody waits.
 template <class Gpu>
 void set_params(const Stream<Gpu>& stream, const OptimParams& values, OptimParams* to);
 
-/// The steps of the specification in float; all pointers are on the device, `decay` [ranges] as there. One launch.
+/// The same steps on a device, in float; all pointers are on the device, `decay` [ranges] as there. One launch.
 /// `shadow` [n] gets the new parameters in bf16; it may be nullptr.
 template <class Gpu>
 void sgd_step(const Stream<Gpu>& stream, std::int64_t n, const OptimParams* params, double momentum, bool nesterov,
@@ -90,7 +85,5 @@ template <class Gpu>
 void adamw_step(const Stream<Gpu>& stream, std::int64_t n, const OptimParams* params, double beta1, double beta2,
                 double eps, const GradClip& clip, const DecayRange* decay, std::int64_t ranges, float* p,
                 const float* g, float* m, float* v, bf16* shadow);
-
-}  // namespace gpu
 
 }  // namespace akin

@@ -6,7 +6,7 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 namespace {
 
@@ -56,8 +56,8 @@ Span windows_with(std::int64_t pixel, std::int64_t pixels, std::int64_t windows)
 
 }  // namespace
 
-template <class T>
-void max_pool_fwd(const PoolShape& s, const T* x, T* y, std::int32_t* at) {
+template <class Dev, class T>
+void max_pool_fwd(const Stream<Dev>&, const PoolShape& s, const T* x, T* y, std::int32_t* at) {
   parallel_for(s.N * s.P(), grain(s.Q() * s.C * s.window * s.window), [=](std::int64_t begin, std::int64_t end) {
     std::vector<std::int32_t> unused(at == nullptr ? static_cast<std::size_t>(s.C) : 0);
     for_outputs(s, begin, end, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
@@ -81,8 +81,8 @@ void max_pool_fwd(const PoolShape& s, const T* x, T* y, std::int32_t* at) {
   });
 }
 
-template <class T>
-void max_pool_bwd(const PoolShape& s, const std::int32_t* at, const T* dy, T* dx, Accum mode) {
+template <class Dev, class T>
+void max_pool_bwd(const Stream<Dev>&, const PoolShape& s, const std::int32_t* at, const T* dy, T* dx, Accum mode) {
   // Windows overlap, so an image belongs to one thread; comparing every pixel of the window keeps the loop over C a
   // vector loop, which a scatter is not.
   const std::int64_t P = s.P();
@@ -101,8 +101,8 @@ void max_pool_bwd(const PoolShape& s, const std::int32_t* at, const T* dy, T* dx
   });
 }
 
-template <class T>
-void avg_pool_fwd(const PoolShape& s, const T* x, T* y) {
+template <class Dev, class T>
+void avg_pool_fwd(const Stream<Dev>&, const PoolShape& s, const T* x, T* y) {
   const T factor = T(1) / static_cast<T>(s.window * s.window);
   parallel_for(s.N * s.P(), grain(s.Q() * s.C * s.window * s.window), [=](std::int64_t begin, std::int64_t end) {
     for_outputs(s, begin, end, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
@@ -118,8 +118,8 @@ void avg_pool_fwd(const PoolShape& s, const T* x, T* y) {
   });
 }
 
-template <class T>
-void avg_pool_bwd(const PoolShape& s, const T* dy, T* dx, Accum mode) {
+template <class Dev, class T>
+void avg_pool_bwd(const Stream<Dev>&, const PoolShape& s, const T* dy, T* dx, Accum mode) {
   const T factor = T(1) / static_cast<T>(s.window * s.window);
   const std::int64_t P = s.P();
   parallel_for(s.N, grain(s.H * s.W * s.C), [=](std::int64_t begin, std::int64_t end) {
@@ -135,8 +135,8 @@ void avg_pool_bwd(const PoolShape& s, const T* dy, T* dx, Accum mode) {
   });
 }
 
-template <class T>
-void adaptive_avg_pool_fwd(const AdaptivePoolShape& s, const T* x, T* y) {
+template <class Dev, class T>
+void adaptive_avg_pool_fwd(const Stream<Dev>&, const AdaptivePoolShape& s, const T* x, T* y) {
   const std::int64_t C = s.C;
   parallel_for(s.N * s.P, grain(s.H / s.P * s.W * C), [=](std::int64_t begin, std::int64_t end) {
     std::vector<double> sums(static_cast<std::size_t>(C));
@@ -158,8 +158,8 @@ void adaptive_avg_pool_fwd(const AdaptivePoolShape& s, const T* x, T* y) {
   });
 }
 
-template <class T>
-void adaptive_avg_pool_bwd(const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode) {
+template <class Dev, class T>
+void adaptive_avg_pool_bwd(const Stream<Dev>&, const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode) {
   const std::int64_t C = s.C;
   parallel_for(s.N * s.H, grain(s.W * C), [=](std::int64_t begin, std::int64_t end) {
     std::vector<T> sums(static_cast<std::size_t>(C));
@@ -181,8 +181,8 @@ void adaptive_avg_pool_bwd(const AdaptivePoolShape& s, const T* dy, T* dx, Accum
   });
 }
 
-template <class T>
-void global_avg_pool_fwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x, T* y) {
+template <class Dev, class T>
+void global_avg_pool_fwd(const Stream<Dev>&, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x, T* y) {
   parallel_for(N, grain(pixels * C), [=](std::int64_t begin, std::int64_t end) {
     std::vector<double> sum(static_cast<std::size_t>(C));
     for (std::int64_t n = begin; n < end; ++n) {
@@ -195,8 +195,9 @@ void global_avg_pool_fwd(std::int64_t N, std::int64_t pixels, std::int64_t C, co
   });
 }
 
-template <class T>
-void global_avg_pool_bwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy, T* dx, Accum mode) {
+template <class Dev, class T>
+void global_avg_pool_bwd(const Stream<Dev>&, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy, T* dx,
+                         Accum mode) {
   const T factor = T(1) / static_cast<T>(pixels);
   parallel_for(N, grain(pixels * C), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n)
@@ -205,15 +206,15 @@ void global_avg_pool_bwd(std::int64_t N, std::int64_t pixels, std::int64_t C, co
   });
 }
 
-#define AKIN_INSTANTIATE(T)                                                                     \
-  template void max_pool_fwd<T>(const PoolShape&, const T*, T*, std::int32_t*);                 \
-  template void max_pool_bwd<T>(const PoolShape&, const std::int32_t*, const T*, T*, Accum);    \
-  template void avg_pool_fwd<T>(const PoolShape&, const T*, T*);                                \
-  template void avg_pool_bwd<T>(const PoolShape&, const T*, T*, Accum);                         \
-  template void adaptive_avg_pool_fwd<T>(const AdaptivePoolShape&, const T*, T*);               \
-  template void adaptive_avg_pool_bwd<T>(const AdaptivePoolShape&, const T*, T*, Accum);        \
-  template void global_avg_pool_fwd<T>(std::int64_t, std::int64_t, std::int64_t, const T*, T*); \
-  template void global_avg_pool_bwd<T>(std::int64_t, std::int64_t, std::int64_t, const T*, T*, Accum);
+#define AKIN_INSTANTIATE(T)                                                                                      \
+  template void max_pool_fwd(const Stream<Cpu>&, const PoolShape&, const T*, T*, std::int32_t*);                 \
+  template void max_pool_bwd(const Stream<Cpu>&, const PoolShape&, const std::int32_t*, const T*, T*, Accum);    \
+  template void avg_pool_fwd(const Stream<Cpu>&, const PoolShape&, const T*, T*);                                \
+  template void avg_pool_bwd(const Stream<Cpu>&, const PoolShape&, const T*, T*, Accum);                         \
+  template void adaptive_avg_pool_fwd(const Stream<Cpu>&, const AdaptivePoolShape&, const T*, T*);               \
+  template void adaptive_avg_pool_bwd(const Stream<Cpu>&, const AdaptivePoolShape&, const T*, T*, Accum);        \
+  template void global_avg_pool_fwd(const Stream<Cpu>&, std::int64_t, std::int64_t, std::int64_t, const T*, T*); \
+  template void global_avg_pool_bwd(const Stream<Cpu>&, std::int64_t, std::int64_t, std::int64_t, const T*, T*, Accum);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

@@ -34,6 +34,18 @@ __device__ __forceinline__ Range outputs_of(int h, int outputs, const Windows& s
   return {over < 0 ? 0 : over / s.stride + 1, end < outputs ? end : outputs};
 }
 
+/// sum[k] += the pixels of a window; `image` [.., width, C] begins at the channel.
+template <int W, class Index, class T>
+__device__ __forceinline__ void add_window(const T* image, Range rows, Range columns, int width, int C,
+                                           float (&sum)[W]) {
+  for (int h = rows.begin; h < rows.end; ++h)
+    for (int w = columns.begin; w < columns.end; ++w) {
+      const Vec<T, W> v = load_vec<W>(image + (static_cast<Index>(h) * width + w) * C);
+#pragma unroll
+      for (int k = 0; k < W; ++k) sum[k] += to_float(v.v[k]);
+    }
+}
+
 template <class T, int W, class Index>
 __global__ void __launch_bounds__(kPixelBlock, 4)
     max_forward(Windows s, Index count, const T* x, T* y, std::int32_t* at) {
@@ -101,12 +113,7 @@ __global__ void __launch_bounds__(kPixelBlock, 4) avg_forward(Windows s, Index c
   for_each_pixel<W>(count, s.P, s.Q, s.C, [&](const PixelAt<Index>& o, Index out) {
     const Range rows = inputs_of(o.h, s.H, s), columns = inputs_of(o.w, s.W, s);
     float sum[W] = {};
-    for (int h = rows.begin; h < rows.end; ++h)
-      for (int w = columns.begin; w < columns.end; ++w) {
-        const Vec<T, W> v = load_vec<W>(x + ((o.n * static_cast<Index>(s.H) + h) * s.W + w) * s.C + o.c);
-#pragma unroll
-        for (int k = 0; k < W; ++k) sum[k] += to_float(v.v[k]);
-      }
+    add_window<W, Index>(x + o.n * static_cast<Index>(s.H) * s.W * s.C + o.c, rows, columns, s.W, s.C, sum);
     Vec<T, W> v;
 #pragma unroll
     for (int k = 0; k < W; ++k) v.v[k] = from_float<T>(sum[k] * factor);
@@ -120,12 +127,7 @@ __global__ void __launch_bounds__(kPixelBlock, 4)
   for_each_pixel<W>(count, s.H, s.W, s.C, [&](const PixelAt<Index>& o, Index out) {
     const Range rows = outputs_of(o.h, s.P, s), columns = outputs_of(o.w, s.Q, s);
     float sum[W] = {};
-    for (int p = rows.begin; p < rows.end; ++p)
-      for (int q = columns.begin; q < columns.end; ++q) {
-        const Vec<T, W> g = load_vec<W>(dy + ((o.n * static_cast<Index>(s.P) + p) * s.Q + q) * s.C + o.c);
-#pragma unroll
-        for (int k = 0; k < W; ++k) sum[k] += to_float(g.v[k]);
-      }
+    add_window<W, Index>(dy + o.n * static_cast<Index>(s.P) * s.Q * s.C + o.c, rows, columns, s.Q, s.C, sum);
     Vec<T, W> v;
     if (mode == Accum::add) v = load_vec<W>(dx + out);
 #pragma unroll
@@ -151,12 +153,7 @@ __global__ void __launch_bounds__(kPixelBlock, 4)
     const Range rows = adaptive(o.h, s.H, s.P), columns = adaptive(o.w, s.W, s.Q);
     const float area = static_cast<float>((rows.end - rows.begin) * (columns.end - columns.begin));
     float sum[W] = {};
-    for (int h = rows.begin; h < rows.end; ++h)
-      for (int w = columns.begin; w < columns.end; ++w) {
-        const Vec<T, W> v = load_vec<W>(x + ((o.n * static_cast<Index>(s.H) + h) * s.W + w) * s.C + o.c);
-#pragma unroll
-        for (int k = 0; k < W; ++k) sum[k] += to_float(v.v[k]);
-      }
+    add_window<W, Index>(x + o.n * static_cast<Index>(s.H) * s.W * s.C + o.c, rows, columns, s.W, s.C, sum);
     Vec<T, W> v;
 #pragma unroll
     for (int k = 0; k < W; ++k) v.v[k] = from_float<T>(sum[k] / area);
@@ -198,7 +195,6 @@ template <class T, int W>
 __global__ void __launch_bounds__(kColumnsBlock) global_forward(Columns s, float factor, const T* x, T* y) {
   AKIN_SHARED(float, shared, [W][kColumnsBlock]);
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
-  const int me = static_cast<int>(threadIdx.x);
   float sum[W] = {};
   for_rows<4>(
       t.first, t.end, s.rows, [&](std::int64_t m) { return load_vec<W>(x + m * s.C + t.column); },
@@ -206,16 +202,10 @@ __global__ void __launch_bounds__(kColumnsBlock) global_forward(Columns s, float
 #pragma unroll
         for (int k = 0; k < W; ++k) sum[k] += to_float(v.v[k]);
       });
-#pragma unroll
-  for (int k = 0; k < W; ++k) shared[k][me] = sum[k];
-  join_rows(s, t.row, [&](int from) {
-#pragma unroll
-    for (int k = 0; k < W; ++k) shared[k][me] += shared[k][from];
-  });
-  if (t.row != 0 || t.column >= s.C) return;
+  if (!sum_rows<W>(s, t, sum, shared)) return;
   Vec<T, W> mean;
 #pragma unroll
-  for (int k = 0; k < W; ++k) mean.v[k] = from_float<T>(shared[k][me] * factor);
+  for (int k = 0; k < W; ++k) mean.v[k] = from_float<T>(shared[k][threadIdx.x] * factor);
   store_vec<W>(y + static_cast<std::int64_t>(blockIdx.x) * s.C + t.column, mean);
 }
 
@@ -257,8 +247,6 @@ LaunchShape shape_of(const Stream<ThisGpu>& stream, std::int64_t threads) {
 }
 
 }  // namespace
-
-namespace gpu {
 
 template <class Gpu, class T>
 void max_pool_fwd(const Stream<Gpu>& stream, const PoolShape& s, const T* x, T* y, std::int32_t* at) {
@@ -348,5 +336,4 @@ using S = Stream<ThisGpu>;
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

@@ -18,7 +18,8 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
+#include "kernels/common/window.hpp"
 
 namespace akin {
 
@@ -31,7 +32,7 @@ struct PoolShape {
 
  private:
   std::int64_t outputs(std::int64_t size) const {
-    const std::int64_t whole = (size + 2 * pad - window + (ceil ? stride - 1 : 0)) / stride + 1;
+    const std::int64_t whole = windows_on(size, window, stride, pad, pad + (ceil ? stride - 1 : 0));
     return ceil && (whole - 1) * stride >= size + pad ? whole - 1 : whole;
   }
 };
@@ -41,51 +42,27 @@ struct AdaptivePoolShape {
   std::int64_t N, H, W, C, P, Q;
 };
 
-namespace spec {
-
-/// `at` may be nullptr when no backward follows.
-template <class T>
-void max_pool_fwd(const PoolShape& s, const T* x, T* y, std::int32_t* at);
-template <class T>
-void max_pool_bwd(const PoolShape& s, const std::int32_t* at, const T* dy, T* dx, Accum mode);
-template <class T>
-void avg_pool_fwd(const PoolShape& s, const T* x, T* y);
-template <class T>
-void avg_pool_bwd(const PoolShape& s, const T* dy, T* dx, Accum mode);
-template <class T>
-void adaptive_avg_pool_fwd(const AdaptivePoolShape& s, const T* x, T* y);
-template <class T>
-void adaptive_avg_pool_bwd(const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode);
-/// `pixels` = H W >= 1.
-template <class T>
-void global_avg_pool_fwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x, T* y);
-template <class T>
-void global_avg_pool_bwd(std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy, T* dx, Accum mode);
-
-}  // namespace spec
-
-/// T: float or bf16, sums in float. Backward gathers: no atomics, a fixed order. One launch each.
-namespace gpu {
-
-template <class Gpu, class T>
-void max_pool_fwd(const Stream<Gpu>& stream, const PoolShape& s, const T* x, T* y, std::int32_t* at);
-template <class Gpu, class T>
-void max_pool_bwd(const Stream<Gpu>& stream, const PoolShape& s, const std::int32_t* at, const T* dy, T* dx,
+/// `at` may be nullptr when no backward follows. On a device sums are in float, the backward gathers (no atomics, a
+/// fixed order), and each function is one launch.
+template <class Dev, class T>
+void max_pool_fwd(const Stream<Dev>& stream, const PoolShape& s, const T* x, T* y, std::int32_t* at);
+template <class Dev, class T>
+void max_pool_bwd(const Stream<Dev>& stream, const PoolShape& s, const std::int32_t* at, const T* dy, T* dx,
                   Accum mode);
-template <class Gpu, class T>
-void avg_pool_fwd(const Stream<Gpu>& stream, const PoolShape& s, const T* x, T* y);
-template <class Gpu, class T>
-void avg_pool_bwd(const Stream<Gpu>& stream, const PoolShape& s, const T* dy, T* dx, Accum mode);
-template <class Gpu, class T>
-void adaptive_avg_pool_fwd(const Stream<Gpu>& stream, const AdaptivePoolShape& s, const T* x, T* y);
-template <class Gpu, class T>
-void adaptive_avg_pool_bwd(const Stream<Gpu>& stream, const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode);
-template <class Gpu, class T>
-void global_avg_pool_fwd(const Stream<Gpu>& stream, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x,
+template <class Dev, class T>
+void avg_pool_fwd(const Stream<Dev>& stream, const PoolShape& s, const T* x, T* y);
+template <class Dev, class T>
+void avg_pool_bwd(const Stream<Dev>& stream, const PoolShape& s, const T* dy, T* dx, Accum mode);
+template <class Dev, class T>
+void adaptive_avg_pool_fwd(const Stream<Dev>& stream, const AdaptivePoolShape& s, const T* x, T* y);
+template <class Dev, class T>
+void adaptive_avg_pool_bwd(const Stream<Dev>& stream, const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode);
+/// `pixels` = H W >= 1.
+template <class Dev, class T>
+void global_avg_pool_fwd(const Stream<Dev>& stream, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* x,
                          T* y);
-template <class Gpu, class T>
-void global_avg_pool_bwd(const Stream<Gpu>& stream, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy,
+template <class Dev, class T>
+void global_avg_pool_bwd(const Stream<Dev>& stream, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy,
                          T* dx, Accum mode);
 
-}  // namespace gpu
 }  // namespace akin

@@ -7,7 +7,7 @@
 
 #include "kernels/common/error.hpp"
 
-namespace akin::spec {
+namespace akin {
 namespace {
 
 void refuse_nan(const char* op, std::span<const double> keys) {
@@ -88,16 +88,12 @@ double spearman_two_valued_histogram(std::span<const std::int64_t> small, std::s
   return spearman_from_rank_sum(rank_sum, count_small, count_large, tie_sum);
 }
 
-}  // namespace akin::spec
-
-namespace akin {
-
 double spearman_from_sums(const RankSums& sums, std::int64_t n) {
   const auto keys = static_cast<unsigned long long>(n);
   AKIN_CHECK(sums.first_nan >= keys, "Spearman correlation: key {} of {} is NaN, which has no rank", sums.first_nan, n);
   const double small = static_cast<double>(sums.small);
-  return spec::spearman_from_rank_sum(0.5 * static_cast<double>(sums.twice_rank_sum), small,
-                                      static_cast<double>(n) - small, sums.tie_sum);
+  return spearman_from_rank_sum(0.5 * static_cast<double>(sums.twice_rank_sum), small, static_cast<double>(n) - small,
+                                sums.tie_sum);
 }
 
 }  // namespace akin

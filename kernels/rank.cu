@@ -311,8 +311,6 @@ __global__ void __launch_bounds__(kBlock, 4)
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu>
 void sort_pairs(const Stream<Gpu>& stream, std::int64_t n, int bits, std::uint64_t* keys, std::uint32_t* values,
                 void* scratch) {
@@ -379,5 +377,4 @@ template void pair_keys<ThisGpu>(const S&, const double*, N, N, N, const std::in
 template void spearman_of_pairs<ThisGpu>(const S&, N, std::uint64_t*, std::uint32_t*, void*, RankSums*);
 template void pair_bins<ThisGpu>(const S&, const double*, N, N, N, const std::int32_t*, unsigned long long*, RankSums*);
 
-}  // namespace gpu
 }  // namespace akin

@@ -21,9 +21,9 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 /// Ranks from 1 to N of `keys`, ties averaged.
 void average_ranks(std::span<const double> keys, std::span<double> ranks);
@@ -37,10 +37,6 @@ double spearman_two_valued_histogram(std::span<const std::int64_t> small, std::s
 /// rho from its parts: the rank sum of the small group, both sizes, and sum over tied sets of t^3 - t (t keys each).
 /// Sizes and ranks may be weighted counts. Error if a group is empty or the ranks have no variance.
 double spearman_from_rank_sum(double rank_sum_small, double small, double large, double tie_sum);
-
-}  // namespace akin::spec
-
-namespace akin {
 
 /// What the device leaves for the host, which then calls spearman_from_sums().
 struct RankSums {
@@ -59,11 +55,8 @@ constexpr std::int64_t kCorrelationBins = 65536;
 /// to 2^41.
 constexpr int kPairKeyBits = 42;
 
-}  // namespace akin
-
-/// All pointers on the device; n below 2^32. Keys are sorted digit by digit (8 bits, the lowest first, stable), so the
-/// result depends on nothing but the keys. Bytes: 24 n a digit; 8 digits for doubles.
-namespace akin::gpu {
+// On a device: all pointers there; n below 2^32. Keys are sorted digit by digit (8 bits, the lowest first, stable), so
+// the result depends on nothing but the keys. Bytes: 24 n a digit; 8 digits for doubles.
 
 /// Bytes of scratch of the functions below, 16-byte aligned.
 constexpr std::size_t rank_scratch_bytes(std::int64_t n) {
@@ -75,7 +68,7 @@ constexpr std::size_t rank_scratch_bytes(std::int64_t n) {
 template <class Gpu>
 void sort_pairs(const Stream<Gpu>& stream, std::int64_t n, int bits, std::uint64_t* keys, std::uint32_t* values,
                 void* scratch);
-/// The specification's ranks. With a NaN among the keys the ranks mean nothing, and sums->first_nan says so.
+/// The host's ranks. With a NaN among the keys the ranks mean nothing, and sums->first_nan says so.
 template <class Gpu>
 void average_ranks(const Stream<Gpu>& stream, std::int64_t n, const double* keys, double* ranks, void* scratch,
                    RankSums* sums);
@@ -102,4 +95,4 @@ template <class Gpu>
 void pair_bins(const Stream<Gpu>& stream, const double* g, std::int64_t i0, std::int64_t rows, std::int64_t n,
                const std::int32_t* labels, unsigned long long* counts, RankSums* sums);
 
-}  // namespace akin::gpu
+}  // namespace akin

@@ -1,13 +1,11 @@
 #include "kernels/reduce.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <vector>
 
-#include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 namespace {
 
@@ -44,37 +42,24 @@ double lanes_sum(std::int64_t begin, std::int64_t end, F&& f) {
 
 }  // namespace
 
-template <class T>
-double sum(std::int64_t n, const T* x) {
-  return chunked_sum(n, [x](std::int64_t begin, std::int64_t end) {
+template <class Dev, class T, class Y>
+void sum(const Stream<Dev>&, std::int64_t n, double factor, const T* x, double*, Y* y) {
+  const double total = chunked_sum(n, [x](std::int64_t begin, std::int64_t end) {
     return lanes_sum(begin, end, [x](std::int64_t i) { return static_cast<double>(x[i]); });
   });
+  *y = static_cast<Y>(total * factor);
 }
 
-template <class T>
-double sum_squares(std::int64_t n, const T* x) {
-  return chunked_sum(n, [x](std::int64_t begin, std::int64_t end) {
+template <class Dev, class T, class Y>
+void sum_squares(const Stream<Dev>&, std::int64_t n, double factor, const T* x, double*, Y* y) {
+  const double total = chunked_sum(n, [x](std::int64_t begin, std::int64_t end) {
     return lanes_sum(begin, end, [x](std::int64_t i) { return static_cast<double>(x[i]) * static_cast<double>(x[i]); });
   });
+  *y = static_cast<Y>(total * factor);
 }
 
-template <class T>
-bool all_finite(std::int64_t n, const T* x) {
-  const std::int64_t chunks = (n + kChunk - 1) / kChunk;
-  std::atomic<bool> finite{true};
-  parallel_for(chunks, kGrainChunks, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end && finite.load(std::memory_order_relaxed); ++c) {
-      // x - x is 0 for finite x and NaN otherwise; counting has no order, so it runs in vectors.
-      std::int32_t bad = 0;
-      for (std::int64_t i = c * kChunk; i < std::min(n, (c + 1) * kChunk); ++i) bad += x[i] - x[i] == T(0) ? 0 : 1;
-      if (bad != 0) finite.store(false, std::memory_order_relaxed);
-    }
-  });
-  return finite;
-}
-
-template <class T>
-void col_sum(std::int64_t N, std::int64_t D, const T* x, T* y, Accum mode) {
+template <class Dev, class T>
+void col_sum(const Stream<Dev>&, std::int64_t N, std::int64_t D, const T* x, Full<T>* y, Accum mode) {
   parallel_for(D, std::max<std::int64_t>(16, (1 << 14) / std::max<std::int64_t>(N, 1)),
                [=](std::int64_t begin, std::int64_t end) {
                  std::vector<double> s(static_cast<std::size_t>(end - begin), 0.0);
@@ -86,11 +71,13 @@ void col_sum(std::int64_t N, std::int64_t D, const T* x, T* y, Accum mode) {
                });
 }
 
-#define AKIN_INSTANTIATE(T)                               \
-  template double sum<T>(std::int64_t, const T*);         \
-  template double sum_squares<T>(std::int64_t, const T*); \
-  template bool all_finite<T>(std::int64_t, const T*);    \
-  template void col_sum<T>(std::int64_t, std::int64_t, const T*, T*, Accum);
-AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+#define AKIN_INSTANTIATE(T, Y)                                                        \
+  template void sum(const Stream<Cpu>&, std::int64_t, double, const T*, double*, Y*); \
+  template void sum_squares(const Stream<Cpu>&, std::int64_t, double, const T*, double*, Y*);
+AKIN_INSTANTIATE(float, float)
+AKIN_INSTANTIATE(float, double)
+AKIN_INSTANTIATE(double, double)
+template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const float*, float*, Accum);
+template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const double*, double*, Accum);
 
-}  // namespace akin::spec
+}  // namespace akin

@@ -46,7 +46,7 @@ template <class T, class Y, class Of>
 void run_sum(const char* name, const Stream<ThisGpu>& stream, std::int64_t n, double factor, Of of, const T* x,
              double* scratch, Y* y) {
   std::int64_t blocks = blocks_for(stream, n / kPack<T> + 1, kBlock, 4);
-  if (blocks > gpu::kSumScratch) blocks = gpu::kSumScratch;
+  if (blocks > kSumBlocks) blocks = kSumBlocks;
   launch(name, sum_parts<T, Of>, {.grid = blocks, .block = kBlock}, stream, n, of, x, scratch, aligned16(x));
   launch("sum_whole", sum_whole<Y>, {.grid = 1, .block = kBlock}, stream, blocks, factor, scratch, y);
 }
@@ -72,10 +72,8 @@ __global__ void __launch_bounds__(kColumns* kRows)
 
 }  // namespace
 
-namespace gpu {
-
-template <class Gpu, class T>
-void sum(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, float* y) {
+template <class Gpu, class T, class Y>
+void sum(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, Y* y) {
   run_sum("sum", stream, n, factor, Value{}, x, scratch, y);
 }
 template <class Gpu, class T, class Y>
@@ -83,19 +81,18 @@ void sum_squares(const Stream<Gpu>& stream, std::int64_t n, double factor, const
   run_sum("sum_squares", stream, n, factor, Square{}, x, scratch, y);
 }
 template <class Gpu, class T>
-void col_sum(const Stream<Gpu>& stream, std::int64_t N, std::int64_t D, const T* x, float* y, Accum mode) {
+void col_sum(const Stream<Gpu>& stream, std::int64_t N, std::int64_t D, const T* x, Full<T>* y, Accum mode) {
   launch("col_sum", col_sum_kernel<T>, {.grid = (D + kColumns - 1) / kColumns, .block = kColumns * kRows}, stream, N, D,
          x, y, mode);
 }
 
 using S = Stream<ThisGpu>;
-#define AKIN_INSTANTIATE(T)                                                                           \
-  template void sum<ThisGpu, T>(const S&, std::int64_t, double, const T*, double*, float*);          \
+#define AKIN_INSTANTIATE(T)                                                                                  \
+  template void sum<ThisGpu, T, float>(const S&, std::int64_t, double, const T*, double*, float*);           \
   template void sum_squares<ThisGpu, T, float>(const S&, std::int64_t, double, const T*, double*, float*);   \
   template void sum_squares<ThisGpu, T, double>(const S&, std::int64_t, double, const T*, double*, double*); \
   template void col_sum<ThisGpu, T>(const S&, std::int64_t, std::int64_t, const T*, float*, Accum);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

@@ -5,7 +5,7 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 namespace {
 
@@ -17,8 +17,8 @@ std::int64_t row_grain(std::int64_t elements) {
 
 }  // namespace
 
-template <class T>
-void shortcut_a_fwd(const ShortcutShape& s, const T* x, T* y) {
+template <class Dev, class T>
+void shortcut_a_fwd(const Stream<Dev>&, const ShortcutShape& s, const T* x, T* y) {
   const std::int64_t P = s.P(), Q = s.Q(), left = (s.K - s.C) / 2;
   parallel_for(s.N * P, row_grain(Q * s.K), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row)
@@ -32,8 +32,8 @@ void shortcut_a_fwd(const ShortcutShape& s, const T* x, T* y) {
   });
 }
 
-template <class T>
-void shortcut_a_bwd(const ShortcutShape& s, const T* dy, T* dx, Accum mode) {
+template <class Dev, class T>
+void shortcut_a_bwd(const Stream<Dev>&, const ShortcutShape& s, const T* dy, T* dx, Accum mode) {
   const std::int64_t P = s.P(), Q = s.Q(), left = (s.K - s.C) / 2;
   parallel_for(s.N * s.H, row_grain(s.W * s.C), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
@@ -49,9 +49,9 @@ void shortcut_a_bwd(const ShortcutShape& s, const T* dy, T* dx, Accum mode) {
   });
 }
 
-#define AKIN_INSTANTIATE(T)                                            \
-  template void shortcut_a_fwd<T>(const ShortcutShape&, const T*, T*); \
-  template void shortcut_a_bwd<T>(const ShortcutShape&, const T*, T*, Accum);
+#define AKIN_INSTANTIATE(T)                                                             \
+  template void shortcut_a_fwd(const Stream<Cpu>&, const ShortcutShape&, const T*, T*); \
+  template void shortcut_a_bwd(const Stream<Cpu>&, const ShortcutShape&, const T*, T*, Accum);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

@@ -59,8 +59,6 @@ void with_pixels(const ShortcutShape& s, std::int64_t elements, bool aligned, Ru
 
 }  // namespace
 
-namespace gpu {
-
 template <class Gpu, class T>
 void shortcut_a_fwd(const Stream<Gpu>& stream, const ShortcutShape& s, const T* x, T* y) {
   with_pixels<T>(s, s.N * s.P() * s.Q() * s.K, aligned16(x, y),
@@ -84,5 +82,4 @@ using S = Stream<ThisGpu>;
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 
-}  // namespace gpu
 }  // namespace akin

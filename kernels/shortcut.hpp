@@ -10,7 +10,7 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 
@@ -20,22 +20,10 @@ struct ShortcutShape {
   std::int64_t Q() const { return (W - 1) / stride + 1; }
 };
 
-namespace spec {
+/// One launch each.
+template <class Dev, class T>
+void shortcut_a_fwd(const Stream<Dev>& stream, const ShortcutShape& s, const T* x, T* y);
+template <class Dev, class T>
+void shortcut_a_bwd(const Stream<Dev>& stream, const ShortcutShape& s, const T* dy, T* dx, Accum mode);
 
-template <class T>
-void shortcut_a_fwd(const ShortcutShape& s, const T* x, T* y);
-template <class T>
-void shortcut_a_bwd(const ShortcutShape& s, const T* dy, T* dx, Accum mode);
-
-}  // namespace spec
-
-/// T: float or bf16. One launch each.
-namespace gpu {
-
-template <class Gpu, class T>
-void shortcut_a_fwd(const Stream<Gpu>& stream, const ShortcutShape& s, const T* x, T* y);
-template <class Gpu, class T>
-void shortcut_a_bwd(const Stream<Gpu>& stream, const ShortcutShape& s, const T* dy, T* dx, Accum mode);
-
-}  // namespace gpu
 }  // namespace akin

@@ -7,7 +7,7 @@
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/parallel.hpp"
 
-namespace akin::spec {
+namespace akin {
 
 namespace {
 
@@ -29,8 +29,9 @@ T logsumexp(std::int64_t C, const T* x, T temperature = 1) {
 
 }  // namespace
 
-template <class T>
-void softmax_ce_fwd(std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t, const T* weight, T* y) {
+template <class Dev, class T>
+void softmax_ce_fwd(const Stream<Dev>&, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
+                    const Full<T>* weight, T* y) {
   for (std::int64_t b = 0; b < B; ++b)
     AKIN_CHECK(t[b] >= 0 && t[b] < C, "softmax_ce: target {} in row {} is outside 0..{} (labels of another data set?)",
                t[b], b, C - 1);
@@ -40,9 +41,9 @@ void softmax_ce_fwd(std::int64_t B, std::int64_t C, const T* x, const std::int64
   });
 }
 
-template <class T>
-void softmax_ce_bwd(std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t, const T* weight, const T* dy,
-                    T* dx, Accum mode) {
+template <class Dev, class T>
+void softmax_ce_bwd(const Stream<Dev>&, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
+                    const Full<T>* weight, const T* dy, T* dx, Accum mode) {
   parallel_for(B, row_grain(C), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       const T* row = x + b * C;
@@ -63,9 +64,9 @@ void softmax(std::int64_t B, std::int64_t C, T temperature, const T* x, T* p) {
   });
 }
 
-template <class T>
-void pseudo_label(std::int64_t B, std::int64_t C, double threshold, const T* x, std::int64_t* t, T* mask,
-                  std::int32_t* counted) {
+template <class Dev, class T>
+void pseudo_label(const Stream<Dev>&, std::int64_t B, std::int64_t C, double threshold, const T* x, std::int64_t* t,
+                  T* mask, std::int32_t* counted) {
   for (std::int64_t b = 0; b < B; ++b) {
     const T* row = x + b * C;
     const T* best = std::max_element(row, row + C);
@@ -78,12 +79,14 @@ void pseudo_label(std::int64_t B, std::int64_t C, double threshold, const T* x, 
   }
 }
 
-#define AKIN_INSTANTIATE(T)                                                                                          \
-  template void softmax_ce_fwd<T>(std::int64_t, std::int64_t, const T*, const std::int64_t*, const T*, T*);          \
-  template void softmax_ce_bwd<T>(std::int64_t, std::int64_t, const T*, const std::int64_t*, const T*, const T*, T*, \
-                                  Accum);                                                                            \
-  template void softmax<T>(std::int64_t, std::int64_t, T, const T*, T*);                                             \
-  template void pseudo_label<T>(std::int64_t, std::int64_t, double, const T*, std::int64_t*, T*, std::int32_t*);
+#define AKIN_INSTANTIATE(T)                                                                                       \
+  template void softmax_ce_fwd(const Stream<Cpu>&, std::int64_t, std::int64_t, const T*, const std::int64_t*,     \
+                               const T*, T*);                                                                     \
+  template void softmax_ce_bwd(const Stream<Cpu>&, std::int64_t, std::int64_t, const T*, const std::int64_t*,     \
+                               const T*, const T*, T*, Accum);                                                    \
+  template void pseudo_label(const Stream<Cpu>&, std::int64_t, std::int64_t, double, const T*, std::int64_t*, T*, \
+                             std::int32_t*);                                                                      \
+  template void softmax(std::int64_t, std::int64_t, T, const T*, T*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 
-}  // namespace akin::spec
+}  // namespace akin

@@ -62,22 +62,6 @@ __global__ void __launch_bounds__(kRowBlock) backward(std::int64_t B, int C, con
   });
 }
 
-template <class Row>
-__global__ void __launch_bounds__(kRowBlock)
-    probabilities(std::int64_t B, int C, float factor, const float* x, float* p) {
-  for_each_row<Row>(B, [&](std::int64_t b) {
-    Row row(x + b * C, C);
-    const SoftmaxOfRow s = softmax_of(row, factor);
-    const float inverse = 1.0f / s.sum;
-    row.each([&](int c, auto& v) {
-#pragma unroll
-      for (int k = 0; k < Row::kWidth; ++k) v.v[k] = shifted_exp(v.v[k], s.top, factor) * inverse;
-      store_vec<Row::kWidth>(p + b * C + c, v);
-    });
-    Row::done();
-  });
-}
-
 /// The confidence is that of the maximum: 1 / sum exp(x - max).
 template <class Row>
 __global__ void __launch_bounds__(kRowBlock)
@@ -122,34 +106,25 @@ LaunchShape shape_of(const Stream<ThisGpu>& stream, std::int64_t B) {
 
 }  // namespace
 
-namespace gpu {
-
-template <class Gpu>
-void softmax_ce_fwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const float* x, const std::int64_t* t,
-                    const float* weight, float* y) {
+template <class Gpu, class T>
+void softmax_ce_fwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
+                    const Full<T>* weight, T* y) {
   with_row(C, aligned16(x), [&]<class Row>() {
     launch("softmax_ce_fwd", forward<Row>, shape_of<Row>(stream, B), stream, B, C, x, t, weight, y);
   });
 }
 
-template <class Gpu>
-void softmax_ce_bwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const float* x, const std::int64_t* t,
-                    const float* weight, const float* dy, float* dx, Accum mode) {
+template <class Gpu, class T>
+void softmax_ce_bwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
+                    const Full<T>* weight, const T* dy, T* dx, Accum mode) {
   with_row(C, aligned16(x, dx), [&]<class Row>() {
     launch("softmax_ce_bwd", backward<Row>, shape_of<Row>(stream, B), stream, B, C, x, t, weight, dy, dx, mode);
   });
 }
 
-template <class Gpu>
-void softmax(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, float temperature, const float* x, float* p) {
-  with_row(C, aligned16(x, p), [&]<class Row>() {
-    launch("softmax", probabilities<Row>, shape_of<Row>(stream, B), stream, B, C, kLog2e / temperature, x, p);
-  });
-}
-
-template <class Gpu>
-void pseudo_label(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, double threshold, const float* x,
-                  std::int64_t* t, float* mask, int* counted) {
+template <class Gpu, class T>
+void pseudo_label(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, double threshold, const T* x,
+                  std::int64_t* t, T* mask, std::int32_t* counted) {
   AKIN_CHECK(C <= kMaxLabels, "pseudo_label: {} classes, at most {} are offered", C, kMaxLabels);
   with_row(C, aligned16(x), [&]<class Row>() {
     launch("pseudo_label", label<Row>, shape_of<Row>(stream, B), stream, B, C, threshold, x, t, mask, counted);
@@ -157,13 +132,11 @@ void pseudo_label(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, dou
 }
 
 using S = Stream<ThisGpu>;
-template void softmax_ce_fwd<ThisGpu>(const S&, std::int64_t, std::int64_t, const float*, const std::int64_t*,
-                                      const float*, float*);
-template void softmax_ce_bwd<ThisGpu>(const S&, std::int64_t, std::int64_t, const float*, const std::int64_t*,
-                                      const float*, const float*, float*, Accum);
-template void softmax<ThisGpu>(const S&, std::int64_t, std::int64_t, float, const float*, float*);
-template void pseudo_label<ThisGpu>(const S&, std::int64_t, std::int64_t, double, const float*, std::int64_t*, float*,
-                                    int*);
+template void softmax_ce_fwd<ThisGpu, float>(const S&, std::int64_t, std::int64_t, const float*, const std::int64_t*,
+                                             const float*, float*);
+template void softmax_ce_bwd<ThisGpu, float>(const S&, std::int64_t, std::int64_t, const float*, const std::int64_t*,
+                                             const float*, const float*, float*, Accum);
+template void pseudo_label<ThisGpu, float>(const S&, std::int64_t, std::int64_t, double, const float*, std::int64_t*,
+                                           float*, std::int32_t*);
 
-}  // namespace gpu
 }  // namespace akin

@@ -9,47 +9,29 @@
 #include <cstdint>
 
 #include "kernels/common/accum.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
-namespace akin::spec {
+namespace akin {
 
-/// Throws Error when a target is outside 0..C-1, naming the row.
-template <class T>
-void softmax_ce_fwd(std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t, const T* weight, T* y);
-template <class T>
-void softmax_ce_bwd(std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t, const T* weight, const T* dy,
-                    T* dx, Accum mode);
-
-/// FixMatch's pseudo-labels, see gpu::pseudo_label.
-template <class T>
-void pseudo_label(std::int64_t B, std::int64_t C, double threshold, const T* x, std::int64_t* t, T* mask,
-                  std::int32_t* counted);
-
-/// p[b,c] = softmax(x[b] / temperature)[c]; p may be x.
-template <class T>
-void softmax(std::int64_t B, std::int64_t C, T temperature, const T* x, T* p);
-
-}  // namespace akin::spec
-
-/// float alone. A kernel cannot throw: a row whose target is outside 0..C-1 has a NaN loss and a NaN gradient, whatever
-/// its weight. C >= 1. One launch each.
-namespace akin::gpu {
-
-template <class Gpu>
-void softmax_ce_fwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const float* x, const std::int64_t* t,
-                    const float* weight, float* y);
-template <class Gpu>
-void softmax_ce_bwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const float* x, const std::int64_t* t,
-                    const float* weight, const float* dy, float* dx, Accum mode);
-template <class Gpu>
-void softmax(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, float temperature, const float* x, float* p);
+/// A device takes float alone. The CPU throws Error when a target is outside 0..C-1, naming the row; a kernel cannot:
+/// such a row has a NaN loss and a NaN gradient, whatever its weight. C >= 1. One launch each.
+template <class Dev, class T>
+void softmax_ce_fwd(const Stream<Dev>& stream, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
+                    const Full<T>* weight, T* y);
+template <class Dev, class T>
+void softmax_ce_bwd(const Stream<Dev>& stream, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
+                    const Full<T>* weight, const T* dy, T* dx, Accum mode);
 
 /// FixMatch's pseudo-labels: t[b] = argmax_c x[b,c], the first of equal maxima; mask[b] = 1 where softmax(x[b])[t[b]]
 /// >= threshold, else 0; counted[0] += number of such rows. A row that holds a NaN (or +inf: no probabilities either)
 /// gets t = 0 and mask = 0 and is counted in counted[1]: a kernel cannot throw, so the caller must refuse counted[1] >
 /// 0.
-template <class Gpu>
-void pseudo_label(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, double threshold, const float* x,
-                  std::int64_t* t, float* mask, int* counted);
+template <class Dev, class T>
+void pseudo_label(const Stream<Dev>& stream, std::int64_t B, std::int64_t C, double threshold, const T* x,
+                  std::int64_t* t, T* mask, std::int32_t* counted);
 
-}  // namespace akin::gpu
+/// On the host: p[b,c] = softmax(x[b] / temperature)[c]; p may be x.
+template <class T>
+void softmax(std::int64_t B, std::int64_t C, T temperature, const T* x, T* p);
+
+}  // namespace akin

@@ -58,7 +58,7 @@ std::vector<int> argmax_rows(const Array& logits) {
 
 Array softmax_rows(const Array& logits) {
   Array p(DType::f32, logits.shape());
-  spec::softmax<float>(logits.shape()[0], logits.shape()[1], 1.0f, logits.as<float>().data(), p.as<float>().data());
+  softmax<float>(logits.shape()[0], logits.shape()[1], 1.0f, logits.as<float>().data(), p.as<float>().data());
   return p;
 }
 

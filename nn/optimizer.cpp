@@ -3,7 +3,7 @@
 #include <cmath>
 #include <utility>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/reduce.hpp"
 
@@ -101,16 +101,15 @@ void Optimizer::make_device_state() {
   device_ranges_ = static_cast<std::int64_t>(ranges.size());
   ranges_ = bytes_of(ctx_, ranges.data(), ranges.size());
   if (options_.clip_norm > 0) {
-    sum_scratch_ = Tensor::empty(ctx_, {gpu::kSumScratch}, DType::f64);
+    sum_scratch_ = Tensor::empty(ctx_, {kSumBlocks}, DType::f64);
     square_sum_ = Tensor::empty(ctx_, {1}, DType::f64);
   }
 }
 
 void Optimizer::refresh() {
   if (!shadow_.defined()) return;
-  on_gpu(ctx_, [&](const auto& stream) {
-    gpu::convert(stream, values_.numel(), values_.data<float>(), shadow_.data<bf16>());
-  });
+  on_gpu(ctx_,
+         [&](const auto& stream) { convert(stream, values_.numel(), values_.data<float>(), shadow_.data<bf16>()); });
 }
 
 void Optimizer::zero_grad() {
@@ -123,7 +122,7 @@ void Optimizer::prepare(double lr) {
   if (ctx_.gpu == nullptr) return;
   const OptimParams now = options_.kind == "adamw" ? optim_params(AdamWStep{.lr = lr, .t = steps_})
                                                    : optim_params(SgdStep{.lr = lr, .momentum = options_.momentum});
-  on_gpu(ctx_, [&](const auto& stream) { gpu::set_params(stream, now, as<OptimParams>(params_)); });
+  on_gpu(ctx_, [&](const auto& stream) { set_params(stream, now, as<OptimParams>(params_)); });
 }
 
 template <class S>
@@ -132,7 +131,7 @@ void Optimizer::apply_on(const S& stream) {
   const float* g = gradients_.data<float>();
   GradClip clip;
   if (options_.clip_norm > 0) {
-    gpu::sum_squares(stream, n, 1.0, g, sum_scratch_.data<double>(), square_sum_.data<double>());
+    sum_squares(stream, n, 1.0, g, sum_scratch_.data<double>(), square_sum_.data<double>());
     clip = {square_sum_.data<double>(), options_.clip_norm};
   }
   const auto* params = as<OptimParams>(params_);
@@ -140,11 +139,11 @@ void Optimizer::apply_on(const S& stream) {
   bf16* shadow = shadow_.defined() ? shadow_.data<bf16>() : nullptr;
   if (options_.kind == "adamw") {
     const AdamWStep s{.lr = lr_, .t = steps_};
-    gpu::adamw_step(stream, n, params, s.beta1, s.beta2, s.eps, clip, ranges, device_ranges_, values_.data<float>(), g,
-                    first_.data<float>(), second_.data<float>(), shadow);
+    adamw_step(stream, n, params, s.beta1, s.beta2, s.eps, clip, ranges, device_ranges_, values_.data<float>(), g,
+               first_.data<float>(), second_.data<float>(), shadow);
   } else {
-    gpu::sgd_step(stream, n, params, options_.momentum, options_.nesterov, clip, ranges, device_ranges_,
-                  values_.data<float>(), g, floats_or_null(first_), shadow);
+    sgd_step(stream, n, params, options_.momentum, options_.nesterov, clip, ranges, device_ranges_,
+             values_.data<float>(), g, floats_or_null(first_), shadow);
   }
 }
 
@@ -155,13 +154,13 @@ void Optimizer::apply() {
   const std::int64_t n = values_.numel();
   const float* g = gradients_.data<float>();
   double scale = 1;
-  if (options_.clip_norm > 0) scale = clip_scale(spec::grad_norm<float>(n, g), options_.clip_norm);
+  if (options_.clip_norm > 0) scale = clip_scale(grad_norm(n, g), options_.clip_norm);
   if (options_.kind == "adamw") {
     const AdamWStep s{.lr = lr_, .t = steps_, .grad_scale = scale};
-    spec::adamw_step<float>(n, s, decay_, values_.data<float>(), g, first_.data<float>(), second_.data<float>());
+    adamw_step(n, s, decay_, values_.data<float>(), g, first_.data<float>(), second_.data<float>());
   } else {
     const SgdStep s{.lr = lr_, .momentum = options_.momentum, .nesterov = options_.nesterov, .grad_scale = scale};
-    spec::sgd_step<float>(n, s, decay_, values_.data<float>(), g, floats_or_null(first_));
+    sgd_step(n, s, decay_, values_.data<float>(), g, floats_or_null(first_));
   }
 }
 

@@ -33,7 +33,9 @@ inline const Normalization kRgb{{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225
 inline std::vector<float> run(const Images& x, const std::vector<std::int64_t>& index, const AugmentOptions& o,
                               const Normalization& norm, std::uint64_t seed = 3, std::uint32_t epoch = 5) {
   std::vector<float> y(index.size() * static_cast<std::size_t>(x.H * x.W) * norm.mean.size(), NAN);
-  spec::augment(x.view(), index, epoch, o, norm, seed, y.data());
+  std::vector<AugmentItem> items;
+  for (const std::int64_t i : index) items.push_back({i, epoch});
+  augment(kFast, x.view(), false, items.data(), std::ssize(items), o, norm, seed, y.data());
   return y;
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "kernels/common/sim/sim_device.hpp"
 #include "tests/places.hpp"
 #include "tests/sanitized.hpp"

@@ -26,7 +26,7 @@ struct Case {
   Probe probe() const {
     Probe p{Array::from(features, {n, d}), labels, classes};
     std::vector<double> z(features.size());
-    spec::zscore_columns<double>(features, n, d, z);
+    zscore_columns<double>(kSpec, n, d, features, z);
     for (std::int64_t i = 0; i < n; ++i) {
       double sum = 0;
       for (std::int64_t c = 0; c < d; ++c) sum += z[std::size_t(i * d + c)] = std::exp(z[std::size_t(i * d + c)]);

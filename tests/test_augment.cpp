@@ -165,10 +165,8 @@ TEST_CASE("augment: an image does not depend on its batch, its place in it or th
     std::vector<std::int64_t> order = all(x);
     std::reverse(order.begin(), order.end());
     const std::vector<float> reversed = run(x, order, o, kGrey);
-    bool equal = true;
     for (std::size_t n = 0; n < 200; ++n)
-      equal = equal && std::equal(&together[n * size], &together[n * size] + size, &reversed[(199 - n) * size]);
-    CHECK(equal);
+      CHECK(std::equal(&together[n * size], &together[n * size] + size, &reversed[(199 - n) * size]));
     const std::vector<float> alone = run(x, {117}, o, kGrey);
     CHECK(std::equal(alone.begin(), alone.end(), &together[117 * size]));
     for (const int k : {2, 3}) {
@@ -181,9 +179,11 @@ TEST_CASE("augment: an image does not depend on its batch, its place in it or th
     // Items of mixed epochs: what each would be in its own.
     const std::vector<AugmentItem> items{{9, 5}, {9, 6}};
     std::vector<float> mixed(2 * size, NAN);
-    spec::augment(x.view(), items, o, kGrey, 3, mixed.data());
+    augment(kFast, x.view(), false, items.data(), 2, o, kGrey, 3, mixed.data());
     CHECK(std::equal(mixed.begin(), mixed.begin() + size, &together[9 * size]));
     CHECK_FALSE(std::equal(mixed.begin(), mixed.begin() + size, &mixed[size]));
+    augment(kFast, {&x.bytes[9 * size], 1, 28, 28, 1}, true, items.data(), 1, o, kGrey, 3, &mixed[size]);  // gathered
+    CHECK(std::equal(mixed.begin(), mixed.begin() + size, &mixed[size]));
   }
 }
 
@@ -224,15 +224,13 @@ TEST_CASE("augment: bad input is named") {
 TEST_CASE("augment: keeps ahead of training") {
   // The loader's one thread needs 50,000 weak 28x28 images a second; a tenth of that passes on a busy machine.
   const Images x(256, 28, 28, 1);
-  const auto index = all(x);
-  std::vector<float> y(256 * 28 * 28);
   const int threads = max_threads();
   set_threads(1);
   for (const auto& [name, o] : {std::pair{"weak", augment_weak(28, false)}, {"strong", augment_strong(28, false)}}) {
     double best = 1e9;
     for (std::uint32_t epoch = 0; epoch < 8; ++epoch) {
       const auto start = std::chrono::steady_clock::now();
-      spec::augment(x.view(), index, epoch, o, kGrey, 1, y.data());
+      run(x, all(x), o, kGrey, 1, epoch);
       best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     MESSAGE(std::string(name) << ": " << static_cast<int>(256 / best) << " images/s");
@@ -259,7 +257,7 @@ std::vector<float> on_device_run(Context& ctx, const Images& x, const std::vecto
   const Tensor y = room<T>(ctx, B * x.H * x.W * static_cast<std::int64_t>(norm.mean.size()), first);
   on_gpu(ctx, [&](const auto& stream) {
     const ImageView view{bytes.data<std::uint8_t>(), gathered ? B : x.N, x.H, x.W, x.C};
-    gpu::augment(stream, view, gathered, as<AugmentItem>(list), B, o, norm, 3, y.data<T>());
+    augment(stream, view, gathered, as<AugmentItem>(list), B, o, norm, 3, y.data<T>());
   });
   return to_host<float>(Tensor::from(ctx, y.to_array().cast(DType::f32)));
 }

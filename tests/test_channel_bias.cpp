@@ -88,12 +88,12 @@ TEST_CASE("channel_bias: a bias gradient that ignores the activation, or the las
       const Tensor y = ops::channel_bias(ctx, x[0].detach(), x[1].detach(), Activation::relu6);
       return record(ctx, "mutant", y, {x[0], x[1]}, [y, cut](const Tensor& dy, Grads& d) {
         const auto dx = d.into(0), db = d.into(1);
-        ChannelBiasBackward<double, double> t{.kept = y.data<double>(), .dy = dy.data<double>()};
+        ChannelBiasBackward<double> t{.kept = y.data<double>(), .dy = dy.data<double>()};
         t.dx = dx.buffer.data<double>();
-        spec::channel_bias_bwd<double>({5, 7, Activation::relu6}, t);
+        channel_bias_bwd(kSpec, {5, 7, Activation::relu6}, t, nullptr);
         t.dx = nullptr;
         t.dbias = db.buffer.data<double>();
-        spec::channel_bias_bwd<double>({cut ? 4 : 5, 7, cut ? Activation::relu6 : Activation::none}, t);
+        channel_bias_bwd(kSpec, {cut ? 4 : 5, 7, cut ? Activation::relu6 : Activation::none}, t, nullptr);
       });
     };
     CHECK_NE(gradcheck(wrong), "");

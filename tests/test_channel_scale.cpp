@@ -64,13 +64,17 @@ TEST_CASE("channel_scale: factors of another image, and a gradient that misses a
     return record(ctx, "mutant", y, {x[0], x[1]}, [=](const Tensor& dy, Grads& d) {
       const auto dx = d.into(0), ds = d.into(1);
       const Tensor g = Tensor::from(d.ctx(), dy.to_array());
-      spec::channel_scale_bwd<double>(
-          {2, 4, 3},
-          {.x = x[0].data<double>(), .s = x[1].data<double>(), .dy = g.data<double>(), .dx = dx.buffer.data<double>()});
+      channel_scale_bwd(kSpec, {2, 4, 3},
+                        ChannelScaleBackward<double>{.x = x[0].data<double>(),
+                                                     .s = x[1].data<double>(),
+                                                     .dy = g.data<double>(),
+                                                     .dx = dx.buffer.data<double>()});
       std::fill_n(g.data<double>() + 9, 3, 0.0);  // the last pixel of the first image
-      spec::channel_scale_bwd<double>(
-          {2, 4, 3},
-          {.x = x[0].data<double>(), .s = x[1].data<double>(), .dy = g.data<double>(), .ds = ds.buffer.data<double>()});
+      channel_scale_bwd(kSpec, {2, 4, 3},
+                        ChannelScaleBackward<double>{.x = x[0].data<double>(),
+                                                     .s = x[1].data<double>(),
+                                                     .dy = g.data<double>(),
+                                                     .ds = ds.buffer.data<double>()});
     });
   };
   CHECK_NE(gradcheck(cut), "");

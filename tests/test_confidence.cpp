@@ -54,8 +54,9 @@ TEST_CASE("confidence: weighted PARC pairs against an explicit list of pairs") {
   const Probe probe = random_probe(24, 6, 3, 0.5, 21);
   const std::int64_t n = 24, d = 6;
   std::vector<double> z(std::size_t(n * d)), same, different;
-  spec::zscore_columns<double>(probe.features.as<double>(), n, d, z);
-  spec::standardise_rows(z, n, d, z);
+  zscore_columns<double>(kSpec, n, d, probe.features.as<double>(), z);
+  std::int32_t flat = 0;
+  standardise_rows(kSpec, n, d, z, z, &flat);
   std::vector<int> counts;
   for (int i = 0; i < n; ++i) counts.push_back((i * 7) % 4);
   for (std::int64_t i = 0; i < n; ++i) {
@@ -67,7 +68,7 @@ TEST_CASE("confidence: weighted PARC pairs against an explicit list of pairs") {
         (equal ? same : different).push_back(-sum);
     }
   }
-  CHECK(close(parc_resampler(probe)(counts, probe.labels), spec::spearman_two_valued(same, different)));
+  CHECK(close(parc_resampler(probe)(counts, probe.labels), spearman_two_valued(same, different)));
   std::vector<int> alone(24, 0);
   alone[3] = 5;
   CHECK(std::isnan(parc_resampler(probe)(alone, probe.labels)));

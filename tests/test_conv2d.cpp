@@ -113,16 +113,17 @@ TEST_CASE("conv2d: a Context whose thread count changes stays right") {
   const std::vector<Array> in = make_inputs(conv(s), 5);
   const Array dy = Array::from(std::vector<double>(at(s.y_size()), 0.25), {s.N, s.P(), s.Q(), s.K});
   std::vector<double> want_y(at(s.y_size())), want_w(at(s.w_size()));
-  spec::conv2d_fwd<double>(s, in[0].as<double>().data(), in[1].as<double>().data(), want_y.data());
-  spec::conv2d_bwd_weight<double>(s, in[0].as<double>().data(), dy.as<double>().data(), want_w.data(),
-                                  Accum::overwrite);
+  conv2d_fwd(kSpec, s, in[0].as<double>().data(), in[1].as<double>().data(), want_y.data());
+  conv2d_bwd_weight(kSpec, s, in[0].as<double>().data(), dy.as<double>().data(), want_w.data(), Accum::overwrite,
+                    nullptr);
   const Array x = in[0].cast(DType::f32), w = in[1].cast(DType::f32), g = dy.cast(DType::f32);
   fast::OnednnCache cache;
+  const Stream<Cpu> onednn{true, &cache};
   for (const int n : {2, 1, 2}) {
     const Threads threads(n);
     std::vector<float> y(want_y.size(), NAN), dw(want_w.size(), NAN);
-    fast::conv2d_fwd(cache, s, x.as<float>().data(), w.as<float>().data(), y.data());
-    fast::conv2d_bwd_weight(cache, s, x.as<float>().data(), g.as<float>().data(), dw.data(), Accum::overwrite);
+    conv2d_fwd(onednn, s, x.as<float>().data(), w.as<float>().data(), y.data());
+    conv2d_bwd_weight(onednn, s, x.as<float>().data(), g.as<float>().data(), dw.data(), Accum::overwrite, nullptr);
     const double eps = std::numeric_limits<float>::epsilon();
     CHECK_EQ(compare("y", {y.begin(), y.end()}, want_y, 4 * eps * std::sqrt(144)), "");
     CHECK_EQ(compare("dw", {dw.begin(), dw.end()}, want_w, 4 * eps * std::sqrt(384)), "");
@@ -153,10 +154,10 @@ TEST_CASE("conv2d: mutants are rejected") {
         const auto [dw, mw] = d.into(1);
         const Tensor cut = Tensor::from(d.ctx(), dy.to_array());
         if (weight) std::fill_n(cut.data<double>() + (s.N * s.P() - 1) * s.Q() * s.K, s.Q() * s.K, 0.0);
-        spec::conv2d_bwd_weight<double>(s, in[0].data<double>(), cut.data<double>(), dw.data<double>(), mw);
+        conv2d_bwd_weight(kSpec, s, in[0].data<double>(), cut.data<double>(), dw.data<double>(), mw, nullptr);
         Conv2dShape shape = s;
         if (!weight) shape.W -= 1, shape.S -= 1;  // Q stays the same
-        spec::conv2d_bwd_data<double>(shape, dy.data<double>(), in[1].data<double>(), dx.data<double>(), mx);
+        conv2d_bwd_data(kSpec, shape, dy.data<double>(), in[1].data<double>(), dx.data<double>(), mx, nullptr);
         if (!weight) std::fill(dx.data<double>() + shape.x_size(), dx.data<double>() + s.x_size(), 0.0);
       });
     };
@@ -177,8 +178,10 @@ TEST_CASE("conv2d: NaN reaches every window that sees it and no other; an empty 
     }
   const Conv2dShape none{0, 7, 7, 16, 16, 3, 3, 1, 1};
   fast::OnednnCache cache;
+  const Stream<Cpu> onednn{true, &cache};
   std::vector<float> dw(at(none.w_size()), NAN);
-  fast::conv2d_bwd_weight(cache, none, nullptr, nullptr, dw.data(), Accum::overwrite);
+  const float* nothing = nullptr;
+  conv2d_bwd_weight(onednn, none, nothing, nothing, dw.data(), Accum::overwrite, nullptr);
   CHECK(std::all_of(dw.begin(), dw.end(), [](float v) { return v == 0; }));
 }
 

@@ -101,12 +101,11 @@ Problems siblings(const std::vector<File>& files) {
          {"kernels/" + stem + ".cpp", "tests/test_" + stem + ".cpp", "bench/bench_" + stem + ".cpp"})
       if (!paths.contains(need)) out.push_back(fmt::format("{}: its sibling {} is missing", path, need));
   }
-  // What a header declares for a GPU has a .cu beside it.
+  // What a header declares over devices, or for GPUs alone, has a .cu beside it.
   for (const File& f : files) {
     if (!f.path.starts_with("kernels/") || f.extension != ".hpp" || f.path.starts_with("kernels/common/")) continue;
     const bool declares = std::any_of(f.lines.begin(), f.lines.end(), [](const std::string& line) {
-      return line.find("namespace gpu {") != std::string::npos ||
-             line.find("namespace akin::gpu {") != std::string::npos;
+      return line.find("Stream<Dev>&") != std::string::npos || line.find("Stream<Gpu>&") != std::string::npos;
     });
     const std::string need = f.path.substr(0, f.path.size() - 3) + "cu";
     if (declares && !paths.contains(need)) out.push_back(fmt::format("{}: its sibling {} is missing", f.path, need));
@@ -259,8 +258,11 @@ TEST_CASE("conventions: every rule rejects a violation, and a clean tree passes"
     fs::rename(root / "kept", root / need);
   }
 
-  write(root / "kernels/conv.hpp", "namespace gpu {\n}\n");
-  all("", "sibling kernels/conv.cu is missing", "", "", "");
+  for (const char* device : {"Dev", "Gpu"}) {
+    write(root / "kernels/conv.hpp",
+          fmt::format("template <class {0}>\nvoid conv(const Stream<{0}>& stream);\n", device));
+    all("", "sibling kernels/conv.cu is missing", "", "", "");
+  }
   for (const char* wrong : {"k<<<1, 2>>>();\n", "__shared__ int x;\n", "asm(\"nop;\");\n"}) {
     write(root / "kernels/conv.cu", wrong);
     check(launch_door(project(root)), "kernels/conv.cu:1");

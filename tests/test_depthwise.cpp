@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "tests/window_case.hpp"
 
 using namespace akin;
@@ -105,10 +105,10 @@ TEST_CASE("depthwise: weight gradients have the same bits for any number of thre
   std::vector<float> one(at(s.w_size()), NAN), two = one;
   {
     const Threads threads(1);
-    fast::depthwise_bwd_weight(s, x.as<float>().data(), dy.data(), one.data(), Accum::overwrite);
+    depthwise_bwd_weight(kFast, s, x.as<float>().data(), dy.data(), one.data(), Accum::overwrite, nullptr);
   }
   const Threads threads(2);
-  fast::depthwise_bwd_weight(s, x.as<float>().data(), dy.data(), two.data(), Accum::overwrite);
+  depthwise_bwd_weight(kFast, s, x.as<float>().data(), dy.data(), two.data(), Accum::overwrite, nullptr);
   CHECK(one == two);
   std::vector<Device> devices = gpu_devices();
   devices.push_back(Device::cpu);
@@ -185,9 +185,9 @@ std::string on_one_multiprocessor(Device device, const DepthwiseShape& s, Accum 
   const Values x = numbers(s.x_size()), w = numbers(s.w_size()), dy = numbers(s.y_size());
   const Values old_x = numbers(s.x_size()), old_w = numbers(s.w_size());
   Values y(at(s.y_size())), dx = old_x, dw = old_w;
-  spec::depthwise_fwd(s, x.data(), w.data(), y.data());
-  spec::depthwise_bwd_data(s, dy.data(), w.data(), dx.data(), mode);
-  spec::depthwise_bwd_weight(s, x.data(), dy.data(), dw.data(), mode);
+  depthwise_fwd(kSpec, s, x.data(), w.data(), y.data());
+  depthwise_bwd_data(kSpec, s, dy.data(), w.data(), dx.data(), mode);
+  depthwise_bwd_weight(kSpec, s, x.data(), dy.data(), dw.data(), mode, nullptr);
   Context ctx(device, {.poison = true});
   const auto tensor = [&](const Values& v, DType dtype) {
     return Tensor::from(ctx, Array::from(v, {static_cast<std::int64_t>(v.size())}).cast(dtype));
@@ -199,10 +199,10 @@ std::string on_one_multiprocessor(Device device, const DepthwiseShape& s, Accum 
     GpuLimits limits = *stream.limits;
     limits.multiprocessors = 1;
     stream.limits = &limits;
-    const Tensor workspace = Tensor::empty(ctx, {gpu::depthwise_workspace(stream, s)});
-    gpu::depthwise_fwd(stream, s, tx.data<T>(), tw.data<float>(), ty.data<T>());
-    gpu::depthwise_bwd_data(stream, s, tdy.data<T>(), tw.data<float>(), tdx.data<T>(), mode);
-    gpu::depthwise_bwd_weight(stream, s, tx.data<T>(), tdy.data<T>(), tdw.data<float>(), mode, workspace.data<float>());
+    const Tensor workspace = Tensor::empty(ctx, {depthwise_workspace(stream, s)});
+    depthwise_fwd(stream, s, tx.data<T>(), tw.data<float>(), ty.data<T>());
+    depthwise_bwd_data(stream, s, tdy.data<T>(), tw.data<float>(), tdx.data<T>(), mode);
+    depthwise_bwd_weight(stream, s, tx.data<T>(), tdy.data<T>(), tdw.data<float>(), mode, workspace.data<float>());
   });
   const auto tolerance = [](std::int64_t terms, DType dtype) {  // as in op_case
     return 4 * double{std::numeric_limits<float>::epsilon()} * std::sqrt(static_cast<double>(terms)) +

@@ -104,16 +104,17 @@ TEST_CASE("gemm: every transposition, scale and write mode, specification and fa
   for (const int n : {1, 2}) {
     const Threads threads(n);
     fast::OnednnCache cache;
+    const Stream<Cpu> onednn{true, &cache};
     for (const GemmShape& s : shapes())
       for (const double alpha : {1.0, -0.5})
         for (const Accum mode : {Accum::overwrite, Accum::add}) {
           auto d = product<double>(s, alpha, mode);
-          spec::gemm<double>(s, alpha, d.A.data(), d.B.data(), d.C.data(), mode);
+          gemm(kSpec, s, alpha, d.A.data(), d.B.data(), nullptr, d.C.data(), mode, nullptr);
           check(d, "f64");
           auto f = product<float>(s, alpha, mode), g = f;
-          spec::gemm<float>(s, static_cast<float>(alpha), f.A.data(), f.B.data(), f.C.data(), mode);
+          gemm(kSpec, s, alpha, f.A.data(), f.B.data(), nullptr, f.C.data(), mode, nullptr);
           check(f, "f32 spec");
-          fast::gemm(cache, s, static_cast<float>(alpha), g.A.data(), g.B.data(), g.C.data(), mode);
+          gemm(onednn, s, alpha, g.A.data(), g.B.data(), nullptr, g.C.data(), mode, nullptr);
           check(g, "f32 fast");
         }
   }

@@ -304,7 +304,7 @@ TEST_CASE("optimiser steps agree with PyTorch in double") {
   const auto sgd = [&](double momentum, bool nesterov) {
     return trail([&, momentum, nesterov](std::int64_t, double* p, const double* g, double* m, double*) {
       const DecayRange decay[] = {{0, n, 5e-4}};
-      spec::sgd_step<double>(n, {.lr = 0.1, .momentum = momentum, .nesterov = nesterov}, decay, p, g, m);
+      sgd_step<double>(n, {.lr = 0.1, .momentum = momentum, .nesterov = nesterov}, decay, p, g, m);
     });
   };
   CHECK(difference(sgd(0.0, false), values_of(file.at("sgd"))) <= 1e-14);
@@ -314,7 +314,7 @@ TEST_CASE("optimiser steps agree with PyTorch in double") {
   const auto adamw = [&](double wd) {
     return trail([&, wd](std::int64_t t, double* p, const double* g, double* m, double* v) {
       const DecayRange decay[] = {{0, n, wd}};
-      spec::adamw_step<double>(n, {.lr = 1e-2, .t = t + 1}, decay, p, g, m, v);
+      adamw_step<double>(n, {.lr = 1e-2, .t = t + 1}, decay, p, g, m, v);
     });
   };
   CHECK(difference(adamw(0.05), values_of(file.at("adamw"))) <= 1e-13);

@@ -71,7 +71,7 @@ template <class T, class Function>
 double check_xyt(Function&& gram, std::int64_t n, std::int64_t m, std::int64_t k) {
   const auto x = random<T>(n * k, 1), y = random<T>(m * k, 2);
   Output g(n * m);
-  gram(std::span<const T>(x), std::span<const T>(y), n, m, k, g.span());
+  gram(n, m, k, std::span<const T>(x), std::span<const T>(y), g.span());
   CHECK(g.guards_intact());
   return error_in_bounds(g.span(), n, m, k, [&](auto i, auto j, auto p) {
     return static_cast<long double>(x[static_cast<std::size_t>(i * k + p)]) * y[static_cast<std::size_t>(j * k + p)];
@@ -89,19 +89,17 @@ void check_all() {
       CAPTURE(n);
       CAPTURE(m);
       CAPTURE(k);
-      CHECK(check_xyt<T>(spec::gram_xyt<T>, n, m, k) <= 1);
-      CHECK(check_xyt<T>(fast::gram_xyt<T>, n, m, k) <= 1);
-
       const auto x = random<T>(n * k, 3), y = random<T>(m * k, 4);
-      for (const bool fast : {false, true}) {
+      for (const Stream<Cpu>& stream : {kSpec, kFast}) {
+        CHECK(check_xyt<T>([&](auto... a) { gram_xyt<T>(stream, a...); }, n, m, k) <= 1);
         Output g(n * n), c(n * m);
-        fast ? fast::gram_xxt<T>(x, n, k, g.span()) : spec::gram_xxt<T>(x, n, k, g.span());
+        gram_xxt<T>(stream, n, k, x, g.span());
         CHECK(g.guards_intact());
         CHECK(error_in_bounds(g.span(), n, n, k, [&](auto i, auto j, auto p) {
                 return static_cast<long double>(x[std::size_t(i * k + p)]) * x[std::size_t(j * k + p)];
               }) <= 1);
         // The same numbers read as X [k,n] and Y [k,m].
-        fast ? fast::gram_xty<T>(x, y, k, n, m, c.span()) : spec::gram_xty<T>(x, y, k, n, m, c.span());
+        gram_xty<T>(stream, k, n, m, x, y, c.span());
         CHECK(c.guards_intact());
         CHECK(error_in_bounds(c.span(), n, m, k, [&](auto i, auto j, auto p) {
                 return static_cast<long double>(x[std::size_t(p * n + i)]) * y[std::size_t(p * m + j)];
@@ -117,9 +115,9 @@ TEST_CASE("gram: specification and fast path against long double sums, float") {
 TEST_CASE("gram: specification and fast path against long double sums, double") { check_all<double>(); }
 
 TEST_CASE("gram: a kernel that forgets its last term is rejected") {
-  const auto mutant = [](std::span<const double> x, std::span<const double> y, std::int64_t n, std::int64_t m,
-                         std::int64_t k, std::span<double> g) {
-    spec::gram_xyt<double>(x, y, n, m, k, g);
+  const auto mutant = [](std::int64_t n, std::int64_t m, std::int64_t k, std::span<const double> x,
+                         std::span<const double> y, std::span<double> g) {
+    gram_xyt<double>(kSpec, n, m, k, x, y, g);
     g.back() -= x.back() * y.back();
   };
   CHECK_FALSE(check_xyt<double>(mutant, 7, 17, 33) <= 1);
@@ -132,28 +130,28 @@ TEST_CASE("gram: equal rows give equal elements wherever they lie, and any numbe
   auto x = random<float>(n * k, 5);
   for (std::int64_t p = 0; p < k; ++p) x[std::size_t(58 * k + p)] = x[std::size_t(2 * k + p)];
   std::vector<double> g(n * n, kNan), again(n * n, kNan);
-  fast::gram_xxt<float>(x, n, k, g);
+  gram_xxt<float>(kFast, n, k, x, g);
   for (std::int64_t i = 0; i < n; ++i) {
     CHECK_EQ(g[std::size_t(i * n + 58)], g[std::size_t(i * n + 2)]);
     CHECK_EQ(g[std::size_t(2 * n + i)], g[std::size_t(i * n + 58)]);
   }
   const int threads = max_threads();
   set_threads(3);
-  fast::gram_xxt<float>(x, n, k, again);
+  gram_xxt<float>(kFast, n, k, x, again);
   set_threads(threads);
   CHECK(g == again);
 }
 
 TEST_CASE("gram: empty matrices and wrong sizes") {
   std::vector<double> none, some(6, 1.0), out(4, kNan);
-  fast::gram_xxt<double>(none, 0, 5, none);
-  fast::gram_xyt<double>(none, none, 2, 2, 0, out);
+  gram_xxt<double>(kFast, 0, 5, none, none);
+  gram_xyt<double>(kFast, 2, 2, 0, none, none, out);
   for (const double value : out) CHECK_EQ(value, 0.0);
-  CHECK_THROWS_AS(fast::gram_xxt<double>(some, 2, 2, out), Error);
-  CHECK_THROWS_AS(spec::gram_xxt<double>(some, 2, 2, out), Error);
-  CHECK_THROWS_AS(fast::gram_xty<double>(some, some, 3, 2, 2, none), Error);
-  CHECK_THROWS_AS(spec::zscore_columns<double>(some, 3, 2, out), Error);
-  CHECK_THROWS_AS(spec::centre_columns<double>(some, -3, -2, some), Error);
+  CHECK_THROWS_AS(gram_xxt<double>(kFast, 2, 2, some, out), Error);
+  CHECK_THROWS_AS(gram_xxt<double>(kSpec, 2, 2, some, out), Error);
+  CHECK_THROWS_AS(gram_xty<double>(kFast, 3, 2, 2, some, some, none), Error);
+  CHECK_THROWS_AS(zscore_columns<double>(kSpec, 3, 2, some, out), Error);
+  CHECK_THROWS_AS(centre_columns<double>(kSpec, -3, -2, some, some), Error);
 }
 
 TEST_CASE("gram: columns are centred and scaled; a constant column is zero, not rounding noise") {
@@ -164,8 +162,8 @@ TEST_CASE("gram: columns are centred and scaled; a constant column is zero, not 
     x[std::size_t(i * d + 4)] += 1e6;
   }
   std::vector<double> centred(n * d, kNan), scaled(n * d, kNan);
-  spec::centre_columns<double>(x, n, d, centred);
-  spec::zscore_columns<double>(x, n, d, scaled);
+  centre_columns<double>(kSpec, n, d, x, centred);
+  zscore_columns<double>(kSpec, n, d, x, scaled);
   for (std::int64_t c = 0; c < d; ++c) {
     long double mean = 0, variance = 0;
     for (std::int64_t i = 0; i < n; ++i) mean += x[std::size_t(i * d + c)];
@@ -193,8 +191,10 @@ TEST_CASE("gram: standardised rows have inner products that are Pearson correlat
   auto x = random<double>(n * d, 7);
   for (std::int64_t c = 0; c < d; ++c) x[std::size_t(4 * d + c)] = 0.3;
   std::vector<double> z(n * d, kNan), g(n * n, kNan);
-  CHECK_EQ(spec::standardise_rows(x, n, d, z), 1);
-  fast::gram_xxt<double>(z, n, d, g);
+  std::int32_t flat = 0;
+  standardise_rows(kSpec, n, d, x, z, &flat);
+  CHECK_EQ(flat, 1);
+  gram_xxt<double>(kFast, n, d, z, g);
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t j = 0; j < n; ++j) {
       long double mi = 0, mj = 0, ii = 0, jj = 0, ij = 0;
@@ -218,6 +218,11 @@ struct DeviceGram {
 };
 
 template <class T>
+std::span<T> all(const Tensor& t) {
+  return {t.data<T>(), static_cast<std::size_t>(t.numel())};
+}
+
+template <class T>
 void check_on_device(Context& ctx, const DeviceGram& s, std::int64_t first) {
   const auto [n, m, k] = s;
   CAPTURE(n);
@@ -226,9 +231,9 @@ void check_on_device(Context& ctx, const DeviceGram& s, std::int64_t first) {
   const Tensor dx = on_device(ctx, x, first), dy = on_device(ctx, y, first);
   const Tensor xyt = room<double>(ctx, n * m), xxt = room<double>(ctx, n * n), xty = room<double>(ctx, n * m);
   on_gpu(ctx, [&, n = n, m = m, k = k](const auto& stream) {
-    gpu::gram_xyt(stream, dx.data<T>(), dy.data<T>(), n, m, k, xyt.data<double>());
-    gpu::gram_xxt(stream, dx.data<T>(), n, k, xxt.data<double>());
-    gpu::gram_xty(stream, dx.data<T>(), dy.data<T>(), k, n, m, xty.data<double>());  // read as X [k,n], Y [k,m]
+    gram_xyt<T>(stream, n, m, k, all<T>(dx), all<T>(dy), all<double>(xyt));
+    gram_xxt<T>(stream, n, k, all<T>(dx), all<double>(xxt));
+    gram_xty<T>(stream, k, n, m, all<T>(dx), all<T>(dy), all<double>(xty));  // read as X [k,n], Y [k,m]
   });
   const auto at = [](const std::vector<T>& v, std::int64_t i) { return static_cast<long double>(v[std::size_t(i)]); };
   const auto found = to_host<double>(xyt), square = to_host<double>(xxt), columns = to_host<double>(xty);
@@ -279,19 +284,19 @@ TEST_CASE("gram: columns and rows are centred and scaled on the device") {
       for (std::int64_t i = 0; i < n && d > 4; ++i) x[std::size_t(i * d + 3)] = 0.1, x[std::size_t(i * d + 4)] += 1e6;
       for (std::int64_t c = 0; c < d && n > 5; ++c) x[std::size_t(5 * d + c)] = 0.3;
       std::vector<double> centred(x.size()), scaled(x.size()), rows(x.size());
-      spec::centre_columns<double>(x, n, d, centred);
-      spec::zscore_columns<double>(x, n, d, scaled);
-      const std::int64_t flat = spec::standardise_rows(x, n, d, rows);
+      centre_columns<double>(kSpec, n, d, x, centred);
+      zscore_columns<double>(kSpec, n, d, x, scaled);
+      std::int32_t flat = 0;
+      standardise_rows(kSpec, n, d, x, rows, &flat);
       const Tensor dx = on_device(ctx, x), scratch = room<double>(ctx, 3 * d), c = room<double>(ctx, n * d);
       const Tensor z = on_device(ctx, x), r = on_device(ctx, x), count = on_device(ctx, std::vector<std::int32_t>{0});
-      const Tensor squares = room<double>(ctx, n), parts = room<double>(ctx, gpu::kDotScratch),
-                   dot = room<double>(ctx, 1);
+      const Tensor squares = room<double>(ctx, n), parts = room<double>(ctx, kDotScratch), dot = room<double>(ctx, 1);
       on_gpu(ctx, [&, n = n, d = d](const auto& stream) {
-        gpu::centre_columns(stream, dx.data<double>(), n, d, scratch.data<double>(), c.data<double>());
-        gpu::zscore_columns(stream, z.data<double>(), n, d, scratch.data<double>(), z.data<double>());  // in place
-        gpu::standardise_rows(stream, r.data<double>(), n, d, r.data<double>(), count.data<std::int32_t>());
-        gpu::row_squares(stream, dx.data<double>(), n, d, squares.data<double>());
-        gpu::dot(stream, n * d, dx.data<double>(), c.data<double>(), parts.data<double>(), dot.data<double>());
+        centre_columns<double>(stream, n, d, all<double>(dx), all<double>(c), scratch.data<double>());
+        zscore_columns<double>(stream, n, d, all<double>(z), all<double>(z), scratch.data<double>());  // in place
+        standardise_rows(stream, n, d, all<double>(r), all<double>(r), count.data<std::int32_t>());
+        row_squares(stream, n, d, dx.data<double>(), squares.data<double>());
+        akin::dot(stream, n * d, dx.data<double>(), c.data<double>(), parts.data<double>(), dot.data<double>());
       });
       CHECK_EQ(to_host<std::int32_t>(count)[0], flat);
       const auto close = [](const std::vector<double>& found, const std::vector<double>& expected, double tol) {

@@ -165,8 +165,9 @@ TEST_CASE("kd_multi: mutants are rejected") {
       const KdSources k = sources(s);
       const Tensor g = Tensor::empty(d.ctx(), x0.shape(), DType::f64);
       const Array z = teacher(s);
-      spec::kd_multi<double>({s.B, 3, k.offsets.data(), k.alpha.data(), 1.0}, z.as<double>().data(), x0.data<double>(),
-                             g.data<double>());
+      double loss = 0;
+      kd_multi(kSpec, {s.B, 3, k.offsets.data(), k.alpha.data(), 1.0}, z.as<double>().data(), x0.data<double>(),
+               g.data<double>(), nullptr, &loss);
       for (std::int64_t i = 0; i < g.numel(); ++i) g.data<double>()[i] *= dy.item();
       d.add(0, g);
     });

@@ -203,10 +203,11 @@ TEST_CASE("metrics: weighted RSA pairs against an explicit list, shuffled refere
   const auto keys = [&](const Array& values) {
     const std::int64_t d = values.shape()[1];
     std::vector<double> z(std::size_t(c.n * d));
-    spec::zscore_columns<double>(values.as<double>(), c.n, d, z);
-    spec::standardise_rows(z, c.n, d, z);
+    zscore_columns<double>(kSpec, c.n, d, values.as<double>(), z);
+    std::int32_t flat = 0;
+    standardise_rows(kSpec, c.n, d, z, z, &flat);
     std::vector<double> g(std::size_t(c.n * c.n));
-    spec::gram_xxt<double>(z, c.n, d, g);
+    gram_xxt<double>(kSpec, c.n, d, z, g);
     return g;
   };
   const auto a = keys(probe.features), b = keys(probe.reference);
@@ -217,8 +218,8 @@ TEST_CASE("metrics: weighted RSA pairs against an explicit list, shuffled refere
     for (std::size_t j = i + 1; j < 12; ++j)
       for (int k = 0; k < counts[i] * counts[j]; ++k) left.push_back(-a[i * 12 + j]), right.push_back(-b[i * 12 + j]);
   std::vector<double> ra(left.size()), rb(left.size());
-  spec::average_ranks(left, ra);
-  spec::average_ranks(right, rb);
+  average_ranks(left, ra);
+  average_ranks(right, rb);
   const double mean = 0.5 * double(left.size() + 1);
   double aa = 0, bb = 0, ab = 0;
   for (std::size_t i = 0; i < left.size(); ++i) {
@@ -322,7 +323,7 @@ TEST_CASE("metrics: eigenvalues and Cholesky factors") {
       CAPTURE(rank);
       const Probe probe = random_probe(m, rank, 2, 0.5, std::uint64_t(m));
       std::vector<double> g(std::size_t(m * m));
-      spec::gram_xxt<double>(probe.features.as<double>(), m, rank, g);
+      gram_xxt<double>(kSpec, m, rank, probe.features.as<double>(), g);
       const Eigen eigen = eigen_psd(g, m);
       const std::vector<double>& v = eigen.vectors;
       // Backward errors of either stage are a few eps m of the largest eigenvalue.

@@ -99,8 +99,7 @@ template <class T>
 bool sgd_agrees(std::int64_t n, const Sgd& o, const SgdStep& step) {
   Arena<T> a(n);
   for (int t = 1; t <= kSteps; ++t)
-    spec::sgd_step<T>(n, step, ranges(n, o.decay), a.p.data(), a.gradient(t).data(),
-                      o.momentum == 0 ? nullptr : a.m.data());
+    sgd_step<T>(n, step, ranges(n, o.decay), a.p.data(), a.gradient(t).data(), o.momentum == 0 ? nullptr : a.m.data());
   const Values p = random(n, 1, 0);
   const auto g = gradients(n);
   for (std::int64_t i = 0; i < n; ++i) {
@@ -139,8 +138,7 @@ TEST_CASE_TEMPLATE("optim: adamw follows torch's recurrence, and coupled decay d
     CAPTURE(n);
     Arena<T> a(n);
     for (int t = 1; t <= kSteps; ++t)
-      spec::adamw_step<T>(n, {.lr = lr, .t = t}, ranges(n, decay), a.p.data(), a.gradient(t).data(), a.m.data(),
-                          a.v.data());
+      adamw_step<T>(n, {.lr = lr, .t = t}, ranges(n, decay), a.p.data(), a.gradient(t).data(), a.m.data(), a.v.data());
     const Values p = random(n, 1, 0);
     const auto g = gradients(n);
     double worst = 0, coupled = 0;
@@ -164,22 +162,22 @@ TEST_CASE("optim: known values of one step") {
   // p = 1, g = 0.5, lr 0.1, decay 0.01: d = 0.51.
   const std::vector<DecayRange> all{{0, 1, 0.01}};
   double p = 1, g = 0.5, m = 0, v = 0;
-  spec::sgd_step<double>(1, {.lr = 0.1}, all, &p, &g, &m);
+  sgd_step<double>(1, {.lr = 0.1}, all, &p, &g, &m);
   CHECK_EQ(p, doctest::Approx(1 - 0.1 * 0.51).epsilon(1e-15));
   CHECK_EQ(m, doctest::Approx(0.51).epsilon(1e-15));
   p = 1;
   m = 0;
-  spec::sgd_step<double>(1, {.lr = 0.1, .nesterov = true}, all, &p, &g, &m);
+  sgd_step<double>(1, {.lr = 0.1, .nesterov = true}, all, &p, &g, &m);
   CHECK_EQ(p, doctest::Approx(1 - 0.1 * 1.9 * 0.51).epsilon(1e-15));
   p = 1;
   m = 0;
   // The first AdamW step has length lr whatever the gradient: 0.999 - 0.1 g / (|g| + eps).
-  spec::adamw_step<double>(1, {.lr = 0.1, .t = 1}, all, &p, &g, &m, &v);
+  adamw_step<double>(1, {.lr = 0.1, .t = 1}, all, &p, &g, &m, &v);
   CHECK_EQ(p, doctest::Approx(0.999 - 0.1 * 0.5 / (0.5 + 1e-8)).epsilon(1e-14));
   p = 1;
   g = 5;
   m = 0;
-  spec::sgd_step<double>(1, {.lr = 0.1, .grad_scale = 0.1}, all, &p, &g, &m);
+  sgd_step<double>(1, {.lr = 0.1, .grad_scale = 0.1}, all, &p, &g, &m);
   CHECK_EQ(p, doctest::Approx(1 - 0.1 * 0.51).epsilon(1e-15));
 }
 
@@ -191,10 +189,9 @@ TEST_CASE("optim: the thread count changes no bit") {
     set_threads(k);
     Arena<float> a(n);
     for (int t = 1; t <= 2; ++t) {
-      spec::sgd_step<float>(n, {.lr = 0.1, .nesterov = true}, ranges(n, 5e-4), a.p.data(), a.gradient(t).data(),
-                            a.m.data());
-      spec::adamw_step<float>(n, {.lr = 0.1, .t = t}, ranges(n, 5e-4), a.p.data(), a.gradient(t).data(), a.m.data(),
-                              a.v.data());
+      sgd_step<float>(n, {.lr = 0.1, .nesterov = true}, ranges(n, 5e-4), a.p.data(), a.gradient(t).data(), a.m.data());
+      adamw_step<float>(n, {.lr = 0.1, .t = t}, ranges(n, 5e-4), a.p.data(), a.gradient(t).data(), a.m.data(),
+                        a.v.data());
     }
     results.push_back(a);
   }
@@ -205,12 +202,12 @@ TEST_CASE("optim: the thread count changes no bit") {
 
 TEST_CASE("optim: a NaN gradient shows, the norm is the norm, clipping bounds it") {
   float p = 1, g = NAN, m = 0;
-  spec::sgd_step<float>(1, {.lr = 0.1}, {}, &p, &g, &m);
+  sgd_step<float>(1, {.lr = 0.1}, {}, &p, &g, &m);
   CHECK(std::isnan(p));
   const std::vector<float> v{3, 4, 0, 0, 0};
-  CHECK_EQ(spec::grad_norm<float>(5, v.data()), 5);
+  CHECK_EQ(grad_norm<float>(5, v.data()), 5);
   const float big[] = {3e30f, 4e30f};  // the square overflows float
-  CHECK_EQ(spec::grad_norm<float>(2, big), doctest::Approx(5e30).epsilon(1e-6));
+  CHECK_EQ(grad_norm<float>(2, big), doctest::Approx(5e30).epsilon(1e-6));
   CHECK_EQ(clip_scale(0.5, 1), 1);
   CHECK_EQ(clip_scale(0, 1), 1);
   CHECK_EQ(clip_scale(4, 1), doctest::Approx(0.25).epsilon(1e-6));
@@ -220,7 +217,7 @@ TEST_CASE("optim: a NaN gradient shows, the norm is the norm, clipping bounds it
 TEST_CASE("optim: impossible asks are named") {
   std::vector<float> a(10), b(10), c(10), d(10);
   const auto sgd = [&](const SgdStep& s, std::vector<DecayRange> r, float* m) {
-    spec::sgd_step<float>(10, s, r, a.data(), b.data(), m);
+    sgd_step<float>(10, s, r, a.data(), b.data(), m);
   };
   CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {{0, 11, 0.1}}, c.data()), doctest::Contains("decay range 0..11"), Error);
   CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {{3, 5, 0.1}, {4, 6, 0.1}}, c.data()),
@@ -228,7 +225,7 @@ TEST_CASE("optim: impossible asks are named") {
   CHECK_THROWS_WITH_AS(sgd({.lr = 1, .momentum = 0, .nesterov = true}, {}, c.data()), doctest::Contains("Nesterov"),
                        Error);
   CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {}, nullptr), doctest::Contains("without a momentum arena"), Error);
-  CHECK_THROWS_WITH_AS(spec::adamw_step<float>(10, {.lr = 1, .t = 0}, {}, a.data(), b.data(), c.data(), d.data()),
+  CHECK_THROWS_WITH_AS(adamw_step<float>(10, {.lr = 1, .t = 0}, {}, a.data(), b.data(), c.data(), d.data()),
                        doctest::Contains("step 0"), Error);
 }
 
@@ -242,39 +239,38 @@ std::string device_differs(Context& ctx, std::int64_t n, std::int64_t first, boo
   const Tensor p = on_device(ctx, a.p, first), m = on_device(ctx, a.m, first), v = on_device(ctx, a.v, first);
   const Tensor shadow = room<bf16>(ctx, n, first), table = bytes_on_device(ctx, decay);
   const Tensor params = bytes_on_device(ctx, std::vector<OptimParams>(1));
-  const Tensor scratch = room<double>(ctx, gpu::kSumScratch), square = room<double>(ctx, 1);
+  const Tensor scratch = room<double>(ctx, kSumBlocks), square = room<double>(ctx, 1);
   for (int t = 1; t <= kSteps; ++t) {
     const std::vector<float> g = a.gradient(t);
     const Tensor dg = on_device(ctx, g, first);
-    const double lr = 0.1 / t, scale = clip > 0 ? clip_scale(spec::grad_norm<float>(n, g.data()), clip) : 0.5;
+    const double lr = 0.1 / t, scale = clip > 0 ? clip_scale(grad_norm<float>(n, g.data()), clip) : 0.5;
     OptimParams now = adamw ? optim_params(AdamWStep{.lr = lr, .t = t, .grad_scale = clip > 0 ? 1 : 0.5})
                             : optim_params(SgdStep{.lr = lr, .grad_scale = clip > 0 ? 1 : 0.5});
     now.rate *= mutant;
     LaunchLog log;
     ctx.launches = &log;
     on_gpu(ctx, [&](const auto& stream) {
-      gpu::set_params(stream, now, as<OptimParams>(params));
+      set_params(stream, now, as<OptimParams>(params));
       GradClip c;
       if (clip > 0) {
-        gpu::sum_squares(stream, n, 1.0, dg.data<float>(), scratch.data<double>(), square.data<double>());
+        sum_squares(stream, n, 1.0, dg.data<float>(), scratch.data<double>(), square.data<double>());
         c = {square.data<double>(), clip};
       }
       if (adamw)
-        gpu::adamw_step(stream, n, as<OptimParams>(params), 0.9, 0.999, 1e-8, c, as<DecayRange>(table), 3,
-                        p.data<float>(), dg.data<float>(), m.data<float>(), v.data<float>(), shadow.data<bf16>());
+        adamw_step(stream, n, as<OptimParams>(params), 0.9, 0.999, 1e-8, c, as<DecayRange>(table), 3, p.data<float>(),
+                   dg.data<float>(), m.data<float>(), v.data<float>(), shadow.data<bf16>());
       else
-        gpu::sgd_step(stream, n, as<OptimParams>(params), momentum, nesterov, c, as<DecayRange>(table), 3,
-                      p.data<float>(), dg.data<float>(), momentum == 0 ? nullptr : m.data<float>(),
-                      shadow.data<bf16>());
+        sgd_step(stream, n, as<OptimParams>(params), momentum, nesterov, c, as<DecayRange>(table), 3, p.data<float>(),
+                 dg.data<float>(), momentum == 0 ? nullptr : m.data<float>(), shadow.data<bf16>());
     });
     ctx.launches = nullptr;
     CHECK_EQ(log.size(), clip > 0 ? 4u : 2u);  // parameters, (sum of squares in two,) one step
     if (adamw)
-      spec::adamw_step<float>(n, {.lr = lr, .t = t, .grad_scale = scale}, decay, a.p.data(), g.data(), a.m.data(),
-                              a.v.data());
+      adamw_step<float>(n, {.lr = lr, .t = t, .grad_scale = scale}, decay, a.p.data(), g.data(), a.m.data(),
+                        a.v.data());
     else
-      spec::sgd_step<float>(n, {.lr = lr, .momentum = momentum, .nesterov = nesterov, .grad_scale = scale}, decay,
-                            a.p.data(), g.data(), momentum == 0 ? nullptr : a.m.data());
+      sgd_step<float>(n, {.lr = lr, .momentum = momentum, .nesterov = nesterov, .grad_scale = scale}, decay, a.p.data(),
+                      g.data(), momentum == 0 ? nullptr : a.m.data());
   }
   const auto close = [](const std::vector<float>& found, const std::vector<float>& expected) {
     double worst = 0;
@@ -321,11 +317,11 @@ TEST_CASE("optim: a NaN gradient shows on the device, and a norm beyond float is
                                              {{3e30f, 4e30f}, {1 - 0.6f, 1 - 0.8f}}}) {
       const Tensor g = on_device(ctx, gradient), p = on_device(ctx, std::vector<float>{1, 1});
       const Tensor params = bytes_on_device(ctx, std::vector<OptimParams>{optim_params(SgdStep{.lr = 1})});
-      const Tensor scratch = room<double>(ctx, gpu::kSumScratch), square = room<double>(ctx, 1);
+      const Tensor scratch = room<double>(ctx, kSumBlocks), square = room<double>(ctx, 1);
       on_gpu(ctx, [&](const auto& stream) {
-        gpu::sum_squares(stream, 2, 1.0, g.data<float>(), scratch.data<double>(), square.data<double>());
-        gpu::sgd_step(stream, 2, as<OptimParams>(params), 0, false, {square.data<double>(), 1.0}, nullptr, 0,
-                      p.data<float>(), g.data<float>(), nullptr, nullptr);
+        sum_squares(stream, 2, 1.0, g.data<float>(), scratch.data<double>(), square.data<double>());
+        sgd_step(stream, 2, as<OptimParams>(params), 0, false, {square.data<double>(), 1.0}, nullptr, 0,
+                 p.data<float>(), g.data<float>(), nullptr, nullptr);
       });
       const std::vector<float> found = to_host<float>(p);
       for (std::size_t i = 0; i < 2; ++i) {

@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "kernels/pool.hpp"
 #include "tests/op_case.hpp"
 
@@ -161,7 +161,7 @@ TEST_CASE("max_pool: the first of equal pixels gets the whole gradient, NaN wins
   nine[7] = NAN;
   double top = 0;
   std::int32_t at = -1;
-  spec::max_pool_fwd<double>(row, nine.data(), &top, &at);
+  max_pool_fwd(kSpec, row, nine.data(), &top, &at);
   CHECK(std::isnan(top));
   CHECK_EQ(at, 4);
 }
@@ -318,13 +318,13 @@ TEST_CASE("max_pool: on a device ties, NaN and padding are as in the specificati
   }
   std::vector<float> y(static_cast<std::size_t>(s.N * s.P() * s.Q() * s.C), NAN);
   std::vector<std::int32_t> at(y.size(), -1);
-  spec::max_pool_fwd<float>(s, x.data(), y.data(), at.data());
+  max_pool_fwd(kSpec, s, x.data(), y.data(), at.data());
   Context ctx(Device::sim, {.poison = true});
   const auto size = static_cast<std::int64_t>(y.size());
   const Tensor in = Tensor::from(ctx, x, {static_cast<std::int64_t>(x.size())}), out = Tensor::empty(ctx, {size}),
                where = Tensor::empty(ctx, {size}, DType::i32);
   on_gpu(ctx, [&](const auto& stream) {
-    gpu::max_pool_fwd(stream, s, in.data<float>(), out.data<float>(), where.data<std::int32_t>());
+    max_pool_fwd(stream, s, in.data<float>(), out.data<float>(), where.data<std::int32_t>());
   });
   const Array found = out.to_array(), index = where.to_array();
   int nans = 0;

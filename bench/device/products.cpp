@@ -15,8 +15,8 @@ void gemm(const DeviceBench& bench, const Report& run, const std::string& name, 
       bench,
       std::vector<Operands::Wanted>{{s.M * s.K, dtype}, {s.K * s.N, dtype}, {s.M * s.N, dtype}, {s.M * s.N, dtype}});
   Tensor workspace;
-  on_gpu(bench.ctx, [&](const auto& stream) {
-    const std::int64_t floats = gpu::gemm_workspace(s, size_of(dtype), *stream.limits);
+  launch_on(bench.ctx, dtype, "gemm", [&]<class T>(const auto& stream, T) {
+    const std::int64_t floats = gemm_workspace<T>(stream, s);
     if (floats > 0) workspace = Tensor::empty(bench.ctx, {floats});
   });
   Comparison c;
@@ -24,9 +24,9 @@ void gemm(const DeviceBench& bench, const Report& run, const std::string& name, 
   c.flops = 2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K);
   c.bytes = static_cast<double>(size_of(dtype)) * static_cast<double>(s.M * s.K + s.K * s.N + s.M * s.N);
   c.own = [&bench, t, s, dtype, workspace](std::int64_t i) {
-    on_gpu(bench.ctx, dtype, "gemm", [&]<class T>(const auto& stream, T) {
-      gpu::gemm(stream, s, 1.0f, t->at<T>(i, 0), t->at<T>(i, 1), static_cast<const float*>(nullptr), t->at<T>(i, 2),
-                Accum::overwrite, workspace.defined() ? workspace.data<float>() : nullptr);
+    launch_on(bench.ctx, dtype, "gemm", [&]<class T>(const auto& stream, T) {
+      gemm(stream, s, 1.0, t->at<T>(i, 0), t->at<T>(i, 1), nullptr, t->at<T>(i, 2), Accum::overwrite,
+           workspace.defined() ? workspace.data<float>() : nullptr);
     });
   };
   c.yardstick = "cuBLASLt";
@@ -61,8 +61,8 @@ void conv(const DeviceBench& bench, const Report& run, DType dtype, const Conv2d
   const Tensor made = Tensor::empty(bench.ctx, {size}, dtype);
   Tensor workspace;
   if (pass == ConvPass::weight)
-    on_gpu(bench.ctx, [&](const auto& stream) {
-      const std::int64_t floats = gpu::conv2d_weight_workspace(s, size_of(dtype), *stream.limits);
+    launch_on(bench.ctx, dtype, "conv2d", [&]<class T>(const auto& stream, T) {
+      const std::int64_t floats = conv2d_weight_workspace<T>(stream, s);
       if (floats > 0) workspace = Tensor::empty(bench.ctx, {floats});
     });
   const char* const names[] = {"fprop", "dgrad", "wgrad"};
@@ -72,12 +72,12 @@ void conv(const DeviceBench& bench, const Report& run, DType dtype, const Conv2d
   c.flops = 2.0 * static_cast<double>(s.y_size()) * static_cast<double>(s.R * s.S * s.C);
   c.bytes = static_cast<double>(size_of(dtype)) * static_cast<double>(s.x_size() + s.w_size() + s.y_size());
   c.own = [&bench, t, s, dtype, pass, workspace](std::int64_t i) {
-    on_gpu(bench.ctx, dtype, "conv2d", [&]<class T>(const auto& stream, T) {
+    launch_on(bench.ctx, dtype, "conv2d", [&]<class T>(const auto& stream, T) {
       T *x = t->at<T>(i, 0), *w = t->at<T>(i, 1), *y = t->at<T>(i, 2);
-      if (pass == ConvPass::forward) return gpu::conv2d_fwd(stream, s, x, w, y);
-      if (pass == ConvPass::data) return gpu::conv2d_bwd_data(stream, s, y, w, x, Accum::overwrite);
-      gpu::conv2d_bwd_weight(stream, s, x, y, t->at<float>(i, 3), Accum::overwrite,
-                             workspace.defined() ? workspace.data<float>() : nullptr);
+      if (pass == ConvPass::forward) return conv2d_fwd(stream, s, x, w, y);
+      if (pass == ConvPass::data) return conv2d_bwd_data(stream, s, y, w, x, Accum::overwrite, nullptr);
+      conv2d_bwd_weight(stream, s, x, y, t->at<Full<T>>(i, 3), Accum::overwrite,
+                        workspace.defined() ? workspace.data<float>() : nullptr);
     });
   };
   c.yardstick = "cuDNN";

@@ -40,27 +40,33 @@ void batchnorm(const DeviceBench& bench, const Report& run, DType dtype, std::in
   const BatchNormShape s{M, C, true, true, 1e-5, 0.1};
   Tensor scratch;
   on_gpu(bench.ctx, [&](const auto& stream) {
-    scratch = Tensor::empty(bench.ctx, {std::max<std::int64_t>(gpu::batchnorm_scratch(stream, s), 1)});
+    scratch = Tensor::empty(bench.ctx, {std::max<std::int64_t>(batchnorm_scratch(stream, s), 1)});
   });
   const double array = static_cast<double>(n) * static_cast<double>(size_of(dtype));
   const std::string what = fmt::format("{}x{} {}{}", M, C, name_of(dtype), residual ? " +residual" : "");
   against_copy(bench, run, "batchnorm+ReLU fwd " + what, (residual ? 4 : 3) * array, 0.92,
                [&bench, t, s, dtype, residual, scratch](std::int64_t i) {
-                 on_gpu(bench.ctx, dtype, "batchnorm", [&]<class T>(const auto& stream, T) {
-                   const auto f = [&](std::size_t k) { return t->at<float>(i, k); };
-                   gpu::batchnorm_fwd(stream, s,
-                                      BatchNormForward<T, float>{t->at<T>(i, kX), f(kGamma), f(kBeta),
-                                                                 residual ? t->at<T>(i, kResidual) : nullptr, f(kMean),
-                                                                 f(kVar), f(kSaved), f(kInvstd), t->at<T>(i, kY)},
-                                      scratch.data<float>());
+                 launch_on(bench.ctx, dtype, "batchnorm", [&]<class T>(const auto& stream, T) {
+                   const auto f = [&](std::size_t k) { return t->at<Full<T>>(i, k); };
+                   batchnorm_fwd(stream, s,
+                                 BatchNormForward<T>{.x = t->at<T>(i, kX),
+                                                     .gamma = f(kGamma),
+                                                     .beta = f(kBeta),
+                                                     .residual = residual ? t->at<T>(i, kResidual) : nullptr,
+                                                     .running_mean = f(kMean),
+                                                     .running_var = f(kVar),
+                                                     .mean = f(kSaved),
+                                                     .invstd = f(kInvstd),
+                                                     .y = t->at<T>(i, kY)},
+                                 scratch.data<float>());
                  });
                });
   // Reads x and dy twice (y where there is a residual, whose gradient is written), writes dx.
   against_copy(bench, run, "batchnorm+ReLU bwd " + what, (residual ? 7 : 5) * array, 0.92,
                [&bench, t, s, dtype, residual, scratch](std::int64_t i) {
-                 on_gpu(bench.ctx, dtype, "batchnorm", [&]<class T>(const auto& stream, T) {
-                   const auto f = [&](std::size_t k) { return t->at<float>(i, k); };
-                   BatchNormBackward<T, float> b{};
+                 launch_on(bench.ctx, dtype, "batchnorm", [&]<class T>(const auto& stream, T) {
+                   const auto f = [&](std::size_t k) { return t->at<Full<T>>(i, k); };
+                   BatchNormBackward<T> b;
                    b.x = t->at<T>(i, kX);
                    b.y = t->at<T>(i, kY);
                    b.dy = t->at<T>(i, kDy);
@@ -71,9 +77,8 @@ void batchnorm(const DeviceBench& bench, const Report& run, DType dtype, std::in
                    b.dresidual = residual ? t->at<T>(i, kResidual) : nullptr;
                    b.dgamma = f(kDgamma);
                    b.dbeta = f(kDbeta);
-                   b.dx_mode = Accum::overwrite;
                    if (!residual) b.beta = f(kBeta);
-                   gpu::batchnorm_bwd(stream, s, b, scratch.data<float>());
+                   batchnorm_bwd(stream, s, b, scratch.data<float>());
                  });
                });
 }
@@ -83,8 +88,8 @@ void add(const DeviceBench& bench, const Report& run, DType dtype, std::int64_t 
   against_copy(bench, run, fmt::format("add {} {}", n, name_of(dtype)),
                3.0 * static_cast<double>(n) * static_cast<double>(size_of(dtype)), 0.92,
                [&bench, t, n, dtype](std::int64_t i) {
-                 on_gpu(bench.ctx, dtype, "add", [&]<class T>(const auto& stream, T) {
-                   gpu::add(stream, n, t->at<T>(i, 0), t->at<T>(i, 1), t->at<T>(i, 2));
+                 launch_on(bench.ctx, dtype, "add", [&]<class T>(const auto& stream, T) {
+                   add(stream, n, t->at<T>(i, 0), t->at<T>(i, 1), t->at<T>(i, 2));
                  });
                });
 }
@@ -97,15 +102,15 @@ void sgd(const DeviceBench& bench, const Report& run, std::int64_t n) {
   const DecayRange all{0, n, 5e-4};
   range.copy_from(&all);
   on_gpu(bench.ctx, [&](const auto& stream) {
-    gpu::set_params(stream, optim_params(SgdStep{.lr = 1e-6, .momentum = 0.9}), in_bytes<OptimParams>(params));
+    set_params(stream, optim_params(SgdStep{.lr = 1e-6, .momentum = 0.9}), in_bytes<OptimParams>(params));
   });
   // Reads p, g, m and writes p, m and the bf16 copy.
   against_copy(bench, run, fmt::format("sgd, momentum, bf16 copy: {}", n), 22.0 * static_cast<double>(n), 0.90,
                [&bench, t, n, params, range](std::int64_t i) {
                  on_gpu(bench.ctx, [&](const auto& stream) {
-                   gpu::sgd_step(stream, n, in_bytes<OptimParams>(params), 0.9, false, GradClip{},
-                                 in_bytes<DecayRange>(range), 1, t->at<float>(i, 0), t->at<float>(i, 1),
-                                 t->at<float>(i, 2), t->at<bf16>(i, 3));
+                   sgd_step(stream, n, in_bytes<OptimParams>(params), 0.9, false, GradClip{},
+                            in_bytes<DecayRange>(range), 1, t->at<float>(i, 0), t->at<float>(i, 1), t->at<float>(i, 2),
+                            t->at<bf16>(i, 3));
                  });
                });
 }
@@ -142,9 +147,9 @@ void bench_losses(const DeviceBench& bench, const Report& run) {
                [&bench, t, target, B, C](std::int64_t i) {
                  on_gpu(bench.ctx, [&](const auto& stream) {
                    const auto* at = target.data<std::int64_t>();
-                   gpu::softmax_ce_fwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 2));
-                   gpu::softmax_ce_bwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 3),
-                                       t->at<float>(i, 1), Accum::overwrite);
+                   softmax_ce_fwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 2));
+                   softmax_ce_bwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 3), t->at<float>(i, 1),
+                                  Accum::overwrite);
                  });
                });
   // All sources in one pass: reads both logits, writes the gradient.
@@ -173,7 +178,7 @@ void bench_parc(const DeviceBench& bench, const Report& run) {
   const auto size = [](std::int64_t count, std::size_t element) { return static_cast<std::size_t>(count) * element; };
   const Tensor columns = bytes(size(3 * d, 8)), z = bytes(size(n * d, 8)), g = bytes(size(n * n, 8)), flat = bytes(4),
                labels = bytes(size(n, 4)), keys = bytes(size(pairs, 8)), small = bytes(size(pairs, 4)),
-               scratch = bytes(gpu::rank_scratch_bytes(pairs)), sums = bytes(size(S, sizeof(RankSums)));
+               scratch = bytes(rank_scratch_bytes(pairs)), sums = bytes(size(S, sizeof(RankSums)));
   std::vector<std::int32_t> classes(static_cast<std::size_t>(n));
   Rng rng(5);
   for (auto& c : classes) c = static_cast<std::int32_t>(rng.below(10));
@@ -187,15 +192,17 @@ void bench_parc(const DeviceBench& bench, const Report& run) {
     on_gpu(bench.ctx, [&](const auto& stream) {
       for (std::int64_t s = 0; s < S; ++s) {
         auto* sum = in_bytes<RankSums>(sums) + s;
-        gpu::clear_sums(stream, sum);
-        gpu::zscore_columns(stream, t->at<float>(i, 0) + s * n * d, n, d, in_bytes<double>(columns),
-                            in_bytes<double>(z));
-        gpu::standardise_rows(stream, in_bytes<double>(z), n, d, in_bytes<double>(z), in_bytes<std::int32_t>(flat));
-        gpu::gram_xxt(stream, in_bytes<double>(z), n, d, in_bytes<double>(g));
-        gpu::pair_keys(stream, in_bytes<double>(g), 0, n, n, in_bytes<std::int32_t>(labels),
-                       in_bytes<std::uint64_t>(keys), in_bytes<std::uint32_t>(small), sum);
-        gpu::spearman_of_pairs(stream, pairs, in_bytes<std::uint64_t>(keys), in_bytes<std::uint32_t>(small),
-                               scratch.raw(), sum);
+        clear_sums(stream, sum);
+        const auto rows = static_cast<std::size_t>(n * d);
+        const std::span<const float> x(t->at<float>(i, 0) + s * n * d, rows);
+        const std::span<double> scaled(in_bytes<double>(z), rows);
+        zscore_columns<float>(stream, n, d, x, scaled, in_bytes<double>(columns));
+        standardise_rows(stream, n, d, scaled, scaled, in_bytes<std::int32_t>(flat));
+        gram_xxt<double>(stream, n, d, scaled, {in_bytes<double>(g), static_cast<std::size_t>(n * n)});
+        pair_keys(stream, in_bytes<double>(g), 0, n, n, in_bytes<std::int32_t>(labels), in_bytes<std::uint64_t>(keys),
+                  in_bytes<std::uint32_t>(small), sum);
+        spearman_of_pairs(stream, pairs, in_bytes<std::uint64_t>(keys), in_bytes<std::uint32_t>(small), scratch.raw(),
+                          sum);
       }
     });
   };

@@ -68,8 +68,8 @@ double spearman(const std::vector<double>& a, const std::vector<double>& b) {
     }
   if (x.size() < 3) return not_measured;
   std::vector<double> rx(x.size()), ry(x.size());
-  spec::average_ranks(x, rx);
-  spec::average_ranks(y, ry);
+  average_ranks(x, rx);
+  average_ranks(y, ry);
   const double mean = (static_cast<double>(x.size()) + 1) / 2;
   double xy = 0, xx = 0, yy = 0;
   for (std::size_t i = 0; i < rx.size(); ++i) {

@@ -56,7 +56,7 @@ std::vector<double> map_similarity(std::span<const double> raw, const Mapping& m
       for (double& value : m) value = *high > *low ? (value / 2 - *low / 2) / (*high / 2 - *low / 2) : 1.0;
       break;
     case Mapping::Kind::rank:
-      spec::average_ranks(raw, m);
+      average_ranks(raw, m);
       for (double& value : m) value /= double(m.size());
       break;
     case Mapping::Kind::softmax:

@@ -1,17 +1,20 @@
-// What the op files share: choice by element type, and the checks that many ops make.
+// What the op files share: pointers to what may be absent, and the checks that many ops make.
 #pragma once
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "kernels/common/accum.hpp"
 
 namespace akin::ops {
 
-/// On the CPU: calls body(float{}) or body(double{}) by dtype; other types are an error that names the op.
-template <class Body>
-auto by_type(DType dtype, const char* op, Body&& body) {
-  if (dtype == DType::f32) return body(float{});
-  AKIN_CHECK(dtype == DType::f64, "{}: works on f32 and f64, found {}", op, name_of(dtype));
-  return body(double{});
+/// nullptr for an undefined tensor.
+template <class T>
+T* or_null(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+/// Memory for the time of a kernel; undefined where it asks for none.
+inline Tensor scratch_of(Context& ctx, std::int64_t n, DType dtype = DType::f32) {
+  return n == 0 ? Tensor() : Tensor::empty(ctx, {n}, dtype);
 }
 
 inline void check_same(const Tensor& a, const Tensor& b, const char* op) {
@@ -39,20 +42,11 @@ void check_window(const WindowShape& s, const char* op) {
              s.S, s.H, s.W, s.pad, s.pad_end == s.pad ? "" : fmt::format(" and {}", s.pad_end));
 }
 
-/// Losses keep f32 on a device, whatever the activations are.
-inline void check_f32_on_gpu(const Context& ctx, const Tensor& x, const char* op) {
-  AKIN_CHECK(ctx.device == Device::cpu || x.dtype() == DType::f32, "{}: works on f32 on a GPU, found {}", op,
-             name_of(x.dtype()));
-}
-
 /// A parameter of f32 in the type that kernels multiply it in: itself for activations of f32, else its bf16 shadow or,
 /// without an optimiser that keeps one, a converted copy. No gradient flows: the caller gives it to `w`.
 Tensor low_precision(Context& ctx, const Tensor& w, DType activations);
 
 /// y = factor scalar x, or y += ...; `scalar` [1] may be undefined. Not differentiable: for backward rules.
 void axpy(Context& ctx, double factor, const Tensor& scalar, const Tensor& x, const Tensor& y, Accum mode);
-
-/// The fast path serves f32 unless the Context asks for the specification.
-inline bool fast_path(const Context& ctx, const Tensor& x) { return ctx.use_fast_paths && x.dtype() == DType::f32; }
 
 }  // namespace akin::ops

@@ -6,14 +6,8 @@
 namespace akin::ops {
 
 void axpy(Context& ctx, double factor, const Tensor& scalar, const Tensor& x, const Tensor& y, Accum mode) {
-  if (on_gpu(ctx, x.dtype(), "axpy", [&]<class T>(const auto& stream, T) {
-        gpu::axpy(stream, x.numel(), static_cast<float>(factor), scalar.defined() ? scalar.data<float>() : nullptr,
-                  x.data<T>(), y.data<T>(), mode);
-      }))
-    return;
-  by_type(x.dtype(), "axpy", [&]<class T>(T) {
-    const T a = static_cast<T>(factor) * (scalar.defined() ? scalar.data<T>()[0] : T(1));
-    spec::axpy<T>(x.numel(), a, x.data<T>(), y.data<T>(), mode);
+  launch_on(ctx, x.dtype(), "axpy", [&]<class T>(const auto& stream, T) {
+    akin::axpy(stream, x.numel(), factor, or_null<Full<T>>(scalar), x.data<T>(), y.data<T>(), mode);
   });
 }
 
@@ -26,11 +20,9 @@ Tensor low_precision(Context& ctx, const Tensor& w, DType activations) {
 namespace {
 
 void multiply(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y, Accum mode) {
-  if (on_gpu(ctx, a.dtype(), "mul", [&]<class T>(const auto& stream, T) {
-        gpu::mul(stream, y.numel(), a.data<T>(), b.data<T>(), y.data<T>(), mode);
-      }))
-    return;
-  by_type(a.dtype(), "mul", [&]<class T>(T) { spec::mul<T>(y.numel(), a.data<T>(), b.data<T>(), y.data<T>(), mode); });
+  launch_on(ctx, a.dtype(), "mul", [&]<class T>(const auto& stream, T) {
+    akin::mul(stream, y.numel(), a.data<T>(), b.data<T>(), y.data<T>(), mode);
+  });
 }
 
 }  // namespace
@@ -38,10 +30,9 @@ void multiply(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y, A
 Tensor add(Context& ctx, const Tensor& a, const Tensor& b) {
   check_same(a, b, "add");
   Tensor y = Tensor::empty(ctx, a.shape(), a.dtype());
-  if (!on_gpu(ctx, a.dtype(), "add", [&]<class T>(const auto& stream, T) {
-        gpu::add(stream, y.numel(), a.data<T>(), b.data<T>(), y.data<T>());
-      }))
-    by_type(a.dtype(), "add", [&]<class T>(T) { spec::add<T>(y.numel(), a.data<T>(), b.data<T>(), y.data<T>()); });
+  launch_on(ctx, a.dtype(), "add", [&]<class T>(const auto& stream, T) {
+    akin::add(stream, y.numel(), a.data<T>(), b.data<T>(), y.data<T>());
+  });
   return record(ctx, "add", y, {a, b}, [](const Tensor& dy, Grads& d) {
     for (const std::size_t i : {0u, 1u})
       if (d.wanted(i)) d.add(i, dy);
@@ -77,13 +68,12 @@ Tensor convert(Context& ctx, const Tensor& x, DType to) {
     const bool up = from.dtype() == DType::bf16 && into.dtype() == DType::f32;
     AKIN_CHECK(up || (from.dtype() == DType::f32 && into.dtype() == DType::bf16), "convert: {} to {} is not offered",
                name_of(from.dtype()), name_of(into.dtype()));
-    const bool done = on_gpu(c, [&](const auto& stream) {
+    launch_on(c, [&](const auto& stream) {
       if (up)
-        gpu::convert(stream, from.numel(), from.data<bf16>(), into.data<float>());
+        akin::convert(stream, from.numel(), from.data<bf16>(), into.data<float>());
       else
-        gpu::convert(stream, from.numel(), from.data<float>(), into.data<bf16>());
+        akin::convert(stream, from.numel(), from.data<float>(), into.data<bf16>());
     });
-    if (!done) into.copy_from(from.to_array().cast(into.dtype()).bytes());
   };
   Tensor y = Tensor::empty(ctx, x.shape(), to);
   run(ctx, x, y);

@@ -1,6 +1,7 @@
 #include "kernels/kd_multi.hpp"
 
 #include <cmath>
+#include <concepts>
 
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
@@ -24,21 +25,16 @@ Tensor kd_multi(Context& ctx, const Tensor& student, const Tensor& teacher, cons
   AKIN_CHECK(student.dim(0) > 0, "kd_multi: no row");
   AKIN_CHECK(sources.temperature > 0, "kd_multi: temperature {} must be positive", sources.temperature);
 
-  check_f32_on_gpu(ctx, student, "kd_multi");
   Tensor loss = Tensor::empty(ctx, {1}, student.dtype());
   const bool differentiate = ctx.tape != nullptr && student.requires_grad();
   const Tensor gradient = differentiate ? Tensor::empty(ctx, student.shape(), student.dtype()) : Tensor();
   const KdShape shape{student.dim(0), static_cast<std::int64_t>(sources.alpha.size()), offsets.data(),
                       sources.alpha.data(), sources.temperature};
-  if (!on_gpu(ctx, [&](const auto& stream) {
-        const Tensor scratch = Tensor::empty(ctx, {gpu::kd_multi_scratch(stream, shape)}, DType::f64);
-        gpu::kd_multi(stream, shape, teacher.data<float>(), student.data<float>(),
-                      differentiate ? gradient.data<float>() : nullptr, scratch.data<double>(), loss.data<float>());
-      }))
-    by_type(student.dtype(), "kd_multi", [&]<class T>(T) {
-      loss.data<T>()[0] = static_cast<T>(
-          spec::kd_multi<T>(shape, teacher.data<T>(), student.data<T>(), differentiate ? gradient.data<T>() : nullptr));
-    });
+  launch_on(ctx, student.dtype(), "kd_multi", [&]<std::floating_point T>(const auto& stream, T) {
+    const Tensor scratch = scratch_of(ctx, kd_multi_scratch(stream, shape), DType::f64);
+    akin::kd_multi(stream, shape, teacher.data<T>(), student.data<T>(), or_null<T>(gradient), or_null<double>(scratch),
+                   loss.data<T>());
+  });
   // The gradient was written in the same pass that read the logits; only its scale comes later.
   return record(ctx, "kd_multi", loss, {student}, [gradient](const Tensor& dy, Grads& d) {
     const auto [dx, mode] = d.into(0);

@@ -1,7 +1,5 @@
 #include "kernels/reduce.hpp"
 
-#include <algorithm>
-
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
 #include "kernels/elementwise.hpp"
@@ -13,22 +11,14 @@ namespace {
 Tensor scaled_sum(Context& ctx, const Tensor& x, double factor, const char* op) {
   // A sum over bf16 comes out in float: it may be a loss.
   Tensor y = Tensor::empty(ctx, {1}, x.dtype() == DType::bf16 ? DType::f32 : x.dtype());
-  if (!on_gpu(ctx, x.dtype(), op, [&]<class T>(const auto& stream, T) {
-        const Tensor scratch = Tensor::empty(ctx, {gpu::kSumScratch}, DType::f64);
-        gpu::sum(stream, x.numel(), factor, x.data<T>(), scratch.data<double>(), y.data<float>());
-      }))
-    by_type(x.dtype(), op,
-            [&]<class T>(T) { y.data<T>()[0] = static_cast<T>(spec::sum<T>(x.numel(), x.data<T>()) * factor); });
+  launch_on(ctx, x.dtype(), op, [&]<class T>(const auto& stream, T) {
+    const Tensor scratch = scratch_of(ctx, sum_scratch(stream), DType::f64);
+    akin::sum(stream, x.numel(), factor, x.data<T>(), or_null<double>(scratch), y.data<Full<T>>());
+  });
   return record(ctx, op, y, {x}, [factor, op](const Tensor& dy, Grads& d) {
-    const auto [dx, mode] = d.into(0);
-    if (on_gpu(d.ctx(), dx.dtype(), op, [&, m = mode, g = dx]<class T>(const auto& stream, T) {
-          gpu::fill(stream, g.numel(), static_cast<float>(factor), dy.data<float>(), g.template data<T>(), m);
-        }))
-      return;
-    by_type(dy.dtype(), op, [&, m = mode, g = dx]<class T>(T) {
-      const T value = static_cast<T>(static_cast<double>(dy.data<T>()[0]) * factor);
-      T* out = g.template data<T>();
-      for (std::int64_t i = 0; i < g.numel(); ++i) store(out[i], value, m);
+    const Grads::Sink dx = d.into(0);
+    launch_on(d.ctx(), dx.buffer.dtype(), op, [&]<class T>(const auto& stream, T) {
+      fill(stream, dx.buffer.numel(), factor, dy.data<Full<T>>(), dx.data<T>(), dx.mode);
     });
   });
 }

@@ -3,8 +3,18 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 
 namespace akin::fast {
+
+/// oneDNN serves float alone, in a build that has it.
+#if AKIN_HAVE_ONEDNN
+template <class T>
+inline constexpr bool kOnednn = std::is_same_v<T, float>;
+#else
+template <class T>
+inline constexpr bool kOnednn = false;
+#endif
 
 /// "oneDNN 2.6.3", or "" in a build without it.
 std::string onednn_version();

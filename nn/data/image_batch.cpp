@@ -3,7 +3,7 @@
 #include <cstring>
 #include <vector>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "nn/data/image_view.hpp"
 
 namespace akin {
@@ -39,13 +39,16 @@ Tensor augment_images(Context& ctx, const ImageView& set, const ImageParts& part
   const std::int64_t B = end - begin, K = static_cast<std::int64_t>(normalization.mean.size());
   const auto* items = reinterpret_cast<const AugmentItem*>(parts.items.raw()) + begin;
   Tensor x = Tensor::empty(ctx, {B, set.H, set.W, K}, ctx.activations);
-  const bool done = on_gpu(ctx, ctx.activations, "augment", [&]<class T>(const auto& stream, T) {
-    const std::int64_t pixels = set.H * set.W * set.C;
-    const ImageView rows{parts.pixels.data<std::uint8_t>() + begin * pixels, B, set.H, set.W, set.C};
-    gpu::augment(stream, rows, true, items, B, options, normalization, seed, x.data<T>());
-  });
-  if (!done)
-    spec::augment(set, std::span(items, static_cast<std::size_t>(B)), options, normalization, seed, x.data<float>());
+  const bool gathered = ctx.gpu != nullptr;  // the batch's own pixels; else the set is at hand
+  ImageView rows = set;
+  if (gathered) {
+    rows.data = parts.pixels.data<std::uint8_t>() + begin * set.H * set.W * set.C;
+    rows.N = B;
+  }
+  launch_on(
+      ctx, ctx.activations, "augment", [&]<class T>(const auto& stream, T) requires(sizeof(T) <= sizeof(float)) {
+        augment(stream, rows, gathered, items, B, options, normalization, seed, x.data<T>());
+      });
   return x;
 }
 

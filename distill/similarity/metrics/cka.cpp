@@ -26,7 +26,7 @@ class Side {
     } else {
       z_.resize(x.size());
       square.resize(index(rows), 0.0);
-      spec::centre_columns<double>(x, n, d, z_);
+      centre_columns<double>(kFast, n, d, x, z_);
       for (std::int64_t i = 0; i < n; ++i)
         for (std::int64_t c = 0; c < d; ++c) square[index(i)] += z_[index(i * d + c)] * z_[index(i * d + c)];
     }
@@ -38,7 +38,7 @@ class Side {
     if (there_.ctx != nullptr)
       gram_there().copy_to(gram_.data());
     else
-      fast::gram_xxt<double>(z_, n, d, gram_);
+      gram_xxt<double>(kFast, n, d, z_, gram_);
     return gram_;
   }
   /// v(A,B), see the header.
@@ -53,7 +53,7 @@ class Side {
       for (std::size_t i = 0; i < k.size(); ++i) sum += k[i] * l[i];
     } else {
       std::vector<double> products(index(a.d * b.d));
-      fast::gram_xty<double>(a.z_, b.z_, a.n, a.d, b.d, products);
+      gram_xty<double>(kFast, a.n, a.d, b.d, a.z_, b.z_, products);
       for (const double value : products) sum += value * value;
     }
     return sum;

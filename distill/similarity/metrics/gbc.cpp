@@ -37,7 +37,7 @@ std::vector<double> residuals(const Sample& s, const std::vector<std::vector<dou
 
 std::vector<double> products(const std::vector<double>& rows, std::int64_t k) {
   std::vector<double> g(index(k * k), 0.0);
-  fast::gram_xty<double>(rows, rows, static_cast<std::int64_t>(rows.size()) / k, k, k, g);
+  gram_xty<double>(kFast, static_cast<std::int64_t>(rows.size()) / k, k, k, rows, rows, g);
   return g;
 }
 

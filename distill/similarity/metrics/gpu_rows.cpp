@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/on_gpu.hpp"
+#include "engine/launch_on.hpp"
 #include "kernels/gram.hpp"
 #include "kernels/rank.hpp"
 
@@ -15,6 +15,14 @@ std::vector<double> to_host(const Tensor& t) {
   std::vector<double> out(static_cast<std::size_t>(t.numel()));
   t.copy_to(out.data());
   return out;
+}
+
+std::span<double> all(const Tensor& t) { return {t.data<double>(), static_cast<std::size_t>(t.numel())}; }
+
+/// Rows i0 and on; `height` of them, or all.
+std::span<const double> part(const GpuRows& rows, std::int64_t i0, std::int64_t height = -1) {
+  const std::size_t size = height < 0 ? std::dynamic_extent : static_cast<std::size_t>(height * rows.d);
+  return all(rows.z).subspan(static_cast<std::size_t>(i0 * rows.d), size);
 }
 
 Tensor upload(Context& ctx, std::span<const double> x) {
@@ -39,12 +47,11 @@ void for_blocks(const GpuRows& rows, Body&& body) {
     const std::int64_t width = rows.n - i0;
     const std::int64_t height = std::min(width, std::max<std::int64_t>(64, kMost / width));
     const Tensor g = doubles(ctx, height * width);
-    const double* z = rows.z.data<double>() + i0 * rows.d;
     on_gpu(ctx, [&](const auto& stream) {
       if (height == width)
-        gpu::gram_xxt(stream, z, height, rows.d, g.data<double>());
+        gram_xxt<double>(stream, height, rows.d, part(rows, i0), all(g));
       else
-        gpu::gram_xyt(stream, z, z, height, width, rows.d, g.data<double>());
+        gram_xyt<double>(stream, height, width, rows.d, part(rows, i0, height), part(rows, i0), all(g));
       body(stream, g.data<double>(), i0, height);
     });
     i0 += height;
@@ -56,18 +63,18 @@ void for_blocks(const GpuRows& rows, Body&& body) {
 GpuRows centred_rows(Context& ctx, std::span<const double> x, std::int64_t n, std::int64_t d) {
   GpuRows rows{&ctx, n, d, upload(ctx, x)};
   const Tensor scratch = doubles(ctx, 3 * d);
-  double* z = rows.z.data<double>();
-  on_gpu(ctx, [&](const auto& stream) { gpu::centre_columns(stream, z, n, d, scratch.data<double>(), z); });
+  const std::span<double> z = all(rows.z);
+  on_gpu(ctx, [&](const auto& stream) { centre_columns<double>(stream, n, d, z, z, scratch.data<double>()); });
   return rows;
 }
 
 GpuRows standardised_rows(Context& ctx, std::span<const double> x, std::int64_t n, std::int64_t d, std::int64_t& flat) {
   GpuRows rows{&ctx, n, d, upload(ctx, x)};
   const Tensor scratch = doubles(ctx, 3 * d), count = Tensor::zeros(ctx, {1}, DType::i32);
-  double* z = rows.z.data<double>();
+  const std::span<double> z = all(rows.z);
   on_gpu(ctx, [&](const auto& stream) {
-    gpu::zscore_columns(stream, z, n, d, scratch.data<double>(), z);
-    gpu::standardise_rows(stream, z, n, d, z, count.data<std::int32_t>());
+    zscore_columns<double>(stream, n, d, z, z, scratch.data<double>());
+    standardise_rows(stream, n, d, z, z, count.data<std::int32_t>());
   });
   std::int32_t found = 0;
   count.copy_to(&found);
@@ -77,40 +84,36 @@ GpuRows standardised_rows(Context& ctx, std::span<const double> x, std::int64_t 
 
 std::vector<double> squared_norms(const GpuRows& rows) {
   const Tensor y = doubles(*rows.ctx, rows.n);
-  on_gpu(*rows.ctx, [&](const auto& stream) {
-    gpu::row_squares(stream, rows.z.data<double>(), rows.n, rows.d, y.data<double>());
-  });
+  on_gpu(*rows.ctx,
+         [&](const auto& stream) { row_squares(stream, rows.n, rows.d, rows.z.data<double>(), y.data<double>()); });
   return to_host(y);
 }
 
 Tensor gram_of(const GpuRows& rows) {
   const Tensor g = doubles(*rows.ctx, rows.n * rows.n);
-  on_gpu(*rows.ctx,
-         [&](const auto& stream) { gpu::gram_xxt(stream, rows.z.data<double>(), rows.n, rows.d, g.data<double>()); });
+  on_gpu(*rows.ctx, [&](const auto& stream) { gram_xxt<double>(stream, rows.n, rows.d, part(rows, 0), all(g)); });
   return g;
 }
 
 std::vector<double> gram_block(const GpuRows& rows, std::int64_t i0, std::int64_t height) {
   const Tensor g = doubles(*rows.ctx, height * (rows.n - i0));
-  const double* z = rows.z.data<double>() + i0 * rows.d;
-  on_gpu(*rows.ctx,
-         [&](const auto& stream) { gpu::gram_xyt(stream, z, z, height, rows.n - i0, rows.d, g.data<double>()); });
+  on_gpu(*rows.ctx, [&](const auto& stream) {
+    gram_xyt<double>(stream, height, rows.n - i0, rows.d, part(rows, i0, height), part(rows, i0), all(g));
+  });
   return to_host(g);
 }
 
 double squared_column_products(const GpuRows& a, const GpuRows& b) {
   AKIN_CHECK(a.n == b.n, "column products of {} and {} rows", a.n, b.n);
   const Tensor g = doubles(*a.ctx, a.d * b.d);
-  on_gpu(*a.ctx, [&](const auto& stream) {
-    gpu::gram_xty(stream, a.z.data<double>(), b.z.data<double>(), a.n, a.d, b.d, g.data<double>());
-  });
+  on_gpu(*a.ctx, [&](const auto& stream) { gram_xty<double>(stream, a.n, a.d, b.d, part(a, 0), part(b, 0), all(g)); });
   return sum_of_products(*a.ctx, g, g);
 }
 
 double sum_of_products(Context& ctx, const Tensor& a, const Tensor& b) {
-  const Tensor scratch = doubles(ctx, gpu::kDotScratch), y = doubles(ctx, 1);
+  const Tensor scratch = doubles(ctx, kDotScratch), y = doubles(ctx, 1);
   on_gpu(ctx, [&](const auto& stream) {
-    gpu::dot(stream, a.numel(), a.data<double>(), b.data<double>(), scratch.data<double>(), y.data<double>());
+    dot(stream, a.numel(), a.data<double>(), b.data<double>(), scratch.data<double>(), y.data<double>());
   });
   return y.item();
 }
@@ -123,12 +126,12 @@ double spearman_of_pairs(const GpuRows& rows, std::span<const int> labels) {
   auto* out = reinterpret_cast<RankSums*>(sums.raw());
   auto* key = reinterpret_cast<std::uint64_t*>(keys.data<std::int64_t>());
   auto* group = reinterpret_cast<std::uint32_t*>(same.data<std::int32_t>());
-  on_gpu(ctx, [&](const auto& stream) { gpu::clear_sums(stream, out); });
+  on_gpu(ctx, [&](const auto& stream) { clear_sums(stream, out); });
   for_blocks(rows, [&](const auto& stream, const double* g, std::int64_t i0, std::int64_t height) {
-    gpu::pair_keys(stream, g, i0, height, rows.n, label.data<std::int32_t>(), key, group, out);
+    pair_keys(stream, g, i0, height, rows.n, label.data<std::int32_t>(), key, group, out);
   });
-  const Tensor scratch = Tensor::empty(ctx, {static_cast<std::int64_t>(gpu::rank_scratch_bytes(pairs))}, DType::u8);
-  on_gpu(ctx, [&](const auto& stream) { gpu::spearman_of_pairs(stream, pairs, key, group, scratch.raw(), out); });
+  const Tensor scratch = Tensor::empty(ctx, {static_cast<std::int64_t>(rank_scratch_bytes(pairs))}, DType::u8);
+  on_gpu(ctx, [&](const auto& stream) { spearman_of_pairs(stream, pairs, key, group, scratch.raw(), out); });
   RankSums found;
   sums.copy_to(&found);
   return spearman_from_sums(found, pairs);
@@ -139,10 +142,10 @@ PairCounts count_pairs(const GpuRows& rows, std::span<const int> labels) {
   const Tensor label = upload_labels(ctx, labels), sums = Tensor::empty(ctx, {sizeof(RankSums)}, DType::u8);
   const Tensor counts = Tensor::zeros(ctx, {2, kCorrelationBins}, DType::i64);
   auto* out = reinterpret_cast<RankSums*>(sums.raw());
-  on_gpu(ctx, [&](const auto& stream) { gpu::clear_sums(stream, out); });
+  on_gpu(ctx, [&](const auto& stream) { clear_sums(stream, out); });
   for_blocks(rows, [&](const auto& stream, const double* g, std::int64_t i0, std::int64_t height) {
-    gpu::pair_bins(stream, g, i0, height, rows.n, label.data<std::int32_t>(),
-                   reinterpret_cast<unsigned long long*>(counts.data<std::int64_t>()), out);
+    pair_bins(stream, g, i0, height, rows.n, label.data<std::int32_t>(),
+              reinterpret_cast<unsigned long long*>(counts.data<std::int64_t>()), out);
   });
   RankSums found;
   sums.copy_to(&found);

@@ -28,8 +28,8 @@ std::vector<std::uint32_t> neighbours(Sample sample, std::int64_t depth) {
   for (std::int64_t i0 = 0; i0 < n; i0 += kBlock) {
     const std::int64_t height = std::min(kBlock, n - i0);
     std::vector<double> block(index(height * n));
-    fast::gram_xyt<double>(std::span(sample.x).subspan(index(i0 * d), index(height * d)), sample.x, height, n, d,
-                           block);
+    gram_xyt<double>(kFast, height, n, d, std::span(sample.x).subspan(index(i0 * d), index(height * d)), sample.x,
+                     block);
     parallel_for(height, 8, [&](std::int64_t begin, std::int64_t end) {
       std::vector<double> distance(index(n));
       std::vector<std::uint32_t> order(index(n - 1));

@@ -29,7 +29,7 @@ struct Rows {
     if (gpu.ctx != nullptr) return gram_block(gpu, i0, height);
     std::vector<double> block(index(height * (n - i0)));
     const auto rest = std::span(z).subspan(index(i0 * d));
-    fast::gram_xyt<double>(rest.first(index(height * d)), rest, height, n - i0, d, block);
+    gram_xyt<double>(kFast, height, n - i0, d, rest.first(index(height * d)), rest, block);
     return block;
   }
 };
@@ -49,8 +49,10 @@ Rows standardised(const Probe& probe, const ParcOptions& options, std::vector<st
     rows.gpu = standardised_rows(*probe.ctx, x, n, d, flat);
   } else {
     rows.z.resize(x.size());
-    spec::zscore_columns<double>(x, n, d, rows.z);
-    flat = spec::standardise_rows(rows.z, n, d, rows.z);
+    zscore_columns<double>(kFast, n, d, x, rows.z);
+    std::int32_t found = 0;
+    standardise_rows(kFast, n, d, rows.z, rows.z, &found);
+    flat = found;
   }
   AKIN_CHECK(flat < n,
              "PARC: the {} feature column(s) of every image are equal, so images cannot be correlated; "
@@ -104,7 +106,7 @@ double exact(const Probe& probe, const Rows& rows) {
   for_each_pair(rows, [&](std::int64_t i, std::int64_t j, double correlation) {
     (same_label(probe, i, j) ? same : different).push_back(1 - correlation);
   });
-  return spec::spearman_two_valued(same, different);
+  return spearman_two_valued(same, different);
 }
 
 /// What counting in bins may have changed: rho = gap / sd of the ranks. Each of the same[b] different[b] pairs of pairs
@@ -134,7 +136,7 @@ double binned(const Probe& probe, const Rows& rows, Similarity& result) {
       ++(same_label(probe, i, j) ? counts.same : counts.different)[index(std::min(bin, kBins - 1))];
     });
   }
-  const double value = spec::spearman_two_valued_histogram(counts.same, counts.different);
+  const double value = spearman_two_valued_histogram(counts.same, counts.different);
   result.error_bound = bound_of(counts.same, counts.different, value);
   result.warnings.push_back(
       fmt::format("{} images: correlations counted in {} bins; the value is off by at most {:.1e}", rows.n, kBins,
@@ -178,7 +180,7 @@ class RankedPairs {
     if (!(parts.same > 0) || !(parts.different > 0) || !(total * (total * total - 1) > parts.tie_sum)) {
       return std::numeric_limits<double>::quiet_NaN();
     }
-    return spec::spearman_from_rank_sum(parts.rank_sum, parts.same, parts.different, parts.tie_sum);
+    return spearman_from_rank_sum(parts.rank_sum, parts.same, parts.different, parts.tie_sum);
   }
 
  private:

@@ -21,13 +21,13 @@ struct Decomposition {
 
 Decomposition decompose(std::span<const double> x, std::int64_t n, std::int64_t d) {
   Decomposition result{n, d, n < d, std::vector<double>(x.size()), {}};
-  spec::centre_columns<double>(x, n, d, result.centred);
+  centre_columns<double>(kFast, n, d, x, result.centred);
   const std::int64_t m = std::min(n, d);
   std::vector<double> gram(static_cast<std::size_t>(m * m));
   if (result.by_rows) {
-    fast::gram_xxt<double>(result.centred, n, d, gram);
+    gram_xxt<double>(kFast, n, d, result.centred, gram);
   } else {
-    fast::gram_xty<double>(result.centred, result.centred, n, d, d, gram);
+    gram_xty<double>(kFast, n, d, d, result.centred, result.centred, gram);
   }
   result.eigen = eigen_psd(gram, m);
   const std::vector<double>& values = result.eigen.values;
@@ -46,7 +46,7 @@ std::vector<double> scores_of(const Decomposition& from, std::int64_t k) {
         scores[i * kept + c] = from.eigen.vectors[c * m + i] * std::sqrt(from.eigen.values[c]);
     }
   } else {  // X^T X = V S^2 V^T, scores = X V
-    fast::gram_xyt<double>(from.centred, std::span(from.eigen.vectors).first(kept * m), from.n, k, from.d, scores);
+    gram_xyt<double>(kFast, from.n, k, from.d, from.centred, std::span(from.eigen.vectors).first(kept * m), scores);
   }
   for (std::size_t c = 0; c < kept; ++c) {
     double extreme = 0;

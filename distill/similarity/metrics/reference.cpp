@@ -25,7 +25,7 @@ Side side_of(const char* metric, const char* what, const Probe& probe, const Arr
   const std::vector<double> x = matrix_of(metric, what, values, probe.labels.size());
   Side side{static_cast<std::int64_t>(probe.labels.size()), values.shape()[1], std::vector<double>(x.size())};
   AKIN_CHECK(side.n >= 3, "{} needs at least 3 images, the probe has {}", metric, side.n);
-  spec::zscore_columns<double>(x, side.n, side.d, side.z);
+  zscore_columns<double>(kFast, side.n, side.d, x, side.z);
   AKIN_CHECK(std::any_of(side.z.begin(), side.z.end(), [](double value) { return value != 0; }),
              "{} is undefined: {} are the same for all {} images", metric, what, side.n);
   return side;
@@ -43,7 +43,9 @@ const Array& reference_of(const char* metric, const Probe& probe) {
 std::vector<double> pearson_distances(const char* what, Side side, std::vector<std::string>& warnings) {
   AKIN_CHECK(side.n <= 8192, "RSA over {} images needs more memory than is sensible; take a probe of at most 8192",
              side.n);
-  const std::int64_t n = side.n, flat = spec::standardise_rows(side.z, n, side.d, side.z);
+  const std::int64_t n = side.n;
+  std::int32_t flat = 0;
+  standardise_rows(kFast, n, side.d, side.z, side.z, &flat);
   AKIN_CHECK(flat < n,
              "RSA is undefined: the {} column(s) of {} are equal within every image, so images cannot be correlated; "
              "give at least 2 columns that vary, or use cka",
@@ -56,7 +58,7 @@ std::vector<double> pearson_distances(const char* what, Side side, std::vector<s
     const std::int64_t height = std::min(kBlock, n - i0), width = n - i0;
     std::vector<double> block(index(height * width));
     const auto rest = std::span<const double>(side.z).subspan(index(i0 * side.d));
-    fast::gram_xyt<double>(rest.first(index(height * side.d)), rest, height, width, side.d, block);
+    gram_xyt<double>(kFast, height, width, side.d, rest.first(index(height * side.d)), rest, block);
     for (std::int64_t i = 0; i < height; ++i)
       for (std::int64_t j = i + 1; j < width; ++j)
         keys.push_back(1 - std::nearbyint(block[index(i * width + j)] * 0x1p40) * 0x1p-40);
@@ -95,7 +97,7 @@ class RankCorrelation {
 
 std::vector<double> ranks_of(const std::vector<double>& keys) {
   std::vector<double> ranks(keys.size());
-  spec::average_ranks(keys, ranks);
+  average_ranks(keys, ranks);
   return ranks;
 }
 
@@ -140,7 +142,7 @@ Side unit_rows(const char* what, const Probe& probe, const Array& values) {
 
 std::vector<double> cosines(const Side& side) {
   std::vector<double> g(index(side.n * side.n));
-  fast::gram_xxt<double>(side.z, side.n, side.d, g);
+  gram_xxt<double>(kFast, side.n, side.d, side.z, g);
   return g;
 }
 

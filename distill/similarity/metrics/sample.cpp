@@ -51,7 +51,7 @@ Sample compact(Sample sample) {
   if (sample.k <= sample.rows) return sample;
   const std::int64_t n = sample.rows;
   std::vector<double> gram(index(n * n));
-  fast::gram_xxt<double>(sample.x, n, sample.k, gram);
+  gram_xxt<double>(kFast, n, sample.k, sample.x, gram);
   const Eigen eigen = eigen_psd(gram, n);
   sample.k = n;
   sample.x.resize(index(n * n));
@@ -104,9 +104,9 @@ WeightedGram weighted_gram(const Sample& sample) {
   }
   result.g.resize(index(result.size * result.size));
   if (result.by_rows) {
-    fast::gram_xxt<double>(result.rows, sample.rows, sample.k, result.g);
+    gram_xxt<double>(kFast, sample.rows, sample.k, result.rows, result.g);
   } else {
-    fast::gram_xty<double>(result.rows, result.rows, sample.rows, sample.k, sample.k, result.g);
+    gram_xty<double>(kFast, sample.rows, sample.k, sample.k, result.rows, result.rows, result.g);
   }
   return result;
 }

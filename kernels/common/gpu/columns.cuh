@@ -90,6 +90,21 @@ __device__ __forceinline__ void join_rows(const Columns& s, int row, Join&& join
   }
 }
 
+/// Adds sum[W] over the rows of a block; `shared` then holds the whole in the threads for which this is true: the first
+/// row's, at [k][threadIdx.x].
+template <int W>
+__device__ __forceinline__ bool sum_rows(const Columns& s, const ColumnsThread& t, const float (&sum)[W],
+                                         float (&shared)[W][kColumnsBlock]) {
+  const int me = static_cast<int>(threadIdx.x);
+#pragma unroll
+  for (int k = 0; k < W; ++k) shared[k][me] = sum[k];
+  join_rows(s, t.row, [&](int from) {
+#pragma unroll
+    for (int k = 0; k < W; ++k) shared[k][me] += shared[k][from];
+  });
+  return t.row == 0 && t.column < s.C;
+}
+
 inline LaunchShape columns_shape(const Columns& s) {
   return {.grid = {s.parts, s.tiles}, .block = kColumnsBlock};
 }

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 namespace akin {
 

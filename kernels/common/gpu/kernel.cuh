@@ -7,7 +7,7 @@
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/error.hpp"
-#include "kernels/common/gpu/stream.hpp"
+#include "kernels/common/stream.hpp"
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>

@@ -38,9 +38,22 @@ class Workspace {
   std::size_t size_ = 0;
 };
 
-/// What one library keeps: a handle, plans by shape.
 struct Library {
   virtual ~Library() = default;
+};
+
+/// What one library keeps: a handle, plans by shape.
+template <class Handle, auto destroy, class Plan>
+struct LibraryOf : Library {
+  Handle handle = nullptr;
+  std::map<std::vector<std::int64_t>, std::unique_ptr<Plan>> plans;
+  LibraryOf() = default;
+  ~LibraryOf() override {
+    plans.clear();
+    if (handle != nullptr) destroy(handle);
+  }
+  LibraryOf(const LibraryOf&) = delete;
+  LibraryOf& operator=(const LibraryOf&) = delete;
 };
 
 struct State {

@@ -1,0 +1,15 @@
+// Windows that slide over the rows or columns of an image.
+#pragma once
+
+#include <cstdint>
+
+namespace akin {
+
+/// How many whole windows of `window` pixels lie, `stride` apart, on a side of `size` pixels with `pad` zeros before the
+/// first and `pad_end` after the last (TensorFlow pads less before the first).
+constexpr std::int64_t windows_on(std::int64_t size, std::int64_t window, std::int64_t stride, std::int64_t pad,
+                                  std::int64_t pad_end) {
+  return (size + pad + pad_end - window) / stride + 1;
+}
+
+}  // namespace akin
