@@ -7,14 +7,12 @@
 #include <cstdio>
 #include <ctime>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <optional>
-#include <sstream>
 
+#include "apps/flags.hpp"
 #include "apps/progress.hpp"
 #include "engine/io/file.hpp"
-#include "engine/io/sha256.hpp"
 #include "engine/vendor.hpp"
 #include "kernels/common/parallel.hpp"
 
@@ -107,22 +105,6 @@ std::string format_time(const char* format) {
   return {text, std::strftime(text, sizeof text, format, &utc)};
 }
 
-/// Settings that change no result.
-constexpr const char* kNoMatter[] = {"device", "threads",          "graph", "out", "resume",
-                                     "force",  "checkpoint-every", "cache"};
-
-/// Lines "name=value" of what config_text writes.
-std::map<std::string, std::string> settings_of(const std::string& text) {
-  std::map<std::string, std::string> settings;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t equals = line.find('=');
-    if (!line.starts_with('#') && equals != std::string::npos)
-      settings[line.substr(0, equals)] = line.substr(equals + 1);
-  }
-  return settings;
-}
-
 std::string shell_quoted(const std::string& text) {
   constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=+@%";
   if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
@@ -146,19 +128,7 @@ void add_output(CLI::App& app, CommonOptions& options) {
 }
 
 void add_common(CLI::App& app, CommonOptions& options) {
-  app.add_option("--device", options.device,
-                 "auto (cuda where a card answers, else cpu), cpu, cuda, or sim: the CUDA kernels emulated, slowly")
-      ->group("General");
-  app.add_option("--precision", options.precision, "f32, or bf16: activations of half the size (cuda and sim)")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->group("General");
-  app.add_option("--gemm", options.gemm,
-                 "own, or cublas: NVIDIA's library instead, to compare (cuda, with the plug-in)")
-      ->check(CLI::IsMember({"own", "cublas"}))
-      ->group("General");
-  app.add_option("--conv", options.conv, "own, or cudnn: likewise")
-      ->check(CLI::IsMember({"own", "cudnn"}))
-      ->group("General");
+  add_settings(app, options.settings, "General");
   app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or all processors")
       ->check(CLI::Validator(check_threads, ""))
       ->group("General");
@@ -177,17 +147,18 @@ void add_config(CLI::App& app) {
 
 Context start(const CommonOptions& options) {
   if (options.threads > 0) set_threads(options.threads);
-  const Device device = parse_device(options.device);
-  const bool half = options.precision == "bf16";
+  const Settings& s = options.settings;
+  const Device device = parse_device(s.device);
+  const bool half = s.precision == "bf16";
   if (half && device == Device::cpu)
     fail_usage("--precision bf16: the CPU works in f32; use --device cuda (or sim), or leave it out");
-  for (const auto& [name, value] : {std::pair{"--gemm", &options.gemm}, {"--conv", &options.conv}})
+  for (const auto& [name, value] : {std::pair{"--gemm", &s.gemm}, {"--conv", &s.conv}})
     if (*value != "own" && device != Device::cuda)
       fail_usage(
           "{} {}: NVIDIA's libraries work on an NVIDIA card alone; use --device cuda, or {} own (device {} was chosen)",
           name, *value, name, name_of(device));
   Context ctx(device);
-  use_vendor(ctx, options.gemm == "cublas", options.conv == "cudnn");
+  use_vendor(ctx, s.gemm == "cublas", s.conv == "cudnn");
   if (half) ctx.activations = DType::bf16;
   say(options, "device: " + describe(ctx));
   return ctx;
@@ -264,40 +235,6 @@ std::string command_of(const CLI::App& app) {
     for (const std::string& value : option->reduced_results()) text += " " + shell_quoted(value);
   }
   return text;
-}
-
-std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out, std::string_view more) {
-  leave_out.insert(leave_out.end(), std::begin(kNoMatter), std::end(kNoMatter));
-  std::string text = app.get_name() + "\n";
-  for (const CLI::Option* option : app.get_options()) {
-    if (!option->get_configurable() || option->get_lnames().empty()) continue;
-    const std::string& name = option->get_lnames().front();
-    if (std::find(leave_out.begin(), leave_out.end(), name) != leave_out.end()) continue;
-    text += name + "=";
-    text += option->count() > 0 ? fmt::format("{}", fmt::join(option->reduced_results(), "\x1f"))
-                                : option->get_default_str();
-    text += "\n";
-  }
-  text += more;
-  return sha256_hex(bytes_of(text));
-}
-
-std::string changes_since(const CLI::App& app, const std::filesystem::path& run_folder,
-                          std::vector<std::string> leave_out) {
-  leave_out.insert(leave_out.end(), std::begin(kNoMatter), std::end(kNoMatter));
-  const std::filesystem::path file = run_folder / "config.toml";
-  std::error_code none;
-  if (!std::filesystem::is_regular_file(file, none)) return file.string() + ", which would tell, is missing";
-  const std::map<std::string, std::string> before = settings_of(read_text(file)), now = settings_of(config_text(app));
-  std::vector<std::string> changes;
-  for (const auto& [name, value] : now) {
-    const auto it = before.find(name);
-    const std::string old = it == before.end() ? std::string("not set") : it->second;
-    if (old != value && std::find(leave_out.begin(), leave_out.end(), name) == leave_out.end())
-      changes.push_back(fmt::format("{} was {} and is {}", name, old, value));
-  }
-  return changes.empty() ? "the settings are the same, so an input file changed"
-                         : fmt::format("{}", fmt::join(changes, ", "));
 }
 
 void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,

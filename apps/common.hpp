@@ -9,17 +9,17 @@
 #include <string_view>
 #include <vector>
 
-#include "distill/pipeline.hpp"
+#include "distill/events.hpp"
+#include "distill/report/report.hpp"
+#include "distill/student/settings.hpp"
 #include "engine/build_info.hpp"
 #include "engine/context.hpp"
 
 namespace akin {
 
 struct CommonOptions {
-  std::string device = "auto";
-  std::string precision = "f32";
-  std::string gemm = "own", conv = "own";
-  int threads = 0;  ///< 0: OMP_NUM_THREADS or all processors
+  Settings settings;  ///< of which each command offers its own; those of the device all
+  int threads = 0;    ///< 0: OMP_NUM_THREADS or all processors
   bool quiet = false;
   bool json = false;
   std::int64_t stop_after = 0;  ///< for tests: behave as if interrupted before this many further steps; 0 = never
@@ -68,14 +68,6 @@ std::string config_text(const CLI::App& app);
 void save_config(const CLI::App& app, const std::filesystem::path& run_folder);
 /// "akin train --data ...": the options that were given, quoted for a shell.
 std::string command_of(const CLI::App& app);
-/// A digest of all settings but the named ones (long names without dashes) and those that cannot change a result.
-std::string fingerprint(const CLI::App& app, std::vector<std::string> leave_out, std::string_view more);
-
-/// What became of the settings since the run in `run_folder` saved its own, for an error that says they differ: "lr was
-/// 0.1 and is 0.05", or that only the data can differ. Leaves out the same settings as the fingerprint.
-std::string changes_since(const CLI::App& app, const std::filesystem::path& run_folder,
-                          std::vector<std::string> leave_out);
-
 /// Refuses a run folder that holds an earlier run's `results` (files or folders in it), unless resume or force.
 void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,
                       bool force);

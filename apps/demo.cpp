@@ -20,8 +20,10 @@ void run(const CLI::App& app, Options& o) {
   demo.data = o.run.data;
   demo.out = o.run.out;
   demo.seeds = parse_seeds(o.run.seeds);
-  run_demo_command(app, o.run, "demo", demo.pipeline,
-                   [&](Context& ctx, const Events& events) { return run_demo(ctx, demo, events); });
+  demo.resume = o.run.resume;
+  demo.made_by = version_line();
+  for (Settings* s : {&demo.settings, &demo.bank.settings}) copy_settings(o.run.common.settings, "General", *s);
+  run_demo_command(app, o.run, [&](Context& ctx, const Events& events) { return run_demo(ctx, demo, events); });
 }
 
 }  // namespace
@@ -40,8 +42,10 @@ void add_demo(CLI::App& akin) {
   app->add_option("--labels-per-class", d.labels_per_class, "Labelled target images of each class")->group("Data");
   app->add_option("--unlabelled", d.unlabelled, "Unlabelled target images")->group("Data");
   app->add_option("--bank-images", d.bank.images, "Training images of a source")->group("Training");
-  app->add_option("--bank-epochs", d.bank.classifier.epochs, "Passes over them")->group("Training");
-  add_demo_run(*app, o->run, d.pipeline);
+  app->add_option("--bank-epochs", d.bank.settings.epochs, "Passes over them")
+      ->check(CLI::PositiveNumber)
+      ->group("Training");
+  add_demo_run(*app, o->run, d.settings);
   app->footer(
       "Writes report.html, results.csv and the students; the bank stays in <out>/bank.\n\n"
       "Example:\n  akin demo --seeds 0,1,2 --labels-per-class 5");

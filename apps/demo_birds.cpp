@@ -21,9 +21,11 @@ void run(const CLI::App& app, Options& o) {
   demo.weights = o.weights;
   demo.out = o.run.out;
   demo.seeds = parse_seeds(o.run.seeds);
+  demo.resume = o.run.resume;
+  demo.made_by = version_line();
+  copy_settings(o.run.common.settings, "General", demo.settings);
   check_birds_files(demo);
-  run_demo_command(app, o.run, "birds", demo.pipeline,
-                   [&](Context& ctx, const Events& events) { return run_birds_demo(ctx, demo, events); });
+  run_demo_command(app, o.run, [&](Context& ctx, const Events& events) { return run_birds_demo(ctx, demo, events); });
 }
 
 }  // namespace
@@ -36,7 +38,7 @@ void add_demo_birds(CLI::App& demo) {
   app->add_option("--weights", o->weights, "Folder of the networks (docs/data.md)")->type_name("DIR")->group("Data");
   app->add_option("--labels-per-class", d.labels_per_class, "Labelled pictures of each species")->group("Data");
   app->add_option("--side", d.side, "Pixels a side of the student's images")->check(CLI::Range(32, 224))->group("Data");
-  add_demo_run(*app, o->run, d.pipeline);
+  add_demo_run(*app, o->run, d.settings);
   app->footer(
       "Writes report.html, results.csv and the students.\n\nExample:\n  akin demo birds --labels-per-class 3 --seeds "
       "0,1,2");

@@ -2,14 +2,13 @@
 
 #include <chrono>
 
+#include "apps/flags.hpp"
 #include "distill/report/table.hpp"
 
 namespace akin {
 
-void add_demo_run(CLI::App& app, DemoRunOptions& options, PipelineOptions& pipeline) {
-  app.add_option("--steps", pipeline.student.train.schedule.steps, "Training steps of a student")->group("Training");
-  app.add_option("--p", pipeline.rank.power, "Power of the similarity in DistillWeighted")->group("Training");
-  app.add_option("--lambda", pipeline.student.lambda, "Share of the labelled loss")->group("Training");
+void add_demo_run(CLI::App& app, DemoRunOptions& options, Settings& students) {
+  for (const char* name : {"steps", "p", "lambda"}) add_setting(app, students, name)->group("Training");
   app.add_option("--seeds", options.seeds,
                  "One run of every method for each: other labelled images, other random numbers")
       ->type_name("N,...")
@@ -22,12 +21,10 @@ void add_demo_run(CLI::App& app, DemoRunOptions& options, PipelineOptions& pipel
   add_config(app);
 }
 
-void run_demo_command(const CLI::App& app, const DemoRunOptions& o, const std::string& name, PipelineOptions& pipeline,
+void run_demo_command(const CLI::App& app, const DemoRunOptions& o,
                       const std::function<PipelineResult(Context&, const Events&)>& run) {
   const auto clock = std::chrono::steady_clock::now();
   const std::string begun = iso_time();
-  pipeline.resume = o.resume;
-  pipeline.fingerprint = fingerprint(app, {}, name);
   Context ctx = start(o.common);
   save_config(app, o.out);
   catch_interrupts();

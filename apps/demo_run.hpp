@@ -16,11 +16,10 @@ struct DemoRunOptions {
 };
 
 /// --steps, --p, --lambda, --out, --seeds, --resume and those of all commands.
-void add_demo_run(CLI::App& app, DemoRunOptions& options, PipelineOptions& pipeline);
+void add_demo_run(CLI::App& app, DemoRunOptions& options, Settings& students);
 
-/// Runs a demo from its flags: `pipeline` belongs to it; `run` gets the context when the run folder is made.
-void run_demo_command(const CLI::App& app, const DemoRunOptions& options, const std::string& name,
-                      PipelineOptions& pipeline,
+/// Runs a demo from its flags; `run` gets the context when the run folder is made.
+void run_demo_command(const CLI::App& app, const DemoRunOptions& options,
                       const std::function<PipelineResult(Context&, const Events&)>& run);
 
 }  // namespace akin

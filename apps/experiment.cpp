@@ -1,5 +1,5 @@
 // akin experiment: a grid of targets, label budgets, seeds and methods from a TOML file.
-#include "distill/grid/grid.hpp"
+#include "distill/grid/tables.hpp"
 
 #include <memory>
 
@@ -25,13 +25,13 @@ std::string duration(double seconds) {
   return seconds < 5400 ? fmt::format("{:.0f} min", seconds / 60) : fmt::format("{:.1f} h", seconds / 3600);
 }
 
-const char* name_of(ExperimentSurvey::Cell::State state) {
-  using State = ExperimentSurvey::Cell::State;
+const char* name_of(GridSurvey::Cell::State state) {
+  using State = GridSurvey::Cell::State;
   return state == State::finished ? "finished" : state == State::stale ? "stale" : "to run";
 }
 
-void show(const ExperimentSurvey& survey, bool json) {
-  using State = ExperimentSurvey::Cell::State;
+void show(const GridSurvey& survey, bool json) {
+  using State = GridSurvey::Cell::State;
   TextTable table({{"cell", TextTable::Align::left},
                    {"state", TextTable::Align::left},
                    {"time", TextTable::Align::right},
@@ -39,7 +39,7 @@ void show(const ExperimentSurvey& survey, bool json) {
   nlohmann::ordered_json cells = nlohmann::ordered_json::array();
   double left = 0;
   std::size_t finished = 0, unknown = 0;
-  for (const ExperimentSurvey::Cell& c : survey.cells) {
+  for (const GridSurvey::Cell& c : survey.cells) {
     const bool done = c.state == State::finished;
     finished += done;
     if (!done && c.estimate) left += *c.estimate;
@@ -62,27 +62,35 @@ void show(const ExperimentSurvey& survey, bool json) {
                     unknown > 0 ? fmt::format(", and {} cells of methods that have not run yet", unknown) : ""));
 }
 
-void run(Options& o) {
+void run(const CLI::App& app, Options& o) {
   const std::filesystem::path file = o.file;
-  const Experiment experiment = read_experiment(file, o.root);
-  ExperimentOptions options;
-  options.run_folder = o.out.empty() ? std::filesystem::path("runs") / file.stem() : std::filesystem::path(o.out);
+  Grid grid = read_grid(file, o.root);
+  // What the command line says of the whole run goes before what the file says.
+  for (const Setting& s : setting_list())
+    if (s.whole_run && app.get_option(option_of(s.name))->count() > 0)
+      std::visit([&](auto field) { grid.settings.*field = o.common.settings.*field; }, s.field);
+  copy_settings(grid.settings, "General", o.common.settings);
+  GridOptions options;
+  options.place.folder = o.out.empty() ? std::filesystem::path("runs") / file.stem() : std::filesystem::path(o.out);
+  const std::filesystem::path& run_folder = options.place.folder;
   if (o.cache != "none")
-    options.cache = o.cache.empty() ? options.run_folder.parent_path() / "cache" : std::filesystem::path(o.cache);
-  for (const std::string& item : o.only) add_filter(options.only, item, experiment);
+    options.cache = o.cache.empty() ? run_folder.parent_path() / "cache" : std::filesystem::path(o.cache);
+  for (const std::string& item : o.only) add_filter(options.only, item, grid);
   options.redo_stale = o.redo_stale;
   options.keep_students = o.keep_students;
   options.made_by = version_line();
   Context ctx = start(o.common);
   if (o.dry_run) {
-    show(survey_experiment(ctx, experiment, options), o.common.json);
+    show(survey_grid(ctx, grid, options), o.common.json);
     return;
   }
   catch_interrupts();
-  make_folder(options.run_folder);
-  write_file_atomic(options.run_folder / ("experiment" + file.extension().string()), std::string_view(read_text(file)));
-  const ExperimentOutcome outcome = run_experiment(ctx, experiment, options, make_events(o.common));
-  const std::string folder = options.run_folder.string();
+  options.listener.opened = [&](const Task&, const std::vector<Source>&) {
+    make_folder(run_folder);
+    write_file_atomic(run_folder / ("experiment" + file.extension().string()), std::string_view(read_text(file)));
+  };
+  const GridOutcome outcome = run_experiment(ctx, grid, options, make_events(o.common));
+  const std::string folder = run_folder.string();
   AKIN_CHECK(outcome.finished, "stopped on request; finished cells are kept in {}: the same command goes on", folder);
   if (o.common.json)
     print(nlohmann::ordered_json{
@@ -90,7 +98,7 @@ void run(Options& o) {
               .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
           "\n");
   else
-    print(read_text(options.run_folder / "results.md"));
+    print(read_text(run_folder / "results.md"));
   say(o.common, fmt::format("{}: {} of {} cells run now; results.csv, sources.csv, results.md", folder, outcome.ran,
                             outcome.cells));
   AKIN_CHECK(outcome.failed.empty(), "{} cells have no result, the first: {}; the others are in {}/results.md",
@@ -126,7 +134,7 @@ void add_experiment(CLI::App& akin) {
   app->footer(
       "Every finished cell is a small file below cells/; interrupted and started again, the command goes on.\n\n"
       "Example:\n  akin experiment configs/mini/example.toml --out runs/example");
-  app->callback([o] { run(*o); });
+  app->callback([app, o] { run(*app, *o); });
 }
 
 }  // namespace akin

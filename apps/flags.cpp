@@ -1,5 +1,6 @@
 #include "apps/flags.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 
@@ -22,36 +23,10 @@ CLI::Validator at_least(std::int64_t low) {
       "");
 }
 
-/// Numbers from 0 to 1.
-CLI::Validator share() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        double value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && end == text.data() + text.size() && value >= 0 && value <= 1;
-        return good ? std::string() : fmt::format("'{}' is no number from 0 to 1", text);
-      },
-      "");
-}
-
-/// Powers of a similarity: 0 weights all sources alike, inf only the nearest.
-CLI::Validator power() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        double value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && end == text.data() + text.size() && value >= 0;
-        return good ? std::string() : fmt::format("'{}' is no number from 0, nor inf", text);
-      },
-      "");
-}
-
 /// A switch with --no-<name>; its default is shown and saved.
-void add_switch(CLI::App& app, const std::string& name, bool& value, const std::string& text,
-                const std::string& group) {
-  app.add_flag(fmt::format("--{},!--no-{}", name, name), value, text)
-      ->default_str(value ? "true" : "false")
-      ->group(group);
+CLI::Option* add_switch(CLI::App& app, const std::string& option, bool& value, const std::string& text) {
+  return app.add_flag(fmt::format("{},!--no-{}", option, option.substr(2)), value, text)
+      ->default_str(value ? "true" : "false");
 }
 
 }  // namespace
@@ -85,31 +60,39 @@ void add_format(CLI::App& app, FormatFlags& flags) {
       ->group("Data");
 }
 
-void add_architecture(CLI::App& app, Architecture& a, const std::string& name, const std::string& prefix) {
-  app.add_option("--" + name, a.name, fmt::format("Network: {}", fmt::join(known_architectures(), ", ")))
-      ->group("Network");
-  app.add_option("--" + prefix + "width", a.width, "Channels of its first stage; 0: the family's own")
-      ->check(at_least(0))
-      ->group("Network");
-  app.add_option("--" + prefix + "shortcut", a.shortcut, "A (subsample and pad) or conv (1x1); empty: the family's own")
-      ->group("Network");
+namespace {
+
+CLI::Option* add_row(CLI::App& app, Settings& settings, const Setting& row, bool source) {
+  const std::string option = option_of(source ? row.source : row.name);
+  CLI::Option* added = std::visit(
+      [&](auto field) {
+        auto& value = settings.*field;
+        if constexpr (std::is_same_v<decltype(field), bool Settings::*>)
+          return add_switch(app, option, value, row.help);
+        else
+          return app.add_option(option, value, row.help)
+              ->check(CLI::Validator([&row](std::string& text) { return problem_of(row, text); }, ""));
+      },
+      row.field);
+  if (row.range.file) added->type_name("FILE");
+  return added->group(row.group);
 }
 
-void add_training(CLI::App& app, TrainOptions& o) {
-  const char* group = "Training";
-  app.add_option("--lr", o.schedule.base, "Highest learning rate")->group(group);
-  app.add_option("--schedule", o.schedule.kind, "cosine, step or constant")->group(group);
-  app.add_option("--warmup", o.schedule.warmup, "Steps of linear warm-up")->check(at_least(0))->group(group);
-  app.add_option("--optimizer", o.optimizer.kind, "sgd or adamw")->group(group);
-  app.add_option("--momentum", o.optimizer.momentum, "Of sgd")->group(group);
-  add_switch(app, "nesterov", o.optimizer.nesterov, "Nesterov's momentum", group);
-  app.add_option("--weight-decay", o.optimizer.weight_decay, "Pull of all weights towards 0")->group(group);
-  app.add_option("--clip-norm", o.optimizer.clip_norm, "Shorten longer gradients to this length; 0: off")->group(group);
-  o.checkpoint_every = 500;
-  add_switch(app, "graph", o.graph, "A GPU captures one training step and repeats it", group);
-  app.add_option("--checkpoint-every", o.checkpoint_every, "Steps; 0: only when stopped")
-      ->check(at_least(0))
-      ->group(group);
+}  // namespace
+
+CLI::Option* add_setting(CLI::App& app, Settings& settings, std::string_view name, bool source) {
+  for (const Setting& row : setting_list())
+    if (const char* own = source ? row.source : row.name; own != nullptr && own == name)
+      return add_row(app, settings, row, source);
+  fail("there is no setting '{}'", name);
+}
+
+void add_settings(CLI::App& app, Settings& settings, std::string_view group, bool source,
+                  const std::vector<std::string_view>& without) {
+  for (const Setting& row : setting_list())
+    if (const char* own = source ? row.source : row.name;
+        own != nullptr && row.group == group && std::find(without.begin(), without.end(), own) == without.end())
+      add_row(app, settings, row, source);
 }
 
 std::optional<ModelInfo> ForeignFlags::info() const {
@@ -178,65 +161,6 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
         ->group("Data");
   }
   add_format(app, flags.format);
-}
-
-void add_rank_options(CLI::App& app, RankOptions& o) {
-  const char* group = "Similarity";
-  app.add_option("--p", o.power, "Power of the similarity in the weights of DistillWeighted")
-      ->check(power())
-      ->group(group);
-  app.add_option("--mapping", o.mapping,
-                 "Similarity to a number from 0: clip0, minmax, rank, softmax[:T]; empty: the metric's own")
-      ->group(group);
-  app.add_option("--probe", o.probe_limit, "Labelled images that similarity is measured on, at most")
-      ->check(at_least(1))
-      ->group(group);
-  app.add_option("--reference", o.reference,
-                 "A model trained on the target, or a table of its features; for rsa and dds")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_option("--replicates", o.replicates, "Bootstrap draws and label shuffles; 0: no interval")
-      ->check(at_least(0))
-      ->group(group);
-}
-
-StudentOptions StudentFlags::student() const {
-  StudentOptions o = options;
-  if (teacher_view != "clean" && teacher_view != "same")
-    fail_usage("--teacher-view {}: use clean (cached) or same (the sources see the augmented image)", teacher_view);
-  o.teacher_view = teacher_view == "same" ? TeacherView::same : TeacherView::clean;
-  o.init = init;
-  return o;
-}
-
-void add_student(CLI::App& app, StudentFlags& flags) {
-  StudentOptions& o = flags.options;
-  const char* group = "Distillation";
-  add_architecture(app, o.architecture, "student", "student-");
-  app.add_option("--init", flags.init, "Start from this model's extractor instead of random weights")
-      ->type_name("FILE")
-      ->group("Network");
-  app.add_option("--steps", o.train.schedule.steps, "Training steps")->check(at_least(1))->group("Training");
-  app.add_option("--batch", o.batch, "Labelled images a step")->check(at_least(1))->group("Training");
-  app.add_option("--unlabelled-batch", o.unlabelled_batch, "Unlabelled images a step")
-      ->check(at_least(1))
-      ->group("Training");
-  app.add_option("--eval-every", o.train.eval_every, "Steps between points of the curve; 0: a tenth of the run")
-      ->check(at_least(0))
-      ->group("Training");
-  add_switch(app, "augment", o.augment, "Shift images at random", "Training");
-  add_switch(app, "flip", o.flip, "Mirror images at random; not for characters", "Training");
-  add_training(app, o.train);
-  app.add_option("--lambda", o.lambda, "Share of the labelled loss, 0..1")->check(share())->group(group);
-  app.add_option("--temperature", o.temperature, "T of the soft targets")->group(group);
-  app.add_option("--teacher-view", flags.teacher_view,
-                 "clean: the sources see unchanged images, computed once; same: the student's augmented ones, another "
-                 "and slower method")
-      ->group(group);
-  app.add_option("--threshold", o.threshold, "FixMatch: confidence that makes a pseudo-label count")
-      ->check(share())
-      ->group(group);
-  app.add_option("--probe-l2", o.probe_l2, "Linear probe: penalty of its head; 0: 1 / labelled images")->group(group);
 }
 
 std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& files) {

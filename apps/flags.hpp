@@ -4,9 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
-#include "distill/pipeline.hpp"
-#include "nn/classifier.hpp"
+#include "distill/student/settings.hpp"
 
 namespace akin {
 
@@ -21,11 +22,12 @@ struct FormatFlags {
 };
 void add_format(CLI::App& app, FormatFlags& flags);
 
-/// Network of `role` ("Network", "Student"): --<name>, --<prefix>width, --<prefix>shortcut.
-void add_architecture(CLI::App& app, Architecture& architecture, const std::string& name, const std::string& prefix);
-
-/// --lr, --schedule, --warmup, --optimizer, --momentum, --nesterov, --weight-decay, --clip-norm, --checkpoint-every.
-void add_training(CLI::App& app, TrainOptions& options);
+/// The option of one setting (a row of distill/student/settings.cpp) by its name; its values are checked as the table
+/// says. `source`: as what trains a source calls it.
+CLI::Option* add_setting(CLI::App& app, Settings& settings, std::string_view name, bool source = false);
+/// Those of a group, in the order of the table, but for the ones named.
+void add_settings(CLI::App& app, Settings& settings, std::string_view group, bool source = false,
+                  const std::vector<std::string_view>& without = {});
 
 /// What a model file of another program does not say: --arch, --width, --shortcut, --stem, --norm-eps, --mean, --std.
 struct ForeignFlags {
@@ -46,18 +48,6 @@ struct TaskFlags {
 };
 /// `semi`: also the options of unlabelled and validation images.
 void add_task(CLI::App& app, TaskFlags& flags, bool semi);
-
-/// --p, --mapping, --probe, --reference, --replicates; the metric is each command's own.
-void add_rank_options(CLI::App& app, RankOptions& options);
-
-/// The student's network and loss: --student*, --steps, --batch, --lambda, --temperature, --teacher-view, --threshold,
-/// --augment, --flip, --init, --eval-every, and add_training.
-struct StudentFlags {
-  StudentOptions options;
-  std::string teacher_view = "clean", init;
-  StudentOptions student() const;
-};
-void add_student(CLI::App& app, StudentFlags& flags);
 
 /// Opens every source; UsageError where two have one name.
 std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& files);

@@ -125,14 +125,18 @@ void add_info(CLI::App& akin) {
   struct Options {
     std::string file, data = "data";
     CommonOptions common;
+    bool settings = false;
   };
   const auto o = std::make_shared<Options>();
   app->add_option("file", o->file, "Model, table or checkpoint; without it: about the program")->type_name("FILE");
   app->add_option("--data", o->data, "Folder to look for data sets in")->type_name("DIR");
+  app->add_flag("--settings", o->settings, "The table of all settings of students and sources, in Markdown");
   add_output(*app, o->common);
   app->footer("Example:\n  akin info runs/fashion/model.safetensors");
   app->callback([o] {
-    if (o->file.empty())
+    if (o->settings)
+      print(settings_markdown());
+    else if (o->file.empty())
       show_program(o->common.json, o->data);
     else
       show_file(o->common.json, o->file);

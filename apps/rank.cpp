@@ -23,12 +23,10 @@ using Json = nlohmann::ordered_json;
 struct Options {
   CommonOptions common;
   TaskFlags task;
-  RankOptions rank;
   std::vector<std::string> sources, tables, probabilities, logits;
   std::string metrics = "parc", layers, label_file, out;
   int classes = 0;
   std::uint64_t seed = 0;
-  bool match_channels = false;
 };
 
 /// What is ranked, and on which labels.
@@ -137,11 +135,11 @@ Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
   labels.draw.unlabelled = 1;
   labels.unlabelled.reset();
   const Task task = load_task({o.task.target, labels, o.task.format.format()});
-  const OutputOptions options{.match_channels = o.match_channels};
+  const OutputOptions options{.match_channels = o.common.settings.match_channels};
   const std::vector<Outputs> outputs = bank_outputs(ctx, task, sources, options, events);
-  const std::optional<Outputs> reference = reference_outputs(ctx, task, o.rank, options);
-  return {task.pool.name, task.split.labelled.size(),
-          candidates_of(ctx, sources, outputs, task, probe_of(task, o.rank.probe_limit),
+  const std::optional<Outputs> reference = reference_outputs(ctx, task, rank_options_of(o.common.settings), options);
+  return {task.pool().name, task.split.labelled.size(),
+          candidates_of(ctx, sources, outputs, task, probe_of(task, o.common.settings.probe),
                         reference ? &*reference : nullptr)};
 }
 
@@ -173,9 +171,9 @@ Bank bank_of_tables(Context& ctx, const Options& o) {
   add_predictions(tables, o.logits, "--logits", true);
   const LabelList labels = o.label_file.empty() ? labels_of(tables, o.classes) : read_labels(o.label_file, o.classes);
   const auto rows = static_cast<std::int64_t>(labels.labels.size());
-  const Indices probe =
-      evenly(all_indices(rows), labels.labels, static_cast<std::int64_t>(labels.classes.size()), o.rank.probe_limit);
-  const Array reference = o.rank.reference.empty() ? Array() : read_matrix(o.rank.reference);
+  const Indices probe = evenly(all_indices(rows), labels.labels, static_cast<std::int64_t>(labels.classes.size()),
+                               o.common.settings.probe);
+  const Array reference = o.common.settings.reference.empty() ? Array() : read_matrix(o.common.settings.reference);
   Bank bank{labels.file, labels.labels.size(), candidates_of(tables, labels, probe, reference)};
   for (Candidate& candidate : bank.candidates) candidate.probe.ctx = &ctx;
   if (static_cast<std::int64_t>(probe.size()) < rows)
@@ -205,7 +203,7 @@ std::vector<Metric> metrics_of(const Options& o) {
       continue;
     }
     for (const Metric& metric : metrics())
-      if (!metric.needs_reference || !o.rank.reference.empty()) chosen.push_back(metric);
+      if (!metric.needs_reference || !o.common.settings.reference.empty()) chosen.push_back(metric);
   }
   return chosen;
 }
@@ -228,7 +226,6 @@ void check_usage(const Options& o) {
 void run(Options& o) {
   check_usage(o);
   const std::vector<Metric> chosen = metrics_of(o);
-  if (!o.rank.mapping.empty()) parse_mapping(o.rank.mapping);
   Context ctx = start(o.common);
   const Events events = make_events(o.common);
   Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o);
@@ -240,10 +237,12 @@ void run(Options& o) {
     if (said.insert(line).second) events.stage("warning: " + line);
   };
   for (const Metric& metric : chosen) {
-    const Measurement measured = measure(metric, bank.candidates, {.replicates = o.rank.replicates, .seed = o.seed});
-    const Mapping mapping = parse_mapping(o.rank.mapping.empty() ? metric.default_mapping : o.rank.mapping);
+    const Measurement measured = measure(
+        metric, bank.candidates, {.replicates = static_cast<int>(o.common.settings.replicates), .seed = o.seed});
+    const Mapping mapping =
+        parse_mapping(o.common.settings.mapping.empty() ? metric.default_mapping : o.common.settings.mapping);
     std::string why;
-    const Weights weights = weights_of(measured, mapping, o.rank.power, why);
+    const Weights weights = weights_of(measured, mapping, o.common.settings.p, why);
     for (const SimilarityRow& r : measured.rows)
       for (const std::string& w : r.similarity.warnings) warn_once(fmt::format("{}: {}", r.source, w));
     for (const std::string& w : weights.warnings) warn_once(w);
@@ -270,8 +269,7 @@ void add_rank(CLI::App& akin) {
       ->default_str("")  // an empty list would be saved as a source called []
       ->type_name("FILE...")
       ->group("Data");
-  app->add_flag("--match-channels", o->match_channels, "Turn grey to colour and colour to grey as a source expects")
-      ->group("Data");
+  add_setting(*app, o->common.settings, "match_channels");
   app->add_option("--seed", o->seed, "Draws the labelled images")->group("Data");
   const char* tables = "Tables instead of images";
   const auto add_files = [&](const char* name, std::vector<std::string>& files, const char* help) {
@@ -297,7 +295,7 @@ void add_rank(CLI::App& akin) {
   app->add_option("--layers", o->layers, "Weight layers of each source, for plasticity, where a table does not say")
       ->type_name("N,...")
       ->group("Similarity");
-  add_rank_options(*app, o->rank);
+  add_settings(*app, o->common.settings, "Similarity", false, {"metric"});
   app->add_option("--out", o->out, "Also write all values as CSV")->type_name("FILE")->group("Run");
   add_common(*app, o->common);
   add_config(*app);

@@ -13,32 +13,36 @@ namespace akin {
 namespace {
 
 struct Options {
+  Options() { common.settings = source_settings(); }
   CommonOptions common;
   std::string data, out;
   FormatFlags format;
-  ClassifierOptions classifier;
   bool resume = false, force = false;
 };
 
 std::string curve_lines(const TrainResult& result) {
   std::string text;
-  for (const TrainPoint& p : result.curve)
+  for (const CurvePoint& p : result.curve)
     text += nlohmann::ordered_json{{"step", p.step}, {"loss", p.loss}}.dump() + "\n";
   return text;
 }
 
-/// Whether the run in `out` is done. Throws, before anything there is touched, where it is or was another one.
-bool is_finished(Context& ctx, const CLI::App& app, const std::filesystem::path& out, const std::string& settings) {
+/// Whether the run in `out` is done. Throws, before anything there is touched, where it is or was another one, which
+/// `settings` tells.
+bool is_finished(Context& ctx, const std::filesystem::path& out, const Json& settings) {
   const std::filesystem::path model = out / "model.safetensors", checkpoint = out / "checkpoint.safetensors";
-  const bool stopped = std::filesystem::exists(checkpoint);
-  if (!stopped && !std::filesystem::exists(model)) return false;
-  const std::string found = stopped ? std::string() : load_model(ctx, model).info.settings;
-  // A model of an akin that kept no digest passes for finished.
-  const bool same = stopped ? is_checkpoint_of(checkpoint, settings) : found.empty() || found == settings;
-  AKIN_CHECK(same,
+  const std::optional<std::string> stopped = checkpoint_fingerprint(checkpoint);
+  std::error_code none;
+  if (!stopped && !std::filesystem::exists(model, none)) return false;
+  const std::string found = stopped ? *stopped : load_model(ctx, model).info.settings;
+  // A model of an akin that kept no settings passes for finished.
+  if (!stopped && found.empty()) return true;
+  const Json before = Json::parse(found, nullptr, false);
+  const std::string changes = before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
+  AKIN_CHECK(changes.empty(),
              "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "
              "--out DIR chooses another folder",
-             (stopped ? checkpoint : model).string(), changes_since(app, out, {"data"}));
+             (stopped ? checkpoint : model).string(), changes);
   return !stopped;
 }
 
@@ -54,14 +58,16 @@ void run(const CLI::App& app, Options& o) {
   const bool has_test = has_split(o.data, Split::test);
   const ImageSet test = has_test ? load_images(o.data, Split::test, o.format.format()) : ImageSet{};
 
-  ClassifierOptions& c = o.classifier;
+  check(o.common.settings, false);
+  ClassifierOptions c = classifier_of(o.common.settings);
   // A network that cannot be is refused before the run folder is made.
   Architecture architecture = c.architecture;
   architecture.channels = set.images.shape()[3];
   architecture.classes = static_cast<std::int64_t>(set.classes.size());
   warn_of_small_images(*make_network(ctx, architecture), set.images.shape());
-  const std::string print_of_run = fingerprint(app, {"data"}, content_hash(set));
-  if (o.resume && !o.force && is_finished(ctx, app, out, print_of_run)) {
+  Json settings = settings_of_source(o.common.settings);
+  settings["images"] = content_hash(set);
+  if (o.resume && !o.force && is_finished(ctx, out, settings)) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
   }
@@ -70,9 +76,10 @@ void run(const CLI::App& app, Options& o) {
   catch_interrupts();
   save_config(app, out);
   if (o.force) std::filesystem::remove(out / "checkpoint.safetensors");
-  c.train.checkpoint = out / "checkpoint.safetensors";
-  c.train.resume = o.resume;
-  c.train.fingerprint = print_of_run;
+  const Place place{.checkpoint = out / "checkpoint.safetensors",
+                    .checkpoint_every = o.common.settings.checkpoint_every,
+                    .resume = o.resume,
+                    .fingerprint = settings.dump()};
   const std::int64_t images = set.images.shape()[0], steps = std::max<std::int64_t>(1, c.epochs * images / c.batch);
   c.train.eval_every = std::max<std::int64_t>(1, images / c.batch);
   const Events events = make_events(o.common);
@@ -82,11 +89,11 @@ void run(const CLI::App& app, Options& o) {
     events.progress("training on " + set.name, done, steps, "steps", fmt::format("loss {:.3f}", loss));
   };
   const auto clock = std::chrono::steady_clock::now();
-  TrainedClassifier trained = train_classifier(ctx, set, c, hooks);
+  TrainedClassifier trained = train_classifier(ctx, set, c, hooks, place);
   AKIN_CHECK(trained.result.finished, "stopped at step {} of {}; {}: the same command with --resume --out {} goes on",
-             trained.result.steps, steps, c.train.checkpoint.string(), o.out);
+             trained.result.steps, steps, place.checkpoint.string(), o.out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
-  trained.model.info.settings = print_of_run;
+  trained.model.info.settings = settings.dump();
   // Saved before the test as well: a test that fails shall not cost the training.
   save_model(model_file, *trained.model.network, trained.model.info);
   write_file_atomic(out / "log.jsonl", std::string_view(curve_lines(trained.result)));
@@ -94,7 +101,7 @@ void run(const CLI::App& app, Options& o) {
     trained.model.info.test_accuracy = evaluate_model(ctx, trained.model, test);
     save_model(model_file, *trained.model.network, trained.model.info);
   }
-  remove_checkpoint(c.train);
+  remove_checkpoint(place.checkpoint);
   const double accuracy = trained.model.info.test_accuracy;
   if (o.common.json) {
     const nlohmann::ordered_json j = {{"model", model_file.string()},
@@ -119,17 +126,7 @@ void add_train(CLI::App& akin) {
   const auto o = std::make_shared<Options>();
   app->add_option("--data", o->data, "Folder of the data set")->required()->type_name("DIR")->group("Data");
   add_format(*app, o->format);
-  add_architecture(*app, o->classifier.architecture, "arch", "");
-  app->add_option("--epochs", o->classifier.epochs, "Passes over the data")->group("Training");
-  app->add_option("--batch", o->classifier.batch, "Images a step")->group("Training");
-  app->add_option("--seed", o->classifier.seed, "Of weights, order and augmentation")->group("Training");
-  app->add_flag("--augment,!--no-augment", o->classifier.augment, "Shift images at random")
-      ->default_str("true")
-      ->group("Training");
-  app->add_flag("--flip,!--no-flip", o->classifier.flip, "Mirror images at random; not for characters")
-      ->default_str("false")
-      ->group("Training");
-  add_training(*app, o->classifier.train);
+  for (const char* group : {"Network", "Training"}) add_settings(*app, o->common.settings, group, true);
   app->add_option("--out", o->out, "Run folder; default runs/<time>")->type_name("DIR")->group("Run");
   app->add_flag("--resume", o->resume, "Go on with a stopped run")->configurable(false)->group("Run");
   app->add_flag("--force", o->force, "Start anew in a folder that holds a run")->configurable(false)->group("Run");

@@ -30,7 +30,7 @@ Input input_of(const std::string& net) {
   return {32, 3, 10};
 }
 
-struct Settings {
+struct SettingsTable {
   std::string net = "resnet8", device = "cpu", precision = "f32", gemm = "own", conv = "own";
   std::int64_t width = 0, batch = 128, side = 0, input_batches = 8;
   bool graph = true, worker = false;
@@ -41,7 +41,7 @@ constexpr std::int64_t kClasses = 1000, kSources = 28;
 
 class Step {
  public:
-  explicit Step(const Settings& s) : ctx_(parse_device(s.device)), batch_(s.batch) {
+  explicit Step(const SettingsTable& s) : ctx_(parse_device(s.device)), batch_(s.batch) {
     if (s.precision == "bf16" && ctx_.device == Device::cpu)
       fail_usage("--precision bf16: the CPU works in f32; use --device cuda (or sim)");
     if (s.precision == "bf16") ctx_.activations = DType::bf16;
@@ -104,7 +104,7 @@ class Step {
     return Tensor::from(ctx_, Array::from(values, {batch_}));
   }
 
-  void make_network_step(const Settings& s) {
+  void make_network_step(const SettingsTable& s) {
     const Input in = input_of(s.net);
     const std::int64_t side = s.side > 0 ? s.side : in.side;
     network_ = make_network(ctx_, {.name = s.net, .width = s.width, .channels = in.channels, .classes = in.classes});
@@ -120,7 +120,7 @@ class Step {
   }
 
   /// Losses and their gradients alone; the optimizer has one number to look after.
-  void make_losses(const Settings& s) {
+  void make_losses(const SettingsTable& s) {
     own_ = noise({batch_, kClasses}, 100);
     heads_ = noise({batch_, kSources * kClasses}, 101);
     Tensor unused = noise({1}, 102);
@@ -152,7 +152,7 @@ class Step {
   std::unique_ptr<Stepper> stepper_;
 };
 
-void run(const Settings& s) {
+void run(const SettingsTable& s) {
   Step step(s);
   step.run_for(s.seconds / 4, 4);  // warm-up; a graph is captured in the third step
   step.loss();
@@ -181,7 +181,7 @@ void run(const Settings& s) {
 
 int main(int argc, char** argv) {
   CLI::App app("Time of a training step");
-  Settings s;
+  SettingsTable s;
   app.add_option("--net", s.net,
                  "resnet8 (28x28x1), other CIFAR ResNets (32x32x3), resnet18/34/50 (224x224x3), or kd28");
   app.add_option("--width", s.width, "channels of the first stage; 0: the family's own");

@@ -1,21 +1,26 @@
 // The whole flow on one page:
 //
-//   Task          distill/task/task.hpp         labelled and unlabelled target images, drawn by the seed
-//   Source        distill/task/source.hpp       trained models of other tasks, or tables of their outputs
-//   FeatureBank   distill/task/source.hpp       features and logits of every source on the target images, cached on disk
-//   Similarity    distill/similarity/metrics.hpp   how well each source's features fit the labels of the probe
-//   Weights       distill/similarity/weights.hpp      similarity -> alpha
-//   Plan          distill/student/plan.hpp a method (distill/student/method.hpp) and a seed: who teaches, where it starts
-//   Loss          distill/student/loss.hpp lambda CE + (1 - lambda) sum_s alpha_s D_s
-//   Student       distill/student/train.hpp      one small network per method and seed
-//   Test          distill/student/evaluator.hpp     the one place that opens the test split
-//   Report        distill/report/report.hpp       tables and a page
+//   Task          task/task.hpp              labelled and unlabelled target images, drawn by the seed
+//   Source        task/source.hpp            trained models of other tasks, or tables of their outputs
+//   FeatureBank   task/source.hpp            features and logits of every source on the target images, cached on disk
+//   Similarity    similarity/metrics.hpp     how well each source's features fit the labels of the probe
+//   Weights       similarity/weights.hpp     similarity -> alpha
+//   Settings      student/settings.hpp       THE list of what a student depends on besides its data
+//   Plan          student/plan.hpp           a method (student/method.hpp) and a seed: who teaches, where it starts
+//   Loss          student/loss.hpp           lambda CE + (1 - lambda) sum_s alpha_s D_s
+//   Student       student/train.hpp          one small network per method and seed
+//   Test          student/evaluator.hpp      the one place that opens the test split
+//   Record        grid/cell.hpp              settings, figures and curve of a student; what changed since it was made
+//   Grid          grid/grid.hpp, runner.hpp  targets x budgets x seeds x methods: runs what has no record yet
+//   Report        report/report.hpp          tables and a page
 //
-// Each stage is a function without hidden state; what it found lies in the run folder:
+// Each stage is a function without hidden state. `akin experiment` runs a grid; a run of `akin distill` is the grid of
+// one target and one label budget, whose folder is flat and has a report:
 //   runs/<name>/ similarity.csv weights.csv results.csv log.jsonl report.json report.html
-//                labels-seed<k>.json  the split of each seed (distill/task/labels.hpp); oracle.csv
+//                labels-seed<k>.json  the split of each seed (task/labels.hpp); oracle.csv
 //                student.safetensors  students/<method>-seed<k>.safetensors  after the last step
 //                student_best.safetensors  students/<method>-seed<k>_best.safetensors  best on validation, if any
+//                students/<method>-seed<k>.json  its record
 //                checkpoints/ (while a student is being trained)
 #pragma once
 
@@ -24,38 +29,32 @@
 #include <string>
 #include <vector>
 
+#include "distill/grid/runner.hpp"
 #include "distill/report/report.hpp"
-#include "distill/similarity/ranking.hpp"
-#include "distill/student/train.hpp"
 
 namespace akin {
 
 struct PipelineOptions {
-  RankOptions rank;
-  std::vector<Method> methods = {Method::scratch, Method::fixmatch, Method::equal, Method::nearest, Method::weighted};
-  std::vector<std::uint64_t> seeds = {0};
-  StudentOptions student;  ///< its method, seed and checkpoint are set per run
-  OutputOptions outputs;
-  std::string transfer;  ///< see PlanOptions
   std::filesystem::path run_folder;
-  bool resume = false;      ///< keep finished students of this folder and go on with stopped ones
-  std::string fingerprint;  ///< of the configuration; students of another one are not kept
+  std::filesystem::path cache = {};  ///< of the sources' outputs; empty: none
+  bool resume = false;               ///< keep finished students of this folder and go on with stopped ones
+  std::string made_by = {};          ///< version, for the records
+  /// All was opened and checked, and nothing is written yet; optional.
+  std::function<void(const Task& first)> opened = {};
 };
-
-/// For a run that goes on: Error where a finished student of `run_folder` was trained with other settings than those
-/// of `fingerprint`; going on would replace it. `difference` says what differs. Damaged records are no obstacle.
-void check_same_settings(const std::filesystem::path& run_folder, const std::string& fingerprint,
-                         const std::string& difference);
 
 struct PipelineResult {
   ReportData report;      ///< numbers of all seeds; title, command and notes are the caller's to add
   bool finished = false;  ///< false: stopped on request; resume goes on
 };
 
-/// Runs every method on every seed. `make_task(seed)` gives the target with that seed's labelled images. Throws before
-/// any training where an input is unusable. Writes all of the run folder but config.toml and the report.
-PipelineResult run_pipeline(Context& ctx, const std::function<Task(std::uint64_t seed)>& make_task,
-                            const std::vector<Source>& sources, const PipelineOptions& options,
-                            const Events& events = {});
+/// The grid of one target and one budget, with a variant for each method. Sources are named as their files are;
+/// UsageError where two are called alike. Where no method uses sources there are none.
+Grid single_grid(GridTarget target, LabelManifest labels, const std::vector<std::string>& source_files,
+                 const std::vector<Method>& methods, std::vector<std::uint64_t> seeds, Settings settings);
+
+/// Runs every method on every seed of a single_grid. Throws before any training where an input is unusable. Writes all
+/// of the run folder but config.toml and the report.
+PipelineResult run_pipeline(Context& ctx, const Grid& grid, const PipelineOptions& options, const Events& events = {});
 
 }  // namespace akin

@@ -10,7 +10,8 @@
 
 namespace akin {
 
-TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, ClassifierOptions options, TrainHooks hooks) {
+TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, ClassifierOptions options, TrainHooks hooks,
+                                   const Place& place) {
   constexpr std::uint32_t kOrder = 0x6f726472;  // "ordr"
   const std::int64_t N = set.images.shape()[0], side = set.images.shape()[1];
   AKIN_CHECK(options.epochs >= 1 && options.batch >= 2, "training: {} epochs of batches of {} (at least 1 and 2)",
@@ -42,7 +43,7 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
   hooks.loss = [&](const StepBatch& b) {
     return ops::mean(ctx, ops::softmax_ce(ctx, network.logits(ctx, b[0], true), b[1]));
   };
-  out.result = train(ctx, network.parameters(), options.train, hooks);
+  out.result = train(ctx, network.parameters(), options.train, place, hooks);
   feed.reset();  // its thread reads `info`, which leaves with `out`
   return out;
 }

@@ -23,7 +23,8 @@ struct TrainedClassifier {
   Model model;
   TrainResult result;
 };
-TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, ClassifierOptions options, TrainHooks hooks = {});
+TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, ClassifierOptions options, TrainHooks hooks = {},
+                                   const Place& place = {});
 
 /// The class that a model gives each image of a set. Error where it tells another number of classes apart, or expects
 /// other channels. `progress`: see run_network.

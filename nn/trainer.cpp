@@ -19,23 +19,22 @@ struct State {
   TrainResult result;
 };
 
-void write_checkpoint(const TrainOptions& options, const ParameterList& parameters, const Optimizer& optimizer,
-                      const State& s) {
+void write_checkpoint(const Place& place, const ParameterList& parameters, const Optimizer& optimizer, const State& s) {
   SafeTensors file;
   for (const Parameter& p : parameters) file.add("parameter." + p.name, p.tensor.to_array());
   for (std::size_t i = 0; i < s.result.best.size(); ++i) file.add("best." + parameters[i].name, s.result.best[i]);
   optimizer.save(file);
   // As arrays: text would round them, and validation may be NaN.
   std::vector<double> curve;
-  for (const TrainPoint& c : s.result.curve)
+  for (const CurvePoint& c : s.result.curve)
     curve.insert(curve.end(), {static_cast<double>(c.step), c.loss, c.validation});
   file.add("curve", Array::from(curve, {static_cast<std::int64_t>(s.result.curve.size()), 3}));
   file.add("progress", Array::from(std::vector<double>{static_cast<double>(s.step), s.loss_sum,
                                                        static_cast<double>(s.loss_count), s.result.best_validation,
                                                        static_cast<double>(s.result.best_step), s.result.seconds},
                                    {6}));
-  file.metadata = {{"format", kFormat}, {"fingerprint", options.fingerprint}};
-  write_safetensors(options.checkpoint, file);
+  file.metadata = {{"format", kFormat}, {"fingerprint", place.fingerprint}};
+  write_safetensors(place.checkpoint, file);
 }
 
 SafeTensors open_checkpoint(const std::filesystem::path& path) {
@@ -54,11 +53,12 @@ std::string metadata(const SafeTensors& file, const char* key) {
 /// A whole number in 0..most, as a checkpoint keeps it.
 bool is_count(double v, double most) { return v >= 0 && v <= most && v == std::floor(v); }
 
-State read_checkpoint(const TrainOptions& options, const ParameterList& parameters, Optimizer& optimizer) {
-  const SafeTensors file = open_checkpoint(options.checkpoint);
+State read_checkpoint(const TrainOptions& options, const Place& place, const ParameterList& parameters,
+                      Optimizer& optimizer) {
+  const SafeTensors file = open_checkpoint(place.checkpoint);
   AKIN_CHECK(metadata(file, "format") == kFormat,
              "{}: is not a checkpoint of a training run; remove it or choose another run folder", file.source);
-  AKIN_CHECK(metadata(file, "fingerprint") == options.fingerprint,
+  AKIN_CHECK(metadata(file, "fingerprint") == place.fingerprint,
              "{}: was written with other settings; resume with those, or start anew in another run folder",
              file.source);
   const auto tensor = [&](const std::string& prefix, const Parameter& p) -> const Array& {
@@ -106,15 +106,16 @@ bool is_there(const std::filesystem::path& file) {
 
 }  // namespace
 
-TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const TrainHooks& hooks) {
+TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const Place& place,
+                  const TrainHooks& hooks) {
   options.schedule.check();
   Optimizer optimizer(ctx, parameters, options.optimizer);
   State s;
-  const bool keeps = !options.checkpoint.empty();
-  if (keeps && options.resume && is_there(options.checkpoint)) s = read_checkpoint(options, parameters, optimizer);
+  const bool keeps = !place.checkpoint.empty();
+  if (keeps && place.resume && is_there(place.checkpoint)) s = read_checkpoint(options, place, parameters, optimizer);
   if (keeps) {  // a folder that cannot be written shall not show only when there is something to lose
-    if (options.checkpoint.has_parent_path()) make_folder(options.checkpoint.parent_path());
-    const AtomicFile probe(options.checkpoint);
+    if (place.checkpoint.has_parent_path()) make_folder(place.checkpoint.parent_path());
+    const AtomicFile probe(place.checkpoint);
   }
   const double seconds_before = s.result.seconds;
   const auto start = std::chrono::steady_clock::now();
@@ -137,7 +138,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
     if (hooks.stop && hooks.stop()) {
       take_losses();
       measure();
-      if (keeps) write_checkpoint(options, parameters, optimizer, s);
+      if (keeps) write_checkpoint(place, parameters, optimizer, s);
       s.result.steps = s.step;
       return std::move(s.result);
     }
@@ -146,11 +147,11 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
     stepper.run(batch, s.step, options.schedule.at(s.step));
     ++s.step;
     const bool point_due = s.step % eval_every == 0 || s.step == steps;
-    const bool checkpoint_due = keeps && options.checkpoint_every > 0 && s.step % options.checkpoint_every == 0;
+    const bool checkpoint_due = keeps && place.checkpoint_every > 0 && s.step % place.checkpoint_every == 0;
     const bool first = std::isnan(last_loss);  // progress shall have a number to show
     if (ctx.gpu == nullptr || first || point_due || checkpoint_due || stepper.losses().full()) take_losses();
     if (point_due) {
-      TrainPoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
+      CurvePoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
       if (hooks.validate) {
         point.validation = hooks.validate();
         if (point.validation > s.result.best_validation) {
@@ -167,7 +168,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
     if (hooks.progress) hooks.progress(s.step, last_loss);
     if (checkpoint_due && s.step < steps) {
       measure();
-      write_checkpoint(options, parameters, optimizer, s);
+      write_checkpoint(place, parameters, optimizer, s);
     }
   }
   s.result.steps = s.step;
@@ -176,17 +177,20 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   return std::move(s.result);
 }
 
-void remove_checkpoint(const TrainOptions& options) {
+void remove_checkpoint(const std::filesystem::path& file) {
   std::error_code error;
-  if (!options.checkpoint.empty()) std::filesystem::remove(options.checkpoint, error);
-  AKIN_CHECK(!error, "{}: cannot be removed: {}; the run it belongs to is finished", options.checkpoint.string(),
-             error.message());
+  if (!file.empty()) std::filesystem::remove(file, error);
+  AKIN_CHECK(!error, "{}: cannot be removed: {}; the run it belongs to is finished", file.string(), error.message());
+}
+
+std::optional<std::string> checkpoint_fingerprint(const std::filesystem::path& file) {
+  if (!is_there(file)) return {};
+  const SafeTensors t = open_checkpoint(file);
+  return metadata(t, "format") == kFormat ? metadata(t, "fingerprint") : std::string();
 }
 
 bool is_checkpoint_of(const std::filesystem::path& file, const std::string& fingerprint) {
-  if (!is_there(file)) return false;
-  const SafeTensors t = open_checkpoint(file);
-  return metadata(t, "format") == kFormat && metadata(t, "fingerprint") == fingerprint;
+  return checkpoint_fingerprint(file) == fingerprint;
 }
 
 }  // namespace akin

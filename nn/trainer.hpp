@@ -3,30 +3,30 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "nn/curve.hpp"
 #include "nn/data/feed.hpp"
 #include "nn/optimizer.hpp"
 #include "nn/schedule.hpp"
 
 namespace akin {
 
-struct TrainPoint {
-  std::int64_t step;  ///< steps done
-  double loss;        ///< mean of the training loss since the last point
-  double validation;  ///< accuracy in 0..1, NaN where none was measured
-};
-
 struct TrainOptions {
   Schedule schedule;
   OptimizerOptions optimizer;
-  std::int64_t eval_every = 0;            ///< steps between curve points; 0 = a tenth of the run
+  std::int64_t eval_every = 0;  ///< steps between curve points; 0 = a tenth of the run
+  bool graph = true;            ///< a GPU captures a step and repeats it; see stepper.hpp
+};
+
+/// Where a run keeps its state, and whether it goes on from there.
+struct Place {
   std::filesystem::path checkpoint = {};  ///< empty: none is written; its folder is made where it is missing
   std::int64_t checkpoint_every = 0;      ///< steps; 0 = only when stopped
   bool resume = false;                    ///< go on from the checkpoint where there is one
-  bool graph = true;                      ///< a GPU captures a step and repeats it; see stepper.hpp
-  std::string fingerprint;                ///< of the configuration: a checkpoint of another one is refused
+  std::string fingerprint = {};           ///< of the configuration: a checkpoint of another one is refused
 };
 
 struct TrainHooks {
@@ -47,11 +47,11 @@ struct TrainHooks {
 struct TrainResult {
   std::int64_t steps = 0;
   bool finished = false;  ///< false: stopped early, the checkpoint holds the state
-  std::vector<TrainPoint> curve;
+  std::vector<CurvePoint> curve;
   double best_validation = -1;  ///< -1: never measured
   std::int64_t best_step = 0;
   std::vector<Array> best;  ///< the parameters as they were then, in their order; empty where never measured
-  double seconds = 0;  ///< in the loop, the parts before a resume included
+  double seconds = 0;       ///< in the loop, the parts before a resume included
 };
 
 /// Trains `parameters` in place and leaves them as the last step left them. Deterministic: a run that was stopped and
@@ -59,12 +59,15 @@ struct TrainResult {
 /// NaN or infinite, naming the step, when a checkpoint does not fit, and before the first step where none can be
 /// written. A finished run leaves its last checkpoint behind: whoever saves the result calls remove_checkpoint() after
 /// that, so that a crash in between costs the steps since then and not the run.
-TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const TrainHooks& hooks);
+TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const Place& place,
+                  const TrainHooks& hooks);
 
-/// Removes options.checkpoint where there is one.
-void remove_checkpoint(const TrainOptions& options);
+/// Removes the checkpoint of a run that is finished, where there is one.
+void remove_checkpoint(const std::filesystem::path& file);
 
 /// Whether `file` is there and was written under this fingerprint. Throws, naming the file, where it is damaged.
 bool is_checkpoint_of(const std::filesystem::path& file, const std::string& fingerprint);
+/// The fingerprint it was written under; nothing where there is no such file. Errors likewise.
+std::optional<std::string> checkpoint_fingerprint(const std::filesystem::path& file);
 
 }  // namespace akin

@@ -100,7 +100,7 @@ lambda = 0.8
 struct ExperimentFixture {
   TempFolder folder;
   Context ctx;
-  ExperimentOptions options;
+  GridOptions options;
   Events events;
   int steps = 0, outputs = 0;
   std::string lines;
@@ -116,7 +116,7 @@ struct ExperimentFixture {
       save_model(folder / (classes == 4 ? "four.safetensors" : "three.safetensors"), *c.model.network, c.model.info);
     }
     write_table(60);
-    options.run_folder = folder / "run";
+    options.place.folder = folder / "run";
     options.cache = folder / "cache";
     options.made_by = "test";
     events.stage = [this](const std::string& line) { lines += line + "\n"; };
@@ -136,15 +136,15 @@ struct ExperimentFixture {
     make_folder(folder / "tables");
     write_safetensors(folder / "tables/one.safetensors", t);
   }
-  Experiment read(const std::string& text) const {
+  Grid read(const std::string& text) const {
     write_file_atomic(folder / "grid.toml", std::string_view(text));
-    return read_experiment(folder / "grid.toml");
+    return read_grid(folder / "grid.toml");
   }
   std::string error(const std::string& text) const {
     return error_of([&] { read(text); });
   }
   static std::string all() { return std::string(kGrid) + kSources + kTargets; }
-  ExperimentOutcome run(const Experiment& e) {
+  GridOutcome run(const Grid& e) {
     steps = outputs = 0;
     lines.clear();
     return run_experiment(ctx, e, options, events);

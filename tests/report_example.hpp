@@ -25,13 +25,13 @@ inline akin::ReportData example_run() {
                {"digits in print", 10, not_measured, 0.312, 0.28, 0.34, 0.01, 0.312, 0.25},
                {"clothes", 10, 0.9, not_measured, not_measured, not_measured, not_measured, not_measured, 0.0}};
   const auto seed = [](std::uint64_t s, double test) {
-    return SeedResult{s, test, 0.7 + test / 10, 900, 0.71 + test / 10, test - 0.01, 31.5, 4100.0};
+    return Figures{s, test, 0.7 + test / 10, 900, 0.71 + test / 10, test - 0.01, 31.5, 4100.0};
   };
   d.methods = {{"Scratch", MethodRole::labels_only, {seed(0, 0.394), seed(1, 0.335)}},
                {"FixMatch", MethodRole::unlabelled, {seed(0, 0.764), seed(1, 0.754)}},
                {"Weighted", MethodRole::taught, {seed(0, 0.847), seed(1, 0.835)}}};
   for (const MethodResult& m : d.methods) {
-    for (const SeedResult& s : m.seeds) {
+    for (const Figures& s : m.seeds) {
       Curve c{m.name, s.seed, {}};
       for (int t = 0; t <= 500; ++t) {
         c.points.push_back({t, 2.5 / (1 + t), t % 100 == 0 ? s.test_accuracy * t / 500 : not_measured});

@@ -20,9 +20,9 @@ TEST_CASE("a bank: characters and data sets, kept while the recipe is the same")
   o.images = 40;
   o.test_images = 20;
   o.side = 12;
-  o.classifier.architecture = toy_net();
-  o.classifier.epochs = 1;
-  o.classifier.batch = 10;
+  o.settings.student_width = 4;
+  o.settings.epochs = 1;
+  o.settings.batch = 10;
   std::string lines;
   int steps = 0;
   Events events;
@@ -52,7 +52,7 @@ TEST_CASE("a bank: characters and data sets, kept while the recipe is the same")
   CHECK_EQ(steps, 0);
   CHECK(has(lines, "source digits: there from an earlier run"));
   CHECK(files_of(o.folder) == before);
-  o.classifier.train.schedule.warmup = 1;  // another recipe
+  o.settings.warmup = 1;  // another recipe
   make();
   CHECK_EQ(steps, 7);
   // Other images under the same name are another data set; the same ones again are not.

@@ -69,9 +69,9 @@ TEST_CASE("cli: help, version and wrong usage") {
                                                {"--labels-per-class", "2.5", "'2.5' is no whole number from 1"},
                                                {"--lambda", "2", "'2' is no number from 0 to 1"},
                                                {"--lambda", "nan", "'nan' is no number from 0 to 1"},
-                                               {"--p", "-1", "'-1' is no number from 0, nor inf"},
+                                               {"--p", "-1", "'-1' is no number from 0, or inf"},
                                                {"--threads", "-1", "'-1' is no whole number from 0 to 4096"},
-                                               {"--temperature", "0", "temperature 0"},
+                                               {"--temperature", "0", "--temperature: '0' is no number above 0"},
                                                {"--methods", "equal,scratch,equal", "equal twice"},
                                                {"--stps", "3", "akin distill --help"}}) {
     Arguments a = distill;

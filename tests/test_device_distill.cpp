@@ -31,19 +31,19 @@ TEST_CASE("every method distils on the device as on the CPU") {
     }
     std::vector<double> losses;
     for (const Method m : {Method::scratch, Method::fixmatch, Method::weighted}) {
-      StudentOptions o;
-      o.architecture = toy_net();
+      Settings o;
+      o.student_width = 4;
       o.batch = 12;
       o.unlabelled_batch = 20;
       o.threshold = 0.4;
-      o.train.schedule = {.base = 0.1, .steps = 4};
-      o.train.eval_every = 1;
-      o.method = m;
-      for (const TeacherView view : {TeacherView::clean, TeacherView::same}) {
+      o.steps = 4;
+      o.eval_every = 1;
+      const StudentPlan plan{.method = m, .architecture = student_architecture(ctx, o, task)};
+      for (const char* view : {"clean", "same"}) {
         o.teacher_view = view;
         const StudentRun run =
-            train_student(ctx, task, {{&sources[0], &outputs[0], 0.7}, {&sources[1], &outputs[1], 0.3}}, o);
-        for (const TrainPoint& p : run.result.curve) losses.push_back(p.loss);
+            train_student(ctx, task, plan, {{&sources[0], &outputs[0], 0.7}, {&sources[1], &outputs[1], 0.3}}, o);
+        for (const CurvePoint& p : run.result.curve) losses.push_back(p.loss);
         if (m == Method::fixmatch) losses.push_back(run.pseudo_labelled);
         if (m != Method::weighted) break;
       }

@@ -92,12 +92,12 @@ TEST_CASE("a captured step gives the bits of an eager one; so does a run that wa
         if (std::string(kind) == "adamw") continue;
         Run first(device, 6, dtype, kind), second(device, 6, dtype, kind);
         std::int64_t polls = 0;
-        first.options.checkpoint = second.options.checkpoint =
+        first.place.checkpoint = second.place.checkpoint =
             folder / fmt::format("{}{}.safetensors", name_of(device), name_of(dtype));
         first.hooks.stop = [&] { return polls++ == 4; };
         first.go();
         CHECK_FALSE(first.result.finished);
-        second.options.resume = true;
+        second.place.resume = true;
         second.go();
         CHECK_EQ(differing(*graph.net, *second.net), "");
         CHECK_EQ(graph.result.curve[1].loss, second.result.curve[1].loss);

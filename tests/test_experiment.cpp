@@ -28,8 +28,8 @@ double deviation(const std::vector<double>& v) {
 
 TEST_CASE_FIXTURE(ExperimentFixture,
                   "a grid runs once; its tables are what its cells say; a seed more costs a seed more") {
-  const Experiment e = read(all());
-  const ExperimentOutcome first = run(e);
+  const Grid e = read(all());
+  const GridOutcome first = run(e);
   CAPTURE(lines);
   REQUIRE(first.finished);
   CHECK_EQ(first.failed.size(), 0);
@@ -103,18 +103,18 @@ TEST_CASE_FIXTURE(ExperimentFixture,
 
   SUBCASE("again: nothing runs, and nothing is looked at anew") {
     const auto before = files_of(folder / "run");
-    const ExperimentOutcome again = run(e);
+    const GridOutcome again = run(e);
     CHECK(again.finished);
     CHECK_EQ(again.ran, 0);
     CHECK_EQ(steps + outputs, 0);
     CHECK(files_of(folder / "run") == before);
   }
   SUBCASE("a seed and a variant more: only those run") {
-    const Experiment more = read(replaced(all(), "[0, 1]", "[0, 1, 7]"));
-    const ExperimentOutcome o = run(more);
+    const Grid more = read(replaced(all(), "[0, 1]", "[0, 1, 7]"));
+    const GridOutcome o = run(more);
     CHECK_EQ(o.ran, cells / 2);
     CHECK_EQ(outputs, 0);  // the sources have spoken about all images
-    const Experiment variant = read(replaced(all(), "[[variants]]",
+    const Grid variant = read(replaced(all(), "[[variants]]",
                                              "[[variants]]\nname=\"hot\"\nmethod=\"nearest\"\n"
                                              "temperature=2\n[[variants]]"));
     CHECK_EQ(run(variant).ran, 4);
@@ -123,8 +123,8 @@ TEST_CASE_FIXTURE(ExperimentFixture,
   SUBCASE("changed settings: the cells that they concern are stale, and no other") {
     const auto stale = [&](const std::string& text) {
       std::map<std::string, int> out;
-      for (const auto& c : survey_experiment(ctx, read(text), options).cells)
-        if (c.state == ExperimentSurvey::Cell::State::stale) {
+      for (const auto& c : survey_grid(ctx, read(text), options).cells)
+        if (c.state == GridSurvey::Cell::State::stale) {
           ++out[c.label.substr(c.label.rfind(", ") + 2)];
           CHECK_FALSE(c.changed.empty());
         }
@@ -138,7 +138,7 @@ TEST_CASE_FIXTURE(ExperimentFixture,
     CHECK_EQ(stale(replaced(all(), "validation = 2", "validation = 1")).size(), 6 + 3);  // all, the oracle's by source
     write_table(60);
     CHECK(stale(all()).empty());
-    const Experiment changed = read(replaced(all(), "lambda = 0.8", "lambda = 0.5"));
+    const Grid changed = read(replaced(all(), "lambda = 0.8", "lambda = 0.5"));
     const std::string e2 = error_of([&] { run(changed); });
     CHECK(has(e2,
               "4 of 34 cells were made with other settings or data: one/three/weighted-p1-seed0 (lambda was 0.8 and "
@@ -153,7 +153,7 @@ TEST_CASE_FIXTURE(ExperimentFixture,
     write_file_atomic(folder / "run/cells/one/three/scratch-seed0.json", std::string_view("{"));
     CHECK_EQ(run(e).ran, 1);
     CHECK(results_of(folder / "run") == before);
-    const ExperimentOutcome o = run(read(replaced(all(), "\"leep\"", "\"leep\", \"nce\"")));
+    const GridOutcome o = run(read(replaced(all(), "\"leep\"", "\"leep\", \"nce\"")));
     CHECK_EQ(o.ran, 0);
     CHECK_EQ(steps, 0);
     CHECK_EQ(column(table_of(folder / "run/sources.csv"), "nce"), 7);
@@ -161,26 +161,26 @@ TEST_CASE_FIXTURE(ExperimentFixture,
 }
 
 TEST_CASE_FIXTURE(ExperimentFixture, "interrupted anywhere and started again: the results of a run that was not") {
-  const Experiment e = read(replaced(all(), "[0, 1]", "[3]"));
+  const Grid e = read(replaced(all(), "[0, 1]", "[3]"));
   CHECK(run(e).finished);
   const auto whole = results_of(folder / "run");
   const int total = steps;
   for (const int at : {0, 2, 17, 43}) {
     CAPTURE(at);
-    options.run_folder = folder / fmt::format("run{}", at);
+    options.place.folder = folder / fmt::format("run{}", at);
     events.stop = [&] { return steps == at; };
     CHECK_FALSE(run(e).finished);
     const int before = steps;
     events.stop = {};
     CHECK(run(e).finished);
     CHECK_EQ(steps + before, total);  // a stopped cell goes on from its checkpoint
-    CHECK(results_of(options.run_folder) == whole);
-    CHECK(read_text(options.run_folder / "sources.csv") == read_text(folder / "run/sources.csv"));
-    CHECK_FALSE(std::filesystem::exists(options.run_folder / "checkpoints"));
+    CHECK(results_of(options.place.folder) == whole);
+    CHECK(read_text(options.place.folder / "sources.csv") == read_text(folder / "run/sources.csv"));
+    CHECK_FALSE(std::filesystem::exists(options.place.folder / "checkpoints"));
   }
   // Killed without a word: what was finished stays.
   struct Killed {};
-  options.run_folder = folder / "killed";
+  options.place.folder = folder / "killed";
   const auto counted = events.progress;
   events.progress = [&](const std::string& l, std::int64_t d, std::int64_t t, const std::string& u,
                         const std::string& n) {
@@ -191,11 +191,11 @@ TEST_CASE_FIXTURE(ExperimentFixture, "interrupted anywhere and started again: th
   events.progress = counted;
   CHECK(run(e).finished);
   CHECK_EQ(steps, total - 20);  // four cells of five steps were done
-  CHECK(results_of(options.run_folder) == whole);
+  CHECK(results_of(options.place.folder) == whole);
 }
 
 TEST_CASE_FIXTURE(ExperimentFixture, "a filter runs its part; the rest follows, and all is as if there had been none") {
-  const Experiment e = read(all());
+  const Grid e = read(all());
   const auto filtered = [&](const std::vector<std::string>& parts) {
     options.only = {};
     for (const std::string& p : parts) add_filter(options.only, p, e);
@@ -211,7 +211,7 @@ TEST_CASE_FIXTURE(ExperimentFixture, "a filter runs its part; the rest follows, 
   std::filesystem::rename(folder / "elsewhere", folder / "one");
   CHECK(filtered({}).finished);
   const auto pieces = results_of(folder / "run");
-  options.run_folder = folder / "whole";
+  options.place.folder = folder / "whole";
   CHECK(filtered({}).finished);
   CHECK(results_of(folder / "whole") == pieces);
   CHECK(has(error_of([&] { filtered({"target=twoo"}); }), "no such target; did you mean 'two'?"));

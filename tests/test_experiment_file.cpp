@@ -13,7 +13,7 @@ TEST_CASE_FIXTURE(ExperimentFixture, "a cell that cannot be made is reported wit
   // With one label a class PARC is undefined: only what looks at similarities fails.
   std::string text = replaced(all(), "per_class = 3", "per_class = 1");
   text = replaced(text, "seeds = [0, 1]", "seeds = [0]");
-  const ExperimentOutcome o = run(read(text));
+  const GridOutcome o = run(read(text));
   CHECK(o.finished);
   std::size_t looks = 0;
   for (const std::string& f : o.failed) looks += has(f, "weighted") || has(f, "transfer") || has(f, "probe");
@@ -26,9 +26,9 @@ TEST_CASE_FIXTURE(ExperimentFixture, "a cell that cannot be made is reported wit
   CHECK(sources[1][column(sources, "parc")].empty());
   CHECK_FALSE(sources[1][column(sources, "leep")].empty());
   CHECK_FALSE(sources[1][column(sources, "undefined")].empty());
-  const ExperimentOutcome again = run(read(text));
+  const GridOutcome again = run(read(text));
   CHECK_EQ(again.ran, looks);
-  const ExperimentOutcome other =
+  const GridOutcome other =
       run(read(replaced(text, "mapping = \"softmax\"", "mapping = \"softmax\"\nmetric = \"leep\"")));
   CHECK_EQ(other.ran, looks);
   CHECK_EQ(other.failed.size(), 0);
@@ -40,7 +40,7 @@ TEST_CASE_FIXTURE(ExperimentFixture,
                               "name = \"one\"\ndata = \"one\"\nimages = 40\nexclude = [\"table\"]");
   text = replaced(text, "methods = [\"scratch\", \"transfer\", \"fixmatch\", \"probe\", \"weighted\", \"oracle\"]",
                   "methods = [\"scratch\"]");
-  const Experiment e = read(text);
+  const Grid e = read(text);
   CHECK(run(e).finished);
   const LabelManifest a = read_manifest(folder / "run/labels/one/three/seed0.json", {});
   for (const ListedImages& l : a.labelled)
@@ -63,7 +63,9 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   says("per_class = 3", "per_clas = 3", "exactly one of per_class");
   says("\"fixmatch\"", "\"fixmatsh\"", "method 'fixmatsh' is unknown; did you mean 'fixmatch'?");
   says("exclude = [\"table\"]", "exclude = [\"tabel\"]", "no source is called 'tabel'; did you mean 'table'?");
-  says("lambda = 0.8", "lambda = 1.8", "lambda 1.8");
+  says("lambda = 0.8", "lambda = 1.8", "variants 'weighted-p1': lambda: '1.8' is no number from 0 to 1");
+  says("steps = 5", "threshold = 2", "settings: threshold: '2' is no number from 0 to 1");
+  says("lambda = 0.8", "precision = \"bf16\"", "precision: is one for the whole run: it belongs into [settings]");
   says("steps = 5", "steps = \"5\"", "is no whole number");
   says("steps = 5", "steps = 5.5", "is no whole number");
   says("seeds = [0, 1]", "seeds = [0, 0]", "there twice");
@@ -77,8 +79,9 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   CHECK(has(error(std::string(kGrid) + kSources), "has no [[targets]]"));
   CHECK(has(error(std::string(kGrid) + "[[targets]]\nname = \"one\"\ndata = \"one\"\n"), "needs sources"));
   // Paths start from the root, a student's start too.
-  const Experiment e = read(replaced(all(), "steps = 5", "steps = 5\ninit = \"three.safetensors\""));
-  CHECK_EQ(e.options(e.targets[0], e.variants[0]).student.init, (folder / "three.safetensors").lexically_normal());
+  const Grid e = read(replaced(all(), "steps = 5", "steps = 5\ninit = \"three.safetensors\""));
+  CHECK_EQ(e.settings_of(e.targets[0], &e.variants[0]).init,
+           (folder / "three.safetensors").lexically_normal().string());
   // What is not there is found before anything runs.
   std::filesystem::remove(folder / "three.safetensors");
   CHECK(has(error_of([&] { run(read(all())); }), "three.safetensors"));

@@ -29,7 +29,7 @@ struct Fixture {
   }
   /// 12 images of class 0, 11 of each other one; `more` behind them where asked for.
   Task task(const LabelManifest& m, bool with_more = false) const {
-    return make_task(toy_set(34, 3, 1), toy_set(6, 3, 2), with_more ? more : ImageSet{}, m);
+    return make_task(target_images(toy_set(34, 3, 1), toy_set(6, 3, 2), with_more ? more : ImageSet{}), m);
   }
   Task task(const std::string& text, bool with_more = false) const { return task(read(text), with_more); }
   std::string error(const std::string& text, bool with_more = false) const {
@@ -39,7 +39,7 @@ struct Fixture {
 
 std::map<int, int> counts(const Task& t, const Indices& part) {
   std::map<int, int> out;
-  for (const std::int64_t i : part) ++out[t.pool.labels[static_cast<std::size_t>(i)]];
+  for (const std::int64_t i : part) ++out[t.labels[static_cast<std::size_t>(i)]];
   return out;
 }
 
@@ -99,7 +99,7 @@ TEST_CASE_FIXTURE(Fixture, "a resolved manifest gives the same split back, whate
       CHECK(same_split(second.split, first.split));
       CHECK(second.target == first.target);
       CHECK(second.normalization.mean == first.normalization.mean);
-      CHECK_EQ(second.hash, first.hash);
+      CHECK_EQ(second.hash(), first.hash());
       CHECK_EQ(manifest_of(second, 4), manifest_of(first, 4));
     }
   const auto j = nlohmann::json::parse(manifest_of(task("per_class = 1"), 4));
@@ -111,8 +111,8 @@ TEST_CASE_FIXTURE(Fixture, "a resolved manifest gives the same split back, whate
 TEST_CASE_FIXTURE(Fixture, "listed images: theirs are the labels; an unlabelled image may get one") {
   const Task t = task("[labelled]\nclass0 = [0, 3]\nclass1 = [1]\nclass2 = [2, 40]\n", true);
   CHECK(t.split.labelled == Indices{0, 1, 2, 3, 40});
-  CHECK_EQ(t.pool.labels[40], 2);
-  CHECK_EQ(t.pool.labels[41], -1);
+  CHECK_EQ(t.labels[40], 2);
+  CHECK_EQ(t.labels[41], -1);
   CHECK_EQ(t.split.unlabelled.size(), 34 + 11 - 5);
   check_disjoint(t.split, 45);
   const Task held =
@@ -156,5 +156,5 @@ TEST_CASE_FIXTURE(Fixture, "what a manifest gets wrong is named") {
   const LabelManifest m = read_manifest(folder / "resolved.json", defaults);
   CHECK_EQ(error_of([&] { task(m); }), "");
   CHECK(has(error_of([&] { task(m, true); }), "resolved.json: was made for other images than those of toy"));
-  CHECK(has(error_of([&] { make_task(toy_set(34, 3, 2), toy_set(6, 3, 2), {}, m); }), "was made for other images"));
+  CHECK(has(error_of([&] { make_task(target_images(toy_set(34, 3, 2), toy_set(6, 3, 2)), m); }), "was made for other images"));
 }

@@ -25,7 +25,7 @@ struct Bench {
                         {.labels_per_class = 4, .unlabelled = 40, .validation = 12, .seed = 0});
   std::vector<Source> sources;
   Ranking ranking;
-  PlanOptions how;
+  Settings how;
   OutputOptions outputs;
 
   Bench() {
@@ -37,30 +37,34 @@ struct Bench {
     wide.batch = 16;
     wide.augment = false;
     add("wide", train_classifier(ctx, toy_set(64, 4, 1007), wide).model);
-    how.student.architecture = toy_net();
-    how.student.batch = 12;
-    how.student.unlabelled_batch = 20;
-    how.student.flip = true;
-    how.student.train.schedule = {.base = 0.1, .steps = 60};
-    how.rank.replicates = 0;
-    how.rank.mapping = "softmax";
+    how.student_width = 4;
+    how.batch = 12;
+    how.unlabelled_batch = 20;
+    how.flip = true;
+    how.steps = 60;
+    how.replicates = 0;
+    how.mapping = "softmax";
     rank();
   }
   void add(const std::string& name, Model model) {
     sources.push_back({.name = name, .hash = name, .model = std::move(model), .table = {}});
   }
-  void rank() { ranking = rank_sources(ctx, task, sources, how.rank, {}, 0); }
+  void rank() { ranking = rank_sources(ctx, task, sources, rank_options_of(how), {}, 0); }
   void set_similarity(std::vector<double> values) {
     for (std::size_t s = 0; s < values.size(); ++s) ranking.rows[s].similarity.value = values[s];
   }
   std::vector<StudentPlan> plan(Method m, std::uint64_t seed = 0) {
     return plan_students(ctx, m, seed, task, sources, ranking, how);
   }
-  StudentRecord run(const StudentPlan& plan, const RunFiles& files = {}) {
+  StudentRecord run(const StudentPlan& plan, const StudentPlace& place = {}) {
     StudentRecord record;
-    CHECK(run_student(ctx, {task, sources, ranking.outputs, outputs}, plan, how.student, files, {}, record));
+    TestAnswers answers;
+    CHECK(run_student(ctx, {task, sources, ranking.outputs, outputs}, plan, how, place, {}, record, answers));
+    CHECK_EQ(answers.predictions.size(), task.test().size());
     return record;
   }
+  /// Which source it is; -1: none.
+  std::ptrdiff_t number(const Source* source) const { return source == nullptr ? -1 : source - sources.data(); }
   std::string plan_error(Method m) {
     return error_of([&] { plan(m); });
   }
@@ -89,31 +93,30 @@ TEST_CASE("every method learns the toy task, is best on validation as the curve 
   for (const MethodTraits& m : methods()) {
     CAPTURE(m.name);
     for (const StudentPlan& plan : b.plan(m.method)) {
-      const RunFiles files{folder / "s.safetensors", folder / "b.safetensors", {}, "", false};
-      const StudentRecord r = b.run(plan, files);
+      const StudentRecord r = b.run(plan, {folder / "s.safetensors", folder / "b.safetensors"});
       // Chance is 0.25 with a deviation of sqrt(.25 .75 / 40) = 0.07.
-      CHECK(r.result.test_accuracy > 0.25 + 4 * 0.07);
-      CHECK(r.result.best_test_accuracy > 0.25 + 4 * 0.07);
-      REQUIRE_FALSE(r.curve.points.empty());
+      CHECK(r.figures.test_accuracy > 0.25 + 4 * 0.07);
+      CHECK(r.figures.best_test_accuracy > 0.25 + 4 * 0.07);
+      REQUIRE_FALSE(r.curve.empty());
       double top = -1;
       std::int64_t step = 0;
-      for (const CurvePoint& p : r.curve.points)
-        if (p.val_accuracy > top) {
-          top = p.val_accuracy;
+      for (const CurvePoint& p : r.curve)
+        if (p.validation > top) {
+          top = p.validation;
           step = p.step;
         }
-      CHECK_EQ(r.result.best_val_accuracy, top);
-      CHECK_EQ(r.result.best_step, step);
+      CHECK_EQ(r.figures.best_val_accuracy, top);
+      CHECK_EQ(r.figures.best_step, step);
       CHECK_EQ(uses_sources(m.method), !r.source.empty());
       // The saved networks have the accuracies told.
       Model last = load_model(b.ctx, folder / "s.safetensors"), best = load_model(b.ctx, folder / "b.safetensors");
-      CHECK_EQ(evaluate_model(b.ctx, last, toy_set(40, 4, 2)), r.result.test_accuracy);
-      CHECK_EQ(evaluate_model(b.ctx, best, toy_set(40, 4, 2)), r.result.best_test_accuracy);
-      CHECK_EQ(last.info.test_accuracy, r.result.test_accuracy);
+      CHECK_EQ(evaluate_model(b.ctx, last, toy_set(40, 4, 2)), r.figures.test_accuracy);
+      CHECK_EQ(evaluate_model(b.ctx, best, toy_set(40, 4, 2)), r.figures.best_test_accuracy);
+      CHECK_EQ(last.info.test_accuracy, r.figures.test_accuracy);
       CHECK_EQ(best.info.validation_accuracy, top);
-      CHECK(last.info.classes == b.task.pool.classes);
+      CHECK(last.info.classes == b.task.pool().classes);
       const bool of_source = m.start == Start::nearest || m.start == Start::features;
-      CHECK_EQ(last.info.architecture.width, of_source ? b.sources[*plan.source].model.info.architecture.width : 4);
+      CHECK_EQ(last.info.architecture.width, of_source ? plan.source->model.info.architecture.width : 4);
     }
   }
 }
@@ -121,26 +124,26 @@ TEST_CASE("every method learns the toy task, is best on validation as the curve 
 TEST_CASE("plans: who teaches, and where a student starts") {
   Bench b;
   b.set_similarity({0.2, 0.5, 0.9});
-  CHECK_FALSE(b.plan(Method::scratch)[0].source);
-  CHECK_EQ(*b.plan(Method::transfer)[0].source, 1);  // the wide one is nearer, and does not fit
-  CHECK_EQ(*b.plan(Method::fixmatch_transfer)[0].source, 1);
+  CHECK_EQ(b.plan(Method::scratch)[0].source, nullptr);
+  CHECK_EQ(b.number(b.plan(Method::transfer)[0].source), 1);  // the wide one is nearer, and does not fit
+  CHECK_EQ(b.number(b.plan(Method::fixmatch_transfer)[0].source), 1);
   const StudentPlan both = b.plan(Method::weighted_transfer)[0];
-  CHECK_EQ(*both.start, 1);   // the nearest of its architecture
-  CHECK_EQ(*both.source, 2);  // the main teacher
+  CHECK_EQ(b.number(both.start), 1);   // the nearest of its architecture
+  CHECK_EQ(b.number(both.source), 2);  // the main teacher
   CHECK(both.weights.alpha == b.plan(Method::weighted)[0].weights.alpha);
-  CHECK_FALSE(b.plan(Method::weighted)[0].start);
-  CHECK_EQ(*b.plan(Method::probe)[0].source, 2);
-  CHECK_EQ(*b.plan(Method::finetune)[0].source, 2);
-  CHECK_EQ(*b.plan(Method::nearest)[0].source, 2);
+  CHECK_EQ(b.plan(Method::weighted)[0].start, nullptr);
+  CHECK_EQ(b.number(b.plan(Method::probe)[0].source), 2);
+  CHECK_EQ(b.number(b.plan(Method::finetune)[0].source), 2);
+  CHECK_EQ(b.number(b.plan(Method::nearest)[0].source), 2);
   CHECK(b.plan(Method::equal)[0].weights.alpha == std::vector<double>(3, 1.0 / 3));
   CHECK(b.plan(Method::nearest)[0].weights.alpha == std::vector<double>{0, 0, 1});
   b.how.transfer = "narrow4";
-  CHECK_EQ(*b.plan(Method::transfer)[0].source, 0);
-  CHECK_FALSE(needs_similarity(Method::transfer, b.how));
+  CHECK_EQ(b.number(b.plan(Method::transfer)[0].source), 0);
+  CHECK_FALSE(needs_similarity(traits(Method::transfer), b.how));
   const std::vector<StudentPlan> singles = b.plan(Method::oracle);
   REQUIRE_EQ(singles.size(), 3);
   for (std::size_t s = 0; s < 3; ++s) {
-    CHECK_EQ(*singles[s].source, s);
+    CHECK_EQ(singles[s].source, &b.sources[s]);
     CHECK_EQ(singles[s].weights.alpha[s], 1);
     CHECK(singles[s].single);
   }
@@ -148,12 +151,12 @@ TEST_CASE("plans: who teaches, and where a student starts") {
   std::set<std::string> drawn;
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     const StudentPlan p = b.plan(Method::random, seed)[0];
-    const std::string name = b.sources[*p.source].name;
+    const std::string name = p.source->name;
     drawn.insert(name);
     CHECK_EQ(std::count(p.weights.alpha.begin(), p.weights.alpha.end(), 1.0), 1);
     std::reverse(b.sources.begin(), b.sources.end());
     std::reverse(b.ranking.rows.begin(), b.ranking.rows.end());
-    CHECK_EQ(b.sources[*b.plan(Method::random, seed)[0].source].name, name);
+    CHECK_EQ(b.plan(Method::random, seed)[0].source->name, name);
     std::reverse(b.sources.begin(), b.sources.end());
     std::reverse(b.ranking.rows.begin(), b.ranking.rows.end());
   }
@@ -169,15 +172,16 @@ TEST_CASE("plans: who teaches, and where a student starts") {
 TEST_CASE("one step with no learning rate: what each student started from") {
   Bench b;
   b.set_similarity({0.2, 0.5, 0.9});
-  b.how.student.train.schedule = {.base = 1e-30, .steps = 1};
-  b.how.student.train.optimizer.weight_decay = 0;
+  b.how.lr = 1e-30;
+  b.how.steps = 1;
+  b.how.weight_decay = 0;
   const TempFolder folder;
   for (const Method m : {Method::transfer, Method::fixmatch_transfer, Method::finetune, Method::nearest_transfer,
                          Method::weighted_transfer}) {
     const StudentPlan plan = b.plan(m)[0];
-    b.run(plan, {folder / "s.safetensors", folder / "b.safetensors", {}, "", false});
+    b.run(plan, {folder / "s.safetensors", folder / "b.safetensors"});
     const Model got = load_model(b.ctx, folder / "s.safetensors");
-    const Model& from = b.sources[*plan.start].model;
+    const Model& from = plan.start->model;
     CHECK(got.info.normalization.mean == from.info.normalization.mean);
     const ParameterList mine = got.network->parameters(), theirs = from.network->parameters();
     REQUIRE_EQ(mine.size(), theirs.size());
@@ -192,15 +196,14 @@ TEST_CASE("one step with no learning rate: what each student started from") {
 
 TEST_CASE("linear probe: the head is the optimum on standardised features, and the saved network says the same") {
   Bench b;
-  b.how.student.probe_l2 = 0.05;
-  b.how.student.method = Method::probe;
+  b.how.probe_l2 = 0.05;
   Source& source = b.sources[2];
-  const LinearProbe probe = train_linear_probe(b.ctx, b.task, source, b.how.student, {});
+  const LinearProbe probe = train_linear_probe(b.ctx, b.task, source, b.how, {});
   CHECK_EQ(probe.last.l2, 0.05);
   CHECK_EQ(probe.curve.size(), probe_strengths().size());
   CHECK_EQ(probe.best.l2, probe_strengths()[static_cast<std::size_t>(probe.best_point - 1)]);
   // The optimality condition in plain double loops, from the source's own features.
-  const Array f = run_network(b.ctx, *source.model.network, b.task.pool.images, b.task.split.labelled,
+  const Array f = run_network(b.ctx, *source.model.network, b.task.pool().images, b.task.split.labelled,
                               source.model.info.normalization)
                       .features;
   const auto N = static_cast<std::size_t>(f.shape()[0]), D = static_cast<std::size_t>(f.shape()[1]);
@@ -219,7 +222,7 @@ TEST_CASE("linear probe: the head is the optimum on standardised features, and t
       for (std::size_t d = 0; d < D; ++d) z[c] += z_score(i, d) * probe.last.fit.weight[d * 4 + c];
       sum += std::exp(z[c]);
     }
-    const int label = b.task.pool.labels[static_cast<std::size_t>(b.task.split.labelled[i])];
+    const int label = b.task.labels[static_cast<std::size_t>(b.task.split.labelled[i])];
     for (std::size_t c = 0; c < 4; ++c)
       residual[i * 4 + c] = (std::exp(z[c]) / sum - (label == static_cast<int>(c))) / static_cast<double>(N);
   }
@@ -243,10 +246,10 @@ TEST_CASE("linear probe: the head is the optimum on standardised features, and t
   }
   // Weights in f32 times features up to some 50 deviations: 24 products, each off by 6e-8 of its size.
   CHECK_FALSE(!(difference <= 24 * 50 * 6e-8 * scale));
-  b.how.student.probe_l2 = 0;
-  CHECK_EQ(train_linear_probe(b.ctx, b.task, source, b.how.student, {}).last.l2, 1.0 / 16);
-  b.how.student.probe_l2 = -1;
-  CHECK_THROWS_AS(train_linear_probe(b.ctx, b.task, source, b.how.student, {}), UsageError);
+  b.how.probe_l2 = 0;
+  CHECK_EQ(train_linear_probe(b.ctx, b.task, source, b.how, {}).last.l2, 1.0 / 16);
+  b.how.probe_l2 = -1;
+  CHECK_THROWS_AS(train_linear_probe(b.ctx, b.task, source, b.how, {}), UsageError);
 }
 
 TEST_CASE("linear probe: a head that is no layer of the network is saved alone") {
@@ -261,8 +264,7 @@ TEST_CASE("linear probe: a head that is no layer of the network is saved alone")
   b.add("squeeze", std::move(squeeze));
   b.rank();
   const TempFolder folder;
-  const StudentRecord r =
-      b.run(b.plan(Method::probe)[0], {folder / "s.safetensors", folder / "b.safetensors", {}, "", false});
+  const StudentRecord r = b.run(b.plan(Method::probe)[0], {folder / "s.safetensors", folder / "b.safetensors"});
   const SafeTensors file = read_safetensors(folder / "s.safetensors");
   const auto D = static_cast<std::size_t>(b.sources[0].model.network->feature_size());
   REQUIRE(file.at("fc.weight").shape() == Shape{4, static_cast<std::int64_t>(D)});
@@ -282,13 +284,13 @@ TEST_CASE("linear probe: a head that is no layer of the network is saved alone")
     }
     says.push_back(static_cast<int>(std::max_element(z.begin(), z.end()) - z.begin()));
   }
-  CHECK_EQ(accuracy(says, test.labels), r.result.test_accuracy);
+  CHECK_EQ(accuracy(says, test.labels), r.figures.test_accuracy);
 }
 
 TEST_CASE("what a method cannot work with is named before anything is trained") {
   Bench b;
   // No source of the student's architecture.
-  b.how.student.architecture.width = 8;
+  b.how.student_width = 8;
   std::string e = b.plan_error(Method::transfer);
   CHECK(has(e, "no source has the student's architecture, a resnet8 of width 8"));
   CHECK(has(e, "wide is a resnet8 of width 6"));
@@ -297,7 +299,7 @@ TEST_CASE("what a method cannot work with is named before anything is trained") 
   b.how.transfer = "wid";
   CHECK(has(b.plan_error(Method::fixmatch_transfer), "no source has this name; did you mean 'wide'?"));
   b.how.transfer.clear();
-  b.how.student.architecture.width = 4;
+  b.how.student_width = 4;
   // All weights zero.
   b.set_similarity({-0.1, -0.2, -0.3});
   b.ranking.mapping = parse_mapping("clip0");
@@ -316,7 +318,7 @@ TEST_CASE("what a method cannot work with is named before anything is trained") 
   CHECK(has(b.plan_error(Method::finetune), "headless, is a table"));
   CHECK(has(b.plan_error(Method::probe), "headless, is a table"));
   CHECK_EQ(b.plan(Method::oracle).size(), 3);
-  CHECK_EQ(*b.plan(Method::transfer)[0].source, 1);
+  CHECK_EQ(b.number(b.plan(Method::transfer)[0].source), 1);
   // Nothing unlabelled.
   b.task.split.unlabelled.clear();
   for (const MethodTraits& m : methods())
@@ -329,26 +331,30 @@ TEST_CASE("what a method cannot work with is named before anything is trained") 
 TEST_CASE("a run with all methods: the oracle is its best single student, and everything is kept on resume") {
   Bench b;
   const TempFolder folder;
-  PipelineOptions o;
-  o.rank = b.how.rank;
-  o.student = b.how.student;
-  o.student.train.schedule.steps = 8;
-  o.seeds = {0, 1};
-  o.methods.clear();
-  for (const MethodTraits& m : methods()) o.methods.push_back(m.method);
-  o.run_folder = folder / "run";
-  o.outputs.cache = folder / "cache";
-  o.fingerprint = "all";
+  b.how.steps = 8;
+  std::vector<std::string> files;
+  for (const Source& s : b.sources) {
+    files.push_back((folder / (s.name + ".safetensors")).string());
+    save_model(files.back(), *s.model.network, s.model.info);
+  }
+  std::vector<Method> all;
+  for (const MethodTraits& m : methods()) all.push_back(m.method);
+  const auto images = target_images(toy_set(90, 4, 1), toy_set(40, 4, 2));
+  LabelManifest labels;
+  labels.draw = {.labels_per_class = 4, .unlabelled = 40, .validation = 12};
+  const Grid grid = single_grid({.name = "toy", .load = [&] { return images; }}, labels, files, all, {0, 1}, b.how);
+  PipelineOptions o{.run_folder = folder / "run", .cache = folder / "cache"};
   int steps = 0;
   Events events;
   events.progress = [&](const std::string&, std::int64_t, std::int64_t, const std::string& unit, const std::string&) {
     steps += unit == "steps";
   };
-  const auto make = [](std::uint64_t seed) {
-    return make_task(toy_set(90, 4, 1), toy_set(40, 4, 2), {},
-                     {.labels_per_class = 4, .unlabelled = 40, .validation = 12, .seed = seed});
+  const auto make = [&](std::uint64_t seed) {
+    LabelManifest own = labels;
+    own.draw.seed = seed;
+    return make_task(images, own);
   };
-  const PipelineResult r = run_pipeline(b.ctx, make, b.sources, o, events);
+  const PipelineResult r = run_pipeline(b.ctx, grid, o, events);
   REQUIRE(r.finished);
   CHECK_EQ(steps, 2 * (11 + 3) * 8);  // the probe takes no steps, the oracle three students
   CHECK_EQ(r.report.methods.size(), 13);
@@ -365,7 +371,7 @@ TEST_CASE("a run with all methods: the oracle is its best single student, and ev
     CHECK_EQ(chosen.info.test_accuracy, best);
     // The split of each seed, to be used again.
     LabelManifest m = read_manifest(folder / "run" / fmt::format("labels-seed{}.json", i), {});
-    const Task again = make_task(toy_set(90, 4, 1), toy_set(40, 4, 2), {}, m);
+    const Task again = make_task(images, m);
     CHECK(again.target == make(i).target);
     CHECK(again.split.validation == make(i).split.validation);
   }
@@ -376,7 +382,7 @@ TEST_CASE("a run with all methods: the oracle is its best single student, and ev
   const auto before = files_of(folder.path());
   o.resume = true;
   steps = 0;
-  CHECK(run_pipeline(b.ctx, make, b.sources, o, events).finished);
+  CHECK(run_pipeline(b.ctx, grid, o, events).finished);
   CHECK_EQ(steps, 0);
   for (const auto& [name, content] : files_of(folder.path()))
     CHECK_MESSAGE((before.contains(name) && before.at(name) == content), name);

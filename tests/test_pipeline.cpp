@@ -7,97 +7,15 @@
 #include <set>
 #include <sstream>
 
-#include "distill/pipeline.hpp"
-#include "tests/temp_folder.hpp"
-#include "tests/toy.hpp"
+#include "tests/pipeline_case.hpp"
 
 using namespace akin;
 using namespace akin::test;
 
-namespace {
-
-std::vector<std::vector<std::string>> table_of(const std::filesystem::path& file) {
-  std::vector<std::vector<std::string>> rows;
-  std::istringstream text(read_text(file));
-  for (std::string line; std::getline(text, line);) {
-    std::vector<std::string> cells;
-    std::istringstream row(line);
-    for (std::string cell; std::getline(row, cell, ',');) cells.push_back(cell);
-    rows.push_back(cells);
-  }
-  return rows;
-}
-
-/// results.csv without its two columns of times, which no two runs share.
-std::vector<std::vector<std::string>> results_of(const std::filesystem::path& folder) {
-  auto rows = table_of(folder / "results.csv");
-  for (std::size_t c = rows[0].size(); c-- > 0;)
-    if (rows[0][c] == "seconds" || rows[0][c] == "images_per_second")
-      for (auto& row : rows)
-        if (c < row.size()) row.erase(row.begin() + static_cast<std::ptrdiff_t>(c));
-  return rows;
-}
-
-std::map<std::string, Bytes> students_of(const std::filesystem::path& folder) {
-  std::map<std::string, Bytes> out;
-  for (auto& [name, content] : files_of(folder))
-    if (name.ends_with(".safetensors")) out[name] = content;
-  return out;
-}
-
-struct Killed {};
-
-struct Bench {
-  Context ctx;
-  std::vector<Source> sources;
-  PipelineOptions options;
-  Events events;
-  std::int64_t validation = 8;
-  int steps = 0;
-  std::string lines;
-
-  Bench() {
-    for (const int classes : {4, 3}) {
-      TrainedClassifier c = toy_source(ctx, classes, static_cast<std::uint64_t>(classes));
-      sources.push_back({.name = "source" + std::to_string(classes),
-                         .hash = std::to_string(classes),
-                         .model = std::move(c.model),
-                         .table = {}});
-    }
-    options.student.architecture = toy_net();
-    options.student.batch = options.student.unlabelled_batch = 12;
-    options.student.flip = true;
-    options.student.train.schedule = {.base = 0.1, .steps = 6};
-    options.student.train.eval_every = 4;
-    options.student.train.checkpoint_every = 2;
-    options.seeds = {0, 1};
-    options.rank.replicates = 20;
-    options.rank.mapping = "softmax";  // toy sources may have no positive similarity
-    options.fingerprint = "toy";
-    events.stage = [this](const std::string& line) { lines += line + "\n"; };
-    events.progress = [this](const std::string&, std::int64_t, std::int64_t, const std::string& unit,
-                             const std::string&) { steps += unit == "steps"; };
-  }
-  PipelineResult run(const std::filesystem::path& folder) {
-    options.run_folder = folder;
-    steps = 0;
-    lines.clear();
-    return run_pipeline(
-        ctx,
-        [this](std::uint64_t seed) {
-          return make_task(toy_set(60, 4, 1), toy_set(24, 4, 2), {},
-                           {.labels_per_class = 3, .unlabelled = 30, .validation = validation, .seed = seed});
-        },
-        sources, options, events);
-  }
-};
-
-}  // namespace
-
 TEST_CASE("a run writes all its files, and the next one with resume keeps every student untouched") {
   Bench b;
   const TempFolder folder;
-  b.options.outputs.cache = folder / "cache";
+  b.options.cache = folder / "cache";
   const PipelineResult r = b.run(folder / "run");
   CHECK(r.finished);
   CHECK_EQ(b.steps, 2 * 5 * 6);
@@ -160,9 +78,12 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
   CHECK(files_of(folder.path()) == before);
   CHECK(std::filesystem::last_write_time(folder / "run/students/nearest-seed1.safetensors") == time);
 
-  SUBCASE("other settings: every student is trained again") {
-    b.options.fingerprint = "changed";
-    b.options.student.train.schedule.steps = 5;
+  SUBCASE("other settings: resume names what changed and touches nothing; anew every student is trained again") {
+    b.settings.steps = 5;
+    const std::string e = error_of([&] { b.run(folder / "run"); });
+    CHECK(has(e, "students/scratch-seed0.json: was trained with other settings or data (steps was 6 and is 5)"));
+    CHECK(files_of(folder.path()) == before);
+    b.options.resume = false;
     CHECK(b.run(folder / "run").finished);
     CHECK_EQ(b.steps, 2 * 5 * 5);
     for (const auto& [name, content] : students_of(folder / "run"))
@@ -175,16 +96,21 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
     std::map<std::string, Bytes> now = students_of(folder / "run");
     for (const auto& [name, content] : now) CHECK_MESSAGE(before.at("run/" + name) == content, name);
   }
-  SUBCASE("a student with damaged, missing or foreign figures is trained again, the others are kept") {
+  SUBCASE("a change concerns the students that depend on it, and no others") {
+    b.settings.temperature = 3;
+    b.methods = {Method::scratch, Method::fixmatch};
+    CHECK(b.run(folder / "run").finished);
+    CHECK_EQ(b.steps, 0);
+    b.methods = {Method::scratch, Method::equal};
+    CHECK(has(error_of([&] { b.run(folder / "run"); }), "equal-seed0.json: was trained with other settings"));
+  }
+  SUBCASE("a student whose record is damaged or gone is trained again, the others are kept") {
     const std::filesystem::path figures = folder / "run/students/equal-seed0.json";
     const std::string good = read_text(figures);
-    std::string foreign = good;
-    foreign.replace(foreign.find("toy"), 3, "her");
+    std::string bad_curve = good;
+    bad_curve.replace(bad_curve.find("\"curve\": ["), 10, "\"curve\": 3, \"other\": [");
     for (const std::string& text :
-         {std::string(), std::string("{"), std::string("[]"), good.substr(0, good.size() / 2), foreign,
-          std::string(R"({"fingerprint":7,"curve":[]})"),
-          std::string(R"({"fingerprint":"toy","seconds":1,"images_per_second":1,"curve":[["x"]]})"),
-          std::string(R"({"fingerprint":"toy","seconds":1,"images_per_second":1,"curve":3})")}) {
+         {std::string(), std::string("{"), std::string("[]"), good.substr(0, good.size() / 2), bad_curve}) {
       CAPTURE(text);
       write_file_atomic(figures, std::string_view(text));
       CHECK(b.run(folder / "run").finished);
@@ -197,6 +123,14 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
       }());
     }
   }
+  SUBCASE("a record of an earlier format is named, not taken") {
+    write_file_atomic(folder / "run/students/equal-seed0.json",
+                      std::string_view(R"({"fingerprint":"toy","seconds":1,"images_per_second":1,"curve":[]})"));
+    CHECK(has(error_of([&] { b.run(folder / "run"); }),
+              "equal-seed0.json: was trained with other settings or data "
+              "(an earlier akin made it)"));
+    CHECK_EQ(b.steps, 0);
+  }
   SUBCASE("a student whose best step is lost is trained again; without validation images there is none") {
     std::filesystem::remove(folder / "run/students/equal-seed0_best.safetensors");
     CHECK(b.run(folder / "run").finished);
@@ -204,7 +138,7 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
     CHECK(students_of(folder / "run").at("students/equal-seed0_best.safetensors") ==
           before.at("run/students/equal-seed0_best.safetensors"));
     b.validation = 0;
-    b.options.fingerprint = "none";
+    b.options.resume = false;
     CHECK(b.run(folder / "run").finished);
     for (const auto& [name, content] : students_of(folder / "run")) CHECK_FALSE(has(name, "_best"));
     CHECK(table_of(folder / "run/results.csv")[1][4].empty());
@@ -218,8 +152,8 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
 TEST_CASE("stopped or killed anywhere and resumed: students and results of a run that never stopped") {
   Bench b;
   const TempFolder folder;
-  b.options.methods = {Method::scratch, Method::fixmatch, Method::weighted};
-  b.options.seeds = {3};
+  b.methods = {Method::scratch, Method::fixmatch, Method::weighted};
+  b.seeds = {3};
   CHECK(b.run(folder / "whole").finished);
   const auto students = students_of(folder / "whole");
   const auto results = results_of(folder / "whole");
@@ -256,40 +190,44 @@ TEST_CASE("stopped or killed anywhere and resumed: students and results of a run
   }
 }
 
-TEST_CASE("checkpoints: of other settings they are not used, of other methods they are kept, damaged ones are named") {
+TEST_CASE("checkpoints: of other settings they stop a run, of other methods they are kept, damaged ones are named") {
   Bench b;
   const TempFolder folder;
-  b.options.seeds = {0};
-  b.options.methods = {Method::weighted};
+  b.seeds = {0};
+  b.methods = {Method::weighted};
   b.events.stop = [&] { return b.steps == 4; };
   CHECK_FALSE(b.run(folder / "run").finished);
   const std::filesystem::path checkpoint = folder / "run/checkpoints/weighted-seed0.safetensors";
   const Bytes good = read_file(checkpoint);
   b.events.stop = {};
   b.options.resume = true;
-  b.options.methods = {Method::scratch};
+  b.methods = {Method::scratch};
   CHECK(b.run(folder / "run").finished);
   CHECK(read_file(checkpoint) == good);
-  b.options.methods = {Method::weighted};
+  b.methods = {Method::weighted};
   write_file_atomic(checkpoint, ByteView(good).first(good.size() / 2));
   CHECK(has(error_of([&] { b.run(folder / "run"); }), "checkpoints/weighted-seed0.safetensors"));
   write_file_atomic(checkpoint, ByteView(good));
-  b.options.fingerprint = "changed";
+  b.settings.lr = 0.05;
+  CHECK(
+      has(error_of([&] { b.run(folder / "run"); }),
+          "checkpoints/weighted-seed0.safetensors: was trained with other settings or data (lr was 0.1 and is 0.05)"));
+  CHECK(read_file(checkpoint) == good);
+  b.settings.lr = 0.1;
   CHECK(b.run(folder / "run").finished);
-  CHECK_EQ(b.steps, 6);
+  CHECK_EQ(b.steps, 2);
 }
 
 TEST_CASE("without sources in play none is needed; a table of another framework teaches too") {
   Bench b;
   const TempFolder folder;
-  std::vector<Source> none;
-  std::swap(none, b.sources);
-  b.options.methods = {Method::scratch};
-  b.options.seeds = {0};
+  b.sources.clear();
+  b.methods = {Method::scratch};
+  b.seeds = {0};
   CHECK(b.run(folder / "scratch").finished);
   CHECK_FALSE(std::filesystem::exists(folder / "scratch/weights.csv"));
-  b.options.methods = {Method::nearest};
-  CHECK(has(error_of([&] { b.run(folder / "nearest"); }), "no source"));
+  b.methods = {Method::nearest};
+  CHECK(has(error_of([&] { b.run(folder / "nearest"); }), "needs at least one source"));
   CHECK_EQ(b.steps, 0);
   Outputs table{Array(DType::f32, {60, 3}), Array(DType::f32, {60, 4})};
   for (std::size_t i = 0; i < 60; ++i) {
@@ -298,10 +236,10 @@ TEST_CASE("without sources in play none is needed; a table of another framework 
       table.features.as<float>()[3 * i + d] =
           static_cast<float>(i % 4 == d) + 0.01f * static_cast<float>(i * (d + 1) % 7);
   }
-  b.sources.push_back({.name = "table", .hash = "t", .model = {}, .table = table});
+  b.add_table(table);
   CHECK(b.run(folder / "table").finished);
-  b.options.student.teacher_view = TeacherView::same;
-  b.options.methods = {Method::scratch, Method::nearest};
+  b.settings.teacher_view = "same";
+  b.methods = {Method::scratch, Method::nearest};
   CHECK(has(error_of([&] { b.run(folder / "same"); }), "--teacher-view clean"));
   CHECK_EQ(b.steps, 0);
 }
@@ -309,12 +247,8 @@ TEST_CASE("without sources in play none is needed; a table of another framework 
 TEST_CASE("a later seed without usable weights stops the run before a student of an earlier one trains") {
   Bench b;
   const TempFolder folder;
-  const auto task = [](std::uint64_t seed) {
-    return make_task(toy_set(60, 4, 1), toy_set(24, 4, 2), {},
-                     {.labels_per_class = 3, .unlabelled = 30, .validation = 8, .seed = seed});
-  };
   // Features that tell apart the classes of seed 0's labelled images, and of no others.
-  const Indices labelled = task(0).split.labelled;
+  const Indices labelled = b.task(0).split.labelled;
   Outputs table{Array(DType::f32, {60, 4}), Array(DType::f32, {60, 4})};
   for (std::size_t i = 0; i < 60; ++i) {
     const bool in = std::binary_search(labelled.begin(), labelled.end(), static_cast<std::int64_t>(i));
@@ -322,21 +256,26 @@ TEST_CASE("a later seed without usable weights stops the run before a student of
     table.logits.as<float>()[4 * i + i % 4] = 3;
   }
   b.sources.clear();
-  b.sources.push_back({.name = "table", .hash = "t", .model = {}, .table = table});
-  b.options.rank.mapping = "clip0";
+  b.add_table(table);
+  const std::vector<Source> opened = [&] {
+    std::vector<Source> out;
+    out.push_back(open_source(b.ctx, b.sources[0]));
+    return out;
+  }();
+  b.settings.mapping = "clip0";
   const auto similarity_of = [&](std::uint64_t seed) {
-    return rank_sources(b.ctx, task(seed), b.sources, b.options.rank, {}, seed).rows[0].similarity.value;
+    return rank_sources(b.ctx, b.task(seed), opened, rank_options_of(b.settings), {}, seed).rows[0].similarity.value;
   };
   REQUIRE(similarity_of(0) > 0.5);
   std::uint64_t bad = 1;
   while (bad < 100 && similarity_of(bad) > 0) ++bad;
   REQUIRE_LT(bad, 100);
-  b.options.seeds = {0, bad};
+  b.seeds = {0, bad};
   const std::string e = error_of([&] { b.run(folder / "run"); });
   CHECK(has(e, fmt::format("seed {}: all 1 sources have weight 0", bad)));
   CHECK_EQ(b.steps, 0);
   CHECK(students_of(folder / "run").empty());
-  b.options.methods = {Method::scratch, Method::nearest};  // needs no weights
+  b.methods = {Method::scratch, Method::nearest};  // needs no weights
   CHECK(b.run(folder / "run").finished);
 }
 
@@ -358,21 +297,19 @@ TEST_CASE("bad input and folders that cannot be written stop a run before it tra
   make_folder(folder / "other");
   write_file_atomic(folder / "other/checkpoints", std::string_view("x"));
   CHECK(has(error(folder / "other"), "checkpoints"));
-  const auto rank = b.options.rank;
-  b.options.rank.metric = "guess";
+  b.settings.metric = "guess";
   CHECK(has(error(folder / "a"), "guess"));
-  b.options.rank = rank;
-  b.options.methods.clear();
+  b.settings.metric = "parc";
+  b.methods.clear();
   CHECK_THROWS_AS(b.run(folder / "b"), UsageError);
-  b.options.methods = {Method::equal};
-  b.options.seeds.clear();
+  b.methods = {Method::equal};
+  b.seeds.clear();
   CHECK_THROWS_AS(b.run(folder / "b"), UsageError);
-  b.options.seeds = {0};
-  TrainedClassifier colour = toy_source(b.ctx, 3, 5, 3);
-  b.sources.push_back({.name = "colour", .hash = "c", .model = std::move(colour.model), .table = {}});
+  b.seeds = {0};
+  b.add_source("colour", toy_source(b.ctx, 3, 5, 3));
   const std::string e = error(folder / "c");
   CHECK(has(e, "colour"));
   CHECK(has(e, "--match-channels"));
-  b.options.outputs.match_channels = true;
+  b.settings.match_channels = true;
   CHECK(b.run(folder / "c").finished);
 }

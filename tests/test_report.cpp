@@ -99,10 +99,10 @@ TEST_CASE("the page is well formed, loads nothing and contains the numbers") {
 TEST_CASE("missing values show as a dash, an empty run is a page") {
   ReportData d = example_run();
   for (MethodResult& m : d.methods) {
-    for (SeedResult& s : m.seeds) s = {.seed = s.seed, .images_per_second = INFINITY};
+    for (Figures& s : m.seeds) s = {.seed = s.seed, .images_per_second = INFINITY};
   }
   for (Curve& c : d.curves) {
-    for (CurvePoint& p : c.points) p.train_loss = p.val_accuracy = not_measured;
+    for (CurvePoint& p : c.points) p.loss = p.validation = not_measured;
   }
   for (SampleImage& s : d.samples) s.predictions.clear();
   for (const ReportData& data : {d, ReportData{}}) {

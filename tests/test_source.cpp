@@ -53,12 +53,12 @@ TEST_CASE("task: target, probe and normalisation are those of the labelled and u
   double mean = 0;
   for (const std::int64_t i : t.target)
     for (std::int64_t p = 0; p < 144; ++p)
-      mean += t.pool.images.as<std::uint8_t>()[static_cast<std::size_t>(i * 144 + p)] / 255.0 / (29 * 144);
+      mean += t.pool().images.as<std::uint8_t>()[static_cast<std::size_t>(i * 144 + p)] / 255.0 / (29 * 144);
   CHECK(std::abs(mean - static_cast<double>(t.normalization.mean[0])) <= 1e-7);
   CHECK_EQ(probe_of(t), t.split.labelled);
   const Indices few = probe_of(t, 7);
   std::map<int, int> count;
-  for (const std::int64_t i : few) ++count[t.pool.labels[static_cast<std::size_t>(i)]];
+  for (const std::int64_t i : few) ++count[t.labels[static_cast<std::size_t>(i)]];
   CHECK_EQ(few.size(), 7);
   for (int c = 0; c < 3; ++c) CHECK(count[c] >= 2);
 }
@@ -73,8 +73,8 @@ TEST_CASE("task: an unlabelled split joins, is drawn from at random, and needs n
   const Task all = make(0, 3);  // every training image is labelled
   CHECK_EQ(all.split.unlabelled.size(), 50);
   CHECK_EQ(all.split.unlabelled.front(), 9);
-  CHECK_EQ(all.pool.labels[9], -1);
-  CHECK_EQ(all.pool.images.shape()[0], 59);
+  CHECK_EQ(all.pool().labels[9], -1);
+  CHECK_EQ(all.pool().images.shape()[0], 59);
   CHECK_EQ(make(0, 2).split.unlabelled.size(), 53);
   const Task some = make(20, 2), other = make(20, 2, 1);
   CHECK_EQ(some.split.unlabelled.size(), 20);
@@ -95,7 +95,7 @@ TEST_CASE_FIXTURE(Fixture, "a model and tables of its outputs say the same") {
   const Outputs want = source_outputs(ctx, model, task);
   CHECK(want.logits.shape() == Shape{29, 6});
   const Outputs whole =
-      run_network(ctx, *model.model.network, task.pool.images, all_indices(40), model.model.info.normalization);
+      run_network(ctx, *model.model.network, task.pool().images, all_indices(40), model.model.info.normalization);
   SafeTensors t;
   t.add("features", whole.features);
   t.add("logits", whole.logits);
@@ -122,7 +122,7 @@ TEST_CASE_FIXTURE(Fixture, "a model and tables of its outputs say the same") {
   CHECK_EQ(p.classes, 3);
   for (std::size_t i = 0; i < 9; ++i) {
     const std::int64_t image = task.split.labelled[i];
-    CHECK_EQ(p.labels[i], task.pool.labels[static_cast<std::size_t>(image)]);
+    CHECK_EQ(p.labels[i], task.labels[static_cast<std::size_t>(image)]);
     const auto row =
         static_cast<std::size_t>(std::find(task.target.begin(), task.target.end(), image) - task.target.begin());
     CHECK_EQ(p.features.as<float>()[i * 16 + 3], want.features.as<float>()[row * 16 + 3]);
@@ -175,7 +175,7 @@ TEST_CASE_FIXTURE(Fixture, "channels: refused with the remedy, matched on reques
   // Grey repeated three times, made here by hand.
   Array rgb(DType::u8, {40, 12, 12, 3});
   for (std::size_t i = 0; i < static_cast<std::size_t>(rgb.numel()); ++i)
-    rgb.as<std::uint8_t>()[i] = task.pool.images.as<std::uint8_t>()[i / 3];
+    rgb.as<std::uint8_t>()[i] = task.pool().images.as<std::uint8_t>()[i / 3];
   CHECK(same(matched, run_network(ctx, *colour.model.network, rgb, task.target, colour.model.info.normalization)));
   const Task two = toy_task(0, 2);
   CHECK(has(error_of([&] { source_outputs(ctx, colour, two, {.match_channels = true}); }), "leave this source out"));

@@ -93,8 +93,8 @@ TEST_CASE(
   const auto run = [&](bool stop) {
     Run r(12);
     r.options = whole.options;
-    r.options.checkpoint = folder / "c.safetensors";
-    r.options.resume = !stop;
+    r.place.checkpoint = folder / "c.safetensors";
+    r.place.resume = !stop;
     r.hooks.validate = whole.hooks.validate;
     if (stop) r.hooks.stop = [&] { return r.losses.size() == 8; };
     r.go();
@@ -118,15 +118,15 @@ TEST_CASE("stopped after any step and resumed: the bits of a run that never stop
       CAPTURE(stop);
       const TempFolder folder;
       Run first(12, 1, kind);
-      first.options.checkpoint = folder / "new/checkpoint.safetensors";  // its folder is made
+      first.place.checkpoint = folder / "new/checkpoint.safetensors";  // its folder is made
       first.hooks.stop = [&] { return first.losses.size() == stop; };
       first.go();
       CHECK_FALSE(first.result.finished);
       CHECK_EQ(first.result.steps, static_cast<std::int64_t>(stop));
       Run second(12, 1, kind);
       initialize(second.net->parameters(), 99);  // everything must come from the checkpoint
-      second.options.checkpoint = first.options.checkpoint;
-      second.options.resume = true;
+      second.place.checkpoint = first.place.checkpoint;
+      second.place.resume = true;
       second.go();
       CHECK(second.result.finished);
       CHECK_EQ(second.began, static_cast<std::int64_t>(stop));
@@ -144,8 +144,8 @@ TEST_CASE("killed between checkpoints and after the last step: resumed from the 
     CAPTURE(kill);
     const TempFolder folder;
     Run first;
-    first.options.checkpoint = folder / "checkpoint.safetensors";
-    first.options.checkpoint_every = 3;
+    first.place.checkpoint = folder / "checkpoint.safetensors";
+    first.place.checkpoint_every = 3;
     const auto record = first.hooks.progress;
     first.hooks.progress = [&](std::int64_t t, double loss) {
       record(t, loss);
@@ -157,26 +157,27 @@ TEST_CASE("killed between checkpoints and after the last step: resumed from the 
       first.go();  // killed before the caller saved the result: the checkpoint must still be there
     Run second;
     second.options = first.options;
-    second.options.resume = true;
+    second.place = first.place;
+    second.place.resume = true;
     second.go();
     // At step 2 none was written yet; the checkpoint of step t is written after progress(t), and none at the end.
     CHECK_EQ(second.began, kill == 2 ? 0 : kill == 4 ? 3 : kill == 8 ? 6 : 9);
     CHECK_EQ(differing(*whole.net, *second.net), "");
     CHECK(same_curve(whole.result, second.result));
-    remove_checkpoint(second.options);
+    remove_checkpoint(second.place.checkpoint);
     CHECK(std::filesystem::is_empty(folder.path()));
-    remove_checkpoint(second.options);  // none there: fine
+    remove_checkpoint(second.place.checkpoint);  // none there: fine
   }
 }
 
 TEST_CASE("a checkpoint is used only where resume asks for it") {
   const TempFolder folder;
   Run first;
-  first.options.checkpoint = folder / "c.safetensors";
+  first.place.checkpoint = folder / "c.safetensors";
   first.hooks.stop = [&] { return first.losses.size() == 5; };
   first.go();
   Run second;
-  second.options.checkpoint = first.options.checkpoint;
+  second.place.checkpoint = first.place.checkpoint;
   second.go();
   CHECK_EQ(second.began, 0);
 }
@@ -185,7 +186,7 @@ TEST_CASE("damaged, foreign and misfitting checkpoints are refused, named and le
   const TempFolder folder;
   const std::filesystem::path path = folder / "state.safetensors";
   Run first;
-  first.options.checkpoint = path;
+  first.place.checkpoint = path;
   first.hooks.stop = [&] { return first.losses.size() == 7; };
   first.go();
   const Bytes good = read_file(path);
@@ -200,9 +201,9 @@ TEST_CASE("damaged, foreign and misfitting checkpoints are refused, named and le
     Run r(steps, 1, kind);
     const auto before = make_network(r.ctx, r.net->architecture());
     initialize(before->parameters(), 1);
-    r.options.checkpoint = path;
-    r.options.resume = true;
-    r.options.fingerprint = fingerprint;
+    r.place.checkpoint = path;
+    r.place.resume = true;
+    r.place.fingerprint = fingerprint;
     const std::string error = error_of([&] { r.go(); });
     CHECK_MESSAGE(has(error, "state.safetensors"), error);
     CHECK_MESSAGE(has(error, why), error);
@@ -258,8 +259,8 @@ TEST_CASE("damaged, foreign and misfitting checkpoints are refused, named and le
 
   write_file_atomic(path, ByteView(good));
   Run second;
-  second.options.checkpoint = path;
-  second.options.resume = true;
+  second.place.checkpoint = path;
+  second.place.resume = true;
   second.go();
   CHECK_EQ(second.began, 7);
 }
@@ -269,8 +270,8 @@ TEST_CASE("a NaN loss stops with its step and keeps the last good checkpoint") {
   Run whole;
   whole.go();
   Run r;
-  r.options.checkpoint = folder / "c.safetensors";
-  r.options.checkpoint_every = 2;
+  r.place.checkpoint = folder / "c.safetensors";
+  r.place.checkpoint_every = 2;
   const auto loss = r.hooks.loss;
   std::int64_t step = r.began;
   const auto batch = r.hooks.batch;
@@ -283,7 +284,8 @@ TEST_CASE("a NaN loss stops with its step and keeps the last good checkpoint") {
   CHECK(has(error, "loss of step 5 is nan"));
   Run second;
   second.options = r.options;
-  second.options.resume = true;
+  second.place = r.place;
+  second.place.resume = true;
   second.go();
   CHECK_EQ(second.began, 4);
   CHECK_EQ(differing(*whole.net, *second.net), "");
@@ -295,7 +297,7 @@ TEST_CASE("where no checkpoint can be written, no step is made") {
   std::filesystem::create_directory(folder / "taken");
   for (const char* name : {"file/c.safetensors", "taken"}) {
     Run r;
-    r.options.checkpoint = folder / name;
+    r.place.checkpoint = folder / name;
     const std::string error = error_of([&] { r.go(); });
     CHECK_MESSAGE(has(error, (folder / name).parent_path().filename().string()), error);
     CHECK(r.losses.empty());

@@ -18,6 +18,7 @@ struct ToyRun {
   Context ctx;
   std::unique_ptr<Network> net;
   TrainOptions options;
+  Place place;
   TrainHooks hooks;
   TrainResult result;
   std::vector<double> losses;
@@ -32,7 +33,7 @@ struct ToyRun {
     options.schedule = {.base = 0.05, .steps = steps, .warmup = 2};
     options.optimizer.kind = kind;
     options.eval_every = 5;  // no divisor of the steps, nor of the checkpoints' distance
-    options.fingerprint = "toy";
+    place.fingerprint = "toy";
     batches_.emplace(ctx, set_.images, set_.labels, BatchOrder(all_indices(30), 8, seed, 1), augment_weak(12, true),
                      normalization_, seed);
     hooks.begin = [this](std::int64_t first) {
@@ -52,7 +53,7 @@ struct ToyRun {
   ~ToyRun() { feed_.reset(); }  // before what its thread reads
   ToyRun(const ToyRun&) = delete;
   ToyRun& operator=(const ToyRun&) = delete;
-  void go() { result = train(ctx, net->parameters(), options, hooks); }
+  void go() { result = train(ctx, net->parameters(), options, place, hooks); }
 
  private:
   ImageSet set_ = toy_set(30, 3, 1), held_out_ = toy_set(30, 3, 2);

@@ -10,7 +10,7 @@ namespace akin {
 
 namespace {
 
-constexpr const char* kRecipe = "bank-1";  // raise when what a recipe makes changes
+constexpr const char* kRecipe = "bank-2";  // raise when what a recipe makes changes
 
 /// At most `limit` images of a set, drawn at random.
 ImageSet sample(ImageSet set, std::int64_t limit, std::uint64_t seed) {
@@ -30,34 +30,28 @@ ImageSet sample(ImageSet set, std::int64_t limit, std::uint64_t seed) {
   return set;
 }
 
-/// Digest of the names and contents of all files of a folder.
-std::string content_of(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
-    if (entry.is_regular_file()) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  std::string text;
-  for (const auto& file : files)
-    text += fmt::format("{} {}\n", file.lexically_relative(folder).generic_string(), sha256_file(file));
-  return sha256_hex(text);
-}
-
 /// `images`: what tells the source's images apart, beside the options.
 std::string fingerprint(const BankOptions& o, const std::string& name, const std::string& images) {
-  const ClassifierOptions& c = o.classifier;
-  const Schedule& s = c.train.schedule;
-  const OptimizerOptions& p = c.train.optimizer;
-  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|", kRecipe, name, static_cast<int>(o.fonts), images, o.images,
-                                 o.test_images, o.side);
-  text += fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|", c.architecture.name, c.architecture.width, c.architecture.shortcut,
-                      c.epochs, c.batch, c.seed, c.augment, c.flip);
-  text += fmt::format("{}|{}|{}|{}|{}|", s.kind, s.base, s.warmup, s.gamma, fmt::join(s.milestones, ","));
-  text += fmt::format("{}|{}|{}|{}|{}|{}", p.kind, p.momentum, p.nesterov, p.weight_decay, p.decay_all, p.clip_norm);
-  return sha256_hex(text);
+  const Json recipe = {{"recipe", kRecipe},
+                       {"name", name},
+                       {"fonts", static_cast<int>(o.fonts)},
+                       {"data", images},
+                       {"images", o.images},
+                       {"test_images", o.test_images},
+                       {"side", o.side},
+                       {"settings", settings_of_source(o.settings)}};
+  return recipe.dump();
 }
 
 bool is_made(const std::filesystem::path& model, const std::filesystem::path& mark, const std::string& fp) {
   return std::filesystem::exists(model) && std::filesystem::exists(mark) && read_text(mark) == fp + "\n";
+}
+
+/// What is no longer as it was when the source was made, or "" where it was not.
+std::string changes(const std::filesystem::path& mark, const std::string& fp) {
+  if (!std::filesystem::exists(mark)) return "";
+  const Json before = Json::parse(read_text(mark), nullptr, false);
+  return before.is_object() ? settings_changes(before, Json::parse(fp)) : "an earlier akin made it";
 }
 
 }  // namespace
@@ -81,6 +75,11 @@ std::pair<ImageSet, ImageSet> glyph_task(const std::string& set, FontPart part, 
 std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& options, const Events& events,
                                              std::vector<std::string>& missing) {
   make_folder(options.folder);
+  const ClassifierOptions classifier = classifier_of(options.settings);
+  const std::uint64_t seed = classifier.seed;
+  Schedule schedule = classifier.train.schedule;  // of a full set: what cannot be is said before a source is trained
+  schedule.steps = std::max<std::int64_t>(1, classifier.epochs * options.images / classifier.batch);
+  schedule.check();
   struct Recipe {
     std::string name;
     std::string content;  // digest of the data set, or the number of fonts
@@ -89,9 +88,8 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
   std::vector<Recipe> recipes;
   const std::string fonts = options.glyphs.empty() ? "" : std::to_string(find_fonts(font_folders()).size());
   for (const std::string& set : options.glyphs)
-    recipes.push_back({set, fonts, [&options, set] {
-                         return glyph_task(set, options.fonts, options.images, options.test_images, options.side,
-                                           options.classifier.seed);
+    recipes.push_back({set, fonts, [&options, seed, set] {
+                         return glyph_task(set, options.fonts, options.images, options.test_images, options.side, seed);
                        }});
   for (const char* name : {"fashion", "cifar10"}) {
     const std::filesystem::path data = options.data / name;
@@ -99,13 +97,11 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
       missing.emplace_back(name);
       continue;
     }
-    recipes.push_back(
-        {name, content_of(data), [&options, data] {
-           const ImageFormat format{.height = options.side, .width = options.side, .channels = 1};
-           return std::pair{
-               sample(load_images(data, Split::train, format), options.images, options.classifier.seed),
-               sample(load_images(data, Split::test, format), options.test_images, options.classifier.seed)};
-         }});
+    recipes.push_back({name, sha256_of_path(data), [&options, seed, data] {
+                         const ImageFormat format{.height = options.side, .width = options.side, .channels = 1};
+                         return std::pair{sample(load_images(data, Split::train, format), options.images, seed),
+                                          sample(load_images(data, Split::test, format), options.test_images, seed)};
+                       }});
   }
   AKIN_CHECK(!recipes.empty(), "{}: neither fashion/ nor cifar10/ is there, and no characters are asked for: no source",
              options.data.string());
@@ -116,11 +112,12 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
     const std::string fp = fingerprint(options, recipe.name, recipe.content);
     out.push_back(model);
     if (is_made(model, mark, fp)) {
-      if (events.stage) events.stage("source " + recipe.name + ": there from an earlier run");
+      say(events, "source " + recipe.name + ": there from an earlier run");
       continue;
     }
+    if (const std::string why = changes(mark, fp); !why.empty())
+      say(events, fmt::format("source {}: made anew, for {}", recipe.name, why));
     const auto [train_set, test_set] = recipe.images();
-    ClassifierOptions classifier = options.classifier;
     const std::int64_t steps =
         std::max<std::int64_t>(1, classifier.epochs * train_set.images.shape()[0] / classifier.batch);
     TrainHooks hooks;
@@ -135,9 +132,8 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
     std::filesystem::remove(mark);
     save_model(model, *trained.model.network, trained.model.info);
     write_file_atomic(mark, std::string_view(fp + "\n"));
-    if (events.stage)
-      events.stage(fmt::format("source {}: {} classes, {:.1f} % right on its own test images", recipe.name,
-                               train_set.classes.size(), 100 * trained.model.info.test_accuracy));
+    say(events, fmt::format("source {}: {} classes, {:.1f} % right on its own test images", recipe.name,
+                            train_set.classes.size(), 100 * trained.model.info.test_accuracy));
   }
   return out;
 }

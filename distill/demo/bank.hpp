@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "distill/pipeline.hpp"
-#include "nn/classifier.hpp"
 #include "nn/data/glyphs/glyphs.hpp"
 
 namespace akin {
@@ -21,7 +20,7 @@ struct BankOptions {
   std::int64_t images = 15000;      ///< training images a source
   std::int64_t test_images = 2000;  ///< for the source's own accuracy
   int side = 28;
-  ClassifierOptions classifier;  ///< network and training of every source
+  Settings settings = source_settings();  ///< network and training of every source
 };
 
 /// Paths of the bank's models, in the order of the report. What is there and was made by the same recipe

@@ -1,7 +1,5 @@
 #include "distill/demo/birds.hpp"
 
-#include "engine/io/sha256.hpp"
-
 namespace akin {
 
 namespace {
@@ -23,14 +21,14 @@ std::filesystem::path file_of(const BirdsDemoOptions& o, const std::string& name
 
 BirdsDemoOptions birds_demo_options() {
   BirdsDemoOptions o;
-  o.pipeline.methods = {Method::scratch, Method::fixmatch, Method::equal, Method::nearest, Method::weighted};
-  StudentOptions& student = o.pipeline.student;
+  Settings& student = o.settings;
+  student.student = "init";
   student.flip = true;
-  student.train.optimizer.kind = "adamw";
-  student.train.optimizer.weight_decay = 0.02;
-  student.train.schedule.base = 0.002;
-  student.train.schedule.warmup = 20;
-  student.train.schedule.steps = 800;
+  student.optimizer = "adamw";
+  student.weight_decay = 0.02;
+  student.lr = 0.002;
+  student.warmup = 20;
+  student.steps = 800;
   return o;
 }
 
@@ -44,27 +42,21 @@ void check_birds_files(const BirdsDemoOptions& options) {
 
 PipelineResult run_birds_demo(Context& ctx, const BirdsDemoOptions& options, const Events& events) {
   check_birds_files(options);
-  std::vector<Source> sources;
-  for (const char* name : kSources) sources.push_back(open_source(ctx, file_of(options, name)));
-  PipelineOptions pipeline = options.pipeline;
-  pipeline.student.init = file_of(options, kStart);
-  pipeline.student.architecture = load_model(ctx, pipeline.student.init).info.architecture;
-  pipeline.run_folder = options.out;
-  pipeline.seeds = options.seeds;
-  pipeline.outputs.cache = options.out / "cache";
+  std::vector<std::string> sources;
+  for (const char* name : kSources) sources.push_back(file_of(options, name).string());
+  Settings settings = options.settings;
+  settings.init = file_of(options, kStart).string();
   const ImageFormat format{.height = static_cast<int>(options.side), .width = static_cast<int>(options.side)};
-  const ImageSet train = load_images(options.data, Split::train, format),
-                 test = load_images(options.data, Split::test, format);
-  ImageSet unlabelled;
-  if (has_split(options.data, Split::unlabeled)) unlabelled = load_images(options.data, Split::unlabeled, format);
-  const auto target = [&](std::uint64_t seed) {
-    return make_task(train, test, unlabelled, {.labels_per_class = options.labels_per_class, .seed = seed});
-  };
-  // Students of other images or sources are not gone on with.
-  pipeline.fingerprint += content_hash(train) + content_hash(test) + content_hash(unlabelled);
-  for (const Source& s : sources) pipeline.fingerprint += s.hash;
-  pipeline.fingerprint = sha256_hex(pipeline.fingerprint);
-  PipelineResult result = run_pipeline(ctx, target, sources, pipeline, events);
+  const GridTarget target{.name = "birds", .load = [&] { return load_target(options.data, format); }};
+  LabelManifest labels;
+  labels.draw.labels_per_class = options.labels_per_class;
+  const Grid grid = single_grid(target, labels, sources,
+                                {Method::scratch, Method::fixmatch, Method::equal, Method::nearest, Method::weighted},
+                                options.seeds, settings);
+  PipelineResult result = run_pipeline(
+      ctx, grid,
+      {.run_folder = options.out, .cache = options.out / "cache", .resume = options.resume, .made_by = options.made_by},
+      events);
   if (!result.finished) return result;
 
   ReportData& r = result.report;

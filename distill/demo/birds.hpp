@@ -12,8 +12,10 @@ struct BirdsDemoOptions {
   std::filesystem::path out = "runs/birds";
   std::vector<std::uint64_t> seeds = {0};
   std::int64_t labels_per_class = 5;
-  std::int64_t side = 96;    ///< the student's images; each source sees them at its own size
-  PipelineOptions pipeline;  ///< run_folder and seeds are set by the demo
+  std::int64_t side = 96;  ///< the student's images; each source sees them at its own size
+  Settings settings;       ///< of the students; their network and start are set by the demo
+  bool resume = false;
+  std::string made_by = {};  ///< version, for the records
 };
 
 /// The settings of the demo: AdamW, and the student's network is the smallest ImageNet one of the folder.

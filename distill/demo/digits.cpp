@@ -1,8 +1,8 @@
 #include "distill/demo/digits.hpp"
 
-#include <tuple>
+#include <algorithm>
 
-#include "engine/io/sha256.hpp"
+#include "engine/io/file.hpp"
 #include "nn/data/glyphs/glyphs.hpp"
 
 namespace akin {
@@ -16,17 +16,19 @@ constexpr const char* kDrawnTarget = "cyrillic";
 
 DemoOptions demo_options() {
   DemoOptions o;
-  ClassifierOptions& source = o.bank.classifier;
-  source.architecture = {.name = "resnet8", .width = 16};
+  Settings& source = o.bank.settings;
+  source.student = "resnet8";
+  source.student_width = 16;
   source.epochs = 5;
   source.batch = 64;
-  source.train.schedule.base = 0.1;
-  source.train.schedule.warmup = 20;
-  StudentOptions& student = o.pipeline.student;
-  student.architecture = {.name = "resnet8", .width = 8};
-  student.train.schedule.base = 0.1;
-  student.train.schedule.steps = 1000;
-  student.train.eval_every = 100;
+  source.lr = 0.1;
+  source.warmup = 20;
+  Settings& student = o.settings;
+  student.student = "resnet8";
+  student.student_width = 8;
+  student.lr = 0.1;
+  student.steps = 1000;
+  student.eval_every = 100;
   return o;
 }
 
@@ -40,33 +42,28 @@ PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Events& 
   std::vector<std::string> missing;
   const std::vector<std::filesystem::path> files = make_bank(ctx, bank, events, missing);
   if (files.empty()) return {};
-  std::vector<Source> sources;
-  for (const auto& file : files) sources.push_back(open_source(ctx, file));
-
-  ImageSet train_set, test_set;
-  if (mnist) {
-    train_set = load_images(options.data / "mnist", Split::train);
-    test_set = load_images(options.data / "mnist", Split::test);
-  } else {
-    std::tie(train_set, test_set) = glyph_task(kDrawnTarget, FontPart::held_out,
-                                               options.unlabelled + options.validation + 1000, 4000, bank.side, 77);
-  }
-  PipelineOptions pipeline = options.pipeline;
-  // Students of other images or sources are not gone on with.
-  pipeline.fingerprint += content_hash(train_set) + content_hash(test_set);
-  for (const Source& s : sources) pipeline.fingerprint += s.hash;
-  pipeline.fingerprint = sha256_hex(pipeline.fingerprint);
-  pipeline.run_folder = options.out;
-  pipeline.seeds = options.seeds;
-  pipeline.outputs.cache = options.out / "cache";
-  const auto target = [&](std::uint64_t seed) {
-    return make_task(train_set, test_set, {},
-                     {.labels_per_class = options.labels_per_class,
-                      .unlabelled = options.unlabelled,
-                      .validation = options.validation,
-                      .seed = seed});
-  };
-  PipelineResult result = run_pipeline(ctx, target, sources, pipeline, events);
+  std::vector<std::string> sources(files.size());
+  std::transform(files.begin(), files.end(), sources.begin(), [](const auto& file) { return file.string(); });
+  const GridTarget target{.name = mnist ? "mnist" : kDrawnTarget, .load = [&] {
+                            if (mnist) return load_target(options.data / "mnist", {});
+                            auto [train, test] =
+                                glyph_task(kDrawnTarget, FontPart::held_out,
+                                           options.unlabelled + options.validation + 1000, 4000, bank.side, 77);
+                            return target_images(std::move(train), std::move(test));
+                          }};
+  LabelManifest labels;
+  labels.draw.labels_per_class = options.labels_per_class;
+  labels.draw.unlabelled = options.unlabelled;
+  labels.draw.validation = options.validation;
+  const Grid grid = single_grid(target, labels, sources, options.methods, options.seeds, options.settings);
+  std::size_t test_images = 0;
+  PipelineResult result = run_pipeline(ctx, grid,
+                                       {.run_folder = options.out,
+                                        .cache = options.out / "cache",
+                                        .resume = options.resume,
+                                        .made_by = options.made_by,
+                                        .opened = [&](const Task& first) { test_images = first.test().size(); }},
+                                       events);
   if (!result.finished) return result;
 
   ReportData& r = result.report;
@@ -76,11 +73,10 @@ PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Events& 
                              : "Cyrillic capitals, drawn in fonts that no source has seen"},
             {"labelled images", fmt::format("{} ({} a class)", r.labelled, options.labels_per_class)},
             {"unlabelled images", std::to_string(r.unlabelled)},
-            {"test images", std::to_string(test_set.labels.size())},
-            {"sources", fmt::format("{}, {} of width {}", sources.size(), bank.classifier.architecture.name,
-                                    bank.classifier.architecture.width)},
-            {"student",
-             fmt::format("{} of width {}", pipeline.student.architecture.name, pipeline.student.architecture.width)}};
+            {"test images", std::to_string(test_images)},
+            {"sources",
+             fmt::format("{}, {} of width {}", sources.size(), bank.settings.student, bank.settings.student_width)},
+            {"student", fmt::format("{} of width {}", options.settings.student, options.settings.student_width)}};
   r.student = title_of(Method::weighted);
   r.notes.push_back(fmt::format(
       "The accuracies are those after the last step. The curves, and the step called best, come from {} labelled "

@@ -14,8 +14,11 @@ struct DemoOptions {
   std::int64_t unlabelled = 10000;
   std::int64_t validation = 1000;  ///< images that draw the curves and choose the step called best
   BankOptions bank;                ///< folder, data and fonts are set by the demo
-  PipelineOptions pipeline;        ///< likewise run_folder and seeds
-  bool glyph_target = false;       ///< use the drawn target even where MNIST is at hand
+  Settings settings;               ///< of the students
+  std::vector<Method> methods = {Method::scratch, Method::fixmatch, Method::equal, Method::nearest, Method::weighted};
+  bool resume = false;
+  std::string made_by = {};   ///< version, for the records
+  bool glyph_target = false;  ///< use the drawn target even where MNIST is at hand
 };
 
 /// The settings of the demo: ResNet-8 of width 16 as sources, width 8 as student.

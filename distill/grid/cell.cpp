@@ -1,7 +1,6 @@
 #include "distill/grid/cell.hpp"
 
 #include <cmath>
-#include <map>
 
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
@@ -10,41 +9,12 @@ namespace akin {
 
 namespace {
 
-using Json = Settings::Json;
+constexpr const char* kFormat = "akin-student-2";
 
 Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 double number(const Json& j) { return j.is_number() ? j.get<double>() : not_measured; }
 
-/// What an optimiser looks at.
-Json training_settings(const StudentOptions& o) {
-  const Schedule& s = o.train.schedule;
-  const OptimizerOptions& p = o.train.optimizer;
-  return {{"steps", s.steps},
-          {"batch", o.batch},
-          {"lr", s.base},
-          {"schedule", s.kind},
-          {"warmup", s.warmup},
-          {"optimizer", p.kind},
-          {"momentum", p.momentum},
-          {"nesterov", p.nesterov},
-          {"weight_decay", p.weight_decay},
-          {"clip_norm", p.clip_norm},
-          {"eval_every", o.train.eval_every},
-          {"augment", o.augment},
-          {"flip", o.flip}};
-}
-
-void flatten(const Json& j, const std::string& path, std::map<std::string, std::string>& out) {
-  if (!j.is_object()) {
-    out[path] = j.dump();
-    return;
-  }
-  for (const auto& [key, value] : j.items()) flatten(value, path.empty() ? key : path + "." + key, out);
-}
-
-std::string short_value(const std::string& text) {  // a hash says enough with its beginning
-  return text.size() > 40 ? text.substr(0, 12) + "..\"" : text;
-}
+const char* name_in_record(const FigureRow& row) { return row.cell_name != nullptr ? row.cell_name : row.name; }
 
 }  // namespace
 
@@ -58,11 +28,11 @@ std::string Cell::label() const {
                      teacher.empty() ? "" : " (" + teacher + ")");
 }
 
-std::vector<Cell> cells_of(const Experiment& e, const ExperimentTarget& t, const std::vector<std::string>& teachers) {
+std::vector<Cell> cells_of(const Grid& grid, const GridTarget& t, const std::vector<std::string>& teachers) {
   std::vector<Cell> out;
-  for (const ExperimentBudget& b : e.budgets)
-    for (const std::uint64_t seed : e.seeds)
-      for (const ExperimentVariant& v : e.variants) {
+  for (const GridBudget& b : grid.budgets)
+    for (const std::uint64_t seed : grid.seeds)
+      for (const GridVariant& v : grid.variants) {
         const bool oracle = traits(v.method).weighting == Weighting::single;
         for (const std::string& teacher : oracle ? teachers : std::vector<std::string>{""})
           out.push_back({&t, &b, seed, &v, teacher});
@@ -70,19 +40,38 @@ std::vector<Cell> cells_of(const Experiment& e, const ExperimentTarget& t, const
   return out;
 }
 
-std::vector<std::string> experiment_metrics(const Experiment& e) {
-  if (!e.metrics.empty()) return e.metrics;
-  return {e.options(e.targets.front(), e.variants.front()).rank.metric};
+namespace {
+
+/// "<variant>-seed<k>", with the teacher of an oracle's cell.
+std::string flat_name(const Cell& c) {
+  return fmt::format("{}-seed{}{}", c.variant->name, c.seed, c.teacher.empty() ? "" : "-" + c.teacher);
 }
 
-std::filesystem::path ranking_file(const std::filesystem::path& run_folder, const ExperimentTarget& t,
-                                   const ExperimentBudget& b, std::uint64_t seed) {
-  return run_folder / "rankings" / fmt::format("{}/{}/seed{}.json", t.name, b.name, seed);
+}  // namespace
+
+std::filesystem::path GridFolder::record(const Cell& c) const {
+  return flat ? folder / "students" / (flat_name(c) + ".json") : folder / "cells" / (c.name() + ".json");
 }
 
-std::optional<Json> read_ranking(const std::filesystem::path& run_folder, const ExperimentTarget& t,
-                                 const ExperimentBudget& b, std::uint64_t seed) {
-  return read_ranking(ranking_file(run_folder, t, b, seed));
+std::filesystem::path GridFolder::student(const Cell& c) const {
+  return folder / "students" / ((flat ? flat_name(c) : c.name()) + ".safetensors");
+}
+
+std::filesystem::path GridFolder::best(const Cell& c) const {
+  return folder / "students" / ((flat ? flat_name(c) : c.name()) + "_best.safetensors");
+}
+
+std::filesystem::path GridFolder::checkpoint(const Cell& c) const {
+  return folder / "checkpoints" / ((flat ? flat_name(c) : sha256_hex(c.name()).substr(0, 16)) + ".safetensors");
+}
+
+std::filesystem::path GridFolder::labels(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const {
+  if (flat) return folder / fmt::format("labels-seed{}.json", seed);
+  return folder / "labels" / fmt::format("{}/{}/seed{}.json", t.name, b.name, seed);
+}
+
+std::filesystem::path GridFolder::ranking(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const {
+  return folder / "rankings" / fmt::format("{}/{}/seed{}.json", t.name, b.name, seed);
 }
 
 std::optional<Json> read_ranking(const std::filesystem::path& file) {
@@ -92,69 +81,79 @@ std::optional<Json> read_ranking(const std::filesystem::path& file) {
   return j;
 }
 
-std::filesystem::path cell_file(const std::filesystem::path& run_folder, const Cell& cell) {
-  return run_folder / "cells" / (cell.name() + ".json");
-}
-
-void write_cell(const std::filesystem::path& run_folder, const Cell& cell, const CellResult& r,
-                const std::string& made_by) {
-  Json j = {{"target", cell.target->name},
-            {"budget", cell.budget->name},
-            {"seed", cell.seed},
-            {"variant", cell.variant->name},
-            {"method", name_of(cell.variant->method)}};
+void write_record(const std::filesystem::path& file, const Cell& cell, const StudentRecord& r) {
+  Json j = {{"format", kFormat}, {"target", cell.target->name},   {"budget", cell.budget->name},
+            {"seed", cell.seed}, {"variant", cell.variant->name}, {"method", name_of(cell.variant->method)}};
   if (!cell.teacher.empty()) j["teacher"] = cell.teacher;
   j["settings"] = r.settings;
   if (!r.error.empty()) {
     j["error"] = r.error;
   } else {
-    const SeedResult& f = r.figures;
-    j["result"] = {{"test_last", number(f.test_accuracy)},
-                   {"test_best", number(f.best_test_accuracy)},
-                   {"val_last", number(f.val_accuracy)},
-                   {"val_best", number(f.best_val_accuracy)},
-                   {"best_step", f.best_step},
-                   {"seconds", number(f.seconds)},
-                   {"top_source", r.top_source},
-                   {"top_weight", number(r.top_weight)},
-                   {"labelled", r.labelled},
-                   {"unlabelled", r.unlabelled}};
+    Json result = Json::object();
+    for (const FigureRow& row : figure_rows())
+      result[name_in_record(row)] = std::visit(
+          [&](auto field) -> Json {
+            if constexpr (std::is_same_v<decltype(field), double Figures::*>)
+              return number(r.figures.*field);
+            else
+              return r.figures.*field;
+          },
+          row.field);
+    result["top_source"] = r.source;
+    result["top_weight"] = number(r.weight);
+    result["labelled"] = r.labelled;
+    result["unlabelled"] = r.unlabelled;
+    j["result"] = result;
+    Json curve = Json::array();
+    for (const CurvePoint& p : r.curve) curve.push_back({p.step, number(p.loss), number(p.validation)});
+    j["curve"] = curve;
+    if (!r.student_hash.empty()) j["files"]["student"] = r.student_hash;
+    if (!r.best_hash.empty()) j["files"]["best"] = r.best_hash;
   }
-  j["made_by"] = made_by;
-  const std::filesystem::path file = cell_file(run_folder, cell);
+  j["device"] = r.device;
+  j["made_by"] = r.made_by;
   make_folder(file.parent_path());
   write_file_atomic(file, std::string_view(j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
 }
 
-std::optional<CellResult> read_cell(const std::filesystem::path& run_folder, const Cell& cell) {
-  return read_cell(cell_file(run_folder, cell));
-}
-
-std::optional<CellResult> read_cell(const std::filesystem::path& file) {
+std::optional<StoredRecord> read_record(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   try {
     const Json j = Json::parse(read_text(file));
-    CellResult r;
-    r.variant = j.at("variant").get<std::string>();
-    r.method = j.at("method").get<std::string>();
+    StoredRecord out;
+    StudentRecord& r = out.record;
+    if (j.value("format", "") != kFormat) return out;  // made by an earlier akin
+    out.variant = j.at("variant").get<std::string>();
+    out.method = j.at("method").get<std::string>();
     r.made_by = j.value("made_by", "");
+    r.device = j.value("device", "");
     r.settings = j.at("settings");
     r.error = j.value("error", "");
-    if (!r.error.empty()) return r;
+    if (!r.error.empty()) return out;
+    r.figures.seed = j.at("seed").get<std::uint64_t>();
     const Json& f = j.at("result");
-    r.figures = {.seed = j.at("seed").get<std::uint64_t>(),
-                 .test_accuracy = number(f.at("test_last")),
-                 .val_accuracy = number(f.at("val_last")),
-                 .best_step = f.at("best_step").get<std::int64_t>(),
-                 .best_val_accuracy = number(f.at("val_best")),
-                 .best_test_accuracy = number(f.at("test_best")),
-                 .seconds = number(f.at("seconds"))};
-    r.top_source = f.at("top_source").get<std::string>();
-    r.top_weight = number(f.at("top_weight"));
+    for (const FigureRow& row : figure_rows())
+      std::visit(
+          [&](auto field) {
+            const Json& value = f.at(name_in_record(row));
+            if constexpr (std::is_same_v<decltype(field), double Figures::*>)
+              r.figures.*field = number(value);
+            else
+              r.figures.*field = value.template get<std::int64_t>();
+          },
+          row.field);
+    r.source = f.at("top_source").get<std::string>();
+    r.weight = number(f.at("top_weight"));
     r.labelled = f.at("labelled").get<std::int64_t>();
     r.unlabelled = f.at("unlabelled").get<std::int64_t>();
+    for (const Json& p : j.at("curve"))
+      r.curve.push_back({p.at(0).get<std::int64_t>(), number(p.at(1)), number(p.at(2))});
+    if (const auto files = j.find("files"); files != j.end()) {
+      r.student_hash = files->value("student", "");
+      r.best_hash = files->value("best", "");
+    }
     if (!std::isfinite(r.figures.test_accuracy)) return {};
-    return r;
+    return out;
   } catch (const nlohmann::json::exception&) {
     return {};
   }
@@ -173,68 +172,36 @@ Json budget_settings(const LabelManifest& m) {
   if (m.labelled.empty() && m.draw.fraction > 0) j["fraction"] = m.draw.fraction;
   if (m.labelled.empty() && m.draw.fraction == 0) j["per_class"] = m.draw.labels_per_class;
   if (!m.unlabelled) j["unlabelled"] = m.draw.unlabelled;
+  if (m.draw.validation > 0) j["validation_images"] = m.draw.validation;
   if (m.draw.validation_per_class > 0) j["validation"] = m.draw.validation_per_class;
   if (m.draw.validation_fraction > 0) j["validation"] = m.draw.validation_fraction;
   return j;
 }
 
-Json cell_settings(const Cell& cell, const PlanOptions& o, const TargetInputs& inputs) {
-  const MethodTraits& t = traits(cell.variant->method);
-  const StudentOptions& s = o.student;
-  Json j = {{"method", t.name},
+Json cell_settings(const Cell& cell, const Settings& settings, const TargetInputs& inputs) {
+  const MethodTraits& method = traits(cell.variant->method);
+  Json j = {{"method", method.name},
             {"images", inputs.images},
             {"test", inputs.test},
             {"labels", budget_settings(cell.budget->labels)},
             {"seed", cell.seed}};
-  if (t.start == Start::features) {
-    j["probe_l2"] = s.probe_l2;
-  } else {
-    j["training"] = training_settings(s);
-    if (t.start != Start::nearest)
-      j["student"] = {{"name", s.architecture.name},
-                      {"width", s.architecture.width},
-                      {"shortcut", s.architecture.shortcut},
-                      {"stem", s.architecture.stem}};
-    if (t.start == Start::fresh && !s.init.empty()) j["init"] = sha256_file(s.init);
-  }
-  if (t.term != Term::none) j["unlabelled_batch"] = s.unlabelled_batch;
-  if (t.term == Term::pseudo_labels) j["threshold"] = s.threshold;
-  if (t.term == Term::teachers) {
-    j["lambda"] = s.lambda;
-    j["temperature"] = s.temperature;
-    j["teacher_view"] = s.teacher_view == TeacherView::same ? "same" : "clean";
-  }
-  if (!uses_sources(t.method)) return j;
+  j.update(settings_of_student(settings, method));
+  if (!uses_sources(cell.variant->method)) return j;
   for (const auto& [name, hash] : inputs.sources)
     if (cell.teacher.empty() || cell.teacher == name) j["sources"][name] = hash;
-  j["match_channels"] = o.match_channels;
-  if (t.start == Start::transfer) j["transfer"] = o.transfer;
-  if (needs_similarity(t.method, o)) {
-    j["metric"] = o.rank.metric;
-    j["probe"] = o.rank.probe_limit;
-  }
-  if (t.weighting == Weighting::weighted) {
-    j["mapping"] = o.rank.mapping;
-    j["p"] = std::isfinite(o.rank.power) ? Json(o.rank.power) : Json("inf");
-  }
   return j;
 }
 
-std::string settings_changes(const Json& before, const Json& now) {
-  std::map<std::string, std::string> a, b;
-  flatten(before, "", a);
-  flatten(now, "", b);
-  std::vector<std::string> changes;
-  for (const auto& [key, value] : b) {
-    const auto it = a.find(key);
-    if (it == a.end())
-      changes.push_back(fmt::format("{} is new ({})", key, short_value(value)));
-    else if (it->second != value)
-      changes.push_back(fmt::format("{} was {} and is {}", key, short_value(it->second), short_value(value)));
+void add_result(std::vector<ResultRow>& rows, const Cell& c, const StudentRecord& record) {
+  ResultRow* last = rows.empty() ? nullptr : &rows.back();
+  if (!c.teacher.empty() && last != nullptr && last->target == c.target->name && last->budget == c.budget->name &&
+      last->variant == c.variant->name && last->record.figures.seed == c.seed) {
+    const double seconds = last->record.figures.seconds + record.figures.seconds;
+    if (record.figures.test_accuracy > last->record.figures.test_accuracy) last->record = record;
+    last->record.figures.seconds = seconds;
+    return;
   }
-  for (const auto& [key, value] : a)
-    if (!b.contains(key)) changes.push_back(key + " is gone");
-  return fmt::format("{}", fmt::join(changes, ", "));
+  rows.push_back({c.target->name, c.budget->name, c.variant->name, c.variant->method, record});
 }
 
 }  // namespace akin

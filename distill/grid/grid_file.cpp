@@ -3,14 +3,14 @@
 #include <cmath>
 
 #include "distill/grid/grid.hpp"
-#include "nn/zoo/zoo.hpp"
+#include "nn/data/image_view.hpp"
 
 namespace akin {
 
 namespace {
 
 /// Names become files and cells of tables.
-std::string checked_name(const Settings& s, const std::string& name) {
+std::string checked_name(const SettingsTable& s, const std::string& name) {
   const auto plain = [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.'; };
   if (name.empty() || name.front() == '.' || !std::all_of(name.begin(), name.end(), plain))
     s.refuse("name", fmt::format("'{}': letters, digits and - _ . only", name));
@@ -18,73 +18,22 @@ std::string checked_name(const Settings& s, const std::string& name) {
 }
 
 template <class T>
-void add(std::vector<T>& list, T item, const Settings& s) {
+void add(std::vector<T>& list, T item, const SettingsTable& s) {
   for (const T& other : list)
     if (other.name == item.name) s.refuse("name", fmt::format("'{}' is there twice", item.name));
   list.push_back(std::move(item));
 }
 
-TeacherView view_of(const Settings& s, TeacherView fallback) {
-  const std::string name = s.text("teacher_view", fallback == TeacherView::same ? "same" : "clean");
-  if (name != "clean" && name != "same") s.refuse("teacher_view", "'" + name + "' is neither clean nor same");
-  return name == "same" ? TeacherView::same : TeacherView::clean;
-}
-
-/// The settings of a cell, by the names of `akin distill`; what is not there stays.
-void apply(const Settings& s, const std::filesystem::path& root, PlanOptions& o) {
-  StudentOptions& t = o.student;
-  TrainOptions& train = t.train;
-  t.architecture.name = s.text("student", t.architecture.name);
-  t.architecture.width = s.whole("student_width", t.architecture.width);
-  t.architecture.shortcut = s.text("student_shortcut", t.architecture.shortcut);
-  t.architecture.stem = s.text("student_stem", t.architecture.stem);
-  if (s.has("init")) t.init = (root / s.text("init")).lexically_normal();
-  train.schedule.steps = s.whole("steps", train.schedule.steps);
-  t.batch = s.whole("batch", t.batch);
-  t.unlabelled_batch = s.whole("unlabelled_batch", t.unlabelled_batch);
-  train.eval_every = s.whole("eval_every", train.eval_every);
-  t.augment = s.flag("augment", t.augment);
-  t.flip = s.flag("flip", t.flip);
-  train.schedule.base = s.number("lr", train.schedule.base);
-  train.schedule.kind = s.text("schedule", train.schedule.kind);
-  train.schedule.warmup = s.whole("warmup", train.schedule.warmup);
-  train.optimizer.kind = s.text("optimizer", train.optimizer.kind);
-  train.optimizer.momentum = s.number("momentum", train.optimizer.momentum);
-  train.optimizer.nesterov = s.flag("nesterov", train.optimizer.nesterov);
-  train.optimizer.weight_decay = s.number("weight_decay", train.optimizer.weight_decay);
-  train.optimizer.clip_norm = s.number("clip_norm", train.optimizer.clip_norm);
-  t.lambda = s.number("lambda", t.lambda);
-  t.temperature = s.number("temperature", t.temperature);
-  t.teacher_view = view_of(s, t.teacher_view);
-  t.threshold = s.number("threshold", t.threshold);
-  t.probe_l2 = s.number("probe_l2", t.probe_l2);
-  o.rank.metric = s.text("metric", o.rank.metric);
-  o.rank.mapping = s.text("mapping", o.rank.mapping);
-  o.rank.power = s.number("p", o.rank.power);
-  o.rank.probe_limit = s.whole("probe", o.rank.probe_limit);
-  o.transfer = s.text("transfer", o.transfer);
-  o.match_channels = s.flag("match_channels", o.match_channels);
-}
-
 /// Throws UsageError where a cell's settings cannot be used.
-void check(const PlanOptions& o, const std::string& where) {
+void check(const Settings& s, const std::string& where) {
   try {
-    akin::check(o.student);
-    o.student.train.schedule.check();
-    o.student.train.optimizer.check();
-    find_metric(o.rank.metric);
-    if (!o.rank.mapping.empty()) parse_mapping(o.rank.mapping);
-    if (!(o.rank.power >= 0)) fail_usage("p = {}: expected a number from 0, or inf", o.rank.power);
-    if (o.rank.probe_limit < 1) fail_usage("probe = {}: at least 1 image", o.rank.probe_limit);
-    const auto& known = known_architectures();
-    if (std::find(known.begin(), known.end(), o.student.architecture.name) == known.end())
-      fail_usage("student = \"{}\"{}", o.student.architecture.name, suggestion(o.student.architecture.name, known));
+    akin::check(s);
   } catch (const UsageError& e) {
     fail_usage("{}: {}", where, e.what());
   }
 }
 
-ImageFormat read_format(const Settings& s) {
+ImageFormat read_format(const SettingsTable& s) {
   ImageFormat format;
   const std::string size = s.text("size", "");
   if (!size.empty()) {
@@ -100,9 +49,9 @@ ImageFormat read_format(const Settings& s) {
   return format;
 }
 
-std::vector<float> read_floats(const Settings& s, const std::string& key) {
+std::vector<float> read_floats(const SettingsTable& s, const std::string& key) {
   std::vector<float> out;
-  const Settings::Json v = s.value(key);
+  const Json v = s.value(key);
   if (v.is_null()) return {0.5f};
   if (!v.is_array() || v.empty()) s.refuse(key, "expected a list of numbers, one for all channels or one each");
   for (const auto& item : v) {
@@ -112,8 +61,8 @@ std::vector<float> read_floats(const Settings& s, const std::string& key) {
   return out;
 }
 
-ExperimentSource read_source(const Settings& s, const std::filesystem::path& root) {
-  ExperimentSource source;
+GridSource read_source(const SettingsTable& s, const std::filesystem::path& root) {
+  GridSource source;
   source.name = checked_name(s, s.text("name"));
   source.path = (root / s.text("path")).lexically_normal().string();
   if (s.has("arch")) {
@@ -129,16 +78,15 @@ ExperimentSource read_source(const Settings& s, const std::filesystem::path& roo
   return source;
 }
 
-ExperimentTarget read_target(const Settings& s, const std::filesystem::path& root,
-                             const std::vector<ExperimentSource>& bank) {
-  ExperimentTarget t{.name = {}, .data = {}, .format = {}, .images = 0, .sources = {}, .settings = s};
-  t.name = checked_name(s, s.text("name"));
-  t.data = (root / s.text("data")).lexically_normal();
-  t.format = read_format(s);
-  t.images = s.whole("images", 0);
-  if (t.images < 0) s.refuse("images", fmt::format("{}: expected a whole number from 0", t.images));
+GridTarget read_target(const SettingsTable& s, const std::filesystem::path& root, const std::vector<GridSource>& bank) {
+  GridTarget t{.name = checked_name(s, s.text("name")), .load = {}, .sources = {}, .settings = s};
+  const std::filesystem::path data = (root / s.text("data")).lexically_normal();
+  const ImageFormat format = read_format(s);
+  const std::int64_t images = s.whole("images", 0);
+  if (images < 0) s.refuse("images", fmt::format("{}: expected a whole number from 0", images));
+  t.load = [data, format, images] { return load_target(data, format, images); };
   std::vector<std::string> all;
-  for (const ExperimentSource& b : bank) all.push_back(b.name);
+  for (const GridSource& b : bank) all.push_back(b.name);
   t.sources = s.has("sources") ? s.texts("sources") : all;
   const std::vector<std::string> excluded = s.texts("exclude");
   for (const char* key : {"sources", "exclude"})
@@ -153,41 +101,62 @@ ExperimentTarget read_target(const Settings& s, const std::filesystem::path& roo
 
 }  // namespace
 
-PlanOptions Experiment::options(const ExperimentTarget& target, const ExperimentVariant& variant) const {
-  PlanOptions o;
-  o.rank.replicates = 0;
-  apply(settings, root, o);
-  apply(target.settings, root, o);
-  apply(variant.settings, root, o);
-  o.student.method = variant.method;
-  return o;
+std::string with_target(std::string text, const std::string& name) {
+  constexpr std::string_view kTarget = "{target}";
+  for (std::size_t at; (at = text.find(kTarget)) != std::string::npos;) text.replace(at, kTarget.size(), name);
+  return text;
 }
 
-Experiment read_experiment(const std::filesystem::path& file, const std::filesystem::path& root_option) {
-  const Settings top = Settings::read(file);
-  Experiment e{.title = {},
-               .source = file.string(),
-               .root = {},
-               .seeds = {},
-               .metrics = {},
-               .sources = {},
-               .targets = {},
-               .budgets = {},
-               .variants = {},
-               .settings = top.table("settings")};
+Settings Grid::settings_of(const GridTarget& target, const GridVariant* variant) const {
+  Settings s = settings;
+  read_settings(target.settings, root, false, s);
+  if (variant != nullptr) read_settings(variant->settings, root, false, s);
+  s.reference = with_target(s.reference, target.name);
+  return s;
+}
+
+std::vector<std::string> Grid::measured_metrics() const {
+  return metrics.empty() ? std::vector<std::string>{settings.metric} : metrics;
+}
+
+std::shared_ptr<const TargetImages> load_target(const std::filesystem::path& data, const ImageFormat& format,
+                                                std::int64_t images) {
+  constexpr std::uint32_t kStream = 0x696d6773;  // "imgs"
+  ImageSet train = load_images(data, Split::train, format), unlabelled;
+  if (const std::int64_t all = train.images.shape()[0]; images > 0 && images < all) {
+    Indices kept = permutation(all, 0, kStream);
+    kept.resize(static_cast<std::size_t>(images));
+    std::sort(kept.begin(), kept.end());
+    train.images = pick_images(train.images, kept);
+    for (std::size_t i = 0; i < kept.size(); ++i) train.labels[i] = train.labels[static_cast<std::size_t>(kept[i])];
+    train.labels.resize(kept.size());
+  }
+  ImageSet test = load_images(data, Split::test, format);
+  if (has_split(data, Split::unlabeled)) unlabelled = load_images(data, Split::unlabeled, format);
+  return target_images(std::move(train), std::move(test), unlabelled);
+}
+
+Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& root_option) {
+  const SettingsTable top = SettingsTable::read(file);
+  Grid e;
   e.title = top.text("title", file.stem().string());
+  e.file = file.string();
   const std::filesystem::path own = file.parent_path() / top.text("root", "");
   const std::filesystem::path root = e.root = root_option.empty() ? own : root_option;
+  const SettingsTable settings = top.table("settings");
+  e.settings.replicates = 0;
+  read_settings(settings, root, true, e.settings);
+  settings.done();
   for (const std::int64_t seed : top.has("seeds") ? top.wholes("seeds") : std::vector<std::int64_t>{0}) {
     const auto s = static_cast<std::uint64_t>(seed);
     if (seed < 0 || std::find(e.seeds.begin(), e.seeds.end(), s) != e.seeds.end())
       top.refuse("seeds", fmt::format("{} is negative, or there twice", seed));
     e.seeds.push_back(s);
   }
-  for (const Settings& s : top.tables("sources")) add(e.sources, read_source(s, root), s);
-  for (const Settings& s : top.tables("targets")) add(e.targets, read_target(s, root, e.sources), s);
-  for (const Settings& s : top.tables("budgets")) {
-    ExperimentBudget budget{checked_name(s, s.text("name")), {}};
+  for (const SettingsTable& s : top.tables("sources")) add(e.sources, read_source(s, root), s);
+  for (const SettingsTable& s : top.tables("targets")) add(e.targets, read_target(s, root, e.sources), s);
+  for (const SettingsTable& s : top.tables("budgets")) {
+    GridBudget budget{checked_name(s, s.text("name")), {}};
     budget.labels =
         s.has("file") ? read_manifest(root / s.text("file"), {.labels_per_class = 1}) : read_manifest(s, {});
     s.done();
@@ -195,14 +164,14 @@ Experiment read_experiment(const std::filesystem::path& file, const std::filesys
   }
   std::vector<std::string> names;
   for (const MethodTraits& m : methods()) names.emplace_back(m.name);
-  const auto method_of = [&](const Settings& s, const std::string& key, const std::string& name) {
+  const auto method_of = [&](const SettingsTable& s, const std::string& key, const std::string& name) {
     if (std::find(names.begin(), names.end(), name) == names.end())
       s.refuse(key, fmt::format("method '{}' is unknown{}", name, suggestion(name, names)));
     return parse_method(name);
   };
   for (const std::string& name : top.texts("methods"))
-    add(e.variants, {name, method_of(top, "methods", name), Settings(Settings::Json::object(), top.where())}, top);
-  for (const Settings& s : top.tables("variants"))
+    add(e.variants, {name, method_of(top, "methods", name), SettingsTable(Json::object(), top.where())}, top);
+  for (const SettingsTable& s : top.tables("variants"))
     add(e.variants, {checked_name(s, s.text("name")), method_of(s, "method", s.text("method")), s}, s);
   e.metrics = top.texts("metrics");
   for (const std::string& m : e.metrics) find_metric(m);
@@ -212,26 +181,25 @@ Experiment read_experiment(const std::filesystem::path& file, const std::filesys
                                     {"methods or [[variants]]", e.variants.empty()},
                                     {"seeds", e.seeds.empty()}})
     if (empty) fail_usage("{}: has no {}", file.string(), what);
-  for (const ExperimentTarget& t : e.targets)
-    for (const ExperimentVariant& v : e.variants) {
-      check(e.options(t, v), fmt::format("{}: target '{}', '{}'", file.string(), t.name, v.name));
+  for (const GridTarget& t : e.targets)
+    for (const GridVariant& v : e.variants) {
+      check(e.settings_of(t, &v), fmt::format("{}: target '{}', '{}'", file.string(), t.name, v.name));
       if (uses_sources(v.method) && t.sources.empty())
         fail_usage("{}: '{}' needs sources, and target '{}' has none", file.string(), v.name, t.name);
     }
-  e.settings.done();
-  for (const ExperimentTarget& t : e.targets) t.settings.done();
-  for (const ExperimentVariant& v : e.variants) v.settings.done();
+  for (const GridTarget& t : e.targets) t.settings.done();
+  for (const GridVariant& v : e.variants) v.settings.done();
   return e;
 }
 
-bool ExperimentFilter::takes(const ExperimentTarget& t) const { return targets.empty() || targets.contains(t.name); }
-bool ExperimentFilter::takes(const ExperimentBudget& b) const { return budgets.empty() || budgets.contains(b.name); }
-bool ExperimentFilter::takes(const ExperimentVariant& v) const {
+bool GridFilter::takes(const GridTarget& t) const { return targets.empty() || targets.contains(t.name); }
+bool GridFilter::takes(const GridBudget& b) const { return budgets.empty() || budgets.contains(b.name); }
+bool GridFilter::takes(const GridVariant& v) const {
   return (variants.empty() || variants.contains(v.name)) && (methods.empty() || methods.contains(name_of(v.method)));
 }
-bool ExperimentFilter::takes_seed(std::uint64_t seed) const { return seeds.empty() || seeds.contains(seed); }
+bool GridFilter::takes_seed(std::uint64_t seed) const { return seeds.empty() || seeds.contains(seed); }
 
-void add_filter(ExperimentFilter& filter, const std::string& text, const Experiment& e) {
+void add_filter(GridFilter& filter, const std::string& text, const Grid& e) {
   const std::size_t equals = text.find('=');
   const std::string kind = text.substr(0, equals), name = equals == std::string::npos ? "" : text.substr(equals + 1);
   std::vector<std::string> known;
@@ -244,7 +212,7 @@ void add_filter(ExperimentFilter& filter, const std::string& text, const Experim
   if (kind == "variant") to = &filter.variants, names(e.variants);
   if (kind == "method") {
     to = &filter.methods;
-    for (const ExperimentVariant& v : e.variants) known.emplace_back(name_of(v.method));
+    for (const GridVariant& v : e.variants) known.emplace_back(name_of(v.method));
   }
   if (kind == "seed")
     for (const std::uint64_t seed : e.seeds) known.push_back(std::to_string(seed));

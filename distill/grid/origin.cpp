@@ -14,7 +14,6 @@ namespace akin {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = Settings::Json;
 
 /// All variants of the cells in a folder, in the methods' order; an oracle's single students are none.
 std::vector<MethodResult> results_in(const fs::path& cells) {
@@ -24,13 +23,13 @@ std::vector<MethodResult> results_in(const fs::path& cells) {
       files.insert(entry.path());
   std::map<std::pair<Method, std::string>, MethodResult> variants;
   for (const fs::path& file : files) {
-    const std::optional<CellResult> r = read_cell(file);
-    if (!r || !r->error.empty()) continue;
+    const std::optional<StoredRecord> r = read_record(file);
+    if (!r || r->variant.empty() || !r->record.error.empty()) continue;
     const Method method = parse_method(r->method);
     MethodResult& m = variants[{method, r->variant}];
     m.name = r->variant;
     m.role = traits(method).role;
-    m.seeds.push_back(r->figures);
+    m.seeds.push_back(r->record.figures);
   }
   std::vector<MethodResult> out;
   for (auto& [key, m] : variants) {
@@ -42,7 +41,7 @@ std::vector<MethodResult> results_in(const fs::path& cells) {
 
 /// The sources that the cell could learn from, with their similarities where they were measured. Of the weights a cell
 /// keeps the largest one.
-void add_sources(ReportData& report, const CellResult& cell, const fs::path& ranking) {
+void add_sources(ReportData& report, const StudentRecord& cell, const fs::path& ranking) {
   if (!cell.settings.contains("sources")) return;
   const std::string metric = cell.settings.value("metric", "");
   std::map<std::string, double> similarity;
@@ -59,7 +58,7 @@ void add_sources(ReportData& report, const CellResult& cell, const fs::path& ran
     SourceResult s;
     s.name = name;
     if (const auto it = similarity.find(name); it != similarity.end()) s.similarity = it->second;
-    if (name == cell.top_source) s.alpha = cell.top_weight;
+    if (name == cell.source) s.alpha = cell.weight;
     report.sources.push_back(s);
   }
 }
@@ -76,20 +75,22 @@ StudentOrigin find_cell_origin(const fs::path& student) {
   o.best = name.ends_with("_best");
   if (o.best) name.erase(name.size() - 5);
   const fs::path cells = run / "cells" / target / budget;
-  const std::optional<CellResult> cell = read_cell(cells / (name + ".json"));
-  if (students.filename() != "students" || !cell || !cell->error.empty()) return {};
+  const std::optional<StoredRecord> stored = read_record(cells / (name + ".json"));
+  if (students.filename() != "students" || !stored || stored->variant.empty() || !stored->record.error.empty())
+    return {};
+  const StudentRecord& cell = stored->record;
   ReportData& r = o.report;
   r.methods = results_in(cells);
   o.known = o.cell = true;
-  o.method = cell->variant;
-  o.seed = std::to_string(cell->figures.seed);
-  r.labelled = cell->labelled;
-  r.unlabelled = cell->unlabelled;
+  o.method = stored->variant;
+  o.seed = std::to_string(cell.figures.seed);
+  r.labelled = cell.labelled;
+  r.unlabelled = cell.unlabelled;
   r.task = {{"Target of the experiment", target.string()}, {"Label budget's name", budget.string()}};
-  if (!cell->top_source.empty()) r.task.emplace_back("Its start, or its main teacher", cell->top_source);
-  r.commit = cell->made_by.starts_with("akin ") ? cell->made_by.substr(5) : cell->made_by;
-  r.config = cell->settings.dump(1);
-  add_sources(r, *cell, run / "rankings" / target / budget / fmt::format("seed{}.json", cell->figures.seed));
+  if (!cell.source.empty()) r.task.emplace_back("Its start, or its main teacher", cell.source);
+  r.commit = cell.made_by.starts_with("akin ") ? cell.made_by.substr(5) : cell.made_by;
+  r.config = cell.settings.dump(1);
+  add_sources(r, cell, run / "rankings" / target / budget / fmt::format("seed{}.json", cell.figures.seed));
   return o;
 }
 

@@ -1,349 +1,335 @@
-#include "distill/grid/grid.hpp"
+#include "distill/grid/runner.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 
-#include "distill/grid/cell.hpp"
-#include "distill/grid/tables.hpp"
-#include "distill/similarity/measure.hpp"
+#include "distill/grid/target_bank.hpp"
+#include "distill/student/evaluator.hpp"
 #include "distill/student/run.hpp"
+#include "distill/student/train.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 
 namespace {
 
-using Json = Settings::Json;
-using State = ExperimentSurvey::Cell::State;
+using State = GridSurvey::Cell::State;
 
-/// A target's images and bank: read once for all of its cells.
-struct Loaded {
-  ImageSet train, test, unlabelled;
-  std::vector<Source> sources;
-  TargetInputs inputs;
-  std::vector<Outputs> outputs;  ///< of each source for the whole pool; empty until somebody asks
-
-  std::vector<std::string> teachers() const {
-    std::vector<std::string> names;
-    for (const Source& s : sources)
-      if (s.classes() > 0) names.push_back(s.name);
-    return names;
-  }
-};
-
-/// The same `n` images for everybody, whatever the seed.
-void keep_some(ImageSet& set, std::int64_t n) {
-  constexpr std::uint32_t kStream = 0x696d6773;  // "imgs"
-  const std::int64_t all = set.images.shape()[0];
-  if (n == 0 || n >= all) return;
-  Indices kept = permutation(all, 0, kStream);
-  kept.resize(static_cast<std::size_t>(n));
-  std::sort(kept.begin(), kept.end());
-  set.images = pick_images(set.images, kept);
-  for (std::size_t i = 0; i < kept.size(); ++i) set.labels[i] = set.labels[static_cast<std::size_t>(kept[i])];
-  set.labels.resize(kept.size());
-}
+constexpr std::size_t kKeptBytes = std::size_t{1} << 31;
 
 struct CellState {
   Cell cell;
-  Json settings;
-  State state;
-  std::optional<CellResult> found;
-  std::string changed;
+  Settings settings;
+  StudentRecord record;  ///< its settings are those of today; the rest is of an earlier run where it is finished
+  State state = State::pending;
+  bool taken = true;  ///< by the filter
+  std::string changed = {};
+  std::filesystem::path made = {};  ///< what was made with other settings
+  std::optional<StudentPlan> plan = {};
+  std::string error = {};  ///< why there is no plan
+};
+
+/// A target's images, bank and cells.
+struct Opened {
+  TargetBank bank;
+  std::vector<CellState> cells;
 };
 
 class Runner {
  public:
-  Runner(Context& ctx, const Experiment& e, const ExperimentOptions& o, const Events& events)
-      : ctx_(ctx), e_(e), o_(o), events_(events) {}
+  Runner(Context& ctx, const Grid& grid, const GridOptions& o, const Events& events)
+      : ctx_(ctx), grid_(grid), o_(o), events_(events) {}
 
-  /// All cells of the targets that the filter takes.
-  std::vector<CellState> survey() {
-    std::vector<CellState> all;
-    for (const ExperimentTarget& t : e_.targets) {
-      if (!o_.only.takes(t)) continue;
-      const std::vector<CellState> own = states(t, load(t));
-      all.insert(all.end(), own.begin(), own.end());
-    }
-    return all;
+  Opened open(const GridTarget& t) const {
+    Opened out{TargetBank(ctx_, grid_, t, o_.cache), {}};
+    for (const Cell& c : cells_of(grid_, t, out.bank.teachers())) out.cells.push_back(state_of(c, out.bank.inputs()));
+    return out;
   }
 
-  bool taken(const Cell& c) const {
-    return o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
-  }
-
-  ExperimentOutcome run() {
-    ExperimentOutcome out;
-    std::vector<std::string> stale;
+  GridOutcome run() {
+    GridOutcome out;
+    std::map<std::string, Opened> kept;  // targets that are open, as long as their images are not many
+    std::size_t bytes = 0;
     std::map<std::string, bool> busy;
-    for (const CellState& s : survey()) {
-      if (!taken(s.cell)) continue;
-      ++out.cells;
-      if (s.state == State::stale) stale.push_back(fmt::format("{} ({})", s.cell.name(), s.changed));
-      if (s.state != State::finished) ++pending_;
-      busy[s.cell.target->name] |= s.state != State::finished;
+    std::vector<CellState> stale;
+    for (const GridTarget& t : grid_.targets) {
+      if (!o_.only.takes(t)) continue;
+      Opened opened = open(t);
+      for (const CellState& s : opened.cells) {
+        if (!s.taken) continue;
+        ++out.cells;
+        if (s.state == State::stale) stale.push_back(s);
+        if (s.state != State::finished) ++pending_;
+        busy[t.name] |= s.state != State::finished;
+      }
+      bytes += opened.bank.images()->pool.images.byte_size();
+      if (kept.empty() || bytes <= kKeptBytes) kept.emplace(t.name, std::move(opened));
     }
-    if (!stale.empty() && !o_.redo_stale) {
-      const std::size_t shown = std::min<std::size_t>(stale.size(), 5);
-      fail(
-          "{}: {} of {} cells were made with other settings or data: {}{}; --redo-stale runs them again, --out DIR "
-          "starts another folder",
-          o_.run_folder.string(), stale.size(), out.cells,
-          fmt::join(stale.begin(), stale.begin() + static_cast<std::ptrdiff_t>(shown), "; "),
-          shown < stale.size() ? fmt::format("; and {} more", stale.size() - shown) : "");
+    refuse_stale(stale, out.cells);
+    for (const GridTarget& t : grid_.targets) {
+      if (!o_.only.takes(t) || !(busy[t.name] || o_.strict || rankings_missing(t))) continue;
+      const auto it = kept.find(t.name);
+      Opened opened = it != kept.end() ? std::move(it->second) : open(t);
+      if (it != kept.end()) kept.erase(it);
+      if (!run_target(t, opened, out)) return out;
+      if (o_.listener.target_done) o_.listener.target_done();
     }
-    make_folder(o_.run_folder);
-    bool stopped = false;
-    for (const ExperimentTarget& t : e_.targets) {
-      if (stopped || !o_.only.takes(t)) continue;
-      if (!busy[t.name] && rankings_there(t)) continue;
-      stopped = !run_target(t, out);
-      write_tables();
-    }
-    write_tables();
-    out.finished = !stopped;
+    out.finished = true;
     return out;
   }
 
  private:
-  void say(const std::string& line) const {
-    if (events_.stage) events_.stage(line);
-  }
-
-  Loaded load(const ExperimentTarget& t) {
-    Loaded l;
-    l.train = load_images(t.data, Split::train, t.format);
-    keep_some(l.train, t.images);
-    l.test = load_images(t.data, Split::test, t.format);
-    if (has_split(t.data, Split::unlabeled)) l.unlabelled = load_images(t.data, Split::unlabeled, t.format);
-    l.inputs.images = content_hash(l.train);
-    if (l.unlabelled.images.numel() > 0) l.inputs.images = sha256_hex(l.inputs.images + content_hash(l.unlabelled));
-    l.inputs.test = content_hash(l.test);
-    for (const ExperimentSource& s : e_.sources) {
-      if (std::find(t.sources.begin(), t.sources.end(), s.name) == t.sources.end()) continue;
-      std::string path = s.path;
-      for (std::size_t at; (at = path.find("{target}")) != std::string::npos;) path.replace(at, 8, t.name);
-      l.sources.push_back(open_source(ctx_, path, s.foreign ? &*s.foreign : nullptr));
-      l.sources.back().name = s.name;
-      l.inputs.sources.emplace_back(s.name, l.sources.back().hash);
-    }
-    return l;
-  }
-
-  std::vector<CellState> states(const ExperimentTarget& t, const Loaded& loaded) const {
-    std::vector<CellState> out;
-    for (const Cell& c : cells_of(e_, t, loaded.teachers())) {
-      CellState s{c, cell_settings(c, e_.options(t, *c.variant), loaded.inputs), State::pending, {}, {}};
-      s.found = read_cell(o_.run_folder, c);
-      if (s.found) {
-        s.changed = settings_changes(s.found->settings, s.settings);
+  CellState state_of(const Cell& c, const TargetInputs& inputs) const {
+    CellState s{.cell = c, .settings = grid_.settings_of(*c.target, c.variant), .record = {}};
+    s.taken = o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
+    const Json settings = cell_settings(c, s.settings, inputs);
+    if (!o_.fresh) {
+      if (const std::optional<StoredRecord> found = read_record(o_.place.record(c))) {
+        s.changed = found->record.settings.is_null() ? "an earlier akin made it"
+                                                     : settings_changes(found->record.settings, settings);
         if (!s.changed.empty())
-          s.state = s.found->error.empty() ? State::stale : State::pending;
-        else if (s.found->error.empty())
+          s.state = found->record.error.empty() ? State::stale : State::pending;
+        else if (found->record.error.empty() && has_students(c, found->record))
           s.state = State::finished;
+        s.record = found->record;
+        s.made = o_.place.record(c);
+      } else if (const auto print = checkpoint_fingerprint(o_.place.checkpoint(c));
+                 print && *print != settings.dump()) {
+        const Json before = Json::parse(*print, nullptr, false);
+        s.changed = before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
+        s.made = o_.place.checkpoint(c);
+        s.state = State::stale;
       }
-      out.push_back(std::move(s));
     }
+    s.record.settings = settings;
+    return s;
+  }
+
+  /// A flat folder is there for its students; those of an experiment are kept on request, and missed by nobody. Error
+  /// where one is not the file that its record is of.
+  bool has_students(const Cell& c, const StudentRecord& record) const {
+    if (!o_.place.flat) return true;
+    const auto there = [&](const std::filesystem::path& file, const std::string& hash) {
+      std::error_code none;
+      if (!std::filesystem::exists(file, none)) return false;
+      AKIN_CHECK(
+          hash.empty() || sha256_file(file) == hash,
+          "{}: is not the file that was written with {} (damaged, or another one); remove it, and its student is "
+          "trained again",
+          file.string(), o_.place.record(c).filename().string());
+      return true;
+    };
+    const bool student = there(o_.place.student(c), record.student_hash),
+               best = there(o_.place.best(c), record.best_hash);
+    return student && best == c.budget->labels.validates();
+  }
+
+  void refuse_stale(const std::vector<CellState>& stale, std::size_t cells) const {
+    if (stale.empty() || o_.redo_stale) return;
+    AKIN_CHECK(!o_.place.flat,
+               "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "
+               "--out DIR chooses another folder",
+               stale.front().made.string(), stale.front().changed);
+    std::vector<std::string> some;
+    for (const CellState& s : stale)
+      if (some.size() < 5) some.push_back(fmt::format("{} ({})", s.cell.name(), s.changed));
+    fail(
+        "{}: {} of {} cells were made with other settings or data: {}{}; --redo-stale runs them again, --out DIR "
+        "starts another folder",
+        o_.place.folder.string(), stale.size(), cells, fmt::join(some, "; "),
+        some.size() < stale.size() ? fmt::format("; and {} more", stale.size() - some.size()) : "");
+  }
+
+  bool rankings_missing(const GridTarget& t) const {
+    if (t.sources.empty()) return false;
+    for (const GridBudget& b : grid_.budgets)
+      for (const std::uint64_t seed : grid_.seeds) {
+        if (!o_.only.takes(b) || !o_.only.takes_seed(seed)) continue;
+        const std::optional<Json> known = read_ranking(o_.place.ranking(t, b, seed));
+        if (!known || known->value("metrics", Json()) != Json(grid_.measured_metrics())) return true;
+      }
+    return false;
+  }
+
+  bool run_target(const GridTarget& t, Opened& opened, GridOutcome& out) {
+    std::vector<GridGroup> groups;
+    for (const GridBudget& b : grid_.budgets)
+      for (const std::uint64_t seed : grid_.seeds) {
+        if (!o_.only.takes(b) || !o_.only.takes_seed(seed)) continue;
+        LabelManifest labels = b.labels;
+        labels.draw.seed = seed;
+        groups.push_back({&t, &b, seed, make_task(opened.bank.images(), labels)});
+      }
+    // An experiment has many groups on the same images. Either way no cell depends on which others run: outputs differ
+    // in their last bits where images stand in other batches.
+    opened.bank.share_outputs(!o_.place.flat);
+    if (o_.strict) check_inputs(groups.front().task, opened.bank.sources(), t);
+    if (o_.listener.opened) o_.listener.opened(groups.front().task, opened.bank.sources());
+    std::vector<GroupBank> banks(groups.size());
+    if (o_.strict)
+      for (std::size_t g = 0; g < groups.size(); ++g) {
+        if (!prepare(opened, groups[g], banks[g])) return false;
+        banks[g].forget_features();
+      }
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      if (!o_.strict && !prepare(opened, groups[g], banks[g])) return false;
+      if (!run_group(opened, groups[g], banks[g], out)) return false;
+      banks[g] = {};
+    }
+    return true;
+  }
+
+  /// What would stop every student.
+  void check_inputs(const Task& first, const std::vector<Source>& sources, const GridTarget& t) const {
+    AKIN_CHECK(!first.test().empty(), "{}: has no test images to measure the students on", first.pool().source);
+    const Settings settings = grid_.settings_of(t);
+    for (const Source& s : sources) check_channels(s, first, settings.match_channels);
+    const std::unique_ptr<Network> network = make_network(ctx_, student_architecture(ctx_, settings, first));
+    if (!settings.init.empty()) start_from(ctx_, *network, settings.init);
+  }
+
+  std::vector<CellState*> cells_of_group(Opened& opened, const GridGroup& g) const {
+    std::vector<CellState*> out;
+    for (CellState& s : opened.cells)
+      if (s.taken && s.cell.budget == g.budget && s.cell.seed == g.seed) out.push_back(&s);
     return out;
   }
 
-  bool takes(const ExperimentBudget& b, std::uint64_t seed) const {
-    return o_.only.takes(b) && o_.only.takes_seed(seed);
-  }
-
-  bool rankings_there(const ExperimentTarget& t) const {
-    if (t.sources.empty()) return true;
-    for (const ExperimentBudget& b : e_.budgets)
-      for (const std::uint64_t seed : e_.seeds) {
-        if (!takes(b, seed)) continue;
-        const std::optional<Json> known = read_ranking(o_.run_folder, t, b, seed);
-        if (!known || known->value("metrics", Json()) != Json(experiment_metrics(e_))) return false;
-      }
-    return true;
-  }
-
-  /// What each source says of the pool, worked out when first needed.
-  void need_outputs(Loaded& loaded, const Task& task, const PlanOptions& how) {
-    if (!loaded.outputs.empty()) return;
-    Task all;
-    all.pool = task.pool;
-    all.target = all_indices(task.pool.images.shape()[0]);
-    all.hash = task.hash;
-    OutputOptions outputs{.cache = o_.cache, .match_channels = how.match_channels, .progress = {}};
-    for (const Source& s : loaded.sources) {
-      outputs.progress = [&](std::int64_t done) {
-        if (events_.progress)
-          events_.progress("outputs of " + s.name, done, static_cast<std::int64_t>(all.target.size()), "images", "");
-      };
-      loaded.outputs.push_back(source_outputs(ctx_, s, all, outputs));
-    }
-  }
-
-  /// The cells of one budget and seed that are not finished, and its ranking.
-  bool run_group(const ExperimentTarget& t, Loaded& loaded, const std::vector<CellState*>& todo,
-                 const ExperimentBudget& b, std::uint64_t seed, ExperimentOutcome& out) {
-    LabelManifest labels = b.labels;
-    labels.draw.seed = seed;
-    const Task task = make_task(loaded.train, loaded.test, loaded.unlabelled, labels);
-    const std::filesystem::path manifest =
-        o_.run_folder / "labels" / fmt::format("{}/{}/seed{}.json", t.name, b.name, seed);
+  /// Labels, outputs of the sources, rankings and plans of a group. False: stopped on request.
+  bool prepare(Opened& opened, const GridGroup& g, GroupBank& bank) {
+    const std::filesystem::path manifest = o_.place.labels(*g.target, *g.budget, g.seed);
     make_folder(manifest.parent_path());
-    write_file_atomic(manifest, std::string_view(manifest_of(task, seed)));
-    std::vector<Outputs> outputs;
-    if (!loaded.sources.empty()) {
-      need_outputs(loaded, task, e_.options(t, e_.variants.front()));
-      for (const Outputs& o : loaded.outputs)
-        outputs.push_back({pick_rows(o.features, task.target), pick_rows(o.logits, task.target)});
-      if (!rank_all(t, loaded, task, outputs, b, seed)) return false;
-    }
-    std::map<std::string, Ranking> rankings;  // by metric and probe
-    for (CellState* s : todo) {
-      CellResult result;
-      result.settings = s->settings;
-      try {
-        if (!run_cell(*s, loaded, task, outputs, rankings, result)) return false;
-      } catch (const Error& e) {
-        if (events_.stop && events_.stop()) return false;  // progress outside of a training loop stops with an error
-        result.error = e.what();
-        out.failed.push_back(s->cell.label() + ": " + e.what());
-      }
-      write_cell(o_.run_folder, s->cell, result, o_.made_by);
-      std::error_code none;
-      std::filesystem::remove(checkpoint(s->cell), none);
-      ++out.ran;
-      say(result.error.empty()
-              ? fmt::format("[{}/{}] {}: {:.2f} % ({:.1f} s)", ++done_, pending_, s->cell.label(),
-                            100 * result.figures.test_accuracy, result.figures.seconds)
-              : fmt::format("warning: [{}/{}] {}: {}", ++done_, pending_, s->cell.label(), result.error));
-    }
-    return true;
-  }
-
-  std::filesystem::path checkpoint(const Cell& c) const {
-    return o_.run_folder / "checkpoints" / (sha256_hex(c.name()).substr(0, 16) + ".safetensors");
-  }
-
-  bool run_cell(const CellState& s, Loaded& loaded, const Task& task, std::vector<Outputs>& outputs,
-                std::map<std::string, Ranking>& rankings, CellResult& result) {
-    const Cell& c = s.cell;
-    const PlanOptions how = e_.options(*c.target, *c.variant);
-    const Ranking& ranking = ranking_for(how, c, loaded, task, outputs, rankings);
-    std::vector<StudentPlan> plans = plan_students(ctx_, c.variant->method, c.seed, task, loaded.sources, ranking, how);
-    std::erase_if(
-        plans, [&](const StudentPlan& p) { return !c.teacher.empty() && loaded.sources[*p.source].name != c.teacher; });
-    RunFiles files{{}, {}, checkpoint(c), sha256_hex(s.settings.dump()), true};
-    if (o_.keep_students) {
-      files.student = o_.run_folder / "students" / (c.name() + ".safetensors");
-      files.best = o_.run_folder / "students" / (c.name() + "_best.safetensors");
-      make_folder(files.student.parent_path());
-    }
-    const OutputOptions options{.cache = o_.cache, .match_channels = how.match_channels, .progress = {}};
-    Events events = events_;
-    events.stage = {};  // a line a cell is enough
-    StudentRecord record;
-    if (!run_student(ctx_, {task, loaded.sources, outputs, options}, plans.at(0), how.student, files, events, record))
+    write_file_atomic(manifest, std::string_view(manifest_of(g.task, g.seed)));
+    bank = opened.bank.of(g, events_);
+    if (!o_.strict && !opened.bank.sources().empty() &&
+        !opened.bank.write_ranking(g, bank, o_.place.ranking(*g.target, *g.budget, g.seed), events_))
       return false;
-    result.figures = record.result;
-    result.top_source = record.source;
-    result.top_weight = record.weight;
-    result.labelled = static_cast<std::int64_t>(task.split.labelled.size());
-    result.unlabelled = static_cast<std::int64_t>(task.split.unlabelled.size());
+    const Ranking* shown = nullptr;  // to a strict run: of the settings of all
+    if (o_.strict && !opened.bank.sources().empty())
+      shown = &opened.bank.ranking(g, bank, grid_.settings_of(*g.target), true, events_);
+    std::vector<StudentPlan> all;
+    for (CellState* s : cells_of_group(opened, g)) {
+      if (o_.strict || s->state != State::finished) plan(opened, g, bank, *s);
+      if (s->plan) all.push_back(*s->plan);
+    }
+    if (o_.strict && o_.listener.planned) o_.listener.planned(g, opened.bank.sources(), shown, all);
     return true;
   }
 
-  /// One ranking serves all cells that ask for the same metric; methods that look at none get the names alone.
-  const Ranking& ranking_for(const PlanOptions& how, const Cell& c, Loaded& loaded, const Task& task,
-                             std::vector<Outputs>& outputs, std::map<std::string, Ranking>& rankings) {
-    const bool looks = needs_similarity(c.variant->method, how);
-    const std::string key =
-        !looks ? "" : fmt::format("{}|{}|{}", how.rank.metric, how.rank.mapping, how.rank.probe_limit);
-    const auto [it, is_new] = rankings.try_emplace(key);
-    if (!is_new) return it->second;
-    Ranking& ranking = it->second;
+  /// The plan of a cell, or why it has none.
+  void plan(Opened& opened, const GridGroup& g, GroupBank& bank, CellState& s) {
+    const Method method = s.cell.variant->method;
     try {
-      if (looks) {
-        ranking = rank_sources(ctx_, task, loaded.sources, how.rank, {.match_channels = how.match_channels}, c.seed, {},
-                               outputs);
-        ranking.outputs.clear();
-      } else {
-        for (const Source& s : loaded.sources)
-          ranking.rows.push_back({.source = s.name, .similarity = {.metric = "", .value = not_measured}});
-      }
-    } catch (...) {
-      rankings.erase(it);
-      throw;
+      const bool looks = o_.strict || needs_similarity(traits(method), s.settings);
+      const Ranking& ranking = opened.bank.ranking(g, bank, s.settings, looks, events_);
+      for (StudentPlan& p : plan_students(ctx_, method, g.seed, g.task, opened.bank.sources(), ranking, s.settings))
+        if (s.cell.teacher.empty() || p.source->name == s.cell.teacher) s.plan = std::move(p);
+    } catch (const Error& e) {
+      if (dynamic_cast<const UsageError*>(&e) != nullptr && o_.strict) throw;
+      if (o_.strict) fail("seed {}: {}", g.seed, e.what());
+      if (stop_asked(events_)) throw;
+      s.error = e.what();
     }
-    return ranking;
   }
 
-  /// Every metric for every source, kept in a file; undefined ones with their reason. False: stopped on request.
-  bool rank_all(const ExperimentTarget& t, const Loaded& loaded, const Task& task, const std::vector<Outputs>& outputs,
-                const ExperimentBudget& b, std::uint64_t seed) {
-    const std::int64_t limit = e_.options(t, e_.variants.front()).rank.probe_limit;
-    Json settings = {{"images", loaded.inputs.images}, {"labels", budget_settings(b.labels)}, {"probe", limit}};
-    for (const auto& [name, hash] : loaded.inputs.sources) settings["sources"][name] = hash;
-    const std::optional<Json> known = read_ranking(o_.run_folder, t, b, seed);
-    if (known && (*known)["settings"] == settings && (*known)["metrics"] == Json(experiment_metrics(e_))) return true;
-    const std::vector<Candidate> bank = candidates_of(ctx_, loaded.sources, outputs, task, probe_of(task, limit));
-    Json rows = Json::array();
-    for (const Source& source : loaded.sources)
-      rows.push_back({{"source", source.name}, {"values", Json::object()}, {"undefined", Json::object()}});
-    for (const std::string& name : experiment_metrics(e_)) {
-      if (events_.stop && events_.stop()) return false;
-      const Measurement measured = measure(find_metric(name), bank);
-      for (std::size_t s = 0; s < bank.size(); ++s) {
-        const SimilarityRow& row = measured.rows[s];
-        const bool defined = std::isfinite(row.similarity.value);
-        rows[s]["values"][name] = defined ? Json(row.similarity.value) : Json(nullptr);
-        if (!defined) rows[s]["undefined"][name] = row.undefined;
-      }
+  bool run_group(Opened& opened, const GridGroup& g, GroupBank& bank, GridOutcome& out) {
+    for (CellState* s : cells_of_group(opened, g)) {
+      TestAnswers answers;
+      const bool known = s->state == State::finished;
+      if (!known && !run_cell(opened, g, bank, *s, answers, out)) return false;
+      if (o_.listener.finished && s->record.error.empty())
+        o_.listener.finished(g, s->cell, s->record, [&] { return known ? test_again(opened, g, bank, *s) : answers; });
     }
-    const Json j = {{"settings", settings}, {"metrics", experiment_metrics(e_)}, {"sources", rows}};
-    const std::filesystem::path file = ranking_file(o_.run_folder, t, b, seed);
-    make_folder(file.parent_path());
-    write_file_atomic(file, std::string_view(j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
     return true;
   }
 
-  bool run_target(const ExperimentTarget& t, ExperimentOutcome& out) {
-    Loaded loaded = load(t);
-    std::vector<CellState> own = states(t, loaded);
-    for (const ExperimentBudget& b : e_.budgets)
-      for (const std::uint64_t seed : e_.seeds) {
-        if (!takes(b, seed)) continue;
-        std::vector<CellState*> todo;
-        for (CellState& s : own)
-          if (s.cell.budget == &b && s.cell.seed == seed && taken(s.cell) && s.state != State::finished)
-            todo.push_back(&s);
-        if (!run_group(t, loaded, todo, b, seed, out)) return false;
+  /// False where it was stopped.
+  bool run_cell(Opened& opened, const GridGroup& g, GroupBank& bank, CellState& s, TestAnswers& answers,
+                GridOutcome& out) {
+    const Json settings = s.record.settings;
+    const std::filesystem::path file = o_.place.record(s.cell);
+    remove_old(file);  // it vouches for the student: the old one goes before, the new one comes after it
+    s.record = {};
+    s.record.settings = settings;
+    s.record.made_by = o_.made_by;
+    s.record.device = name_of(ctx_.device);
+    s.record.error = s.error;
+    StudentPlace place{
+        .training = {.checkpoint = o_.place.checkpoint(s.cell),
+                     .checkpoint_every = s.settings.checkpoint_every,
+                     .resume = !o_.fresh && is_checkpoint_of(o_.place.checkpoint(s.cell), settings.dump()),
+                     .fingerprint = settings.dump()}};
+    if (o_.keep_students) {
+      place.student = o_.place.student(s.cell);
+      place.best = o_.place.best(s.cell);
+      make_folder(place.student.parent_path());
+    }
+    Events events = events_;
+    if (!o_.strict) events.stage = {};  // a line a cell is enough
+    if (s.record.error.empty()) {
+      try {
+        if (!run_student(ctx_, {g.task, opened.bank.sources(), bank.outputs, opened.bank.output_options(s.settings)},
+                         *s.plan, s.settings, place, events, s.record, answers))
+          return false;
+      } catch (const Error& e) {
+        if (o_.strict) throw;
+        if (stop_asked(events_)) return false;  // progress outside of a training loop stops with an error
+        s.record.error = e.what();
       }
+    }
+    write_record(file, s.cell, s.record);
+    remove_old(place.training.checkpoint);
+    ++out.ran;
+    ++done_;
+    if (!s.record.error.empty()) out.failed.push_back(s.cell.label() + ": " + s.record.error);
+    if (!o_.strict)
+      say(events_, s.record.error.empty()
+                       ? fmt::format("[{}/{}] {}: {:.2f} % ({:.1f} s)", done_, pending_, s.cell.label(),
+                                     100 * s.record.figures.test_accuracy, s.record.figures.seconds)
+                       : fmt::format("warning: [{}/{}] {}: {}", done_, pending_, s.cell.label(), s.record.error));
     return true;
   }
 
-  void write_tables() const {
-    const ExperimentTables tables = collect_tables(e_, o_.run_folder);
-    write_file_atomic(o_.run_folder / "results.csv", std::string_view(experiment_results_csv(tables)));
-    write_file_atomic(o_.run_folder / "sources.csv", std::string_view(experiment_sources_csv(tables)));
-    write_file_atomic(o_.run_folder / "results.md", std::string_view(experiment_markdown(tables)));
-    std::error_code not_empty;
-    std::filesystem::remove(o_.run_folder / "checkpoints", not_empty);
+  /// What a student of an earlier run says of the test images. A probe's head is found again: it takes no time.
+  TestAnswers test_again(Opened& opened, const GridGroup& g, GroupBank& bank, CellState& s) {
+    StudentRecord again;
+    TestAnswers answers;
+    if (traits(s.cell.variant->method).start == Start::features) {
+      run_student(ctx_, {g.task, opened.bank.sources(), bank.outputs, opened.bank.output_options(s.settings)}, *s.plan,
+                  s.settings, {}, events_, again, answers);
+      return answers;
+    }
+    Model last = load_model(ctx_, o_.place.student(s.cell));
+    return Evaluator::test(ctx_, g.task, last, nullptr, again.figures);
+  }
+
+  static void remove_old(const std::filesystem::path& file) {
+    std::error_code error;
+    std::filesystem::remove(file, error);
+    AKIN_CHECK(!error, "{}: cannot be removed: {}", file.string(), error.message());
   }
 
   Context& ctx_;
-  const Experiment& e_;
-  const ExperimentOptions& o_;
+  const Grid& grid_;
+  const GridOptions& o_;
   const Events& events_;
   std::size_t pending_ = 0, done_ = 0;
 };
 
 }  // namespace
 
-ExperimentSurvey survey_experiment(Context& ctx, const Experiment& experiment, const ExperimentOptions& options) {
+GridSurvey survey_grid(Context& ctx, const Grid& grid, const GridOptions& options) {
   const Events quiet;
-  Runner runner(ctx, experiment, options, quiet);
-  const std::vector<CellState> states = runner.survey();
+  const Runner runner(ctx, grid, options, quiet);
+  std::vector<CellState> states;
+  for (const GridTarget& t : grid.targets) {
+    if (!options.only.takes(t)) continue;
+    std::vector<CellState> own = runner.open(t).cells;
+    std::move(own.begin(), own.end(), std::back_inserter(states));
+  }
   // A cell takes as long as others of its method, best of its target.
   std::map<std::string, std::vector<double>> seconds;
   const auto keys = [](const Cell& c) {
@@ -351,13 +337,13 @@ ExperimentSurvey survey_experiment(Context& ctx, const Experiment& experiment, c
                                     c.target->name + "/" + name_of(c.variant->method), name_of(c.variant->method)};
   };
   for (const CellState& s : states)
-    if (s.found && s.found->error.empty())
-      for (const std::string& key : keys(s.cell)) seconds[key].push_back(s.found->figures.seconds);
-  ExperimentSurvey out;
+    if (std::isfinite(s.record.figures.seconds))
+      for (const std::string& key : keys(s.cell)) seconds[key].push_back(s.record.figures.seconds);
+  GridSurvey out;
   for (const CellState& s : states) {
-    if (!runner.taken(s.cell)) continue;
-    ExperimentSurvey::Cell c{s.cell.label(), s.state, s.changed, {}, {}};
-    if (s.state == State::finished) c.seconds = s.found->figures.seconds;
+    if (!s.taken) continue;
+    GridSurvey::Cell c{s.cell.label(), s.state, s.changed, {}, {}};
+    if (s.state == State::finished) c.seconds = s.record.figures.seconds;
     for (const std::string& key : keys(s.cell))
       if (!c.seconds && !c.estimate && seconds.contains(key)) c.estimate = spread_of(seconds[key]).mean;
     out.cells.push_back(std::move(c));
@@ -365,9 +351,8 @@ ExperimentSurvey survey_experiment(Context& ctx, const Experiment& experiment, c
   return out;
 }
 
-ExperimentOutcome run_experiment(Context& ctx, const Experiment& experiment, const ExperimentOptions& options,
-                                 const Events& events) {
-  return Runner(ctx, experiment, options, events).run();
+GridOutcome run_grid(Context& ctx, const Grid& grid, const GridOptions& options, const Events& events) {
+  return Runner(ctx, grid, options, events).run();
 }
 
 }  // namespace akin

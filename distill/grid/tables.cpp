@@ -6,22 +6,22 @@
 #include <set>
 
 #include "distill/report/csv.hpp"
-#include "kernels/rank.hpp"
+#include "engine/io/file.hpp"
 
 namespace akin {
 
 namespace {
 
 /// A figure of a row, such as the test accuracy after the last step.
-using Figure = double SeedResult::*;
+using Figure = double Figures::*;
 
 /// Values by seed of one target, budget and variant.
-std::map<std::uint64_t, double> by_seed(const ExperimentTables& t, const std::string& target, const std::string& budget,
+std::map<std::uint64_t, double> by_seed(const GridTables& t, const std::string& target, const std::string& budget,
                                         const std::string& variant, Figure figure) {
   std::map<std::uint64_t, double> out;
-  for (const ExperimentRow& r : t.rows)
-    if (r.target == target && r.budget == budget && r.variant == variant && std::isfinite(r.result.figures.*figure))
-      out[r.result.figures.seed] = r.result.figures.*figure;
+  for (const ResultRow& r : t.rows)
+    if (r.target == target && r.budget == budget && r.variant == variant && std::isfinite(r.record.figures.*figure))
+      out[r.record.figures.seed] = r.record.figures.*figure;
   return out;
 }
 
@@ -46,7 +46,7 @@ std::string rule(std::size_t columns) {
 }
 
 /// Variants x targets, and the mean over the targets.
-std::string accuracy_table(const ExperimentTables& t, const std::string& budget, Figure figure) {
+std::string accuracy_table(const GridTables& t, const std::string& budget, Figure figure) {
   std::vector<std::string> head = {"test %"};
   head.insert(head.end(), t.targets.begin(), t.targets.end());
   head.emplace_back("mean over targets");
@@ -74,7 +74,7 @@ struct Difference {
 };
 
 /// a - b: for each seed the mean over the targets; seeds that lack one of the targets do not count.
-Difference difference(const ExperimentTables& t, const std::string& budget, const std::string& a, const std::string& b,
+Difference difference(const GridTables& t, const std::string& budget, const std::string& a, const std::string& b,
                       Figure figure) {
   std::map<std::uint64_t, std::vector<double>> gaps;
   std::set<std::string> counted;
@@ -93,7 +93,7 @@ Difference difference(const ExperimentTables& t, const std::string& budget, cons
 }
 
 /// The paper's two headline differences, and those of a student that starts where its rival does.
-std::string headlines(const ExperimentTables& t, const std::string& budget) {
+std::string headlines(const GridTables& t, const std::string& budget) {
   const auto variant_of = [&](Method m) {
     const auto it = std::find_if(t.methods.begin(), t.methods.end(), [&](const auto& v) { return v.second == m; });
     return it == t.methods.end() ? std::string() : it->first;  // the first of several
@@ -106,7 +106,7 @@ std::string headlines(const ExperimentTables& t, const std::string& budget) {
   for (const auto& [ours, rival] : pairs) {
     const std::string weighted = variant_of(ours), other = variant_of(rival);
     if (weighted.empty() || other.empty()) continue;
-    const Difference d = difference(t, budget, weighted, other, &SeedResult::test_accuracy);
+    const Difference d = difference(t, budget, weighted, other, &Figures::test_accuracy);
     if (d.spread.n == 0) continue;
     out += fmt::format("- {} minus {}: **{:+.1f}** points{}, mean over {} target{}, {} seed{}\n", weighted, other,
                        100 * d.spread.mean,
@@ -117,7 +117,7 @@ std::string headlines(const ExperimentTables& t, const std::string& budget) {
 }
 
 /// Each metric against the accuracy of the student that the source teaches alone.
-std::string correlations(const ExperimentTables& t, const std::string& budget) {
+std::string correlations(const GridTables& t, const std::string& budget) {
   std::vector<std::string> head = {"Spearman"};
   head.insert(head.end(), t.targets.begin(), t.targets.end());
   head.emplace_back("mean");
@@ -127,7 +127,7 @@ std::string correlations(const ExperimentTables& t, const std::string& budget) {
     std::vector<double> all;
     for (const std::string& target : t.targets) {
       std::map<std::uint64_t, std::pair<std::vector<double>, std::vector<double>>> seeds;
-      for (const ExperimentSourceRow& s : t.sources)
+      for (const SourceRow& s : t.sources)
         if (s.target == target && s.budget == budget) {
           seeds[s.seed].first.push_back(s.metrics[m]);
           seeds[s.seed].second.push_back(s.test_last);
@@ -147,50 +147,44 @@ std::string correlations(const ExperimentTables& t, const std::string& budget) {
 
 }  // namespace
 
-double spearman(const std::vector<double>& a, const std::vector<double>& b) {
-  AKIN_CHECK(a.size() == b.size(), "Spearman: {} numbers against {}", a.size(), b.size());
-  std::vector<double> x, y;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (!std::isnan(a[i]) && !std::isnan(b[i])) {
-      x.push_back(a[i]);
-      y.push_back(b[i]);
-    }
-  if (x.size() < 3) return not_measured;
-  std::vector<double> rx(x.size()), ry(x.size());
-  spec::average_ranks(x, rx);
-  spec::average_ranks(y, ry);
-  const double mean = (static_cast<double>(x.size()) + 1) / 2;
-  double xy = 0, xx = 0, yy = 0;
-  for (std::size_t i = 0; i < rx.size(); ++i) {
-    xy += (rx[i] - mean) * (ry[i] - mean);
-    xx += (rx[i] - mean) * (rx[i] - mean);
-    yy += (ry[i] - mean) * (ry[i] - mean);
-  }
-  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : not_measured;
+namespace {
+
+/// The figures of results.csv: these first, then what else the table of figures has for an experiment.
+std::vector<const FigureRow*> columns() {
+  std::vector<const FigureRow*> out;
+  for (const char* first : {"test_last", "test_best", "val_last", "val_best", "best_step", "seconds"})
+    for (const FigureRow& row : figure_rows())
+      if (row.cell_name != nullptr && std::string_view(row.cell_name) == first) out.push_back(&row);
+  for (const FigureRow& row : figure_rows())
+    if (row.cell_name != nullptr && std::find(out.begin(), out.end(), &row) == out.end()) out.push_back(&row);
+  return out;
 }
 
-std::string experiment_results_csv(const ExperimentTables& t) {
-  std::string out =
-      "target,budget,seed,variant,method,test_last,test_best,val_last,val_best,best_step,seconds,top_source,top_weight,"
-      "labelled,unlabelled\n";
-  for (const ExperimentRow& r : t.rows) {
-    const SeedResult& f = r.result.figures;
-    out += csv_line({csv_text(r.target), csv_text(r.budget), std::to_string(f.seed), csv_text(r.variant),
-                     name_of(r.method), csv_number(f.test_accuracy), csv_number(f.best_test_accuracy),
-                     csv_number(f.val_accuracy), csv_number(f.best_val_accuracy),
-                     f.best_step < 0 ? "" : std::to_string(f.best_step), csv_number(f.seconds),
-                     csv_text(r.result.top_source), csv_number(r.result.top_weight), std::to_string(r.result.labelled),
-                     std::to_string(r.result.unlabelled)});
+}  // namespace
+
+std::string grid_results_csv(const GridTables& t) {
+  std::vector<std::string> head = {"target", "budget", "seed", "variant", "method"};
+  for (const FigureRow* column : columns()) head.emplace_back(column->cell_name);
+  head.insert(head.end(), {"top_source", "top_weight", "labelled", "unlabelled"});
+  std::string out = csv_line(head);
+  for (const ResultRow& r : t.rows) {
+    const StudentRecord& s = r.record;
+    std::vector<std::string> cells = {csv_text(r.target), csv_text(r.budget), std::to_string(s.figures.seed),
+                                      csv_text(r.variant), name_of(r.method)};
+    for (const FigureRow* column : columns()) cells.push_back(csv_figure(*column, s.figures));
+    cells.insert(cells.end(),
+                 {csv_text(s.source), csv_number(s.weight), std::to_string(s.labelled), std::to_string(s.unlabelled)});
+    out += csv_line(cells);
   }
   return out;
 }
 
-std::string experiment_sources_csv(const ExperimentTables& t) {
+std::string grid_sources_csv(const GridTables& t) {
   std::vector<std::string> head = {"target", "budget", "seed", "source"};
   for (const std::string& m : t.metrics) head.push_back(csv_text(m));
   head.insert(head.end(), {"student_test_last", "student_test_best", "undefined"});
   std::string out = csv_line(head);
-  for (const ExperimentSourceRow& s : t.sources) {
+  for (const SourceRow& s : t.sources) {
     std::vector<std::string> cells = {csv_text(s.target), csv_text(s.budget), std::to_string(s.seed),
                                       csv_text(s.source)};
     for (const double v : s.metrics) cells.push_back(csv_number(v));
@@ -200,7 +194,7 @@ std::string experiment_sources_csv(const ExperimentTables& t) {
   return out;
 }
 
-std::string experiment_markdown(const ExperimentTables& t) {
+std::string grid_markdown(const GridTables& t) {
   std::string out = "# " + t.title +
                     "\n\nMean ± standard deviation over seeds (number of seeds) of the accuracy on the "
                     "test images, in %.\n";
@@ -208,13 +202,13 @@ std::string experiment_markdown(const ExperimentTables& t) {
     const bool any = std::any_of(t.rows.begin(), t.rows.end(), [&](const auto& r) { return r.budget == budget; });
     if (!any) continue;
     out += fmt::format("\n## Labels: {}\n\nAfter the last step:\n\n", budget) +
-           accuracy_table(t, budget, &SeedResult::test_accuracy);
-    const bool validated = std::any_of(t.rows.begin(), t.rows.end(), [&](const ExperimentRow& r) {
-      return r.budget == budget && std::isfinite(r.result.figures.best_test_accuracy);
+           accuracy_table(t, budget, &Figures::test_accuracy);
+    const bool validated = std::any_of(t.rows.begin(), t.rows.end(), [&](const ResultRow& r) {
+      return r.budget == budget && std::isfinite(r.record.figures.best_test_accuracy);
     });
     if (validated)
       out += "\nAt the step that was best on the validation images:\n\n" +
-             accuracy_table(t, budget, &SeedResult::best_test_accuracy);
+             accuracy_table(t, budget, &Figures::best_test_accuracy);
     if (const std::string h = headlines(t, budget); !h.empty()) out += "\nHeadline differences, last step:\n\n" + h;
     if (const std::string c = correlations(t, budget); !c.empty())
       out +=
@@ -225,6 +219,23 @@ std::string experiment_markdown(const ExperimentTables& t) {
   if (!t.failed.empty()) out += "\n## Without a result\n\n";
   for (const auto& [cell, why] : t.failed) out += "- " + cell + ": " + why + "\n";
   return out;
+}
+
+GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, const Events& events) {
+  const std::filesystem::path& folder = options.place.folder;
+  const auto write = [&] {
+    const GridTables tables = collect_tables(grid, options.place);
+    make_folder(folder);
+    write_file_atomic(folder / "results.csv", std::string_view(grid_results_csv(tables)));
+    write_file_atomic(folder / "sources.csv", std::string_view(grid_sources_csv(tables)));
+    write_file_atomic(folder / "results.md", std::string_view(grid_markdown(tables)));
+    std::error_code not_empty;
+    std::filesystem::remove(folder / "checkpoints", not_empty);
+  };
+  options.listener.target_done = write;
+  const GridOutcome outcome = run_grid(ctx, grid, options, events);
+  write();
+  return outcome;
 }
 
 }  // namespace akin

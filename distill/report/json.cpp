@@ -103,6 +103,16 @@ class Reader {
   std::string where_;
 };
 
+Json json_of(double value) { return number(value); }
+Json json_of(std::int64_t value) { return value; }
+
+Json figures_json(const Figures& f) {
+  Json j = {{"seed", f.seed}};
+  for (const FigureRow& row : figure_rows())
+    j[row.name] = std::visit([&](auto field) { return json_of(f.*field); }, row.field);
+  return j;
+}
+
 Json results_part(const ReportData& d) {
   Json sources = Json::array(), methods = Json::array();
   for (const SourceResult& s : d.sources) {
@@ -118,16 +128,7 @@ Json results_part(const ReportData& d) {
   }
   for (const MethodResult& m : d.methods) {
     Json seeds = Json::array();
-    for (const SeedResult& s : m.seeds) {
-      seeds.push_back({{"seed", s.seed},
-                       {"test_accuracy", number(s.test_accuracy)},
-                       {"val_accuracy", number(s.val_accuracy)},
-                       {"best_step", s.best_step},
-                       {"best_val_accuracy", number(s.best_val_accuracy)},
-                       {"best_test_accuracy", number(s.best_test_accuracy)},
-                       {"seconds", number(s.seconds)},
-                       {"images_per_second", number(s.images_per_second)}});
-    }
+    for (const Figures& f : m.seeds) seeds.push_back(figures_json(f));
     const Spread spread = test_accuracy(m);
     methods.push_back({{"name", m.name},
                        {"role", role_name(m.role)},
@@ -158,10 +159,11 @@ MethodResult read_method(const Reader& r) {
              role);
   m.role = *known;
   m.seeds = r.list("seeds", [](const Reader& s) {
-    return SeedResult{s.get<std::uint64_t>("seed"),       s.get<double>("test_accuracy"),
-                      s.get<double>("val_accuracy"),      s.get<std::int64_t>("best_step"),
-                      s.get<double>("best_val_accuracy"), s.get<double>("best_test_accuracy"),
-                      s.get<double>("seconds"),           s.get<double>("images_per_second")};
+    Figures f;
+    f.seed = s.get<std::uint64_t>("seed");
+    for (const FigureRow& row : figure_rows())
+      std::visit([&](auto field) { f.*field = s.get<std::decay_t<decltype(f.*field)>>(row.name); }, row.field);
+    return f;
   });
   return m;
 }
@@ -216,7 +218,7 @@ std::string report_to_json(const ReportData& d) {
   j["curves"] = Json::array();
   for (const Curve& c : d.curves) {
     Json points = Json::array();  // one row a point: step, loss, accuracy
-    for (const CurvePoint& p : c.points) points.push_back({p.step, number(p.train_loss), number(p.val_accuracy)});
+    for (const CurvePoint& p : c.points) points.push_back({p.step, number(p.loss), number(p.validation)});
     j["curves"].push_back({{"method", c.method}, {"seed", c.seed}, {"points", points}});
   }
   j["agreement"] = {{"both", d.agreement.both},

@@ -61,7 +61,7 @@ std::string head(const ReportData& data) {
 std::pair<double, double> accuracy_range(const ReportData& data) {
   double low = 1, high = 0;
   for (const MethodResult& m : data.methods) {
-    for (const SeedResult& s : m.seeds) {
+    for (const Figures& s : m.seeds) {
       if (!std::isfinite(s.test_accuracy)) continue;
       low = std::min(low, s.test_accuracy);
       high = std::max(high, s.test_accuracy);
@@ -91,14 +91,14 @@ std::string results(const ReportData& data) {
       "run</th></tr></thead>\n<tbody>\n";
   for (const MethodResult& m : data.methods) {
     const Spread s = test_accuracy(m);
-    const double best = best_test_accuracy(m).mean, speed = mean_images_per_second(m);
+    const double best = best_test_accuracy(m).mean, speed = spread_over(m, &Figures::images_per_second).mean;
     out += std::string("<tr") + (contest.student == &m ? " class=\"student\"" : "") + "><th scope=\"row\">" +
            swatch(data, m.name) + e(m.name) + "<span class=\"under\">" +
            learns_from(m.role) +
            "</span></th><td class=\"plot\">" + dots_svg(data, m, low, high) + "</td><td class=\"num\">" +
            show_percent_spread(s.mean, s.std);
     if (std::isfinite(best)) out += "<span class=\"under\">best " + show_percent(best) + "</span>";
-    out += "</td><td class=\"num\">" + show_seconds(mean_seconds(m));
+    out += "</td><td class=\"num\">" + show_seconds(spread_over(m, &Figures::seconds).mean);
     if (std::isfinite(speed)) out += "<span class=\"under\">" + show_count(speed) + " images/s</span>";
     out += "</td></tr>\n";
   }

@@ -11,15 +11,8 @@ namespace akin {
 
 namespace {
 
-template <class F>
-Spread spread_over(const MethodResult& method, F value) {
-  std::vector<double> values;
-  for (const SeedResult& s : method.seeds) values.push_back(value(s));
-  return spread_of(values);
-}
-
 double validation(const MethodResult& method) {
-  return spread_over(method, [](const SeedResult& s) { return s.val_accuracy; }).mean;
+  return spread_over(method, &Figures::val_accuracy).mean;
 }
 
 /// "84.1 %"
@@ -40,8 +33,8 @@ std::string verdict(const MethodResult& a, const MethodResult& b) {
   const Spread sa = test_accuracy(a), sb = test_accuracy(b);
   const double gap = sa.mean - sb.mean;
   int pairs = 0, ahead = 0;
-  for (const SeedResult& x : a.seeds) {
-    for (const SeedResult& y : b.seeds) {
+  for (const Figures& x : a.seeds) {
+    for (const Figures& y : b.seeds) {
       if (x.seed != y.seed || !std::isfinite(x.test_accuracy) || !std::isfinite(y.test_accuracy)) continue;
       ++pairs;
       ahead += x.test_accuracy > y.test_accuracy;
@@ -82,41 +75,6 @@ std::string about_sources(const ReportData& data) {
 }
 
 }  // namespace
-
-Spread spread_of(const std::vector<double>& values) {
-  Spread s;
-  double sum = 0;
-  for (double v : values) {
-    if (!std::isfinite(v)) continue;
-    sum += v;
-    ++s.n;
-  }
-  if (s.n == 0) return s;
-  s.mean = sum / s.n;
-  if (s.n < 2) return s;
-  double squares = 0;
-  for (double v : values) {
-    if (std::isfinite(v)) squares += (v - s.mean) * (v - s.mean);
-  }
-  s.std = std::sqrt(squares / (s.n - 1));
-  return s;
-}
-
-Spread test_accuracy(const MethodResult& method) {
-  return spread_over(method, [](const SeedResult& s) { return s.test_accuracy; });
-}
-
-Spread best_test_accuracy(const MethodResult& method) {
-  return spread_over(method, [](const SeedResult& s) { return s.best_test_accuracy; });
-}
-
-double mean_seconds(const MethodResult& method) {
-  return spread_over(method, [](const SeedResult& s) { return s.seconds; }).mean;
-}
-
-double mean_images_per_second(const MethodResult& method) {
-  return spread_over(method, [](const SeedResult& s) { return s.images_per_second; }).mean;
-}
 
 Contest contest_of(const ReportData& data) {
   Contest c;

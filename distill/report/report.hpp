@@ -13,10 +13,6 @@
 
 namespace akin {
 
-/// What a method learns from. The headline compares `taught` with the others, except `reference`: a larger network or a
-/// choice by test accuracy, shown in the table only.
-enum class MethodRole { labels_only, unlabelled, transferred, taught, reference };
-
 /// One model of the bank and how near its task is to the target.
 struct SourceResult {
   std::string name;
@@ -27,37 +23,6 @@ struct SourceResult {
   double chance = not_measured;                                          ///< the metric with permuted labels
   double mapped = not_measured;                                          ///< m_s >= 0, after the mapping
   double alpha = not_measured;                                           ///< final weight; all weights sum to 1
-};
-
-/// One training run of a method. Accuracies are in [0, 1]: after the last step, and at the step that was best on
-/// validation images.
-struct SeedResult {
-  std::uint64_t seed = 0;
-  double test_accuracy = not_measured;
-  double val_accuracy = not_measured;
-  std::int64_t best_step = -1;  ///< -1: no validation images to choose by
-  double best_val_accuracy = not_measured;
-  double best_test_accuracy = not_measured;
-  double seconds = not_measured;
-  double images_per_second = not_measured;
-};
-
-struct MethodResult {
-  std::string name;
-  MethodRole role = MethodRole::taught;
-  std::vector<SeedResult> seeds;
-};
-
-struct CurvePoint {
-  std::int64_t step = 0;
-  double train_loss = not_measured;
-  double val_accuracy = not_measured;  ///< in [0, 1]
-};
-
-struct Curve {
-  std::string method;
-  std::uint64_t seed = 0;
-  std::vector<CurvePoint> points;  ///< ascending steps
 };
 
 struct Prediction {
@@ -116,20 +81,6 @@ struct ReportData {
   std::string config;                                         ///< effective configuration, TOML
   std::vector<std::pair<std::string, std::string>> glossary;  ///< empty: the built-in one
 };
-
-struct Spread {
-  int n = 0;                   ///< seeds with a finite value
-  double mean = not_measured;  ///< of those
-  double std = not_measured;   ///< sample standard deviation (n - 1); not measured for n < 2
-};
-
-Spread spread_of(const std::vector<double>& values);
-/// Over the seeds of a method: test accuracy in [0, 1].
-Spread test_accuracy(const MethodResult& method);
-/// Likewise at the steps that were best on validation images.
-Spread best_test_accuracy(const MethodResult& method);
-double mean_seconds(const MethodResult& method);
-double mean_images_per_second(const MethodResult& method);
 
 /// Methods the page is about; null where the run has none.
 struct Contest {

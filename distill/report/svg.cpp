@@ -28,7 +28,7 @@ struct Line {
 Line line_of(const Curve& curve, CurveKind kind) {
   Line line{curve.method, curve.seed, {}};
   for (const CurvePoint& p : curve.points) {
-    const double y = kind == CurveKind::train_loss ? p.train_loss : 100 * p.val_accuracy;
+    const double y = kind == CurveKind::train_loss ? p.loss : 100 * p.validation;
     if (std::isfinite(y)) line.points.emplace_back(static_cast<double>(p.step), y);
   }
   std::stable_sort(line.points.begin(), line.points.end(),
@@ -245,7 +245,7 @@ std::string dots_svg(const ReportData& data, const MethodResult& method, double 
   const int colour = method_style(data, method.name).colour;
   std::string title = method.name + ":";
   std::string dots;
-  for (const SeedResult& r : method.seeds) {
+  for (const Figures& r : method.seeds) {
     title += fmt::format(" seed {} {} %;", r.seed, show_percent(r.test_accuracy));
     if (!std::isfinite(r.test_accuracy)) continue;
     dots += fmt::format("<circle cx=\"{:.2f}%\" cy=\"12\" r=\"4.5\" style=\"fill:var(--c{})\"/>",

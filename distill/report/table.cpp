@@ -13,13 +13,6 @@ namespace {
 
 using Align = TextTable::Align;
 
-template <class F>
-Spread spread_over(const MethodResult& method, F value) {
-  std::vector<double> values;
-  for (const SeedResult& s : method.seeds) values.push_back(value(s));
-  return spread_of(values);
-}
-
 /// Columns that a terminal leaves for code point `c`.
 std::size_t columns_of(char32_t c) {
   const auto in = [c](char32_t low, char32_t high) { return c >= low && c <= high; };
@@ -108,11 +101,11 @@ std::string results_table(const ReportData& data) {
   for (const MethodResult& m : data.methods) {
     const Spread s = test_accuracy(m);
     std::string seeds;
-    for (const SeedResult& r : m.seeds) seeds += (seeds.empty() ? "" : " ") + show_percent(r.test_accuracy);
+    for (const Figures& r : m.seeds) seeds += (seeds.empty() ? "" : " ") + show_percent(r.test_accuracy);
     table.add({m.name, show_percent_spread(s.mean, s.std), seeds.empty() ? "–" : seeds,
-               show_percent(best_test_accuracy(m).mean),
-               show_percent(spread_over(m, [](const SeedResult& r) { return r.val_accuracy; }).mean),
-               show_seconds(mean_seconds(m)), show_count(mean_images_per_second(m))});
+               show_percent(best_test_accuracy(m).mean), show_percent(spread_over(m, &Figures::val_accuracy).mean),
+               show_seconds(spread_over(m, &Figures::seconds).mean),
+               show_count(spread_over(m, &Figures::images_per_second).mean)});
   }
   return table.str();
 }
@@ -138,17 +131,15 @@ std::string sources_table(const ReportData& data) {
 }
 
 std::string results_csv(const ReportData& data) {
-  std::string out =
-      "method,seed,test_accuracy,val_accuracy,best_step,best_val_accuracy,best_test_accuracy,seconds,"
-      "images_per_second\n";
-  for (const MethodResult& m : data.methods) {
-    for (const SeedResult& s : m.seeds) {
-      out += fmt::format("{},{},{},{},{},{},{},{},{}\n", csv_text(m.name), s.seed, csv_number(s.test_accuracy),
-                         csv_number(s.val_accuracy), s.best_step < 0 ? "" : fmt::format("{}", s.best_step),
-                         csv_number(s.best_val_accuracy), csv_number(s.best_test_accuracy), csv_number(s.seconds),
-                         csv_number(s.images_per_second));
+  std::vector<std::string> head = {"method", "seed"};
+  for (const FigureRow& row : figure_rows()) head.emplace_back(row.name);
+  std::string out = csv_line(head);
+  for (const MethodResult& m : data.methods)
+    for (const Figures& f : m.seeds) {
+      std::vector<std::string> cells = {csv_text(m.name), std::to_string(f.seed)};
+      for (const FigureRow& row : figure_rows()) cells.push_back(csv_figure(row, f));
+      out += csv_line(cells);
     }
-  }
   return out;
 }
 

@@ -139,7 +139,7 @@ Probe make_probe(const Outputs& outputs, const Task& task, const Indices& probe)
     const auto it = std::lower_bound(task.target.begin(), task.target.end(), i);
     AKIN_CHECK(it != task.target.end() && *it == i, "probe: image {} is not one of the target's", i);
     rows.push_back(it - task.target.begin());
-    p.labels.push_back(task.pool.labels[static_cast<std::size_t>(i)]);
+    p.labels.push_back(task.labels[static_cast<std::size_t>(i)]);
   }
   p.features = pick_rows(outputs.features, rows);
   if (outputs.logits.shape()[1] > 0) p.probabilities = softmax_rows(pick_rows(outputs.logits, rows));

@@ -16,8 +16,7 @@ namespace akin {
 
 struct RankOptions {
   std::string metric = "parc";
-  std::string mapping = "";              ///< empty: the metric's own
-  double power = 12;                     ///< p of DistillWeighted
+  std::string mapping = {};              ///< empty: the metric's own
   std::int64_t probe_limit = 500;        ///< labelled images that similarity is measured on
   int replicates = 200;                  ///< bootstrap draws and label shuffles; 0 = none
   std::filesystem::path reference = {};  ///< a model trained on the target or its table, for rsa and dds

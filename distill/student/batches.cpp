@@ -24,56 +24,55 @@ Tensor stacked(Context& ctx, const Tensor& a, const Tensor& b) {
 
 /// The images of the second term. Distillation ignores labels, so the labelled ones teach there too; methods without
 /// such a term draw none, and work where there is none.
-const Indices& listened_to(const Task& task, Term term) {
+const Indices& second_term_images(const Task& task, Term term) {
   return term == Term::none ? task.split.labelled : term == Term::teachers ? task.target : task.split.unlabelled;
 }
 
 }  // namespace
 
 StudentBatches::StudentBatches(Context& ctx, const Task& task, const std::vector<Teacher>& teachers,
-                               const StudentOptions& o, const Normalization& normalization)
+                               const StudentPlan& plan, const Settings& settings, const Normalization& normalization)
     : ctx_(ctx),
       task_(task),
       teachers_(teachers),
-      options_(o),
+      settings_(settings),
       normalization_(normalization),
-      term_(traits(o.method).term),
-      side_(task.pool.images.shape()[1]),
-      labelled_(task.split.labelled, o.batch, o.seed, kLabelledOrder),
-      unlabelled_(listened_to(task, term_), o.unlabelled_batch, o.seed, kUnlabelledOrder) {
-  weak_ = o.augment ? augment_weak(side_, o.flip) : AugmentOptions{};
+      term_(traits(plan.method).term),
+      seed_(plan.seed),
+      side_(task.pool().images.shape()[1]),
+      labelled_(task.split.labelled, settings.batch, plan.seed, kLabelledOrder),
+      unlabelled_(second_term_images(task, term_), settings.unlabelled_batch, plan.seed, kUnlabelledOrder) {
+  weak_ = settings.augment ? augment_weak(side_, settings.flip) : AugmentOptions{};
   weak_.view = kWeakView;
-  strong_ = augment_strong(side_, o.flip);
+  strong_ = augment_strong(side_, settings.flip);
   strong_.view = kStrongView;
 }
 
-bool StudentBatches::teachers_look_along() const {
-  return term_ == Term::teachers && options_.teacher_view == TeacherView::same;
-}
+bool StudentBatches::views_for_teachers() const { return term_ == Term::teachers && teachers_see_augmented(settings_); }
 
 Parts StudentBatches::make(std::int64_t t) {
   const std::vector<AugmentItem> labelled = labelled_.batch(t);
   std::vector<AugmentItem> items = labelled, unlabelled;
   if (term_ != Term::none) unlabelled = unlabelled_.batch(t);
   items.insert(items.end(), unlabelled.begin(), unlabelled.end());
-  const ImageParts images = gather_images(ctx_, view_of(task_.pool.images), items);
+  const ImageParts images = gather_images(ctx_, view_of(task_.pool().images), items);
   Tensor targets = Tensor::on_host(ctx_, {static_cast<std::int64_t>(labelled.size())}, DType::i64);
   for (std::size_t i = 0; i < labelled.size(); ++i)
-    targets.data<std::int64_t>()[i] = task_.pool.labels[static_cast<std::size_t>(labelled[i].image)];
+    targets.data<std::int64_t>()[i] = task_.labels[static_cast<std::size_t>(labelled[i].image)];
   return {images.items, images.pixels, targets, cached_logits(unlabelled)};
 }
 
 StepBatch StudentBatches::finish(const Parts& parts) const {
   const ImageParts images{parts[0], parts[1]};
-  const ImageView view = view_of(task_.pool.images);
-  const std::int64_t L = options_.batch, all = images.items.dim(0), U = all - L;
+  const ImageView view = view_of(task_.pool().images);
+  const std::int64_t L = settings_.batch, all = images.items.dim(0), U = all - L;
   const auto augmented = [&](std::int64_t begin, const AugmentOptions& how, const Normalization& n) {
-    return augment_images(ctx_, view, images, begin, all, how, n, options_.seed);
+    return augment_images(ctx_, view, images, begin, all, how, n, seed_);
   };
   Tensor x = augmented(0, weak_, normalization_);
   if (term_ == Term::pseudo_labels) x = stacked(ctx_, x, augmented(L, strong_, normalization_));
   StepBatch batch = {x, parts[2], parts[3]};
-  if (teachers_look_along() && U > 0)
+  if (views_for_teachers() && U > 0)
     for (const Teacher& teacher : teachers_)
       batch.push_back(augmented(L, weak_, teacher.source->model.info.normalization));
   return batch;
@@ -81,7 +80,7 @@ StepBatch StudentBatches::finish(const Parts& parts) const {
 
 /// What the teachers say of the clean images: [unlabelled, sum of C_s]; undefined where they look at each view.
 Tensor StudentBatches::cached_logits(const std::vector<AugmentItem>& unlabelled) {
-  if (term_ != Term::teachers || teachers_look_along()) return Tensor();
+  if (term_ != Term::teachers || views_for_teachers()) return Tensor();
   std::int64_t columns = 0, column = 0;
   for (const Teacher& teacher : teachers_) columns += teacher.source->classes();
   const Tensor out = Tensor::on_host(ctx_, {static_cast<std::int64_t>(unlabelled.size()), columns});

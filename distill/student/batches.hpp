@@ -15,8 +15,8 @@ enum StudentSlot : std::size_t { kImages, kTargets, kTeacher, kTeacherViews };
 /// Makes the batches of one method. All arguments must outlive it.
 class StudentBatches {
  public:
-  StudentBatches(Context& ctx, const Task& task, const std::vector<Teacher>& teachers, const StudentOptions& options,
-                 const Normalization& normalization);
+  StudentBatches(Context& ctx, const Task& task, const std::vector<Teacher>& teachers, const StudentPlan& plan,
+                 const Settings& settings, const Normalization& normalization);
   /// On the loader's thread: numbers, pixels and labels of step t, and the teachers' cached logits.
   Parts make(std::int64_t t);
   /// On the device: augmented images.
@@ -24,14 +24,15 @@ class StudentBatches {
 
  private:
   Tensor cached_logits(const std::vector<AugmentItem>& unlabelled);
-  bool teachers_look_along() const;
+  bool views_for_teachers() const;
 
   Context& ctx_;
   const Task& task_;
   const std::vector<Teacher>& teachers_;
-  const StudentOptions& options_;
+  const Settings& settings_;
   const Normalization& normalization_;
   Term term_;
+  std::uint64_t seed_;
   std::int64_t side_;
   BatchOrder labelled_, unlabelled_;
   AugmentOptions weak_, strong_;

@@ -1,27 +1,35 @@
 // The one place that opens the test split: figures of finished students, and pictures for their report.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "distill/report/report.hpp"
 #include "distill/student/record.hpp"
+#include "distill/task/source.hpp"
 
 namespace akin {
 
-class Examiner {
+class Evaluator {
  public:
   /// What a student says of a set of images: f32 [N, C].
-  using Says = std::function<Array(const ImageSet& images)>;
+  using Predictor = std::function<Array(const ImageSet& images)>;
 
-  /// Predictions and their probabilities of `last`, and the accuracy of both. `best` empty: there is none; `same`: it
-  /// is the student of the last step, and is not run again.
-  static void test(const Task& task, const Says& last, const Says& best, bool same, StudentRecord& record);
+  /// What `last` says, and the accuracy of both in `figures`. `best` empty: there is none; `same`: it is the student of
+  /// the last step, and is not run again.
+  static TestAnswers test(const Task& task, const Predictor& last, const Predictor& best, bool same, Figures& figures);
   /// The same for networks (best: nullptr where there is none), whose descriptions get their accuracies.
-  static void test(Context& ctx, const Task& task, Model& last, Model* best, StudentRecord& record);
+  static TestAnswers test(Context& ctx, const Task& task, Model& last, Model* best, Figures& figures);
 
-  /// Confusion matrices, agreement and sample images of the first seed's students.
-  static void add_pictures(ReportData& report, const Task& task, const std::vector<StudentRecord>& students);
-
-  /// content_hash of the test split.
-  static std::string hash(const Task& task);
+  /// A student on the page, by the title of its method.
+  struct Pictured {
+    std::string method;
+    std::uint64_t seed;
+    TestAnswers answers;
+  };
+  /// Confusion matrices, agreement and sample images of a student and, where there is one, of the one trained on the
+  /// labels alone.
+  static void add_pictures(ReportData& report, const Task& task, const Pictured& student, const Pictured* scratch);
 };
 
 }  // namespace akin

@@ -38,7 +38,7 @@ void measure(ProbeHead& head, const Array& features) {
 
 std::vector<int> labels_of(const Task& task, const Indices& index) {
   std::vector<int> labels;
-  for (const std::int64_t i : index) labels.push_back(task.pool.labels[static_cast<std::size_t>(i)]);
+  for (const std::int64_t i : index) labels.push_back(task.labels[static_cast<std::size_t>(i)]);
   return labels;
 }
 
@@ -59,23 +59,22 @@ Array features_of(Context& ctx, const Source& source, const Array& images, const
              "linear probe: the nearest source, {}, is a table of the target's training images and says nothing of "
              "others; leave the probe out, or give the source as a model",
              source.name);
-  Task all;
+  TargetImages all;
   all.pool.images = images;
-  all.target = all_indices(images.shape()[0]);
   all.hash = content_hash(all.pool);
-  return source_outputs(ctx, source, all, outputs).features;
+  return source_outputs(ctx, source, whole_pool(std::make_shared<const TargetImages>(std::move(all))), outputs)
+      .features;
 }
 
-LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& source, const StudentOptions& options,
+LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& source, const Settings& settings,
                                const OutputOptions& outputs) {
   const auto start = std::chrono::steady_clock::now();
-  if (!(options.probe_l2 >= 0) || !std::isfinite(options.probe_l2))
-    fail_usage("--probe-l2 {}: expected a positive number, or 0 for 1 / labelled images", options.probe_l2);
+  check(settings);
   const Indices &labelled = task.split.labelled, &held_out = task.split.validation;
-  const Array features = features_of(ctx, source, pick_images(task.pool.images, labelled), outputs);
+  const Array features = features_of(ctx, source, pick_images(task.pool().images, labelled), outputs);
   const std::vector<int> labels = labels_of(task, labelled), validation_labels = labels_of(task, held_out);
   Array validation;
-  if (!held_out.empty()) validation = features_of(ctx, source, pick_images(task.pool.images, held_out), outputs);
+  if (!held_out.empty()) validation = features_of(ctx, source, pick_images(task.pool().images, held_out), outputs);
   ProbeHead blank;
   measure(blank, features);
   const std::vector<double> x = standardised(blank, features);
@@ -89,7 +88,7 @@ LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& sou
     return accuracy(argmax_rows(head.logits(validation)), validation_labels);
   };
   LinearProbe out;
-  out.last = fit(options.probe_l2 > 0 ? options.probe_l2 : 1 / static_cast<double>(labels.size()), nullptr);
+  out.last = fit(settings.probe_l2 > 0 ? settings.probe_l2 : 1 / static_cast<double>(labels.size()), nullptr);
   if (!held_out.empty()) {
     out.last_validation = score(out.last);
     ProbeHead head;
@@ -132,16 +131,16 @@ Model probe_model(Context& ctx, const Task& task, const Source& source, const Pr
   Model model;
   model.info = source.model.info;
   model.info.architecture.classes = task.classes();
-  model.info.classes = task.pool.classes;
-  model.info.task = task.pool.name;
+  model.info.classes = task.pool().classes;
+  model.info.task = task.pool().name;
   model.info.test_accuracy = -1;
   model.info.settings.clear();
-  StudentOptions o;
-  o.method = Method::finetune;
-  o.start = &source;
-  o.match_channels = true;
   if (model.info.architecture.name.starts_with("squeezenet")) return model;
-  model.network = std::move(make_student_model(ctx, task, o).network);
+  StudentPlan plan{.method = Method::finetune, .architecture = model.info.architecture, .start = &source};
+  plan.architecture.channels = task.pool().images.shape()[3];
+  Settings settings;
+  settings.match_channels = true;
+  model.network = std::move(make_student_model(ctx, task, plan, settings).network);
   const auto [weight, bias] = plain_head(head);
   for (const Parameter& p : model.network->parameters()) {
     if (p.name == model.network->head_name() + ".weight") p.tensor.copy_from(weight.bytes());

@@ -16,9 +16,9 @@ struct ProbeHead {
 };
 
 struct LinearProbe {
-  ProbeHead last;                 ///< with StudentOptions::probe_l2, or 1 / labelled images where that is 0
+  ProbeHead last;                 ///< with Settings::probe_l2, or 1 / labelled images where that is 0
   ProbeHead best;                 ///< with the strength that does best on the validation images; they have one if any
-  std::vector<TrainPoint> curve;  ///< a point for each strength tried: its number from 1, training loss, validation
+  std::vector<CurvePoint> curve;  ///< a point for each strength tried: its number from 1, training loss, validation
   std::int64_t best_point = 0;    ///< 0: no validation images
   double last_validation = -1, best_validation = -1, seconds = 0;
 };
@@ -28,7 +28,7 @@ std::span<const double> probe_strengths();
 
 /// Multinomial logistic regression on the source's features of the labelled images, standardised over those. Images are
 /// as they are, without augmentation. Error where the source is a table: it has no features of other images.
-LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& source, const StudentOptions& options,
+LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& source, const Settings& settings,
                                const OutputOptions& outputs);
 
 /// The source's features of a set of images, kept in the cache as those of a task are.

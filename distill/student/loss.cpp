@@ -7,13 +7,13 @@
 namespace akin {
 
 StudentLoss::StudentLoss(Context& ctx, const Network& network, const std::vector<Teacher>& teachers,
-                         const StudentOptions& options)
+                         const StudentPlan& plan, const Settings& settings)
     : ctx_(ctx),
       network_(network),
       teachers_(teachers),
-      options_(options),
-      term_(traits(options.method).term),
-      kd_{.offsets = {0}, .alpha = {}, .temperature = options.temperature},
+      settings_(settings),
+      term_(traits(plan.method).term),
+      kd_{.offsets = {0}, .alpha = {}, .temperature = settings.temperature},
       counted_(Tensor::zeros(ctx, {2}, DType::i32)) {
   if (term_ != Term::teachers) return;
   for (const Teacher& t : teachers) {
@@ -22,22 +22,22 @@ StudentLoss::StudentLoss(Context& ctx, const Network& network, const std::vector
   }
   heads_ = Linear(ctx, network.feature_size(), kd_.offsets.back());
   heads_.collect("source_heads", own_);
-  initialize(own_, options.seed ^ 0x68656164);  // "head"
+  initialize(own_, plan.seed ^ 0x68656164);  // "head"
 }
 
 Tensor StudentLoss::operator()(const StepBatch& b) {
-  const std::int64_t all = b[kImages].dim(0), L = options_.batch;
+  const std::int64_t all = b[kImages].dim(0), L = settings_.batch;
   const Tensor features = network_.features(ctx_, b[kImages], true);
   const Tensor labelled = supervised(b, features);
   if (term_ == Term::none) return labelled;
   const Tensor others = ops::rows(ctx_, features, L, all);
   if (term_ == Term::pseudo_labels) return ops::add(ctx_, labelled, pseudo_label_term(others));
-  return ops::add(ctx_, ops::scale(ctx_, labelled, options_.lambda),
-                  ops::scale(ctx_, teacher_term(b, others), 1 - options_.lambda));
+  return ops::add(ctx_, ops::scale(ctx_, labelled, settings_.lambda),
+                  ops::scale(ctx_, teacher_term(b, others), 1 - settings_.lambda));
 }
 
 Tensor StudentLoss::supervised(const StepBatch& b, const Tensor& features) {
-  const Tensor labelled = ops::rows(ctx_, features, 0, options_.batch);
+  const Tensor labelled = ops::rows(ctx_, features, 0, settings_.batch);
   return ops::mean(ctx_, ops::softmax_ce(ctx_, network_.head(ctx_, labelled), b[kTargets]));
 }
 
@@ -46,7 +46,7 @@ Tensor StudentLoss::pseudo_label_term(const Tensor& features) {
   const Tensor logits = network_.head(ctx_, features);
   const std::int64_t U = logits.dim(0) / 2;
   const Tensor weak = ops::rows(ctx_, logits, 0, U).detach(), strong = ops::rows(ctx_, logits, U, 2 * U);
-  const auto [target, mask] = ops::pseudo_label(ctx_, weak, options_.threshold, counted_);
+  const auto [target, mask] = ops::pseudo_label(ctx_, weak, settings_.threshold, counted_);
   return ops::mean(ctx_, ops::softmax_ce(ctx_, strong, target, mask));
 }
 
@@ -68,7 +68,7 @@ void StudentLoss::begin_step(std::int64_t t, std::int64_t steps) {
     counted_.set_zero();
     considered_ = 0;
   }
-  considered_ += options_.unlabelled_batch;
+  considered_ += settings_.unlabelled_batch;
 }
 
 double StudentLoss::pseudo_labelled() const {

@@ -10,7 +10,8 @@ namespace akin {
 /// The loss of a method on batches of StudentBatches. The arguments must outlive it.
 class StudentLoss {
  public:
-  StudentLoss(Context& ctx, const Network& network, const std::vector<Teacher>& teachers, const StudentOptions& options);
+  StudentLoss(Context& ctx, const Network& network, const std::vector<Teacher>& teachers, const StudentPlan& plan,
+              const Settings& settings);
 
   /// A scalar recorded on ctx.tape.
   Tensor operator()(const StepBatch& batch);
@@ -30,7 +31,7 @@ class StudentLoss {
   Context& ctx_;
   const Network& network_;
   const std::vector<Teacher>& teachers_;
-  const StudentOptions& options_;
+  const Settings& settings_;
   Term term_;
   ops::KdSources kd_;
   Linear heads_;

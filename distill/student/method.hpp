@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "distill/report/report.hpp"
+#include "distill/report/figures.hpp"
 
 namespace akin {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "distill/student/train.hpp"
 #include "distill/task/settings_file.hpp"
 #include "kernels/common/rng.hpp"
 
@@ -17,24 +18,21 @@ std::string describe(const Source& s) {
 }
 
 /// What transfer starts from.
-std::size_t transfer_source(Context& ctx, Method method, const Task& task, const std::vector<Source>& sources,
-                            const Ranking& ranking, const PlanOptions& o) {
+std::size_t transfer_source(Context& ctx, const StudentPlan& plan, const std::vector<Source>& sources,
+                            const Ranking& ranking, const std::string& named) {
   std::vector<std::string> names, kinds;
   for (const Source& s : sources) {
     names.push_back(s.name);
     kinds.push_back(describe(s));
   }
-  StudentOptions student = o.student;
-  student.method = method;
-  const auto fits = [&](std::size_t s) { return fits_student(ctx, sources[s], task, student); };
-  const std::string wanted = fmt::format("a {} of width {} for {} channels", student.architecture.name,
-                                         student.architecture.width, task.pool.images.shape()[3]);
-  if (!o.transfer.empty()) {
-    const auto at = std::find(names.begin(), names.end(), o.transfer);
-    if (at == names.end())
-      fail_usage("--transfer {}: no source has this name{}", o.transfer, suggestion(o.transfer, names));
+  const auto fits = [&](std::size_t s) { return fits_student(ctx, sources[s], plan.architecture); };
+  const std::string wanted = fmt::format("a {} of width {} for {} channels", plan.architecture.name,
+                                         plan.architecture.width, plan.architecture.channels);
+  if (!named.empty()) {
+    const auto at = std::find(names.begin(), names.end(), named);
+    if (at == names.end()) fail_usage("--transfer {}: no source has this name{}", named, suggestion(named, names));
     const auto s = static_cast<std::size_t>(at - names.begin());
-    AKIN_CHECK(fits(s), "{}: cannot start from source {}: the student is {}, and {}", title_of(method), o.transfer,
+    AKIN_CHECK(fits(s), "{}: cannot start from source {}: the student is {}, and {}", title_of(plan.method), named,
                wanted, kinds[s]);
     return s;
   }
@@ -42,11 +40,25 @@ std::size_t transfer_source(Context& ctx, Method method, const Task& task, const
   AKIN_CHECK(s < sources.size(),
              "{}: no source has the student's architecture, {}: {}; choose --student and --student-width like one of "
              "them, add a source, or leave the method out",
-             title_of(method), wanted, fmt::join(kinds, "; "));
+             title_of(plan.method), wanted, fmt::join(kinds, "; "));
   return s;
 }
 
 }  // namespace
+
+std::string StudentPlan::label() const {
+  std::string text = fmt::format("{}, seed {}", title_of(method), seed);
+  if (single) text += ", taught by " + source->name;
+  return text;
+}
+
+Architecture student_architecture(Context& ctx, const Settings& settings, const Task& task) {
+  Architecture a =
+      settings.student == "init" ? load_model(ctx, settings.init).info.architecture : architecture_of(settings);
+  a.channels = task.pool().images.shape()[3];
+  a.classes = task.classes();
+  return a;
+}
 
 namespace {
 
@@ -91,7 +103,7 @@ Weights single_weights(const Ranking& ranking, std::size_t source) {
   return w;
 }
 
-Weights weights_for(Method method, const Ranking& ranking, const RankOptions& options, std::uint64_t seed) {
+Weights weights_for(Method method, const Ranking& ranking, double power, std::uint64_t seed) {
   AKIN_CHECK(!ranking.rows.empty(), "no sources to weight; give at least one");
   switch (traits(method).weighting) {
     case Weighting::random:
@@ -104,7 +116,7 @@ Weights weights_for(Method method, const Ranking& ranking, const RankOptions& op
     case Weighting::nearest:
       return make_weights(names_of(ranking), values_of(ranking), ranking.mapping, nearest_only);
     case Weighting::weighted:
-      return make_weights(names_of(ranking), values_of(ranking), ranking.mapping, options.power);
+      return make_weights(names_of(ranking), values_of(ranking), ranking.mapping, power);
     case Weighting::none:
     case Weighting::single:
       break;
@@ -112,56 +124,71 @@ Weights weights_for(Method method, const Ranking& ranking, const RankOptions& op
   fail("{}: has no weights of its own", title_of(method));
 }
 
-bool needs_similarity(Method method, const PlanOptions& o) {
-  const MethodTraits& t = traits(method);
-  return t.weighting == Weighting::nearest || t.weighting == Weighting::weighted || t.start == Start::nearest ||
-         t.start == Start::features || (t.start == Start::transfer && o.transfer.empty());
+void check_view(const Source& source, const Settings& settings) {
+  AKIN_CHECK(settings.teacher_view == "clean" || !source.is_table(),
+             "source {} is a table: it cannot look at augmented images; use --teacher-view clean", source.name);
+}
+
+void check_head(const Source& source, std::string_view what) {
+  AKIN_CHECK(source.classes() > 0,
+             "{}: source {} has features and no head, so it says nothing to learn from; leave it out, add a tensor "
+             "'logits' to its table, or use methods that need features only (probe, finetune, transfer)",
+             what, source.name);
+}
+
+void check_unlabelled(const Task& task, Method method) {
+  AKIN_CHECK(!task.split.unlabelled.empty(),
+             "{}: the task has no unlabelled image; only methods that learn from labels work without (scratch, "
+             "transfer, probe, finetune)",
+             title_of(method));
 }
 
 std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_t seed, const Task& task,
                                        const std::vector<Source>& sources, const Ranking& ranking,
-                                       const PlanOptions& o) {
+                                       const Settings& settings) {
   const MethodTraits& t = traits(method);
   if (needs_unlabelled(method)) check_unlabelled(task, method);
-  StudentPlan plan{.method = method, .seed = seed, .weights = {}, .start = {}, .source = {}, .single = false};
+  StudentPlan plan{.method = method, .seed = seed, .architecture = student_architecture(ctx, settings, task)};
   if (!uses_sources(method)) return {plan};
   AKIN_CHECK(!sources.empty() && ranking.rows.size() == sources.size(), "{}: needs at least one source",
              title_of(method));
-  if (t.start == Start::transfer) plan.start = transfer_source(ctx, method, task, sources, ranking, o);
+  if (t.start == Start::transfer)
+    plan.start = &sources[transfer_source(ctx, plan, sources, ranking, settings.transfer)];
   if (t.start == Start::nearest || t.start == Start::features) {
-    plan.start = most_similar(ranking);
-    const Source& s = sources[*plan.start];
+    const Source& s = sources[most_similar(ranking)];
     AKIN_CHECK(!s.is_table(),
                "{}: the nearest source, {}, is a table of what a model says of the training images; this method needs "
                "the model itself: give it as a file, or leave the method out",
                title_of(method), s.name);
+    plan.start = &s;
+    plan.architecture = s.model.info.architecture;
+    plan.architecture.channels = task.pool().images.shape()[3];
+    plan.architecture.classes = task.classes();
   }
   plan.source = plan.start;
   if (!is_taught(method)) return {plan};
-  const auto ready = [&](StudentPlan p) {
+  const auto taught_by = [&](Weights weights) {
+    StudentPlan p = plan;
+    p.weights = std::move(weights);
+    const std::vector<double>& alpha = p.weights.alpha;
     for (std::size_t s = 0; s < sources.size(); ++s)
-      if (p.weights.alpha[s] > 0) {
+      if (alpha[s] > 0) {
         check_head(sources[s], title_of(method));
-        check_channels(sources[s], task, o.match_channels);
-        check_view(sources[s], o.student.teacher_view);
+        check_channels(sources[s], task, settings.match_channels);
+        check_view(sources[s], settings);
       }
-    p.source = static_cast<std::size_t>(std::max_element(p.weights.alpha.begin(), p.weights.alpha.end()) -
-                                        p.weights.alpha.begin());
+    const auto main = static_cast<std::size_t>(std::max_element(alpha.begin(), alpha.end()) - alpha.begin());
+    p.source = &sources[main];
+    p.weight = alpha[main];
     return p;
   };
+  if (t.weighting != Weighting::single) return {taught_by(weights_for(method, ranking, settings.p, seed))};
+  plan.single = true;
   std::vector<StudentPlan> plans;
-  if (t.weighting == Weighting::single) {
-    plan.single = true;
-    for (std::size_t s = 0; s < sources.size(); ++s) {
-      if (sources[s].classes() == 0) continue;  // it has nothing to say
-      plan.weights = single_weights(ranking, s);
-      plans.push_back(ready(plan));
-    }
-    AKIN_CHECK(!plans.empty(), "{}: no source has a head", title_of(method));
-    return plans;
-  }
-  plan.weights = weights_for(method, ranking, o.rank, seed);
-  return {ready(plan)};
+  for (std::size_t s = 0; s < sources.size(); ++s)
+    if (sources[s].classes() > 0) plans.push_back(taught_by(single_weights(ranking, s)));  // else it says nothing
+  AKIN_CHECK(!plans.empty(), "{}: no source has a head", title_of(method));
+  return plans;
 }
 
 }  // namespace akin

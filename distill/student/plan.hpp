@@ -1,47 +1,49 @@
 // What a student is made from, decided before any training: who teaches with which weight, and where it starts.
 #pragma once
 
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "distill/similarity/ranking.hpp"
 #include "distill/student/method.hpp"
-#include "distill/student/train.hpp"
+#include "distill/student/settings.hpp"
 
 namespace akin {
 
 struct StudentPlan {
-  Method method;
+  Method method = Method::scratch;
   std::uint64_t seed = 0;
-  Weights weights;                    ///< of methods with teachers
-  std::optional<std::size_t> start;   ///< the source whose network or features it starts from
-  std::optional<std::size_t> source;  ///< what a record names: its one or main teacher, else its start
-  bool single = false;                ///< an oracle's: its name is that of the source too
-};
+  Architecture architecture;       ///< of its network, for the task's images and classes
+  const Source* start = nullptr;   ///< the source whose network or features it starts from
+  Weights weights = {};            ///< of methods with teachers
+  const Source* source = nullptr;  ///< what a record names: its one or main teacher, else its start
+  double weight = not_measured;    ///< of that teacher
+  bool single = false;             ///< an oracle's: its name is that of the source too
 
-/// What it takes to plan besides the ranking.
-struct PlanOptions {
-  RankOptions rank;
-  std::string transfer;  ///< name of the source that `transfer` and the methods named after it start from; empty: the
-                         ///< most similar one of the student's architecture
-  StudentOptions student;
-  bool match_channels = false;
+  /// "DistillWeighted, seed 0", for people.
+  std::string label() const;
 };
 
 /// One plan, or one for each source of an oracle. Throws what would stop the student later: no source of the student's
 /// architecture, a source without a head, all weights zero, no unlabelled image, a table where a network is needed.
 std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_t seed, const Task& task,
                                        const std::vector<Source>& sources, const Ranking& ranking,
-                                       const PlanOptions& options);
+                                       const Settings& settings);
 
-/// alpha of each source for a method with teachers: by the similarity, or without it (equal, random). The seed draws
-/// the source of `random`. Without a ranking of any use, `ranking.rows` may hold NaN where the method does not look.
-Weights weights_for(Method method, const Ranking& ranking, const RankOptions& options, std::uint64_t seed = 0);
+/// The student's network for the images and classes of a task; of student = "init" as the model file says.
+Architecture student_architecture(Context& ctx, const Settings& settings, const Task& task);
+
+/// alpha of each source for a method with teachers: by the similarity (to the power p), or without it (equal, random).
+/// The seed draws the source of `random`. Without a ranking of any use, `ranking.rows` may hold NaN where the method
+/// does not look.
+Weights weights_for(Method method, const Ranking& ranking, double power, std::uint64_t seed = 0);
 /// All weight on one source.
 Weights single_weights(const Ranking& ranking, std::size_t source);
 
-/// Whether planning the method looks at similarities.
-bool needs_similarity(Method method, const PlanOptions& options);
+/// Error where `source` is a table and would have to look at augmented images.
+void check_view(const Source& source, const Settings& settings);
+/// Error where `source` has no head of its own, which `what` needs.
+void check_head(const Source& source, std::string_view what);
+/// Error where `method` needs unlabelled images and the task has none.
+void check_unlabelled(const Task& task, Method method);
 
 }  // namespace akin

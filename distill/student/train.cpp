@@ -13,30 +13,22 @@ namespace akin {
 
 namespace {
 
-void check_options(const StudentOptions& o, const Task& task, const std::vector<Teacher>& teachers) {
-  check(o);
-  AKIN_CHECK(traits(o.method).start != Start::features, "{}: trains no network", title_of(o.method));
-  if (needs_unlabelled(o.method)) check_unlabelled(task, o.method);
-  if (!is_taught(o.method)) return;
-  AKIN_CHECK(!teachers.empty(), "{}: needs at least one source with a weight above 0", title_of(o.method));
+void check_student(const StudentPlan& plan, const Settings& settings, const Task& task,
+                   const std::vector<Teacher>& teachers) {
+  check(settings);
+  AKIN_CHECK(traits(plan.method).start != Start::features, "{}: trains no network", title_of(plan.method));
+  if (needs_unlabelled(plan.method)) check_unlabelled(task, plan.method);
+  if (!is_taught(plan.method)) return;
+  AKIN_CHECK(!teachers.empty(), "{}: needs at least one source with a weight above 0", title_of(plan.method));
   for (const Teacher& t : teachers) {
-    check_channels(*t.source, task, o.match_channels);
-    check_head(*t.source, title_of(o.method));
+    check_channels(*t.source, task, settings.match_channels);
+    check_head(*t.source, title_of(plan.method));
     const Shape expected{static_cast<std::int64_t>(task.target.size()), t.source->classes()};
-    AKIN_CHECK(o.teacher_view == TeacherView::same || (t.outputs != nullptr && t.outputs->logits.shape() == expected),
+    AKIN_CHECK(teachers_see_augmented(settings) || (t.outputs != nullptr && t.outputs->logits.shape() == expected),
                "source {}: its logits are {}, expected {} for this task's images", t.source->name,
                t.outputs == nullptr ? "missing" : t.outputs->logits.shape().str(), expected.str());
-    check_view(*t.source, o.teacher_view);
+    check_view(*t.source, settings);
   }
-}
-
-/// A student's network may be that of its source, or of the options.
-Architecture architecture_of(const Task& task, const StudentOptions& o) {
-  Architecture a = o.architecture;
-  a.channels = task.pool.images.shape()[3];
-  if (o.start != nullptr && traits(o.method).start == Start::nearest) a = o.start->model.info.architecture;
-  a.classes = task.classes();
-  return a;
 }
 
 /// Copies all but the head; false, with nothing copied, where the parameters differ in names or shapes.
@@ -71,90 +63,67 @@ void start_from(Context& ctx, Network& network, const std::filesystem::path& fil
   start_from(load_model(ctx, file), network, file.string());
 }
 
-bool fits_student(Context& ctx, const Source& source, const Task& task, const StudentOptions& options) {
+bool fits_student(Context& ctx, const Source& source, const Architecture& student) {
   if (source.is_table()) return false;
-  const std::unique_ptr<Network> network = make_network(ctx, architecture_of(task, options));
+  const std::unique_ptr<Network> network = make_network(ctx, student);
   Architecture a = source.model.info.architecture;
-  a.classes = task.classes();
+  a.classes = student.classes;
   return a == network->architecture() && copy_extractor(*source.model.network, *network);
 }
 
-Model make_student_model(Context& ctx, const Task& task, const StudentOptions& options) {
-  const Start start = traits(options.method).start;
+Model make_student_model(Context& ctx, const Task& task, const StudentPlan& plan, const Settings& settings) {
+  const Start start = traits(plan.method).start;
   Model model;
   ModelInfo& info = model.info;
-  info.height = task.pool.images.shape()[1];
-  info.width = task.pool.images.shape()[2];
+  info.height = task.pool().images.shape()[1];
+  info.width = task.pool().images.shape()[2];
   info.normalization = task.normalization;
-  info.classes = task.pool.classes;
-  info.task = task.pool.name;
+  info.classes = task.pool().classes;
+  info.task = task.pool().name;
   const bool from_source = start == Start::transfer || start == Start::nearest;
   if (from_source) {
-    AKIN_CHECK(options.start != nullptr, "{}: no source to start from was given", title_of(options.method));
-    AKIN_CHECK(!options.start->is_table(), "{}: source {} is a table; it has no network to start from",
-               title_of(options.method), options.start->name);
-    check_channels(*options.start, task, options.match_channels);
-    info.normalization = options.start->model.info.normalization;  // what its weights are used to
+    AKIN_CHECK(plan.start != nullptr, "{}: no source to start from was given", title_of(plan.method));
+    AKIN_CHECK(!plan.start->is_table(), "{}: source {} is a table; it has no network to start from",
+               title_of(plan.method), plan.start->name);
+    check_channels(*plan.start, task, settings.match_channels);
+    info.normalization = plan.start->model.info.normalization;  // what its weights are used to
   }
-  model.network = make_network(ctx, architecture_of(task, options));
+  model.network = make_network(ctx, plan.architecture);
   info.architecture = model.network->architecture();
-  initialize(model.network->parameters(), options.seed);
+  initialize(model.network->parameters(), plan.seed);
   if (from_source)
-    start_from(options.start->model, *model.network, "source " + options.start->name);
-  else if (!options.init.empty())
-    start_from(ctx, *model.network, options.init);
+    start_from(plan.start->model, *model.network, "source " + plan.start->name);
+  else if (!settings.init.empty())
+    start_from(ctx, *model.network, settings.init);
   return model;
 }
 
-void check_view(const Source& source, TeacherView view) {
-  AKIN_CHECK(view == TeacherView::clean || !source.is_table(),
-             "source {} is a table: it cannot look at augmented images; use --teacher-view clean", source.name);
-}
-
-void check_head(const Source& source, std::string_view what) {
-  AKIN_CHECK(source.classes() > 0,
-             "{}: source {} has features and no head, so it says nothing to learn from; leave it out, add a tensor "
-             "'logits' to its table, or use methods that need features only (probe, finetune, transfer)",
-             what, source.name);
-}
-
-void check_unlabelled(const Task& task, Method method) {
-  AKIN_CHECK(!task.split.unlabelled.empty(),
-             "{}: the task has no unlabelled image; only methods that learn from labels work without (scratch, "
-             "transfer, probe, finetune)",
-             title_of(method));
-}
-
-void check(const StudentOptions& o) {
-  if (o.batch < 1 || o.unlabelled_batch < 1)
-    fail_usage("batches of {} labelled and {} unlabelled images: at least 1 each", o.batch, o.unlabelled_batch);
-  if (!(o.lambda >= 0 && o.lambda <= 1)) fail_usage("lambda {}: must be in [0, 1]", o.lambda);
-  if (!(o.temperature > 0) || !std::isfinite(o.temperature))
-    fail_usage("temperature {}: must be positive", o.temperature);
-  if (!(o.threshold >= 0)) fail_usage("threshold {}: must not be negative", o.threshold);
-}
-
-StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teacher>& all_teachers,
-                         StudentOptions options, TrainHooks hooks) {
+StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan,
+                         const std::vector<Teacher>& all_teachers, const Settings& settings, const Place& place,
+                         TrainHooks hooks) {
   std::vector<Teacher> teachers;
   for (const Teacher& t : all_teachers)
     AKIN_CHECK(t.alpha >= 0 && std::isfinite(t.alpha), "source {}: weight {} is not a number >= 0", t.source->name,
                t.alpha);
-  if (is_taught(options.method))
+  if (is_taught(plan.method))
     std::copy_if(all_teachers.begin(), all_teachers.end(), std::back_inserter(teachers),
                  [](const Teacher& t) { return t.alpha > 0; });
-  check_options(options, task, teachers);
+  check_student(plan, settings, task, teachers);
+  const TrainOptions options{.schedule = schedule_of(settings),
+                             .optimizer = optimizer_of(settings),
+                             .eval_every = settings.eval_every,
+                             .graph = settings.graph};
 
   StudentRun run;
-  run.model = make_student_model(ctx, task, options);
+  run.model = make_student_model(ctx, task, plan, settings);
   ModelInfo& info = run.model.info;
   Network& network = *run.model.network;
-  StudentLoss loss(ctx, network, teachers, options);
+  StudentLoss loss(ctx, network, teachers, plan, settings);
   // The source heads serve the loss only; they are not part of the network and never reach a file but the checkpoint.
   ParameterList parameters = network.parameters();
   parameters.insert(parameters.end(), loss.own_parameters().begin(), loss.own_parameters().end());
 
-  StudentBatches batches(ctx, task, teachers, options, info.normalization);
+  StudentBatches batches(ctx, task, teachers, plan, settings, info.normalization);
   std::unique_ptr<Feed> feed;
   std::int64_t images = 0;
   hooks.begin = [&](std::int64_t first) {
@@ -162,7 +131,7 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
         ctx, [&](std::int64_t t) { return batches.make(t); }, [&](const Parts& p) { return batches.finish(p); }, first);
   };
   hooks.batch = [&](std::int64_t t) {
-    loss.begin_step(t, options.train.schedule.steps);
+    loss.begin_step(t, settings.steps);
     StepBatch b = feed->next();
     images += b[kImages].dim(0);
     return b;
@@ -170,15 +139,15 @@ StudentRun train_student(Context& ctx, const Task& task, const std::vector<Teach
   hooks.loss = [&](const StepBatch& b) { return loss(b); };
   if (!task.split.validation.empty() && !hooks.validate) {
     std::vector<int> labels;
-    for (const std::int64_t i : task.split.validation) labels.push_back(task.pool.labels[static_cast<std::size_t>(i)]);
+    for (const std::int64_t i : task.split.validation) labels.push_back(task.labels[static_cast<std::size_t>(i)]);
     hooks.validate = [&, labels] {
       return accuracy(
-          argmax_rows(run_network(ctx, network, task.pool.images, task.split.validation, info.normalization).logits),
+          argmax_rows(run_network(ctx, network, task.pool().images, task.split.validation, info.normalization).logits),
           labels);
     };
   }
   const auto start = std::chrono::steady_clock::now();
-  run.result = train(ctx, parameters, options.train, hooks);
+  run.result = train(ctx, parameters, options, place, hooks);
   const double own = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   feed.reset();  // its thread reads `info`, which leaves with `run`
   if (run.result.finished && !run.result.best.empty()) {

@@ -10,11 +10,11 @@ namespace akin {
 
 namespace {
 
-using Json = Settings::Json;
+using Json = SettingsTable::Json;
 
 constexpr const char* kFormat = "akin-labels-1";
 
-Indices read_positions(const Settings& settings, const std::string& key) {
+Indices read_positions(const SettingsTable& settings, const std::string& key) {
   Indices images;
   for (const std::int64_t i : settings.wholes(key)) {
     if (i < 0) settings.refuse(key, fmt::format("{} is no position of an image", i));
@@ -23,19 +23,19 @@ Indices read_positions(const Settings& settings, const std::string& key) {
   return images;
 }
 
-std::vector<ListedImages> read_lists(const Settings& table) {
+std::vector<ListedImages> read_lists(const SettingsTable& table) {
   std::vector<ListedImages> lists;
   for (const std::string& name : table.keys()) lists.push_back({name, read_positions(table, name)});
   return lists;
 }
 
-double share(const Settings& settings, const std::string& key) {
+double share(const SettingsTable& settings, const std::string& key) {
   const double f = settings.number(key, 0);
   if (!(f > 0 && f <= 1)) settings.refuse(key, fmt::format("{} is no share: expected more than 0, and at most 1", f));
   return f;
 }
 
-std::int64_t count(const Settings& settings, const std::string& key, std::int64_t low) {
+std::int64_t count(const SettingsTable& settings, const std::string& key, std::int64_t low) {
   const std::int64_t n = settings.whole(key, low);
   if (n < low) settings.refuse(key, fmt::format("{}: expected a whole number from {}", n, low));
   return n;
@@ -44,8 +44,8 @@ std::int64_t count(const Settings& settings, const std::string& key, std::int64_
 /// Enters listed images into the split and notes where each one went. Each must be of the class it is listed under.
 class Entering {
  public:
-  Entering(ImageSet& pool, std::int64_t training, const LabelManifest& manifest)
-      : pool_(pool), training_(training), where_(manifest.source) {}
+  Entering(const ImageSet& pool, std::vector<int>& labels, std::int64_t training, const LabelManifest& manifest)
+      : pool_(pool), labels_(labels), training_(training), where_(manifest.source) {}
 
   Indices classes(const std::vector<ListedImages>& lists, const std::string& part) {
     Indices out;
@@ -56,7 +56,7 @@ class Entering {
       const auto label = static_cast<int>(known - pool_.classes.begin());
       for (const std::int64_t i : list.images) {
         enter(i, part);
-        int& own = pool_.labels[static_cast<std::size_t>(i)];
+        int& own = labels_[static_cast<std::size_t>(i)];
         AKIN_CHECK(own == label || i >= training_, "{}: {}: image {} is listed as '{}', the data set has it as '{}'",
                    where_, part, i, list.class_name, pool_.classes[static_cast<std::size_t>(own)]);
         own = label;
@@ -68,7 +68,7 @@ class Entering {
   }
 
   void enter(std::int64_t i, const std::string& part) {
-    const auto images = static_cast<std::int64_t>(pool_.labels.size());
+    const auto images = static_cast<std::int64_t>(labels_.size());
     AKIN_CHECK(i < images, "{}: {}: image {} of {} (positions count from 0)", where_, part, i, images);
     const auto [it, is_new] = taken_.emplace(i, part);
     AKIN_CHECK(is_new, "{}: image {} is listed twice: as {} and as {}", where_, i, it->second, part);
@@ -76,7 +76,8 @@ class Entering {
   bool has(std::int64_t i) const { return taken_.contains(i); }
 
  private:
-  ImageSet& pool_;
+  const ImageSet& pool_;
+  std::vector<int>& labels_;
   std::int64_t training_;
   std::string where_;
   std::map<std::int64_t, std::string> taken_;
@@ -95,7 +96,7 @@ Indices draw(Indices from, std::int64_t limit, std::uint64_t seed) {
 
 }  // namespace
 
-LabelManifest read_manifest(const Settings& s, const SplitOptions& defaults) {
+LabelManifest read_manifest(const SettingsTable& s, const SplitOptions& defaults) {
   LabelManifest m;
   m.draw = defaults;
   m.source = s.where();
@@ -130,16 +131,17 @@ LabelManifest read_manifest(const Settings& s, const SplitOptions& defaults) {
 }
 
 LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults) {
-  return read_manifest(Settings::read(file), defaults);
+  return read_manifest(SettingsTable::read(file), defaults);
 }
 
-TaskSplit split_pool(ImageSet& pool, std::int64_t training, const std::string& hash, const LabelManifest& m) {
+TaskSplit split_pool(const ImageSet& pool, std::int64_t training, const std::string& hash, const LabelManifest& m,
+                     std::vector<int>& labels) {
   AKIN_CHECK(m.data.empty() || m.data == hash,
              "{}: was made for other images than those of {} (content {}.., expected {}..): take the same data set, "
              "--size and --channels, or a manifest that says per_class or fraction",
              m.source, pool.source, hash.substr(0, 12), m.data.substr(0, 12));
   const std::int64_t images = pool.images.shape()[0];
-  Entering listed(pool, training, m);
+  Entering listed(pool, labels, training, m);
   TaskSplit out;
   out.labelled = listed.classes(m.labelled, "labelled");
   out.validation = listed.classes(m.validation, "validation");
@@ -150,7 +152,7 @@ TaskSplit split_pool(ImageSet& pool, std::int64_t training, const std::string& h
   }
   if (!m.labelled.empty()) {
     std::set<int> seen;
-    for (const std::int64_t i : out.labelled) seen.insert(pool.labels[static_cast<std::size_t>(i)]);
+    for (const std::int64_t i : out.labelled) seen.insert(labels[static_cast<std::size_t>(i)]);
     for (std::size_t c = 0; c < pool.classes.size(); ++c)
       AKIN_CHECK(seen.contains(static_cast<int>(c)),
                  "{}: class '{}' has no labelled image: list at least one, or leave the class out of the data set",
@@ -158,7 +160,7 @@ TaskSplit split_pool(ImageSet& pool, std::int64_t training, const std::string& h
   }
   if (m.fixed()) return out;
   // What is not listed is drawn from the other training images, and the unlabelled ones from those without labels too.
-  const std::vector<int> labels(pool.labels.begin(), pool.labels.begin() + training);
+  const std::vector<int> own_labels(pool.labels.begin(), pool.labels.begin() + training);
   SplitOptions drawing = m.draw;
   const bool more = images > training || m.draw.fraction > 0 || !m.labelled.empty();
   if (more) drawing.unlabelled = 0;  // all that are left; both kinds are drawn from below
@@ -166,7 +168,7 @@ TaskSplit split_pool(ImageSet& pool, std::int64_t training, const std::string& h
   if (!m.labelled.empty())
     std::copy_if(out.labelled.begin(), out.labelled.end(), std::back_inserter(own),
                  [&](std::int64_t i) { return i < training; });
-  TaskSplit drawn = split_task(labels, pool.classes, drawing, more, m.labelled.empty() ? nullptr : &own);
+  TaskSplit drawn = split_task(own_labels, pool.classes, drawing, more, m.labelled.empty() ? nullptr : &own);
   const auto without_listed = [&](Indices part) {
     std::erase_if(part, [&](std::int64_t i) { return listed.has(i); });
     return part;
@@ -185,13 +187,14 @@ TaskSplit split_pool(ImageSet& pool, std::int64_t training, const std::string& h
   return out;
 }
 
-std::string manifest_text(const ImageSet& pool, const TaskSplit& split, const std::string& hash, std::uint64_t seed) {
+std::string manifest_text(const ImageSet& pool, const std::vector<int>& labels, const TaskSplit& split,
+                          const std::string& hash, std::uint64_t seed) {
   const auto lists = [&](const Indices& part) {
     Json out = Json::object();
     for (std::size_t c = 0; c < pool.classes.size(); ++c) {
       Indices own;
       std::copy_if(part.begin(), part.end(), std::back_inserter(own),
-                   [&](std::int64_t i) { return pool.labels[static_cast<std::size_t>(i)] == static_cast<int>(c); });
+                   [&](std::int64_t i) { return labels[static_cast<std::size_t>(i)] == static_cast<int>(c); });
       if (!own.empty()) out[pool.classes[c]] = own;
     }
     return out;

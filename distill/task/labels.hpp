@@ -28,27 +28,32 @@ struct LabelManifest {
   std::string source;                    ///< file it was read from
 
   /// Nothing is left to the seed.
-  bool fixed() const { return !labelled.empty() && unlabelled && (draw_no_validation() || !validation.empty()); }
+  bool fixed() const { return !labelled.empty() && unlabelled && (!draws_validation() || !validation.empty()); }
+  /// Some images are held out to choose by.
+  bool validates() const { return !validation.empty() || draws_validation(); }
 
  private:
-  bool draw_no_validation() const {
-    return draw.validation == 0 && draw.validation_per_class == 0 && draw.validation_fraction == 0;
+  bool draws_validation() const {
+    return draw.validation > 0 || draw.validation_per_class > 0 || draw.validation_fraction > 0;
   }
 };
 
 /// Reads settings: one of per_class = N, fraction = F or a table [labelled] of class = [positions]; validation = N of
 /// each class, a share F, or a table likewise; unlabelled = N at most (0: all) or [positions]; data = hash. Parts that
 /// it does not name are as in `defaults`. UsageError names what is unknown, missing or there twice.
-LabelManifest read_manifest(const Settings& settings, const SplitOptions& defaults);
+LabelManifest read_manifest(const SettingsTable& settings, const SplitOptions& defaults);
 /// A TOML or JSON file; manifest_text's are among them.
 LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults);
 
-/// The split of `pool`, of which the first `training` images have labels of their own and the others -1 (labels that
-/// the manifest lists for those are entered). Errors name class or image: a class without labels, more asked for than
-/// there are, an image in two parts, a label that is not the data's, another pool than the manifest's.
-TaskSplit split_pool(ImageSet& pool, std::int64_t training, const std::string& hash, const LabelManifest& manifest);
+/// The split of `pool`, of which the first `training` images have labels of their own and the others -1. `labels`:
+/// those of the pool, into which what the manifest lists for the others is entered. Errors name class or image: a class
+/// without labels, more asked for than there are, an image in two parts, a label that is not the data's, another pool
+/// than the manifest's.
+TaskSplit split_pool(const ImageSet& pool, std::int64_t training, const std::string& hash,
+                     const LabelManifest& manifest, std::vector<int>& labels);
 
 /// A manifest in JSON that lists all parts, so that every program that reads it has the same split.
-std::string manifest_text(const ImageSet& pool, const TaskSplit& split, const std::string& hash, std::uint64_t seed);
+std::string manifest_text(const ImageSet& pool, const std::vector<int>& labels, const TaskSplit& split,
+                          const std::string& hash, std::uint64_t seed);
 
 }  // namespace akin

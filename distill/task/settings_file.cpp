@@ -1,7 +1,7 @@
 #include "distill/task/settings_file.hpp"
 
-#include <algorithm>
 #include <toml++/toml.h>
+#include <algorithm>
 
 #include "engine/io/file.hpp"
 
@@ -9,7 +9,7 @@ namespace akin {
 
 namespace {
 
-using Json = Settings::Json;
+using Json = SettingsTable::Json;
 
 Json to_json(const toml::node& node, const std::string& where) {
   if (const auto* table = node.as_table()) {
@@ -70,7 +70,7 @@ std::string suggestion(std::string_view name, const std::vector<std::string>& kn
   return near.empty() ? fmt::format("; known are {}", fmt::join(known, ", ")) : "; did you mean '" + near + "'?";
 }
 
-Settings Settings::read(const std::filesystem::path& file) {
+SettingsTable SettingsTable::read(const std::filesystem::path& file) {
   const std::string text = read_text(file), where = file.string();
   if (file.extension() != ".json") return {read_toml(text, where), where};
   try {
@@ -80,55 +80,55 @@ Settings Settings::read(const std::filesystem::path& file) {
   }
 }
 
-Settings::Settings(Json table, std::string where) : table_(std::move(table)), where_(std::move(where)) {
+SettingsTable::SettingsTable(Json table, std::string where) : table_(std::move(table)), where_(std::move(where)) {
   if (!table_.is_object()) fail_usage("{}: a table of settings is expected", where_);
 }
 
-void Settings::refuse(const std::string& key, const std::string& why) const {
+void SettingsTable::refuse(const std::string& key, const std::string& why) const {
   fail_usage("{}: {}: {}", where_, key, why);
 }
 
-bool Settings::has(const std::string& key) const {
+bool SettingsTable::has(const std::string& key) const {
   known_->insert(key);
   return table_.contains(key);
 }
 
-Json Settings::value(const std::string& key) const { return has(key) ? table_.at(key) : Json(); }
+Json SettingsTable::value(const std::string& key) const { return has(key) ? table_.at(key) : Json(); }
 
-std::string Settings::text(const std::string& key, const std::string& fallback) const {
+std::string SettingsTable::text(const std::string& key, const std::string& fallback) const {
   const Json v = value(key);
   if (v.is_null()) return fallback;
   if (!v.is_string()) refuse(key, fmt::format("{} is no text in quotes", v.dump()));
   return v.get<std::string>();
 }
 
-std::string Settings::text(const std::string& key) const {
+std::string SettingsTable::text(const std::string& key) const {
   if (!has(key)) refuse(key, "is missing");
   return text(key, "");
 }
 
-std::int64_t Settings::whole(const std::string& key, std::int64_t fallback) const {
+std::int64_t SettingsTable::whole(const std::string& key, std::int64_t fallback) const {
   const Json v = value(key);
   if (v.is_null()) return fallback;
   if (!v.is_number_integer()) refuse(key, fmt::format("{} is no whole number", v.dump()));
   return v.get<std::int64_t>();
 }
 
-double Settings::number(const std::string& key, double fallback) const {
+double SettingsTable::number(const std::string& key, double fallback) const {
   const Json v = value(key);
   if (v.is_null()) return fallback;
   if (!v.is_number()) refuse(key, fmt::format("{} is no number", v.dump()));
   return v.get<double>();
 }
 
-bool Settings::flag(const std::string& key, bool fallback) const {
+bool SettingsTable::flag(const std::string& key, bool fallback) const {
   const Json v = value(key);
   if (v.is_null()) return fallback;
   if (!v.is_boolean()) refuse(key, fmt::format("{} is neither true nor false", v.dump()));
   return v.get<bool>();
 }
 
-std::vector<std::string> Settings::texts(const std::string& key) const {
+std::vector<std::string> SettingsTable::texts(const std::string& key) const {
   const Json v = value(key);
   std::vector<std::string> out;
   if (v.is_null()) return out;
@@ -141,7 +141,7 @@ std::vector<std::string> Settings::texts(const std::string& key) const {
   return out;
 }
 
-std::vector<std::int64_t> Settings::wholes(const std::string& key) const {
+std::vector<std::int64_t> SettingsTable::wholes(const std::string& key) const {
   const Json v = value(key);
   std::vector<std::int64_t> out;
   if (v.is_null()) return out;
@@ -153,9 +153,9 @@ std::vector<std::int64_t> Settings::wholes(const std::string& key) const {
   return out;
 }
 
-std::vector<Settings> Settings::tables(const std::string& key) const {
+std::vector<SettingsTable> SettingsTable::tables(const std::string& key) const {
   const Json v = value(key);
-  std::vector<Settings> out;
+  std::vector<SettingsTable> out;
   if (v.is_null()) return out;
   if (!v.is_array()) refuse(key, fmt::format("expected tables, each under [[{}]]", key));
   for (const Json& item : v) {
@@ -167,19 +167,19 @@ std::vector<Settings> Settings::tables(const std::string& key) const {
   return out;
 }
 
-Settings Settings::table(const std::string& key) const {
+SettingsTable SettingsTable::table(const std::string& key) const {
   const Json v = value(key);
   if (!v.is_null() && !v.is_object()) refuse(key, fmt::format("expected a table, under [{}]", key));
   return {v.is_null() ? Json::object() : v, fmt::format("{}: {}", where_, key)};
 }
 
-std::vector<std::string> Settings::keys() const {
+std::vector<std::string> SettingsTable::keys() const {
   std::vector<std::string> out;
   for (const auto& [key, v] : table_.items()) out.push_back(key);
   return out;
 }
 
-void Settings::done() const {
+void SettingsTable::done() const {
   const std::vector<std::string> known(known_->begin(), known_->end());
   for (const std::string& key : keys())
     if (!known_->contains(key)) refuse(key, "this setting is unknown" + suggestion(key, known));

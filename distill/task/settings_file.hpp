@@ -14,13 +14,14 @@ namespace akin {
 
 /// One table of settings. Every key that is asked for counts as known; done() refuses the others. All failures are
 /// UsageErrors that name file and key.
-class Settings {
+class SettingsTable {
  public:
   using Json = nlohmann::ordered_json;
   /// By its ending: .json, else TOML.
-  static Settings read(const std::filesystem::path& file);
+  static SettingsTable read(const std::filesystem::path& file);
   /// `where` comes before every message, e.g. "mini.toml".
-  Settings(Json table, std::string where);
+  SettingsTable(Json table, std::string where);
+  SettingsTable() : SettingsTable(Json::object(), "") {}
 
   bool has(const std::string& key) const;
   /// `fallback` where the key is missing.
@@ -33,9 +34,9 @@ class Settings {
   std::vector<std::string> texts(const std::string& key) const;  ///< [] where it is missing
   std::vector<std::int64_t> wholes(const std::string& key) const;
   /// An array of tables, or [] where it is missing.
-  std::vector<Settings> tables(const std::string& key) const;
+  std::vector<SettingsTable> tables(const std::string& key) const;
   /// A table; an empty one where it is missing.
-  Settings table(const std::string& key) const;
+  SettingsTable table(const std::string& key) const;
   /// The value as it is; null where it is missing.
   Json value(const std::string& key) const;
   std::vector<std::string> keys() const;

@@ -47,7 +47,7 @@ std::string cache_key(const Source& source, const Task& task) {
   Sha256 h;
   const ModelInfo& info = source.model.info;
   h.update(fmt::format("clean-2|{}x{}|", info.height, info.width));
-  h.update(source.hash + "|" + task.hash + "|");
+  h.update(source.hash + "|" + task.hash() + "|");
   const Normalization& n = info.normalization;
   h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.mean.data()), n.mean.size() * sizeof(float)));
   h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.std.data()), n.std.size() * sizeof(float)));
@@ -79,6 +79,9 @@ bool read_cached(const std::filesystem::path& file, std::int64_t N, std::int64_t
 std::int64_t Source::classes() const { return is_table() ? table.logits.shape()[1] : model.info.architecture.classes; }
 
 std::string source_name(const std::filesystem::path& path) {
+  std::error_code none;
+  if (std::filesystem::is_directory(path, none))  // a table of .npy files
+    return path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
   const std::string name = path.stem().string();
   const std::string folder = path.parent_path().filename().string();
   // What `akin train` and `akin distill` write has one name everywhere; the run folder tells them apart.
@@ -91,7 +94,6 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
   Source source;
   source.name = source_name(path);
   if (std::filesystem::is_directory(path)) {
-    source.name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
     AKIN_CHECK(std::filesystem::exists(path / "features.npy"),
                "{}: a source folder holds features.npy and, for a source that teaches, logits.npy", path.string());
     const bool head = std::filesystem::exists(path / "logits.npy");
@@ -126,7 +128,7 @@ std::string kind(std::int64_t channels) {
 
 void check_channels(const Source& source, const Task& task, bool match_channels) {
   if (source.is_table()) return;
-  const std::int64_t wanted = source.model.info.architecture.channels, found = task.pool.images.shape()[3];
+  const std::int64_t wanted = source.model.info.architecture.channels, found = task.pool().images.shape()[3];
   const bool possible = wanted == found || wanted == 1 || found == 1;
   AKIN_CHECK(wanted == found || (match_channels && possible), "source {} expects {} images, the target's are {}{}",
              source.name, kind(wanted), kind(found),
@@ -136,7 +138,7 @@ void check_channels(const Source& source, const Task& task, bool match_channels)
 Outputs source_outputs(Context& ctx, const Source& source, const Task& task, const OutputOptions& options) {
   const auto N = static_cast<std::int64_t>(task.target.size());
   if (source.is_table()) {
-    const std::int64_t rows = source.table.features.shape()[0], images = task.pool.images.shape()[0];
+    const std::int64_t rows = source.table.features.shape()[0], images = task.pool().images.shape()[0];
     AKIN_CHECK(
         rows == images,
         "source {}: its table has {} rows, the target {} images (training, then unlabelled ones); one row an image, in "
@@ -151,7 +153,7 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
   Outputs out;
   if (!file.empty() && read_cached(file, N, D, C, out)) return out;
   const ModelInfo& info = source.model.info;
-  out = run_network(ctx, *source.model.network, task.pool.images, task.target, info.normalization,
+  out = run_network(ctx, *source.model.network, task.pool().images, task.target, info.normalization,
                     {.height = info.height, .width = info.width, .progress = options.progress});
   check_finite(out.features, "features", "source " + source.name);
   check_finite(out.logits, "logits", "source " + source.name);
@@ -160,7 +162,7 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
     SafeTensors t;
     t.add("features", out.features);
     t.add("logits", out.logits);
-    t.metadata = {{"source", source.name}, {"task", task.pool.name}};
+    t.metadata = {{"source", source.name}, {"task", task.pool().name}};
     write_safetensors(file, t);
   }
   return out;

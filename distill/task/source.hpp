@@ -22,7 +22,7 @@ struct Source {
 };
 
 /// What people call the model in this file: the file's name without ending; of a model.safetensors or
-/// student.safetensors that of its folder, likewise with _best.
+/// student.safetensors that of its folder, likewise with _best; of a folder its own name.
 std::string source_name(const std::filesystem::path& path);
 
 /// Opens a source: a model (.safetensors with a network), or a table: a .safetensors file with tensors `features` [N,D]

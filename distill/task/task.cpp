@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "engine/io/sha256.hpp"
-#include "nn/evaluate.hpp"
+#include "nn/data/image_view.hpp"
 
 namespace akin {
 
@@ -24,29 +24,43 @@ void append(ImageSet& pool, const ImageSet& more) {
 
 }  // namespace
 
-Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split) {
-  LabelManifest manifest;
-  manifest.draw = split;
-  return make_task(std::move(train), std::move(test), unlabelled, manifest);
-}
-
-Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const LabelManifest& manifest) {
+std::shared_ptr<const TargetImages> target_images(ImageSet train, ImageSet test, const ImageSet& unlabelled) {
   AKIN_CHECK(train.classes.size() >= 2, "{}: a task needs at least two classes, found {}", train.source,
              train.classes.size());
   const Shape &a = train.images.shape(), &b = test.images.shape();
   AKIN_CHECK(test.images.numel() == 0 || (a[1] == b[1] && a[2] == b[2] && a[3] == b[3]),
              "{}: test images are {}x{}x{}, training images {}x{}x{}", test.source, b[1], b[2], b[3], a[1], a[2], a[3]);
+  TargetImages out;
+  out.training = a[0];
+  out.pool = std::move(train);
+  out.test = TestSplit(std::move(test));
+  if (unlabelled.images.numel() > 0) append(out.pool, unlabelled);
+  out.hash = content_hash(out.pool);
+  return std::make_shared<const TargetImages>(std::move(out));
+}
+
+Task make_task(std::shared_ptr<const TargetImages> images, const LabelManifest& manifest) {
   Task task;
-  const std::int64_t first = a[0];
-  task.pool = std::move(train);
-  task.test = TestSplit(std::move(test));
-  if (unlabelled.images.numel() > 0) append(task.pool, unlabelled);
-  task.hash = content_hash(task.pool);
-  task.split = split_pool(task.pool, first, task.hash, manifest);
+  task.images = std::move(images);
+  task.labels = task.pool().labels;
+  task.split = split_pool(task.pool(), task.images->training, task.hash(), manifest, task.labels);
   task.target = task.split.labelled;
   task.target.insert(task.target.end(), task.split.unlabelled.begin(), task.split.unlabelled.end());
   std::sort(task.target.begin(), task.target.end());
-  task.normalization = measure_normalization(pick_images(task.pool.images, task.target));
+  task.normalization = measure_normalization(task.pool().images, task.target);
+  return task;
+}
+
+Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split) {
+  LabelManifest manifest;
+  manifest.draw = split;
+  return make_task(target_images(std::move(train), std::move(test), unlabelled), manifest);
+}
+
+Task whole_pool(std::shared_ptr<const TargetImages> images) {
+  Task task;
+  task.images = std::move(images);
+  task.target = all_indices(task.pool().images.shape()[0]);
   return task;
 }
 
@@ -54,7 +68,8 @@ Task load_task(const TaskOptions& options) {
   ImageSet unlabelled;
   if (has_split(options.data, Split::unlabeled))
     unlabelled = load_images(options.data, Split::unlabeled, options.format);
-  return make_task(load_images(options.data, Split::train, options.format), {}, unlabelled, options.labels);
+  return make_task(target_images(load_images(options.data, Split::train, options.format), {}, unlabelled),
+                   options.labels);
 }
 
 ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format) {
@@ -64,7 +79,7 @@ ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format)
 }
 
 std::string manifest_of(const Task& task, std::uint64_t seed) {
-  return manifest_text(task.pool, task.split, task.hash, seed);
+  return manifest_text(task.pool(), task.labels, task.split, task.hash(), seed);
 }
 
 Indices evenly(const Indices& positions, std::span<const int> labels, std::int64_t classes, std::int64_t limit) {
@@ -83,7 +98,7 @@ Indices evenly(const Indices& positions, std::span<const int> labels, std::int64
 }
 
 Indices probe_of(const Task& task, std::int64_t limit) {
-  return evenly(task.split.labelled, task.pool.labels, task.classes(), limit);
+  return evenly(task.split.labelled, task.labels, task.classes(), limit);
 }
 
 }  // namespace akin

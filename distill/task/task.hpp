@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -16,39 +17,57 @@ struct TaskOptions {
   ImageFormat format = {};  ///< bring images to one size and colour; 0 = as they are
 };
 
-/// The test split, which gives the final figures and must choose nothing: only an Examiner (distill/student/evaluator.hpp) can
-/// look into it, so no code that trains or selects does.
+/// The test split, which gives the final figures and must choose nothing: only an Evaluator
+/// (distill/student/evaluator.hpp) can look into it, so no code that trains or selects does.
 class TestSplit {
  public:
   TestSplit() = default;
   explicit TestSplit(ImageSet set) : set_(std::move(set)) {}
   bool empty() const { return set_.labels.empty(); }
   std::size_t size() const { return set_.labels.size(); }
+  /// content_hash; tells nothing of what the images show.
+  std::string hash() const { return content_hash(set_); }
 
  private:
-  friend class Examiner;
+  friend class Evaluator;
   ImageSet set_;
 };
 
-struct Task {
+/// A target's images, read and hashed once and shared by all of its tasks.
+struct TargetImages {
   ImageSet pool;  ///< training images; those of an "unlabeled" split follow with label -1
   TestSplit test;
+  std::int64_t training = 0;  ///< images of the pool that are training images
+  std::string hash;           ///< of the pool's content
+};
+
+/// `test` and `unlabelled` may be empty. Error where they are of another size or colour than `train`, or where there is
+/// one class only.
+std::shared_ptr<const TargetImages> target_images(ImageSet train, ImageSet test, const ImageSet& unlabelled = {});
+
+struct Task {
+  std::shared_ptr<const TargetImages> images;
+  std::vector<int> labels;      ///< of the pool; a manifest may know some of unlabelled images
   TaskSplit split;              ///< positions in the pool
   Indices target;               ///< labelled and unlabelled together, ascending: what sources are run on
   Normalization normalization;  ///< of the target images
-  std::string hash;             ///< of the pool's content
 
-  std::int64_t classes() const { return static_cast<std::int64_t>(pool.classes.size()); }
+  const ImageSet& pool() const { return images->pool; }
+  const TestSplit& test() const { return images->test; }
+  const std::string& hash() const { return images->hash; }
+  std::int64_t classes() const { return static_cast<std::int64_t>(pool().classes.size()); }
 };
 
 /// Loads and splits. Where the data set brings an "unlabeled" split, its images join the unlabelled part. The test
 /// split is left out: to rank sources takes none.
 Task load_task(const TaskOptions& options);
-/// The same from sets in memory (`test` and `unlabelled` may be empty).
+/// The parts that a manifest lists or has drawn, by the seed of manifest.draw. Error where it was made for other
+/// images.
+Task make_task(std::shared_ptr<const TargetImages> images, const LabelManifest& manifest);
+/// All parts drawn.
 Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split);
-/// The same with the parts that a manifest lists or has drawn; the seed is that of manifest.draw. Error where it was
-/// made for other images.
-Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const LabelManifest& manifest);
+/// All images as the target, none of them labelled: what sources say of each.
+Task whole_pool(std::shared_ptr<const TargetImages> images);
 /// All of the task's split as the text of a manifest: whoever reads it has the same labelled, unlabelled and validation
 /// images, whatever the program or seed.
 std::string manifest_of(const Task& task, std::uint64_t seed);

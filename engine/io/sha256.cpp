@@ -87,4 +87,17 @@ std::string sha256_hex(ByteView bytes) { return Sha256().update(bytes).hex(); }
 std::string sha256_hex(std::string_view text) { return sha256_hex(bytes_of(text)); }
 std::string sha256_file(const std::filesystem::path& path) { return sha256_hex(read_file(path)); }
 
+std::string sha256_of_path(const std::filesystem::path& path) {
+  std::error_code none;
+  if (!std::filesystem::is_directory(path, none)) return sha256_file(path);
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path))
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  std::string text;
+  for (const auto& file : files)
+    text += fmt::format("{} {}\n", file.lexically_relative(path).generic_string(), sha256_file(file));
+  return sha256_hex(text);
+}
+
 }  // namespace akin

@@ -29,4 +29,7 @@ std::string sha256_hex(ByteView bytes);
 std::string sha256_hex(std::string_view text);
 std::string sha256_file(const std::filesystem::path& path);
 
+/// Of a file that of its content; of a folder that of the names and contents of all files in it.
+std::string sha256_of_path(const std::filesystem::path& path);
+
 }  // namespace akin

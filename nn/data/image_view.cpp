@@ -31,17 +31,25 @@ Indices all_indices(std::int64_t n) {
 }
 
 Normalization measure_normalization(const Array& images) {
+  return measure_normalization(images, all_indices(images.shape()[0]));
+}
+
+Normalization measure_normalization(const Array& images, std::span<const std::int64_t> index) {
   const ImageView view = view_of(images);
-  AKIN_CHECK(view.N > 0, "normalisation: no image to measure");
+  AKIN_CHECK(!index.empty(), "normalisation: no image to measure");
   const auto C = static_cast<std::size_t>(view.C);
   std::vector<double> sum(C), square(C);  // exact: integers below 2^53
-  const std::int64_t pixels = view.N * view.H * view.W;
-  for (std::int64_t i = 0; i < pixels; ++i)
-    for (std::size_t c = 0; c < C; ++c) {
-      const double v = view.data[static_cast<std::size_t>(i) * C + c];
-      sum[c] += v;
-      square[c] += v * v;
-    }
+  const std::int64_t area = view.H * view.W, pixels = static_cast<std::int64_t>(index.size()) * area;
+  for (const std::int64_t image : index) {
+    AKIN_CHECK(image >= 0 && image < view.N, "images: number {} of {}", image, view.N);
+    const std::uint8_t* p = view.data + image * area * view.C;
+    for (std::int64_t i = 0; i < area; ++i)
+      for (std::size_t c = 0; c < C; ++c) {
+        const double v = *p++;
+        sum[c] += v;
+        square[c] += v * v;
+      }
+  }
   Normalization out;
   for (std::size_t c = 0; c < C; ++c) {
     const double mean = sum[c] / static_cast<double>(pixels) / 255;

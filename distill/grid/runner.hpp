@@ -1,0 +1,65 @@
+// Runs a grid: what is finished stays, what is not is made, what was made with other settings is named.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "distill/events.hpp"
+#include "distill/grid/target_bank.hpp"
+#include "distill/student/plan.hpp"
+
+namespace akin {
+
+/// What a run may be told while it goes on; all optional.
+struct GridListener {
+  /// All of a target was opened and checked, and nothing is written yet.
+  std::function<void(const Task& first, const std::vector<Source>& sources)> opened = {};
+  /// Who is made from what, in a strict run: before any student trains.
+  std::function<void(const GridGroup& group, const std::vector<Source>& sources, const Ranking* ranking,
+                     const std::vector<StudentPlan>& plans)>
+      planned = {};
+  /// A cell has its record, made now or by an earlier run. `answers` tests its student again where it was not made now.
+  std::function<void(const GridGroup& group, const Cell& cell, const StudentRecord& record,
+                     const std::function<TestAnswers()>& answers)>
+      finished = {};
+  std::function<void()> target_done = {};
+};
+
+struct GridOptions {
+  GridFolder place;
+  std::filesystem::path cache = {};  ///< of the sources' outputs; empty: none
+  GridFilter only = {};
+  bool redo_stale = false;     ///< run cells again that were made with other settings, instead of stopping
+  bool fresh = false;          ///< run all cells again
+  bool keep_students = false;  ///< save every student
+  /// All students are planned before any is trained, and what one cannot have stops the run; else the error is kept
+  /// with its cell, and the others go on.
+  bool strict = false;
+  std::string made_by = {};  ///< version, for the records
+  GridListener listener = {};
+};
+
+/// What there is to do before anything is done.
+struct GridSurvey {
+  struct Cell {
+    std::string label;
+    enum class State { finished, pending, stale } state;
+    std::string changed;                      ///< stale: which settings differ
+    std::optional<double> seconds, estimate;  ///< measured, or guessed from finished cells of the same method
+  };
+  std::vector<Cell> cells;
+};
+GridSurvey survey_grid(Context& ctx, const Grid& grid, const GridOptions& options);
+
+struct GridOutcome {
+  bool finished = false;  ///< false: stopped on request; the same command goes on
+  std::size_t cells = 0, ran = 0;
+  std::vector<std::string> failed;  ///< label and reason of cells that have no result
+};
+
+/// Runs what is not finished. Failed cells are tried again by the next run. Stale cells stop it before anything runs.
+GridOutcome run_grid(Context& ctx, const Grid& grid, const GridOptions& options, const Events& events = {});
+
+}  // namespace akin

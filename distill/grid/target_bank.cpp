@@ -1,0 +1,98 @@
+#include "distill/grid/target_bank.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "distill/similarity/measure.hpp"
+#include "engine/io/file.hpp"
+#include "engine/io/sha256.hpp"
+
+namespace akin {
+
+TargetBank::TargetBank(Context& ctx, const Grid& grid, const GridTarget& target, const std::filesystem::path& cache)
+    : ctx_(&ctx), grid_(&grid), target_(&target), cache_(cache), images_(target.load()) {
+  inputs_.images = images_->hash;
+  inputs_.test = images_->test.hash();
+  for (const GridSource& s : grid.sources) {
+    if (std::find(target.sources.begin(), target.sources.end(), s.name) == target.sources.end()) continue;
+    sources_.push_back(open_source(ctx, with_target(s.path, target.name), s.foreign ? &*s.foreign : nullptr));
+    sources_.back().name = s.name;
+    inputs_.sources.emplace_back(s.name, sources_.back().hash);
+  }
+}
+
+std::vector<std::string> TargetBank::teachers() const {
+  std::vector<std::string> names;
+  for (const Source& s : sources_)
+    if (s.classes() > 0) names.push_back(s.name);
+  return names;
+}
+
+OutputOptions TargetBank::output_options(const Settings& settings) const {
+  return {.cache = cache_, .match_channels = settings.match_channels, .progress = {}};
+}
+
+GroupBank TargetBank::of(const GridGroup& group, const Events& events) {
+  if (sources_.empty()) return {};
+  const OutputOptions options = output_options(grid_->settings_of(*target_));
+  if (!share_) return {bank_outputs(*ctx_, group.task, sources_, options, events), {}};
+  if (pool_outputs_.empty()) pool_outputs_ = bank_outputs(*ctx_, whole_pool(images_), sources_, options, events);
+  GroupBank out;
+  for (const Outputs& o : pool_outputs_)
+    out.outputs.push_back({pick_rows(o.features, group.task.target), pick_rows(o.logits, group.task.target)});
+  return out;
+}
+
+const Ranking& TargetBank::ranking(const GridGroup& group, GroupBank& bank, const Settings& settings, bool looks,
+                                   const Events& events) const {
+  const std::string key = !looks ? ""
+                                 : fmt::format("{}|{}|{}|{}|{}", settings.metric, settings.mapping, settings.probe,
+                                               settings.replicates, settings.reference);
+  if (const auto it = bank.rankings.find(key); it != bank.rankings.end()) return it->second;
+  Ranking ranking;
+  if (looks && !sources_.empty())
+    ranking = rank_sources(*ctx_, group.task, sources_, rank_options_of(settings), output_options(settings), group.seed,
+                           events, bank.outputs);
+  else
+    for (const Source& s : sources_)
+      ranking.rows.push_back({.source = s.name, .similarity = {.metric = "", .value = not_measured}});
+  ranking.outputs.clear();
+  return bank.rankings.emplace(key, std::move(ranking)).first->second;
+}
+
+bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, const std::filesystem::path& file,
+                               const Events& events) const {
+  const Settings own = grid_->settings_of(*target_);
+  const std::vector<std::string> names = grid_->measured_metrics();
+  Json settings = {{"images", inputs_.images}, {"labels", budget_settings(group.budget->labels)}, {"probe", own.probe}};
+  if (own.replicates > 0) settings["replicates"] = own.replicates;
+  if (!own.reference.empty()) settings["reference"] = sha256_of_path(own.reference);
+  for (const auto& [name, hash] : inputs_.sources) settings["sources"][name] = hash;
+  const std::optional<Json> known = read_ranking(file);
+  if (known && (*known)["settings"] == settings && (*known)["metrics"] == Json(names)) return true;
+  const std::optional<Outputs> reference =
+      reference_outputs(*ctx_, group.task, rank_options_of(own), output_options(own));
+  const std::vector<Candidate> candidates = candidates_of(
+      *ctx_, sources_, bank.outputs, group.task, probe_of(group.task, own.probe), reference ? &*reference : nullptr);
+  Json rows = Json::array();
+  for (const Source& source : sources_)
+    rows.push_back({{"source", source.name}, {"values", Json::object()}, {"undefined", Json::object()}});
+  for (const std::string& name : names) {
+    if (stop_asked(events)) return false;
+    const Measurement measured =
+        measure(find_metric(name), candidates, {.replicates = static_cast<int>(own.replicates), .seed = group.seed});
+    for (std::size_t s = 0; s < candidates.size(); ++s) {
+      const SimilarityRow& row = measured.rows[s];
+      const auto number = [](double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); };
+      rows[s]["values"][name] = number(row.similarity.value);
+      if (own.replicates > 0) rows[s]["intervals"][name] = {number(row.confidence.low), number(row.confidence.high)};
+      if (!std::isfinite(row.similarity.value)) rows[s]["undefined"][name] = row.undefined;
+    }
+  }
+  const Json j = {{"settings", settings}, {"metrics", names}, {"sources", rows}};
+  make_folder(file.parent_path());
+  write_file_atomic(file, std::string_view(j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
+  return true;
+}
+
+}  // namespace akin

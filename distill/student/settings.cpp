@@ -1,0 +1,373 @@
+#include "distill/student/settings.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+
+#include "distill/similarity/metrics.hpp"
+#include "engine/io/sha256.hpp"
+#include "nn/zoo/zoo.hpp"
+
+namespace akin {
+
+namespace {
+
+using T = const MethodTraits&;
+using S = const Settings&;
+
+// Whose students depend on a setting.
+bool everybody(T, S) { return true; }
+bool trained(T m, S) { return m.start != Start::features; }
+bool own_network(T m, S s) { return trained(m, s) && m.start != Start::nearest; }
+bool from_scratch(T m, S) { return m.start == Start::fresh; }
+bool probed(T m, S) { return m.start == Start::features; }
+bool semi(T m, S) { return m.term != Term::none; }
+bool pseudo_labelled(T m, S) { return m.term == Term::pseudo_labels; }
+bool taught(T m, S) { return m.term == Term::teachers; }
+bool with_sources(T m, S) { return uses_sources(m.method); }
+bool transferred(T m, S) { return m.start == Start::transfer; }
+bool compared(T m, S s) { return needs_similarity(m, s); }
+bool compared_with_reference(T m, S s) { return needs_similarity(m, s) && find_metric(s.metric).needs_reference; }
+bool weighted(T m, S) { return m.weighting == Weighting::weighted; }
+constexpr Setting::Matters nobody = nullptr;
+
+Range whole(double low) { return {.low = low}; }
+Range above(double low) { return {.low = low, .above = true}; }
+Range from(double low) { return {.low = low}; }
+Range share() { return {.low = 0, .high = 1}; }
+Range one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
+
+/// The message of a UsageError that `f` throws, or "".
+template <class F>
+std::string refusal(F&& f) {
+  try {
+    f();
+    return "";
+  } catch (const UsageError& e) {
+    return e.what();
+  }
+}
+
+std::string unknown_student(const std::string& name) {
+  const std::vector<std::string>& known = known_architectures();
+  if (name == "init" || std::find(known.begin(), known.end(), name) != known.end()) return "";
+  return fmt::format("'{}' is no network{}", name, suggestion(name, known));
+}
+std::string unknown_metric(const std::string& name) {
+  return refusal([&] { find_metric(name); });
+}
+std::string unknown_mapping(const std::string& name) {
+  return name.empty() ? "" : refusal([&] { parse_mapping(name); });
+}
+
+std::string list_of_networks() { return fmt::format("{}", fmt::join(known_architectures(), ", ")); }
+
+std::string list_of_metrics() {
+  std::string names;
+  for (const Metric& metric : metrics()) names += (names.empty() ? "" : ", ") + metric.name;
+  return names;
+}
+
+const std::vector<Setting>& table() {
+  static const std::string networks =
+      "Network: " + list_of_networks() + "; of a student also init: that of the model --init";
+  static const std::string similarity = "Similarity of tasks: " + list_of_metrics();
+  static const std::vector<Setting> all = {
+      {"student", "arch", "Network", networks.c_str(), &Settings::student, {.problem = unknown_student}, own_network},
+      {"student_width", "width", "Network", "Channels of its first stage; 0: the family's own",
+       &Settings::student_width, whole(0), own_network},
+      {"student_shortcut", "shortcut", "Network", "A (subsample and pad) or conv (1x1); empty: the family's own",
+       &Settings::student_shortcut, one_of({"", "A", "conv"}), own_network},
+      {"student_stem", "stem", "Network", "small: the first layer keeps the image's size; empty: as published",
+       &Settings::student_stem, one_of({"", "small"}), own_network},
+      {"init",
+       nullptr,
+       "Network",
+       "Start from this model's extractor instead of random weights",
+       &Settings::init,
+       {.file = true},
+       from_scratch},
+
+      {"steps", nullptr, "Training", "Training steps", &Settings::steps, whole(1), trained},
+      {nullptr, "epochs", "Training", "Passes over the data", &Settings::epochs, whole(1), nobody},
+      {"batch", "batch", "Training", "Labelled images a step", &Settings::batch, whole(1), trained},
+      {"unlabelled_batch", nullptr, "Training", "Unlabelled images a step", &Settings::unlabelled_batch, whole(1),
+       semi},
+      {"eval_every", nullptr, "Training", "Steps between points of the curve; 0: a tenth of the run",
+       &Settings::eval_every, whole(0), trained},
+      {nullptr, "seed", "Training", "Of weights, order and augmentation", &Settings::seed, whole(0), nobody},
+      {"augment", "augment", "Training", "Shift images at random", &Settings::augment, {}, trained},
+      {"flip", "flip", "Training", "Mirror images at random; not for characters", &Settings::flip, {}, trained},
+      {"lr", "lr", "Training", "Highest learning rate", &Settings::lr, above(0), trained},
+      {"schedule", "schedule", "Training", "cosine, step or constant", &Settings::schedule,
+       one_of({"cosine", "step", "constant"}), trained},
+      {"warmup", "warmup", "Training", "Steps of linear warm-up", &Settings::warmup, whole(0), trained},
+      {"optimizer", "optimizer", "Training", "sgd or adamw", &Settings::optimizer, one_of({"sgd", "adamw"}), trained},
+      {"momentum", "momentum", "Training", "Of sgd", &Settings::momentum, {.low = 0, .high = 0.999999}, trained},
+      {"nesterov", "nesterov", "Training", "Nesterov's momentum", &Settings::nesterov, {}, trained},
+      {"weight_decay", "weight_decay", "Training", "Pull of all weights towards 0", &Settings::weight_decay, from(0),
+       trained},
+      {"clip_norm", "clip_norm", "Training", "Shorten longer gradients to this length; 0: off", &Settings::clip_norm,
+       from(0), trained},
+      {"graph", "graph", "Training", "A GPU captures one training step and repeats it", &Settings::graph, {}, nobody},
+      {"checkpoint_every", "checkpoint_every", "Training", "Steps; 0: only when stopped", &Settings::checkpoint_every,
+       whole(0), nobody},
+
+      {"transfer",
+       nullptr,
+       "Distillation",
+       "Source that transfer and the methods named after it start from; empty: the most similar one of the student's "
+       "architecture",
+       &Settings::transfer,
+       {},
+       transferred},
+      {"lambda", nullptr, "Distillation", "Share of the labelled loss, 0..1", &Settings::lambda, share(), taught},
+      {"temperature", nullptr, "Distillation", "T of the soft targets", &Settings::temperature, above(0), taught},
+      {"teacher_view", nullptr, "Distillation",
+       "clean: the sources see unchanged images, computed once; same: the student's augmented ones, another and slower "
+       "method",
+       &Settings::teacher_view, one_of({"clean", "same"}), taught},
+      {"threshold", nullptr, "Distillation", "FixMatch: confidence that makes a pseudo-label count",
+       &Settings::threshold, share(), pseudo_labelled},
+      {"probe_l2", nullptr, "Distillation", "Linear probe: penalty of its head; 0: 1 / labelled images",
+       &Settings::probe_l2, from(0), probed},
+      {"match_channels",
+       nullptr,
+       "Data",
+       "Turn grey to colour and colour to grey as a source expects",
+       &Settings::match_channels,
+       {},
+       with_sources},
+
+      {"metric", nullptr, "Similarity", similarity.c_str(), &Settings::metric, {.problem = unknown_metric}, compared},
+      {"mapping",
+       nullptr,
+       "Similarity",
+       "Similarity to a number from 0: clip0, minmax, rank, softmax[:T]; empty: the metric's own",
+       &Settings::mapping,
+       {.problem = unknown_mapping},
+       weighted},
+      {"p",
+       nullptr,
+       "Similarity",
+       "Power of the similarity in the weights of DistillWeighted",
+       &Settings::p,
+       {.low = 0, .infinite = true},
+       weighted},
+      {"probe", nullptr, "Similarity", "Labelled images that similarity is measured on, at most", &Settings::probe,
+       whole(1), compared},
+      {"reference",
+       nullptr,
+       "Similarity",
+       "A model trained on the target, or a table of its features; for rsa and dds",
+       &Settings::reference,
+       {.file = true},
+       compared_with_reference},
+      {"replicates", nullptr, "Similarity", "Bootstrap draws and label shuffles; 0: no interval", &Settings::replicates,
+       whole(0), nobody},
+
+      {"device", "device", "General",
+       "auto (cuda where a card answers, else cpu), cpu, cuda, or sim: the CUDA kernels emulated, slowly",
+       &Settings::device, one_of({"auto", "cpu", "cuda", "sim"}), nobody, true},
+      {"precision", "precision", "General", "f32, or bf16: activations of half the size (cuda and sim)",
+       &Settings::precision, one_of({"f32", "bf16"}), everybody, true},
+      {"gemm", "gemm", "General", "own, or cublas: NVIDIA's library instead, to compare (cuda, with the plug-in)",
+       &Settings::gemm, one_of({"own", "cublas"}), everybody, true},
+      {"conv", "conv", "General", "own, or cudnn: likewise", &Settings::conv, one_of({"own", "cudnn"}), everybody,
+       true},
+  };
+  return all;
+}
+
+template <class V>
+std::optional<V> parsed(const std::string& text) {
+  V value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+
+template <class V>
+bool within(const Range& r, V value) {
+  const auto v = static_cast<double>(value);
+  if (std::isinf(v)) return r.infinite && v > 0;
+  return v <= r.high && (r.above ? v > r.low : v >= r.low);  // false for NaN
+}
+
+Json json_of(const Setting& setting, const Settings& settings) {
+  return std::visit(
+      [&](auto field) -> Json {
+        const auto& value = settings.*field;
+        using V = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<V, double>) {
+          if (std::isinf(value)) return "inf";
+        }
+        if constexpr (std::is_same_v<V, std::string>) {
+          if (setting.range.file && !value.empty()) return sha256_of_path(value);
+        }
+        return value;
+      },
+      setting.field);
+}
+
+void flatten(const Json& j, const std::string& path, std::map<std::string, std::string>& out) {
+  if (!j.is_object()) {
+    out[path] = j.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return;
+  }
+  for (const auto& [key, value] : j.items()) flatten(value, path.empty() ? key : path + "." + key, out);
+}
+
+/// A SHA-256 in quotes.
+bool is_digest(const std::string& text) {
+  return text.size() == 66 && text.find_first_not_of("0123456789abcdef", 1) == 65;
+}
+
+}  // namespace
+
+std::span<const Setting> setting_list() { return table(); }
+
+std::string option_of(std::string_view name) {
+  std::string option = "--" + std::string(name);
+  std::replace(option.begin(), option.end(), '_', '-');
+  return option;
+}
+
+std::string range_text(const Setting& s) {
+  const Range& r = s.range;
+  if (std::holds_alternative<bool Settings::*>(s.field)) return "true or false";
+  if (!r.choices.empty()) {
+    std::vector<std::string> some = r.choices;
+    std::erase(some, "");
+    return fmt::format("{}{}", fmt::join(some, " or "), some.size() < r.choices.size() ? ", or empty" : "");
+  }
+  if (r.file) return "file";
+  if (std::holds_alternative<std::string Settings::*>(s.field)) return "name";
+  const char* number = std::holds_alternative<std::int64_t Settings::*>(s.field) ? "whole number" : "number";
+  if (r.high == 1 && r.low == 0) return fmt::format("{} from 0 to 1", number);
+  if (r.high < 1) return fmt::format("{} from {:g}, below 1", number, r.low);
+  return fmt::format("{} {} {:g}{}", number, r.above ? "above" : "from", r.low, r.infinite ? ", or inf" : "");
+}
+
+std::string problem_of(const Setting& s, const std::string& text) {
+  const auto no = [&] { return fmt::format("'{}' is no {}", text, range_text(s)); };
+  return std::visit(
+      [&](auto field) -> std::string {
+        using V = std::decay_t<decltype(std::declval<Settings>().*field)>;
+        if constexpr (std::is_same_v<V, bool>) {
+          return text == "true" || text == "false" ? "" : no();
+        } else if constexpr (std::is_same_v<V, std::string>) {
+          if (s.range.problem != nullptr) return s.range.problem(text);
+          const auto& c = s.range.choices;
+          if (c.empty() || std::find(c.begin(), c.end(), text) != c.end()) return "";
+          return fmt::format("'{}' is not {}", text, range_text(s));
+        } else {
+          const std::optional<V> value = parsed<V>(text);
+          return value && within(s.range, *value) ? "" : no();
+        }
+      },
+      s.field);
+}
+
+std::string text_of(const Setting& s, const Settings& settings) {
+  return std::visit([&](auto field) { return fmt::format("{}", settings.*field); }, s.field);
+}
+
+void check(const Settings& settings, bool student) {
+  for (const Setting& s : table()) {
+    const char* name = student ? s.name : s.source;
+    if (name == nullptr) continue;
+    if (const std::string why = problem_of(s, text_of(s, settings)); !why.empty())
+      fail_usage("{}: {}", option_of(name), why);
+  }
+  if (student) schedule_of(settings).check();  // a source's steps follow from its data
+  optimizer_of(settings).check();
+  if (student && settings.student == "init" && settings.init.empty())
+    fail_usage("--student init: is the network of the model --init; name one");
+}
+
+void read_settings(const SettingsTable& file, const std::filesystem::path& root, bool whole_run, Settings& out) {
+  for (const Setting& s : table()) {
+    if (s.name == nullptr || !file.has(s.name)) continue;
+    if (s.whole_run && !whole_run) file.refuse(s.name, "is one for the whole run: it belongs into [settings]");
+    std::visit(
+        [&](auto field) {
+          auto& value = out.*field;
+          using V = std::decay_t<decltype(value)>;
+          if constexpr (std::is_same_v<V, bool>)
+            value = file.flag(s.name, value);
+          else if constexpr (std::is_same_v<V, std::int64_t>)
+            value = file.whole(s.name, value);
+          else if constexpr (std::is_same_v<V, double>)
+            value = file.number(s.name, value);
+          else if (s.range.file)
+            value = (root / file.text(s.name)).lexically_normal().string();
+          else
+            value = file.text(s.name);
+        },
+        s.field);
+    if (const std::string why = problem_of(s, text_of(s, out)); !why.empty()) file.refuse(s.name, why);
+  }
+}
+
+void copy_settings(const Settings& from, std::string_view group, Settings& to) {
+  for (const Setting& s : table())
+    if (s.group == group) std::visit([&](auto field) { to.*field = from.*field; }, s.field);
+}
+
+Json settings_of_student(const Settings& settings, const MethodTraits& method) {
+  Json out = Json::object();
+  for (const Setting& s : table())
+    if (s.name != nullptr && s.matters != nullptr && s.matters(method, settings)) out[s.name] = json_of(s, settings);
+  return out;
+}
+
+Json settings_of_source(const Settings& settings) {
+  Json out = Json::object();
+  for (const Setting& s : table()) {
+    const bool matters = s.matters != nullptr || s.name == nullptr;  // what only a source has counts for it
+    if (s.source != nullptr && matters) out[s.source] = json_of(s, settings);
+  }
+  return out;
+}
+
+std::string settings_changes(const Json& before, const Json& now) {
+  std::map<std::string, std::string> a, b;
+  flatten(before, "", a);
+  flatten(now, "", b);
+  std::vector<std::string> changes;
+  for (const auto& [key, value] : b) {
+    const auto it = a.find(key);
+    if (it == a.end())
+      changes.push_back(is_digest(value) ? key + " is new" : fmt::format("{} is new ({})", key, value));
+    else if (it->second != value)
+      changes.push_back(is_digest(value) && is_digest(it->second)
+                            ? key + ": other content"
+                            : fmt::format("{} was {} and is {}", key, it->second, value));
+  }
+  for (const auto& [key, value] : a)
+    if (!b.contains(key)) changes.push_back(key + " is gone");
+  return fmt::format("{}", fmt::join(changes, ", "));
+}
+
+std::string settings_markdown() {
+  const Settings student, source = source_settings();
+  std::string out = "| key and option | of `train` | default | may be | |\n|---|---|---|---|---|\n";
+  const auto shown = [](const std::string& text) { return text.empty() ? "" : "`" + text + "`"; };
+  for (const Setting& s : table()) {
+    std::string value = text_of(s, s.name != nullptr ? student : source);
+    if (s.name != nullptr && s.source != nullptr && text_of(s, source) != value)
+      value = fmt::format("{} (`train`: {})", value, text_of(s, source));
+    out += fmt::format("| {} | {} | {} | {} | {} |\n",
+                       s.name == nullptr ? "" : fmt::format("`{}` `{}`", s.name, option_of(s.name)),
+                       s.source == nullptr ? "" : shown(option_of(s.source)), value, range_text(s), s.help);
+  }
+  return out;
+}
+
+bool needs_similarity(const MethodTraits& m, const Settings& s) {
+  return m.weighting == Weighting::nearest || m.weighting == Weighting::weighted || m.start == Start::nearest ||
+         m.start == Start::features || (m.start == Start::transfer && s.transfer.empty());
+}
+
+}  // namespace akin

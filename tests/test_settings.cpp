@@ -1,0 +1,202 @@
+// THE list of settings: nothing is missing in it, what it says holds wherever a value comes from, and the docs say the
+// same.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <set>
+
+#include "distill/student/settings.hpp"
+#include "engine/io/file.hpp"
+#include "tests/temp_folder.hpp"
+
+using namespace akin;
+using namespace akin::test;
+
+namespace {
+
+struct Any {
+  template <class T>
+  operator T() const;  // NOLINT: it stands for any member
+};
+
+template <class T, class... Members>
+constexpr std::size_t count_members() {
+  if constexpr (requires { T{Members{}..., Any{}}; })
+    return count_members<T, Members..., Any>();
+  else
+    return sizeof...(Members);
+}
+
+const Setting& row(std::string_view name) {
+  for (const Setting& s : setting_list())
+    if (s.name != nullptr && s.name == name) return s;
+  fail("no setting {}", name);
+}
+
+/// Another value than the default, in range, as text.
+std::string other_value(const Setting& s) {
+  const std::string now = text_of(s, Settings{});
+  for (const char* text : {"true", "false", "7", "0.75", "0.5", "3", "bf16", "cublas", "cudnn", "sim", "same", "step",
+                           "adamw", "cka", "rank", "resnet20", "conv", "small", "some.name"})
+    if (text != now && problem_of(s, text).empty()) return text;
+  return now;
+}
+
+/// The settings that a file of one line gives.
+Settings read(const std::string& line) {
+  const TempFolder folder;
+  write_file_atomic(folder / "s.toml", std::string_view(line + "\n"));
+  const SettingsTable table = SettingsTable::read(folder / "s.toml");
+  Settings out;
+  read_settings(table, folder.path(), true, out);
+  table.done();
+  return out;
+}
+
+/// `name = value` in TOML.
+std::string line_of(const Setting& s, const std::string& text) {
+  const bool quoted = std::holds_alternative<std::string Settings::*>(s.field);
+  return fmt::format(fmt::runtime(quoted ? "{} = \"{}\"" : "{} = {}"), s.name, text);
+}
+
+}  // namespace
+
+TEST_CASE("every member of Settings is a row of the table, once") {
+  std::set<std::string> names, sources;
+  std::set<const void*> members;
+  const Settings s;
+  for (const Setting& row : setting_list()) {
+    if (row.name != nullptr) CHECK_MESSAGE(names.insert(row.name).second, row.name);
+    if (row.source != nullptr) CHECK_MESSAGE(sources.insert(row.source).second, row.source);
+    CHECK((row.name != nullptr || row.source != nullptr));
+    std::visit([&](auto field) { members.insert(&(s.*field)); }, row.field);
+    // The default is a value that may be.
+    if (row.name != nullptr) CHECK_EQ(problem_of(row, text_of(row, s)), "");
+    if (row.source != nullptr) CHECK_EQ(problem_of(row, text_of(row, source_settings())), "");
+  }
+  CHECK_EQ(members.size(), setting_list().size());
+  CHECK_EQ(count_members<Settings>(), setting_list().size());
+}
+
+TEST_CASE("every setting is read from a file, and the same values are refused there and on the command line") {
+  for (const Setting& s : setting_list()) {
+    if (s.name == nullptr) continue;
+    CAPTURE(s.name);
+    const std::string text = other_value(s);
+    REQUIRE_NE(text, text_of(s, Settings{}));
+    const Settings got = read(line_of(s, text));
+    if (!s.range.file) CHECK_EQ(text_of(s, got), text);
+    if (s.range.file) CHECK(text_of(s, got).ends_with("/" + text));
+    Settings restored = got;  // nothing else has changed
+    std::visit([&](auto field) { restored.*field = Settings{}.*field; }, s.field);
+    CHECK(restored == Settings{});
+    // As an option's text and as a file's value.
+    for (const char* bad : {"-1", "0", "2", "1.5", "1e400", "nan", "inf", "maybe"}) {
+      const bool refused = !problem_of(s, bad).empty();
+      bool refused_in_file = false;
+      try {
+        read(line_of(s, bad));
+      } catch (const UsageError& e) {
+        refused_in_file = true;
+        if (std::string_view(bad) == "1e400") continue;  // TOML knows no such number
+        CHECK(has(e.what(), "s.toml"));
+        if (std::string_view(bad) != "maybe") CHECK(has(e.what(), s.name));  // that is no TOML but in quotes
+      }
+      if (s.range.file || std::string_view(bad) == "1e400") continue;
+      CHECK_MESSAGE(refused == refused_in_file, bad);
+    }
+  }
+  for (const auto& [name, bad] : {std::pair{"threshold", "2"},
+                                  {"batch", "0"},
+                                  {"lr", "0"},
+                                  {"lr", "nan"},
+                                  {"momentum", "1"},
+                                  {"p", "-1"},
+                                  {"lambda", "1.5"},
+                                  {"temperature", "inf"},
+                                  {"probe", "0"},
+                                  {"schedule", "cosin"},
+                                  {"student", "resnet9"},
+                                  {"teacher_view", "Clean"},
+                                  {"mapping", "softmax:0"},
+                                  {"metric", "park"}})
+    CHECK_MESSAGE(!problem_of(row(name), bad).empty(), name);
+  CHECK_EQ(problem_of(row("p"), "inf"), "");
+  CHECK(has(problem_of(row("student"), "resnet9"), "did you mean 'resnet8'?"));
+  Settings s;
+  s.warmup = s.steps;
+  CHECK_THROWS_AS(check(s), UsageError);
+  s = {};
+  s.student = "init";
+  CHECK(has(error_of([&] { check(s); }), "--init"));
+}
+
+TEST_CASE("what a student depends on: a change of a setting shows for the methods that look at it, and says so") {
+  const auto dependent = [](std::string_view name, Method method) {
+    return settings_of_student({}, traits(method)).contains(name);
+  };
+  for (const MethodTraits& m : methods()) {
+    CAPTURE(m.name);
+    for (const char* none : {"graph", "checkpoint_every", "replicates", "device"})
+      CHECK_FALSE(dependent(none, m.method));
+    for (const char* all : {"precision", "gemm", "conv"}) CHECK(dependent(all, m.method));
+    CHECK_EQ(dependent("lambda", m.method), is_taught(m.method));
+    CHECK_EQ(dependent("threshold", m.method), m.term == Term::pseudo_labels);
+    CHECK_EQ(dependent("unlabelled_batch", m.method), needs_unlabelled(m.method));
+    CHECK_EQ(dependent("steps", m.method), m.method != Method::probe);
+    CHECK_EQ(dependent("probe_l2", m.method), m.method == Method::probe);
+    CHECK_EQ(dependent("match_channels", m.method), uses_sources(m.method));
+    // A change of any setting shows in exactly those records that have it.
+    for (const Setting& s : setting_list()) {
+      if (s.name == nullptr || s.range.file) continue;
+      const Settings changed = read(line_of(s, other_value(s)));
+      const Json before = settings_of_student({}, m), after = settings_of_student(changed, m);
+      if (!dependent(s.name, m.method)) {
+        // Whether a similarity counts may depend on another setting.
+        if (std::string_view(s.name) != "transfer" && std::string_view(s.name) != "metric") CHECK(before == after);
+        continue;
+      }
+      CHECK(has(settings_changes(before, after), fmt::format("{} was", s.name)));
+    }
+  }
+  Settings s;
+  CHECK(dependent("metric", Method::nearest));
+  CHECK(settings_of_student(s, traits(Method::transfer)).contains("metric"));
+  s.transfer = "digits";
+  CHECK_FALSE(settings_of_student(s, traits(Method::transfer)).contains("metric"));
+  s.p = INFINITY;
+  CHECK_EQ(settings_of_student(s, traits(Method::weighted))["p"], "inf");
+  Settings other;
+  other.lr = 0.05;
+  CHECK_EQ(settings_changes(settings_of_source(source_settings()), settings_of_source([] {
+                              Settings changed = source_settings();
+                              changed.lr = 0.05;
+                              changed.student_width = 8;
+                              return changed;
+                            }())),
+           "lr was 0.1 and is 0.05, width was 0 and is 8");
+  CHECK_EQ(settings_changes({{"a", 1}, {"b", {{"c", 2}}}}, {{"a", 1}, {"b", {{"c", 3}}}, {"d", 4}}),
+           "b.c was 2 and is 3, d is new (4)");
+}
+
+TEST_CASE("a file counts by its content") {
+  const TempFolder folder;
+  Settings s;
+  s.init = (folder / "m.safetensors").string();
+  write_file_atomic(s.init, std::string_view("one"));
+  const Json before = settings_of_student(s, traits(Method::scratch));
+  write_file_atomic(s.init, std::string_view("two"));
+  CHECK(has(settings_changes(before, settings_of_student(s, traits(Method::scratch))), "init: other content"));
+  std::filesystem::rename(s.init, folder / "n.safetensors");
+  s.init = (folder / "n.safetensors").string();
+  write_file_atomic(s.init, std::string_view("one"));
+  CHECK(settings_of_student(s, traits(Method::scratch)) == before);
+}
+
+TEST_CASE("the table in docs/cli.md is that of the program") {
+  const std::string docs = read_text(std::filesystem::path(AKIN_SOURCE_DIR) / "docs/cli.md");
+  const std::string want = settings_markdown();
+  CAPTURE(want);
+  CHECK_MESSAGE(docs.find(want) != std::string::npos,
+                "docs/cli.md: replace its table of settings by what `akin info --settings` prints");
+}
