@@ -1,5 +1,7 @@
 // What the documentation names in back-ticks is in the code. Of README.md and docs/*.md, code blocks aside:
-//   --option                       is written so in the code or a script; those with one dash are a compiler's
+//   --option                       is written so in the code or a script, or is a setting ("clip_norm" for
+//   --clip-norm);
+//                                  those with one dash are a compiler's
 //   kernels/<stem>.hpp, docs/      a path that begins with a folder of the project is a file or folder there. <...> and
 //   *
 //                                  stand for anything, and a file's ending may be left out
@@ -97,8 +99,12 @@ struct Code {
 std::string missing(const Code& code, std::string token) {
   while (!token.empty() && std::string_view(",;:()").find(token.back()) != std::string_view::npos) token.pop_back();
   std::smatch m;
-  if (std::regex_search(token, m, kOption, std::regex_constants::match_continuous))
-    return code.options.contains(m.str()) ? "" : "no option " + m.str();
+  if (std::regex_search(token, m, kOption, std::regex_constants::match_continuous)) {
+    std::string setting = m.str().substr(2);
+    std::replace(setting.begin(), setting.end(), '-', '_');
+    const bool there = code.options.contains(m.str()) || code.text.find('"' + setting + '"') != std::string::npos;
+    return there ? "" : "no option " + m.str();
+  }
   if (token.starts_with("-D")) token.erase(0, 2);
   if (token.starts_with("-")) return "";
   const bool folder = token.ends_with("/");
@@ -174,14 +180,14 @@ TEST_CASE("docs: a name that is not in the code is found, whatever it names") {
   const fs::path root = folder.path();
   write(root / "kernels/conv2d.cu", "void conv2d_fwd(Stream<Cuda> s);  // was conv_old\n");
   write(root / "nn/zoo/resnet.cpp", "Tensor ResNet::run() { save(\"results.csv\"); }\n");
-  write(root / "apps/flags.cpp", "app.add_option(\"--labels-per-class\", n);\n");
+  write(root / "apps/flags.cpp", "app.add_option(\"--labels-per-class\", n);\nconst char* name = \"clip_norm\";\n");
   write(root / "scripts/test.sh", "case $1 in --preset) ;; esac\n");
   const auto problems = [&](const std::string& text) {
     write(root / "docs/tour.md", text + "\n");
     return list(names(root, project(root)));
   };
   for (const char* right : {"`conv2d_fwd`, `ResNet::run`, `ResNet::run()`, `Stream<Cuda>` and 4 `3x3`",
-                            "`--labels-per-class 2`", "`scripts/test.sh --preset NAME`",
+                            "`--labels-per-class 2 --clip-norm`", "`scripts/test.sh --preset NAME`",
                             "`kernels/conv2d.cu`, `kernels/conv2d`, `kernels/`, `kernels/<stem>.cu`, `nn/*/`",
                             "`resnet.cpp` and `conv*.cu`", "`results.csv`, `NAME.csv`, `<name>.csv`, any `.csv`, `-O3`",
                             "    `in_a_block`\n\n```\n`and_here`\n```",
