@@ -15,7 +15,8 @@ zlib1g-dev header zlib.h"
 
 # On top of that: tests and benchmarks.
 AKIN_TEST_NEEDS="doctest-dev header doctest/doctest.h
-libbenchmark-dev header benchmark/benchmark.h"
+libbenchmark-dev header benchmark/benchmark.h
+pkg-config command pkg-config"
 
 # On top of the build: fetching data sets from their own pages.
 AKIN_DEMO_NEEDS="curl command curl
