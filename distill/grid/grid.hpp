@@ -45,7 +45,7 @@ struct GridVariant {
 };
 
 struct Grid {
-  std::string title, file;     ///< file: the one it was read from
+  std::string title;
   std::filesystem::path root;  ///< where relative paths start
   std::vector<std::uint64_t> seeds;
   std::vector<std::string> metrics;  ///< measured for every source; empty: the one of the settings

@@ -140,7 +140,6 @@ Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& r
   const SettingsTable top = SettingsTable::read(file);
   Grid e;
   e.title = top.text("title", file.stem().string());
-  e.file = file.string();
   const std::filesystem::path own = file.parent_path() / top.text("root", "");
   const std::filesystem::path root = e.root = root_option.empty() ? own : root_option;
   const SettingsTable settings = top.table("settings");
@@ -203,13 +202,14 @@ void add_filter(GridFilter& filter, const std::string& text, const Grid& e) {
   const std::size_t equals = text.find('=');
   const std::string kind = text.substr(0, equals), name = equals == std::string::npos ? "" : text.substr(equals + 1);
   std::vector<std::string> known;
-  const auto names = [&](const auto& list) {
+  std::set<std::string>* to = nullptr;
+  const auto choose = [&](std::set<std::string>& chosen, const auto& list) {
+    to = &chosen;
     for (const auto& item : list) known.push_back(item.name);
   };
-  std::set<std::string>* to = nullptr;
-  if (kind == "target") to = &filter.targets, names(e.targets);
-  if (kind == "budget") to = &filter.budgets, names(e.budgets);
-  if (kind == "variant") to = &filter.variants, names(e.variants);
+  if (kind == "target") choose(filter.targets, e.targets);
+  if (kind == "budget") choose(filter.budgets, e.budgets);
+  if (kind == "variant") choose(filter.variants, e.variants);
   if (kind == "method") {
     to = &filter.methods;
     for (const GridVariant& v : e.variants) known.emplace_back(name_of(v.method));
