@@ -9,9 +9,6 @@
 
 namespace akin {
 
-namespace {
-
-/// Whole numbers from `low`; without a name of its own, which would crowd the help.
 CLI::Validator at_least(std::int64_t low) {
   return CLI::Validator(
       [low](const std::string& text) {
@@ -23,6 +20,8 @@ CLI::Validator at_least(std::int64_t low) {
       "");
 }
 
+namespace {
+
 /// A switch with --no-<name>; its default is shown and saved.
 CLI::Option* add_switch(CLI::App& app, const std::string& option, bool& value, const std::string& text) {
   return app.add_flag(fmt::format("{},!--no-{}", option, option.substr(2)), value, text)
@@ -32,17 +31,9 @@ CLI::Option* add_switch(CLI::App& app, const std::string& option, bool& value, c
 }  // namespace
 
 ImageFormat parse_size(const std::string& text, const std::string& option) {
-  ImageFormat format;
-  const char *begin = text.data(), *end = begin + text.size();
-  const auto [after, error] = std::from_chars(begin, end, format.height);
-  bool good = error == std::errc() && after != end && *after == 'x';
-  if (good) {
-    const auto [last, second] = std::from_chars(after + 1, end, format.width);
-    good = second == std::errc() && last == end;
-  }
-  if (!good || format.height < 1 || format.width < 1 || format.height > 4096 || format.width > 4096)
-    fail_usage("{} '{}': expected height x width in pixels, as in 32x32", option, text);
-  return format;
+  const std::optional<ImageFormat> format = image_size(text);
+  if (!format) fail_usage("{} '{}': expected height x width in pixels, as in 32x32", option, text);
+  return *format;
 }
 
 ImageFormat FormatFlags::format() const {
@@ -70,10 +61,10 @@ CLI::Option* add_row(CLI::App& app, Settings& settings, const Setting& row, bool
         if constexpr (std::is_same_v<decltype(field), bool Settings::*>)
           return add_switch(app, option, value, row.help);
         else
-          return app.add_option(option, value, row.help)
-              ->check(CLI::Validator([&row](std::string& text) { return problem_of(row, text); }, ""));
+          return app.add_option(option, value, row.help);
       },
       row.field);
+  added->check(CLI::Validator([&row](std::string& text) { return problem_of(row, text); }, ""));
   if (row.range.file) added->type_name("FILE");
   return added->group(row.group);
 }

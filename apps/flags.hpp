@@ -11,6 +11,9 @@
 
 namespace akin {
 
+/// Whole numbers from `low`; without a name of its own, which would crowd the help.
+CLI::Validator at_least(std::int64_t low);
+
 /// "28x28" (height x width); UsageError naming the option.
 ImageFormat parse_size(const std::string& text, const std::string& option = "--size");
 
