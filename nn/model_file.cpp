@@ -120,6 +120,11 @@ void save_model(const std::filesystem::path& path, const Network& network, const
   write_safetensors(path, file);
 }
 
+bool describes_itself(const SafeTensors& file) {
+  const auto format = file.metadata.find("format");
+  return format != file.metadata.end() && format->second == kFormat && file.metadata.contains("model");
+}
+
 namespace {
 
 ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash, const ModelInfo* fallback,
@@ -129,8 +134,7 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
   ForeignModel out;
   Model& model = out.model;
   model.hash = hash;
-  const auto format = file.metadata.find("format");
-  if (format != file.metadata.end() && format->second == kFormat && file.metadata.contains("model")) {
+  if (describes_itself(file)) {
     try {
       const auto j = nlohmann::json::parse(file.metadata.at("model"));
       Architecture& a = model.info.architecture;
