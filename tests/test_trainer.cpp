@@ -170,6 +170,22 @@ TEST_CASE("killed between checkpoints and after the last step: resumed from the 
   }
 }
 
+TEST_CASE("the folder of checkpoints may go while a run trains, as another process that ends there removes it") {
+  const TempFolder folder;
+  Run r;
+  r.place.checkpoint = folder / "checkpoints/c.safetensors";
+  r.place.checkpoint_every = 3;
+  const auto record = r.hooks.progress;
+  r.hooks.progress = [&](std::int64_t t, double loss) {
+    record(t, loss);
+    std::filesystem::remove_all(folder / "checkpoints");
+  };
+  r.hooks.stop = [&] { return r.losses.size() == 8; };
+  r.go();
+  CHECK_FALSE(r.result.finished);
+  CHECK(std::filesystem::exists(r.place.checkpoint));
+}
+
 TEST_CASE("a checkpoint is used only where resume asks for it") {
   const TempFolder folder;
   Run first;
