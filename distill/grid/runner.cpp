@@ -45,6 +45,7 @@ class Runner {
 
   Opened open(const GridTarget& t) const {
     Opened out{TargetBank(ctx_, grid_, t, o_.cache), {}};
+    check_names(t, out.bank.teachers());
     for (const Cell& c : cells_of(grid_, t, out.bank.teachers())) out.cells.push_back(state_of(c, out.bank.inputs()));
     return out;
   }
@@ -65,12 +66,13 @@ class Runner {
         if (s.state != State::finished) ++pending_;
         busy[t.name] |= s.state != State::finished;
       }
+      busy[t.name] |= o_.strict || rankings_due(t, opened.bank);
       bytes += opened.bank.images()->pool.images.byte_size();
       if (kept.empty() || bytes <= kKeptBytes) kept.emplace(t.name, std::move(opened));
     }
     refuse_stale(stale, out.cells);
     for (const GridTarget& t : grid_.targets) {
-      if (!o_.only.takes(t) || !(busy[t.name] || o_.strict || rankings_missing(t))) continue;
+      if (!o_.only.takes(t) || !busy[t.name]) continue;
       const auto it = kept.find(t.name);
       Opened opened = it != kept.end() ? std::move(it->second) : open(t);
       if (it != kept.end()) kept.erase(it);
@@ -82,14 +84,29 @@ class Runner {
   }
 
  private:
+  /// The best student of a source's oracle has the name of the student of a source called <name>_best.
+  void check_names(const GridTarget& t, const std::vector<std::string>& teachers) const {
+    const auto asked = [](const GridVariant& v) { return traits(v.method).weighting == Weighting::single; };
+    const auto chosen = [](const GridBudget& b) { return b.labels.validates(); };
+    if (!o_.keep_students || std::none_of(grid_.variants.begin(), grid_.variants.end(), asked) ||
+        std::none_of(grid_.budgets.begin(), grid_.budgets.end(), chosen))
+      return;
+    for (const std::string& name : teachers)
+      if (std::find(teachers.begin(), teachers.end(), name + "_best") != teachers.end())
+        fail_usage(
+            "{0}: sources {1} and {1}_best: with validation images, oracle would write two students to one file; "
+            "rename one of the sources, or leave out oracle",
+            t.name, name);
+  }
+
   CellState state_of(const Cell& c, const TargetInputs& inputs) const {
     CellState s{.cell = c, .settings = grid_.settings_of(*c.target, c.variant), .record = {}};
     s.taken = o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
     const Json settings = cell_settings(c, s.settings, inputs);
     if (!o_.fresh) {
-      if (const std::optional<StoredRecord> found = read_record(o_.place.record(c))) {
+      if (const std::optional<StoredRecord> found = read_record(o_.place, c)) {
         s.changed = found->record.settings.is_null() ? "an earlier akin made it"
-                                                     : settings_changes(found->record.settings, settings);
+                                                     : cell_changes(found->record.settings, settings);
         if (!s.changed.empty())
           s.state = found->record.error.empty() ? State::stale : State::pending;
         else if (found->record.error.empty() && has_students(c, found->record))
@@ -99,7 +116,8 @@ class Runner {
       } else if (const auto print = checkpoint_fingerprint(o_.place.checkpoint(c));
                  print && *print != settings.dump()) {
         const Json before = Json::parse(*print, nullptr, false);
-        s.changed = before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
+        if (before.is_object()) s.changed = cell_changes(before, settings);
+        if (s.changed.empty()) s.changed = "an earlier akin made it";
         s.made = o_.place.checkpoint(c);
         s.state = State::stale;
       }
@@ -142,14 +160,13 @@ class Runner {
         some.size() < stale.size() ? fmt::format("; and {} more", stale.size() - some.size()) : "");
   }
 
-  bool rankings_missing(const GridTarget& t) const {
-    if (t.sources.empty()) return false;
+  /// A ranking is missing, or was measured on something else.
+  bool rankings_due(const GridTarget& t, const TargetBank& bank) const {
+    if (bank.sources().empty()) return false;
     for (const GridBudget& b : grid_.budgets)
-      for (const std::uint64_t seed : grid_.seeds) {
-        if (!o_.only.takes(b) || !o_.only.takes_seed(seed)) continue;
-        const std::optional<Json> known = read_ranking(o_.place.ranking(t, b, seed));
-        if (!known || known->value("metrics", Json()) != Json(grid_.measured_metrics())) return true;
-      }
+      for (const std::uint64_t seed : grid_.seeds)
+        if (o_.only.takes(b) && o_.only.takes_seed(seed) && !bank.has_ranking(b, o_.place.ranking(t, b, seed)))
+          return true;
     return false;
   }
 
@@ -173,12 +190,22 @@ class Runner {
         if (!prepare(opened, groups[g], banks[g])) return false;
         banks[g].forget_features();
       }
+    if (o_.fresh) forget_earlier_run(opened);
     for (std::size_t g = 0; g < groups.size(); ++g) {
       if (!o_.strict && !prepare(opened, groups[g], banks[g])) return false;
       if (!run_group(opened, groups[g], banks[g], out)) return false;
       banks[g] = {};
     }
     return true;
+  }
+
+  /// A run that starts anew may be stopped: what it has not made yet shall not pass for its own.
+  void forget_earlier_run(const Opened& opened) const {
+    for (const CellState& s : opened.cells) {
+      if (!s.taken) continue;
+      remove_file(o_.place.record(s.cell));
+      remove_file(o_.place.checkpoint(s.cell));
+    }
   }
 
   /// What would stop every student.
@@ -238,6 +265,7 @@ class Runner {
     for (CellState* s : cells_of_group(opened, g)) {
       TestAnswers answers;
       const bool known = s->state == State::finished;
+      if (known) remove_file(o_.place.checkpoint(s->cell));  // of a run that was killed right after its record
       if (!known && !run_cell(opened, g, bank, *s, answers, out)) return false;
       if (o_.listener.finished && s->record.error.empty())
         o_.listener.finished(g, s->cell, s->record, [&] { return known ? test_again(opened, g, bank, *s) : answers; });
@@ -250,7 +278,7 @@ class Runner {
                 GridOutcome& out) {
     const Json settings = s.record.settings;
     const std::filesystem::path file = o_.place.record(s.cell);
-    remove_old(file);  // it vouches for the student: the old one goes before, the new one comes after it
+    remove_file(file);  // it vouches for the student: the old one goes before, the new one comes after it
     s.record = {};
     s.record.settings = settings;
     s.record.made_by = o_.made_by;
@@ -265,6 +293,9 @@ class Runner {
       place.student = o_.place.student(s.cell);
       place.best = o_.place.best(s.cell);
       make_folder(place.student.parent_path());
+    } else {  // one that an earlier run kept is not this record's
+      remove_file(o_.place.student(s.cell));
+      remove_file(o_.place.best(s.cell));
     }
     Events events = events_;
     if (!o_.strict) events.stage = {};  // a line a cell is enough
@@ -280,7 +311,7 @@ class Runner {
       }
     }
     write_record(file, s.cell, s.record);
-    remove_old(place.training.checkpoint);
+    remove_file(place.training.checkpoint);
     ++out.ran;
     ++done_;
     if (!s.record.error.empty()) out.failed.push_back(s.cell.label() + ": " + s.record.error);
@@ -303,12 +334,6 @@ class Runner {
     }
     Model last = load_model(ctx_, o_.place.student(s.cell));
     return Evaluator::test(ctx_, g.task, last, nullptr, again.figures);
-  }
-
-  static void remove_old(const std::filesystem::path& file) {
-    std::error_code error;
-    std::filesystem::remove(file, error);
-    AKIN_CHECK(!error, "{}: cannot be removed: {}", file.string(), error.message());
   }
 
   Context& ctx_;
