@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "distill/student/settings.hpp"
 #include "engine/io/idx.hpp"
 #include "engine/io/safetensors.hpp"
 #include "tests/cli_process.hpp"
@@ -156,6 +157,20 @@ TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
   CHECK(read_file(good) == bytes);
 }
 
+TEST_CASE("cli: the list of settings, for people and for programs") {
+  const TempFolder folder;
+  CHECK_EQ(akin_(folder, {"info", "--settings"}).out, settings_markdown());
+  const auto list = nlohmann::json::parse(akin_(folder, {"info", "--settings", "--json"}).out)["settings"];
+  REQUIRE_EQ(list.size(), setting_list().size());
+  for (const auto& row : list) {
+    CAPTURE(row.dump());
+    if (row["key"] == "lr") CHECK_EQ(row["may_be"], "number above 0");
+    if (row["key"] == "batch") CHECK_EQ(row["train_default"], "128");
+    if (row["train"] == "epochs") CHECK(row["key"].is_null());
+  }
+  check_fails(folder, {"info", "--settings", "model.safetensors"}, 2, "--settings");
+}
+
 TEST_CASE("cli: settings from a file, and the command line wins") {
   const TempFolder folder;
   write_bars(folder / "data", 1, false);
@@ -184,6 +199,17 @@ TEST_CASE("cli: settings from a file, and the command line wins") {
   };
   CHECK_EQ(strip(first), strip(second));
   CHECK(read_file(folder / "first/model.safetensors") == read_file(folder / "second/model.safetensors"));
+
+  // A switch is true or false wherever it stands, as in an experiment's file.
+  write_file_atomic(folder / "switch.toml", std::string_view("flip = \"yes\"\n"));
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "switch.toml").string()}, 2,
+              "--flip: 'yes' is neither");
+  for (const char* word : {"2", "-1", "on"})
+    check_fails(folder, {"distill", "--target", "x", "--methods", "scratch", std::string("--flip=") + word}, 2,
+                fmt::format("--flip: '{}' is neither true nor false", word));
+  for (const char* option : {"--labels-per-class", "--bank-images", "--bank-epochs"})
+    check_fails(folder, {"demo", option, "0"}, 2, "'0' is no whole number from 1");
+  check_fails(folder, {"demo", "birds", "--labels-per-class", "0"}, 2, "'0' is no whole number from 1");
 
   write_file_atomic(folder / "typo.toml", std::string_view("epoch = 3\n"));
   check_fails(folder, {"train", "--data", "x", "--config", (folder / "typo.toml").string()}, 2, "epoch");
