@@ -18,7 +18,7 @@ import sys
 SKIPPED = re.compile(r"(^|/)(cache|checkpoints)/|(^|/)\.made$|\.log$|\.recipe$|^SUMS")
 # Keys of JSON and columns of CSV: times, the program, digests of settings (and of files that hold such digests).
 MASKED = {"seconds", "seconds_left", "images_per_second", "time", "commit", "made_by", "fingerprint", "model_sha256",
-          "settings", "config"}  # `config` is config.toml once more
+          "sha256", "settings", "config"}  # `config` is config.toml once more
 # Of a cell or a student's record, whose other keys may change, these figures alone, wherever in the file they stand.
 RECORDS = [(re.compile(r"/cells/.*\.json$"), {"test_last", "test_best", "val_last", "val_best", "best_step", "error",
                                               "top_source", "top_weight", "labelled", "unlabelled"}),
@@ -34,7 +34,7 @@ TEXT_MASKS = [
     (re.compile(r"^- Run: .*, akin .*$|^\| Exported by \|.*$", re.M), "<run>"),  # model cards
     (re.compile(r"^### Settings\n.*?(?=^## )", re.M | re.S), "<settings>\n"),
     (re.compile(r'"settings":"[0-9a-f]*"'), "<settings>"),
-    (re.compile(r"^model_sha256: .*$", re.M), "<digest>"),
+    (re.compile(r"^(?:model_)?sha256: .*$", re.M), "<digest>"),
     (re.compile(r"\.md  \d+ bytes$", re.M), ".md <size>"),  # a model card holds masked texts
     (re.compile(r" {2,}|─+"), " "),  # the widths of columns follow the times
 ]

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <fstream>
 #include <limits>
 
 #include "distill/student/settings.hpp"
@@ -73,6 +74,10 @@ TEST_CASE("cli: help, version and wrong usage") {
                                                {"--p", "-1", "'-1' is no number from 0, or inf"},
                                                {"--threads", "-1", "'-1' is no whole number from 0 to 4096"},
                                                {"--temperature", "0", "--temperature: '0' is no number above 0"},
+                                               {"--batch", "0", "'0' is no whole number from 1 to 1000000"},
+                                               {"--batch", "99999999999999999999", "is no whole number from 1"},
+                                               {"--steps", "1e3", "'1e3' is no whole number from 1"},
+                                               {"--unlabelled", "99999999999999", "is no whole number from 0 to"},
                                                {"--methods", "equal,scratch,equal", "equal twice"},
                                                {"--stps", "3", "akin distill --help"}}) {
     Arguments a = distill;
@@ -80,6 +85,25 @@ TEST_CASE("cli: help, version and wrong usage") {
     a.insert(a.end(), {option, value});
     check_fails(folder, a, 2, expected);
   }
+  for (const auto& [batch, expected] : std::vector<std::array<const char*, 2>>{
+           {"0", "'0' is no whole number"}, {"1", "batch norm needs at least 2"}, {"99999999999", "no whole number"}}) {
+    const fs::path config = folder / "batch.toml";
+    std::ofstream(config) << "batch = " << batch << "\n";
+    write_bars(folder / "bars", 1, false);
+    for (const Arguments& how : {Arguments{"--batch", batch}, {"--config", config.string()}}) {
+      Arguments a{"train", "--data", (folder / "bars").string(), "--out", (folder / "none").string()};
+      a.insert(a.end(), how.begin(), how.end());
+      check_fails(folder, a, 2, expected);
+    }
+  }
+  CHECK_FALSE(fs::exists(folder / "none"));
+  for (const auto& [option, value] : std::vector<std::array<const char*, 2>>{{"--count", "-5"},
+                                                                             {"--count", "99999999999999999999"},
+                                                                             {"--test-count", "0"},
+                                                                             {"--side", "0"},
+                                                                             {"--seed", "1.5"}})
+    check_fails(folder, {"data", "glyphs", option, value, "--out", (folder / "glyphs").string()}, 2,
+                "is no whole number from");
   // A name that the system refuses to look up is the user's mistake, and no internal error.
   const std::string long_name(300, 'a');
   check_fails(folder, {"data", "show", long_name}, 1, "no such folder");

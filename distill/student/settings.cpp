@@ -34,7 +34,8 @@ bool compared_with_reference(T m, S s) { return needs_similarity(m, s) && find_m
 bool weighted(T m, S) { return m.weighting == Weighting::weighted; }
 constexpr Setting::Matters nobody = nullptr;
 
-Range whole(double low) { return {.low = low}; }
+constexpr double kMostImages = 1e6, kMostSteps = 1e12;  // of a batch; of a run: what asks for more is a slip of the pen
+Range whole(double low, double high = kMostSteps) { return {.low = low, .high = high}; }
 Range above(double low) { return {.low = low, .above = true}; }
 Range from(double low) { return {.low = low}; }
 Range share() { return {.low = 0, .high = 1}; }
@@ -78,7 +79,7 @@ const std::vector<Setting>& table() {
   static const std::vector<Setting> all = {
       {"student", "arch", "Network", networks.c_str(), &Settings::student, {.problem = unknown_student}, own_network},
       {"student_width", "width", "Network", "Channels of its first stage; 0: the family's own",
-       &Settings::student_width, whole(0), named_network},
+       &Settings::student_width, whole(0, 4096), named_network},
       {"student_shortcut", "shortcut", "Network", "A (subsample and pad) or conv (1x1); empty: the family's own",
        &Settings::student_shortcut, one_of({"", "A", "conv"}), named_network},
       {"student_stem", "stem", "Network", "small: the first layer keeps the image's size; empty: as published",
@@ -92,13 +93,13 @@ const std::vector<Setting>& table() {
        begun},
 
       {"steps", nullptr, "Training", "Training steps", &Settings::steps, whole(1), trained},
-      {nullptr, "epochs", "Training", "Passes over the data", &Settings::epochs, whole(1), nobody},
-      {"batch", "batch", "Training", "Labelled images a step", &Settings::batch, whole(1), trained},
-      {"unlabelled_batch", nullptr, "Training", "Unlabelled images a step", &Settings::unlabelled_batch, whole(1),
-       semi},
+      {nullptr, "epochs", "Training", "Passes over the data", &Settings::epochs, whole(1, 1e9), nobody},
+      {"batch", "batch", "Training", "Labelled images a step", &Settings::batch, whole(1, kMostImages), trained},
+      {"unlabelled_batch", nullptr, "Training", "Unlabelled images a step", &Settings::unlabelled_batch,
+       whole(1, kMostImages), semi},
       {"eval_every", nullptr, "Training", "Steps between points of the curve; 0: a tenth of the run",
        &Settings::eval_every, whole(0), trained},
-      {nullptr, "seed", "Training", "Of weights, order and augmentation", &Settings::seed, whole(0), nobody},
+      {nullptr, "seed", "Training", "Of weights, order and augmentation", &Settings::seed, whole(0, 0x1p63), nobody},
       {"augment",
        "augment",
        "Training",
@@ -266,7 +267,9 @@ std::string range_text(const Setting& s) {
   if (std::holds_alternative<std::string Settings::*>(s.field)) return "name";
   const char* number = std::holds_alternative<std::int64_t Settings::*>(s.field) ? "whole number" : "number";
   if (r.below) return fmt::format("{} from {}, below {}", number, r.low, r.high);
-  if (r.high < Range{}.high) return fmt::format("{} from {} to {}", number, r.low, r.high);
+  if (r.high < Range{}.high)
+    return fmt::format("{} from {} to {}", number, r.low,
+                       r.high < 1e9 ? fmt::format("{}", r.high) : fmt::format("{:g}", r.high));
   return fmt::format("{} {} {:g}{}", number, r.above ? "above" : "from", r.low, r.infinite ? ", or inf" : "");
 }
 
@@ -303,6 +306,8 @@ void check(const Settings& settings, bool student) {
   }
   if (student) schedule_of(settings).check();  // a source's steps follow from its data
   optimizer_of(settings).check();
+  if (!student && settings.batch < 2)
+    fail_usage("--batch {}: batch norm needs at least 2 images a step", settings.batch);
   if (student && settings.student == "init" && settings.init.empty())
     fail_usage("--student init: is the network of the model --init; name one");
   if (student && settings.student == "init")
