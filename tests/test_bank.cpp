@@ -69,6 +69,17 @@ TEST_CASE("a bank: characters and data sets, kept while the recipe is the same")
     make();
     CHECK_EQ(steps, 0);
   }
+  // A source's file is the one that was made, not another of the bank; an earlier akin kept no digest of it.
+  const Bytes good = read_file(files[0]);
+  std::filesystem::copy_file(files[1], files[0], std::filesystem::copy_options::overwrite_existing);
+  make();
+  CHECK_EQ(steps, 4);
+  CHECK(has(lines, "source digits: made anew, for its file is gone, or not the one that was made"));
+  CHECK(read_file(files[0]) == good);
+  const std::string mark = read_text(folder / "bank/digits.recipe");
+  write_file_atomic(folder / "bank/digits.recipe", std::string_view(mark).substr(0, mark.find('\n') + 1));
+  make();
+  CHECK_EQ(steps, 0);
   std::filesystem::remove(folder / "bank/digits.recipe");
   make();
   CHECK_EQ(steps, 4);

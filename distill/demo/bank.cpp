@@ -43,15 +43,25 @@ std::string fingerprint(const BankOptions& o, const std::string& name, const std
   return recipe.dump();
 }
 
+/// The recipe of a source and the digest of the file it made.
+std::string mark_text(const std::filesystem::path& model, const std::string& fp) {
+  return fp + "\n" + sha256_file(model) + "\n";
+}
+
 bool is_made(const std::filesystem::path& model, const std::filesystem::path& mark, const std::string& fp) {
-  return is_there(model) && is_there(mark) && read_text(mark) == fp + "\n";
+  if (!is_there(model) || !is_there(mark)) return false;
+  const std::string text = read_text(mark);
+  return text == fp + "\n" || text == mark_text(model, fp);  // an earlier akin kept no digest
 }
 
 /// What is no longer as it was when the source was made, or "" where it was not.
 std::string changes(const std::filesystem::path& mark, const std::string& fp) {
   if (!is_there(mark)) return "";
-  const Json before = Json::parse(read_text(mark), nullptr, false);
-  return before.is_object() ? settings_changes(before, Json::parse(fp)) : "an earlier akin made it";
+  const std::string text = read_text(mark);
+  const Json before = Json::parse(text.substr(0, text.find('\n')), nullptr, false);
+  if (!before.is_object()) return "an earlier akin made it";
+  const std::string changed = settings_changes(before, Json::parse(fp));
+  return changed.empty() ? "its file is gone, or not the one that was made" : changed;
 }
 
 }  // namespace
@@ -131,7 +141,7 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
     trained.model.info.test_accuracy = evaluate_model(ctx, trained.model, test_set);
     std::filesystem::remove(mark);
     save_model(model, *trained.model.network, trained.model.info);
-    write_file_atomic(mark, std::string_view(fp + "\n"));
+    write_file_atomic(mark, std::string_view(mark_text(model, fp)));
     say(events, fmt::format("source {}: {} classes, {:.1f} % right on its own test images", recipe.name,
                             train_set.classes.size(), 100 * trained.model.info.test_accuracy));
   }
