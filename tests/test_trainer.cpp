@@ -1,6 +1,7 @@
 // The training loop and its checkpoints: what is stopped, killed or refused must cost nothing but time.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <optional>

@@ -380,21 +380,6 @@ std::string settings_changes(const Json& before, const Json& now) {
   return fmt::format("{}", fmt::join(changes, ", "));
 }
 
-std::string settings_markdown() {
-  const Settings student, source = source_settings();
-  std::string out = "| key and option | of `train` | default | may be | |\n|---|---|---|---|---|\n";
-  const auto shown = [](const std::string& text) { return text.empty() ? "" : "`" + text + "`"; };
-  for (const Setting& s : table()) {
-    std::string value = text_of(s, s.name != nullptr ? student : source);
-    if (s.name != nullptr && s.source != nullptr && text_of(s, source) != value)
-      value = fmt::format("{} (`train`: {})", value, text_of(s, source));
-    out += fmt::format("| {} | {} | {} | {} | {} |\n",
-                       s.name == nullptr ? "" : fmt::format("`{}` `{}`", s.name, option_of(s.name)),
-                       s.source == nullptr ? "" : shown(option_of(s.source)), value, range_text(s), s.help);
-  }
-  return out;
-}
-
 bool needs_similarity(const MethodTraits& m, const Settings& s) {
   return m.weighting == Weighting::nearest || m.weighting == Weighting::weighted || m.start == Start::nearest ||
          m.start == Start::features || (m.start == Start::transfer && s.transfer.empty());
