@@ -198,8 +198,10 @@ TEST_CASE("gzip: round trip, joined members, and every truncation and flipped by
     }
   }
   Bytes tail = packed;
-  tail.push_back(0);
-  CHECK(has(error_of([&] { gunzip(tail, 1000, "x.gz"); }), "x.gz: 1 bytes follow"));
+  tail.resize(tail.size() + 5);  // zeros, as behind files from tapes
+  CHECK(gunzip(tail, 1000, "x.gz") == bytes);
+  tail.push_back(7);
+  CHECK(has(error_of([&] { gunzip(tail, 1000, "x.gz"); }), "x.gz: 6 bytes follow"));
   CHECK(has(error_of([&] { gunzip(packed, 299, "x.gz"); }), "more than the limit of 299"));
   const Bytes bomb = gzip(Bytes(std::size_t{64} << 20));
   CHECK(bomb.size() < 100000);

@@ -27,6 +27,19 @@ bool is_bmp(ByteView file) {
   return std::find(std::begin(kSizes), std::end(kSizes), number(file, kFileHeader, 4)) != std::end(kSizes);
 }
 
+void check_bmp(ByteView file, const std::string& name) {
+  const auto cannot = [&](const std::string& what) {
+    fail("{}: a BMP {} cannot be read; convert it to PNG", name, what);
+  };
+  const std::uint32_t header = number(file, kFileHeader, 4);
+  if (header == 16 || header == 52 || header == 64) cannot(fmt::format("with a header of {} bytes", header));
+  if (header == kOs2Header || file.size() < kFileHeader + kHeader) return;
+  const std::uint32_t packed = number(file, 30, 4);
+  if (packed == 1 || packed == 2) cannot("packed by run lengths (RLE)");
+  if (packed == 4 || packed == 5) cannot("that holds a JPEG or PNG");
+  if (packed > 3) cannot(fmt::format("packed in way {}", packed));
+}
+
 Bytes with_full_bmp_palette(ByteView file, const std::string& name) {
   if (!is_bmp(file)) return {};
   const std::size_t header = number(file, kFileHeader, 4), start = number(file, 10, 4);

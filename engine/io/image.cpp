@@ -138,6 +138,8 @@ Header read_header(ByteView file, const std::string& name, const ImageLimits& li
   } else if (is_png(file)) {
     header.png = read_png_header(file, name);
     header.orientation = header.png.orientation;
+  } else {
+    check_bmp(file, name);
   }
   Source source{file};
   int channels = 0;

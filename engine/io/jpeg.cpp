@@ -56,9 +56,9 @@ class Walker {
       if (marker == kSos) entropy(at);
     }
     AKIN_CHECK(scans_ > 0, "{}: image ends before its pixels begin (truncated; fetch it again)", name_);
+    AKIN_CHECK(ended_, "{}: image ends too early (truncated; fetch it again)", name_);
     const bool whole = std::all_of(components_.begin(), components_.end(), [](const Component& c) { return c.seen; });
-    AKIN_CHECK(whole || !ended_, "{}: image is damaged (the data of one of its components are missing; fetch it again)",
-               name_);
+    AKIN_CHECK(whole, "{}: image is damaged (the data of one of its components are missing; fetch it again)", name_);
     return header_;
   }
 
@@ -202,7 +202,7 @@ class Walker {
       ++found;
       at += 2;
     }
-    const bool cut = at + 1 >= file_.size();  // the decoder says so
+    const bool cut = at + 1 >= file_.size();  // said at the end
     if (!cut && found != wanted_ && !(last_too_ && found == wanted_ + 1))
       damaged(fmt::format("{} of {} restart marks", found, wanted_));
   }

@@ -79,6 +79,11 @@ std::string_view kind_by_content(ByteView first) {
   return "";
 }
 
+bool is_other_picture(std::string_view kind) {
+  if (kind == "PNM" || kind == "SVG") return true;
+  return std::any_of(std::begin(kMagics), std::end(kMagics), [&](const Magic& m) { return m.kind == kind; });
+}
+
 std::string lower_ending(const std::filesystem::path& path) {
   std::string ending = path.extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(),

@@ -15,6 +15,8 @@ inline constexpr std::size_t kKindBytes = 64;  ///< as many first bytes are enou
 /// often found under the name of a picture; "" for anything else.
 std::string_view kind_by_content(ByteView first);
 inline bool is_readable_kind(std::string_view kind) { return kind == "PNG" || kind == "JPEG" || kind == "BMP"; }
+/// A picture of a kind that is not read.
+bool is_other_picture(std::string_view kind);
 
 enum class Ending {
   picture,     ///< of a kind that is read: .png, .jpg, .jpeg, .jpe, .jfif, .bmp, .jpg_large ...
