@@ -1,5 +1,6 @@
 #include "apps/common.hpp"
 
+#include <unistd.h>
 #include <algorithm>
 #include <charconv>
 #include <csignal>
@@ -8,7 +9,6 @@
 #include <iostream>
 #include <memory>
 #include <optional>
-#include <unistd.h>
 
 #include "apps/flags.hpp"
 #include "apps/progress.hpp"
@@ -169,6 +169,15 @@ void say(const CommonOptions& options, const std::string& line) {
 }
 
 void warn(const std::string& line) { std::cerr << "akin: warning: " << line << '\n'; }
+
+void tell(const CommonOptions& options, const ImageSet& set) {
+  constexpr std::string_view kWarning = "warning: ";
+  for (const std::string& line : told(set.account, set.source))
+    if (line.starts_with(kWarning))
+      warn(line.substr(kWarning.size()));
+    else
+      say(options, line);
+}
 
 void warn_of_size(const Model& model, const std::string& file, const ImageSet& set) {
   const std::int64_t height = model.info.height, width = model.info.width;
