@@ -3,10 +3,9 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <string_view>
-
-#include "engine/io/gzip.hpp"
 
 namespace akin {
 namespace {
@@ -32,6 +31,40 @@ Chunk next_chunk(ByteView file, std::size_t& at, const std::string& name) {
   const Chunk chunk{file.subspan(at + 8, length), file.data() + at + 4};
   at += kAround + std::size_t{length};
   return chunk;
+}
+
+constexpr std::size_t kMaxText = 1 << 18;  // of EXIF data, which fit 64 KiB elsewhere, in hexadecimal digits
+
+/// EXIF data in the way of ImageMagick, which is older than the eXIf chunk: a text of this name that holds, a line
+/// each, nothing, "exif", the length, and hexadecimal digits. Empty where the text is another one.
+Bytes exif_in_text(const Chunk& chunk) {
+  const std::string_view data(reinterpret_cast<const char*>(chunk.data.data()), chunk.data.size());
+  const std::size_t end = data.find('\0');
+  const std::string_view key = data.substr(0, end);
+  if (end == std::string_view::npos || (key != "Raw profile type exif" && key != "Raw profile type APP1")) return {};
+  std::string text(data.substr(end + 1));
+  if (chunk.is("zTXt")) {
+    std::string unpacked(kMaxText, '\0');
+    uLongf size = kMaxText;
+    if (text.empty() || ::uncompress(reinterpret_cast<Bytef*>(unpacked.data()), &size,
+                                     reinterpret_cast<const Bytef*>(text.data()) + 1, text.size() - 1) != Z_OK)
+      return {'?'};  // broken, as EXIF data go
+    unpacked.resize(size);
+    text = unpacked;
+  }
+  std::size_t at = 0;
+  for (int line = 0; line < 3 && at != std::string::npos; ++line) at = text.find('\n', at + (line > 0 ? 1 : 0));
+  Bytes out;
+  int half = -1;
+  for (; at < text.size(); ++at) {
+    if (std::isspace(static_cast<unsigned char>(text[at]))) continue;
+    const std::string_view digits = "0123456789abcdef";
+    const std::size_t digit = digits.find(static_cast<char>(std::tolower(static_cast<unsigned char>(text[at]))));
+    if (digit == std::string_view::npos) return {'?'};
+    if (half >= 0) out.push_back(static_cast<std::uint8_t>(half << 4 | static_cast<int>(digit)));
+    half = half >= 0 ? -1 : static_cast<int>(digit);
+  }
+  return out.empty() ? Bytes{'?'} : out;
 }
 
 void append(Bytes& out, const char* kind, ByteView data) {
@@ -67,9 +100,11 @@ PngHeader read_png_header(ByteView file, const std::string& name) {
       header.alpha = true;
     } else if (chunk.is("acTL")) {
       header.animated = true;
-    } else if (chunk.is("eXIf") && !exif) {
+    } else if (chunk.is("eXIf")) {
       exif = true;
       header.orientation = exif_orientation(chunk.data);
+    } else if (!exif && (chunk.is("tEXt") || chunk.is("zTXt"))) {
+      if (const Bytes data = exif_in_text(chunk); !data.empty()) header.orientation = exif_orientation(data);
     }
   }
 }

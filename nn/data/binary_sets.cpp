@@ -1,7 +1,6 @@
 #include "nn/data/binary_sets.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 
 #include "engine/io/cifar.hpp"
@@ -13,6 +12,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kMaxClasses = 1'000'000;
+constexpr std::uint64_t kMaxLabelBytes = std::uint64_t{1} << 30;
 
 std::vector<std::string> numbers(int n) {
   std::vector<std::string> names;
@@ -20,13 +20,16 @@ std::vector<std::string> numbers(int n) {
   return names;
 }
 
-std::vector<int> read_idx_labels(const fs::path& path) {
+/// Labels of `images` images, or of any number where that is negative.
+std::vector<int> read_idx_labels(const fs::path& path, std::int64_t images, const fs::path& images_file) {
   const IdxHeader header = read_idx_header(path);
   const std::size_t rank = header.shape.rank();
   AKIN_CHECK(rank == 1 && (header.dtype == DType::u8 || header.dtype == DType::i32),
              "{}: labels are u8 or i32 of rank 1, found {} {}{}", path.string(), name_of(header.dtype),
              header.shape.str(), rank == 2 ? " (one number an image is expected, not a row)" : "");
-  const Array wide = read_idx(path).cast(DType::i32);
+  AKIN_CHECK(images < 0 || header.shape[0] == images, "{}: {} labels for the {} images of {}", path.string(),
+             header.shape[0], images, images_file.string());
+  const Array wide = read_idx(path, kMaxLabelBytes).cast(DType::i32);
   const auto labels = wide.as<std::int32_t>();
   for (std::size_t i = 0; i < labels.size(); ++i) {
     AKIN_CHECK(labels[i] >= 0,
@@ -85,14 +88,11 @@ ImageSet load_idx(const SetLayout& layout, Split split, const ImageFormat& forma
     AKIN_CHECK(there || other != split, "{}: its labels are missing ({}-labels-idx1-ubyte[.gz])", images.string(),
                stem);
     if (!there) continue;
-    std::vector<int> labels = read_idx_labels(path->second);
+    std::vector<int> labels = read_idx_labels(path->second, other == split ? s[0] : -1, images);
     for (const int label : labels) classes = std::max(classes, label + 1);
     // A test split may lack a class, the first too.
     if (other == Split::train) check_first_label(path->second, labels, set.classes);
-    if (other != split) continue;
-    AKIN_CHECK(static_cast<std::int64_t>(labels.size()) == s[0], "{}: {} labels for the {} images of {}",
-               path->second.string(), labels.size(), s[0], images.string());
-    set.labels = std::move(labels);
+    if (other == split) set.labels = std::move(labels);
   }
   if (layout.names.empty()) set.classes = numbers(classes);
   check_names(layout, set);

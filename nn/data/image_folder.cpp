@@ -140,6 +140,12 @@ void account_for_file(const fs::path& path, Listing& listing) {
     no_picture(path, listing);
 }
 
+/// README and LICENSE, which nobody expects to be read as data.
+bool is_about_the_data(const fs::path& path) {
+  const std::string name = lower(path.stem().string());
+  return name == "readme" || name == "license" || name == "licence" || name == "copying" || name == "notice";
+}
+
 /// A class folder may be a link, but not to a folder around it: all other classes would be in it, too.
 bool leads_out(const fs::path& link, const fs::path& root) {
   std::error_code error;
@@ -166,12 +172,12 @@ bool is_hidden(const fs::path& path) { return path.filename().string().starts_wi
 
 bool is_system_folder(const fs::path& path) {
   static constexpr std::string_view kNames[] = {
-      "@eadir",         "@tmp",      "@recycle",    "@recently-snapshot",
-      "@__thumb",       "@sharebin", "#recycle",    "#snapshot",
-      "$recycle.bin",   "recycler",  "recycled",    "system volume information",
-      "lost+found",     "__macosx",  "__pycache__", "network trash folder",
-      "temporary items"};
-  return std::find(std::begin(kNames), std::end(kNames), lower(path.filename().string())) != std::end(kNames);
+      "@eadir",     "@tmp",     "@recycle",    "@recently-snapshot",   "@__thumb",
+      "@sharebin",  "#recycle", "#snapshot",   "$recycle.bin",         "system volume information",
+      "lost+found", "__macosx", "__pycache__", "network trash folder", "temporary items"};
+  const std::string name = path.filename().string();
+  if (name == "RECYCLER" || name == "RECYCLED") return true;  // in lower case it may be a kind of waste
+  return std::find(std::begin(kNames), std::end(kNames), lower(name)) != std::end(kNames);
 }
 
 std::vector<fs::path> list_images(const fs::path& root, Listing& listing) {
@@ -228,7 +234,7 @@ void account_for_others(const fs::path& folder, const std::vector<std::string>& 
   for (const fs::directory_entry& entry : entries_of(folder, listing.faults)) {
     const Sort sort = sort_of(entry);
     if (std::find(used.begin(), used.end(), entry.path().filename().string()) != used.end()) continue;
-    if (passed_over(entry, sort, listing)) continue;
+    if (passed_over(entry, sort, listing) || (sort == Sort::file && is_about_the_data(entry.path()))) continue;
     if (sort == Sort::file)
       account_for_file(entry.path(), listing);
     else

@@ -42,7 +42,8 @@ bool is_system_folder(const std::filesystem::path& path);
 /// Whether the name begins with a dot.
 bool is_hidden(const std::filesystem::path& path);
 
-/// Adds what lies in `folder` besides `used` (names) to the listing: of a data set's own folder.
+/// Adds what lies in `folder` besides `used` (names) to the listing: of a data set's own folder, where a README and a
+/// LICENSE are no news.
 void account_for_others(const std::filesystem::path& folder, const std::vector<std::string>& used, Listing& listing);
 
 }  // namespace akin

@@ -1,6 +1,7 @@
 #include "nn/data/image_set.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <iterator>
 #include <utility>
@@ -95,11 +96,17 @@ class FolderReader {
     const std::vector<std::string>& classes = train_.classes;
     const auto at = std::lower_bound(classes.begin(), classes.end(), name);
     if (at != classes.end() && *at == name) return static_cast<int>(at - classes.begin());
-    const bool plain =
-        std::all_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 128; });
+    const auto alike = [](char a, char b) {
+      return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+    };
+    std::string hint;
+    for (const std::string& known : classes)
+      if (std::equal(known.begin(), known.end(), name.begin(), name.end(), alike))
+        hint = fmt::format(" (there is \"{}\")", known);
+    if (std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) > 127; }))
+      hint = " (names that look alike may be spelled in two ways: \u00e9 is one letter, or e and an accent)";
     fail("{}: class \"{}\" is not among the training classes of {}{}", folder_of(split).string(), name,
-         folder_of(Split::train).string(),
-         plain ? "" : " (names that look alike may be spelled in two ways: é is one letter, or e and an accent)");
+         folder_of(Split::train).string(), hint);
   }
 
   const SetLayout& layout_;

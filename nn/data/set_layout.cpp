@@ -78,25 +78,30 @@ std::string choose(const fs::path& folder, Candidates& c, Account& account) {
 
 /// Everything in the folder, files and folders apart.
 struct Names {
-  std::vector<std::string> files, folders;
+  std::vector<std::string> files, folders, odd;  // odd: pipes, devices, links that lead nowhere
   bool has(const std::string& file) const { return std::find(files.begin(), files.end(), file) != files.end(); }
 };
 
 Names names_in(const fs::path& folder) {
+  std::error_code error;
+  AKIN_CHECK(is_there(folder) || !fs::is_symlink(folder, error),
+             "{}: a link that leads nowhere, or in a circle (mend it, or give the folder itself)", folder.string());
   AKIN_CHECK(is_there(folder), "{}: no such folder (scripts/get_data.sh fetches the data sets of the examples)",
              folder.string());
   AKIN_CHECK(is_folder(folder), "{}: is a file; give the folder of the data set{}", folder.string(),
              folder.extension() == ".zip" || folder.extension() == ".gz" ? " (unpack it)" : "");
   Names out;
-  std::error_code error;
   for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
     std::error_code ignored;
     const std::string name = it->path().filename().string();
     if (is_hidden(it->path())) continue;
-    if (!it->is_directory(ignored))
+    if (it->is_directory(ignored)) {
+      if (!is_system_folder(it->path())) out.folders.push_back(name);
+    } else if (it->is_regular_file(ignored)) {
       out.files.push_back(name);
-    else if (!is_system_folder(it->path()))
-      out.folders.push_back(name);
+    } else {
+      out.odd.push_back(name);
+    }
   }
   AKIN_CHECK(!error, "{}: folder cannot be read: {} (check the permissions)", folder.string(), error.message());
   std::sort(out.files.begin(), out.files.end());
@@ -197,7 +202,10 @@ SetLayout layout_of(const fs::path& folder) {
              "{}: holds folders, but no train/ and test/; put the class folders into train/<class>/ "
              "and some images of each into test/<class>/",
              folder.string());
-  fail("{}: holds no data set akin knows; {}", folder.string(), kLayouts);
+  fail(
+      "{}: holds no data set akin knows{}; {}", folder.string(),
+      names.odd.empty() ? "" : fmt::format(" ({} is a pipe, a device or a link that leads nowhere)", names.odd.front()),
+      kLayouts);
 }
 
 }  // namespace akin
