@@ -61,7 +61,7 @@ def packed_rows(values, bits, filters):
 
 
 def encode_png(values, colour, bits, interlaced=False, before=(), after=(), filters=(0, 1, 2, 3, 4), parts=1):
-    """values [H, W, samples] below 2^bits; `before` and `after` are chunks around the pixels, in `parts` IDAT chunks."""
+    """values [H, W, samples] below 2^bits; `before` and `after` are chunks around the pixels, in `parts` chunks."""
     h, w, _ = values.shape
     if interlaced:
         cuts = [values[y::dy, x::dx] for y, x, dy, dx in ADAM7]
@@ -143,7 +143,8 @@ DC, AC = codes_of(0x00), codes_of(0x10)
 
 
 def bits_of(v):
-    return "" if v == 0 else format(v if v > 0 else v + (1 << int(abs(v)).bit_length()) - 1, f"0{int(abs(v)).bit_length()}b")
+    n = int(abs(v)).bit_length()
+    return "" if v == 0 else format(v if v > 0 else v + (1 << n) - 1, f"0{n}b")
 
 
 def ac_bits(block):
