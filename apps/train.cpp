@@ -55,9 +55,12 @@ void run(const CLI::App& app, Options& o) {
   check_run_folder(out, {"model.safetensors", "checkpoint.safetensors"}, o.resume, o.force);
   const FolderLock owner(out);
   Context ctx = start(o.common);
-  const ImageSet set = load_images(o.data, Split::train, o.format.format());
   const bool has_test = has_split(o.data, Split::test);
-  const ImageSet test = has_test ? load_images(o.data, Split::test, o.format.format()) : ImageSet{};
+  std::vector<Split> wanted{Split::train};
+  if (has_test) wanted.push_back(Split::test);
+  const std::vector<ImageSet> sets = load_splits(o.data, wanted, o.format.format());
+  const ImageSet &set = sets.front(), &test = sets.back();
+  tell(o.common, set);
 
   check(o.common.settings, false);
   ClassifierOptions c = classifier_of(o.common.settings);
