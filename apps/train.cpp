@@ -7,6 +7,7 @@
 #include "apps/flags.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
+#include "engine/io/sha256.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -71,6 +72,7 @@ void run(const CLI::App& app, Options& o) {
   warn_of_small_images(*make_network(ctx, architecture), set.images.shape());
   Json settings = settings_of_source(o.common.settings);
   settings["images"] = content_hash(set);
+  settings["classes"] = sha256_hex(fmt::format("{}", fmt::join(set.classes, "\n")));
   if (o.resume && !o.force && is_finished(ctx, out, settings)) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
