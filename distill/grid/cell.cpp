@@ -82,7 +82,7 @@ std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& 
     return std::all_of(row["undefined"].begin(), row["undefined"].end(), [](const Json& v) { return v.is_string(); });
   };
   if (!j || !j->contains("format") || (*j)["format"] != kRankingFormat || !j->contains("settings") ||
-      !j->contains("metrics") || !j->contains("sources") ||
+      !j->contains("metrics") || !j->contains("sources") || !(*j)["sources"].is_array() ||
       !std::all_of((*j)["sources"].begin(), (*j)["sources"].end(), row_is_whole))
     return {};
   return j;
