@@ -4,6 +4,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "distill/report/table.hpp"
+#include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/safetensors.hpp"
 #include "kernels/common/onednn.hpp"
@@ -21,7 +22,7 @@ std::vector<std::string> data_sets(const std::filesystem::path& folder) {
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
     try {
-      if (entry.is_directory() && has_split(entry.path(), Split::train)) found.push_back(entry.path().string());
+      if (is_folder(entry.path()) && has_split(entry.path(), Split::train)) found.push_back(entry.path().string());
     } catch (const Error&) {  // another folder
     }
   }

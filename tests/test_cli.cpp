@@ -264,3 +264,43 @@ TEST_CASE("cli: data sets are shown and packed") {
   check_fails(folder, {"data", "pack", data, "--size", "8", "--out", packed}, 2, "--size");
   check_fails(folder, {"data", "pack", data, "--out", packed}, 1, "holds a data set already");
 }
+
+TEST_CASE("cli: what a data set's folder holds besides its images is told, and to programs listed") {
+  const TempFolder folder;
+  const fs::path data = folder / "data";
+  write_bars(data, 1, false);
+  write_file_atomic(data / "notes.txt", std::string_view("x"));
+  make_folder(data / "masks");
+  const std::string name = data.string(), out = (folder / "run").string();
+  const std::string note = name + ": files that are no pictures passed over: 1 (1 .txt; notes.txt)\n",
+                    warning =
+                        "akin: warning: " + name + ": folders that are no split of the data passed over: 1 (masks)\n";
+  const Finished shown = akin_(folder, {"data", "show", name, "--json"});
+  CHECK(has(shown.err, note));
+  CHECK(has(shown.err, warning));
+  const auto account = json_of(shown)["account"];
+  REQUIRE_EQ(account.size(), 2);
+  CHECK_EQ(account[1]["what"], "files that are no pictures passed over");
+  CHECK_EQ(account[1]["endings"][".txt"], 1);
+  CHECK_EQ(account[0]["first"], "masks");
+  CHECK_EQ(account[0]["warning"], true);
+  const Finished quiet = akin_(folder, {"data", "pack", name, "--out", (folder / "packed").string(), "--quiet"});
+  CHECK(!has(quiet.err, note));
+  CHECK(has(quiet.err, warning));
+  CHECK(!json_of(akin_(folder, {"data", "show", (folder / "packed").string(), "--json"})).contains("account"));
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"train", "--data", name, "--epochs", "1", "--width", "2", "--out", out},
+        {"distill", "--target", name, "--labels-per-class", "1", "--methods", "scratch", "--student", "resnet8",
+         "--student-width", "2", "--steps", "1", "--batch", "2", "--out", out + "2"},
+        {"eval", "--model", out + "/model.safetensors", "--data", name},
+        {"features", "--model", out + "/model.safetensors", "--data", name, "--out", out + "/t.safetensors"},
+        {"rank", "--target", name, "--labels-per-class", "2", "--sources", out + "/model.safetensors"}}) {
+    const Finished done = akin_(folder, command);
+    CAPTURE(command[0]);
+    CAPTURE(done.err);
+    CHECK_EQ(done.code, 0);
+    CHECK(has(done.err, note));
+    CHECK_EQ(done.err.find(warning), done.err.rfind(warning));  // once
+    CHECK(has(done.err, warning));
+  }
+}

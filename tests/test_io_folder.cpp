@@ -267,6 +267,30 @@ TEST_CASE("what pictures say of themselves is counted") {
   CHECK(has(line_of(load_images(t.path(), Split::test).account, "pictures turned"), ": 1 ("));
 }
 
+TEST_CASE("a class may be called thumbs, a folder in a class is then no part of it") {
+  const TempFolder t;
+  make_set(t.path());
+  put(t / "train/thumbs/0.png", to_png(picture(4, 4, 1, 70)));
+  put(t / "train/thumbs/thumbs/0.png", to_png(picture(4, 4, 1, 71)));
+  put(t / "train/dog/Thumbnails/0.png", to_png(picture(4, 4, 1, 72)));
+  const ImageSet set = load(t.path());
+  CHECK(set.images.shape()[0] == 5);
+  CHECK(has(line_of(set.account, "folders called thumbnails"), "2 (first: train/dog/Thumbnails)"));
+}
+
+TEST_CASE("pictures of other splits that are brought to the size and colour of the training images are told") {
+  const TempFolder t;
+  make_set(t.path());
+  put(t / "test/dog/large.png", to_png(picture(8, 9, 1, 70)));
+  put(t / "unlabeled/colour.png", to_png(picture(4, 4, 3, 71)));
+  const ImageSet set = load(t.path());
+  CHECK(has(line_of(set.account, "pictures of another size or colour"), "2 (first: test/dog/large.png)"));
+  const ImageSet asked = std::move(load_splits(t.path(), splits_there(t.path()), {.height = 4, .width = 4})[0]);
+  CHECK(has(line_of(asked.account, "pictures of another size or colour"), "1 (unlabeled/colour.png)"));
+  const ImageFormat all{.height = 4, .width = 4, .channels = 1};
+  CHECK(line_of(load_splits(t.path(), splits_there(t.path()), all)[0].account, "pictures of another").empty());
+}
+
 TEST_CASE("sizes that differ are counted, and asked for") {
   const TempFolder t;
   make_set(t.path());

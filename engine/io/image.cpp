@@ -223,7 +223,8 @@ Array decode_image(ByteView file, const std::string& name, int channels, const I
   const Bytes changed = padded ? with_full_palette(file) : with_full_bmp_palette(file, name);
   if (!changed.empty()) file = changed;
   const int wanted = channels == 0 ? header.shown.channels : channels;
-  ImageNotes found{.turned = header.orientation.value != 1,
+  ImageNotes found{.shown = header.shown,
+                   .turned = header.orientation.value != 1,
                    .broken_exif = header.orientation.broken,
                    .animated = header.png.animated,
                    .sixteen_bit = header.png.bits == 16,

@@ -16,8 +16,14 @@ struct ImageLimits {
   std::uint64_t max_pixels = std::uint64_t{1} << 26;
 };
 
+struct ImageInfo {
+  int height = 0, width = 0;  ///< of the upright picture
+  int channels = 0;           ///< 1 grey, 3 colour; an alpha channel is not counted
+};
+
 /// What else an image says of itself or shows: for whoever keeps account of many.
 struct ImageNotes {
+  ImageInfo shown = {};      ///< whatever it was turned to
   bool turned = false;       ///< brought upright, as its EXIF data say
   bool broken_exif = false;  ///< EXIF data that cannot be read: left as it is
   bool animated = false;     ///< the picture that viewers without animation show was read
@@ -25,11 +31,6 @@ struct ImageNotes {
   bool sixteen_bit = false;  ///< the upper 8 bits of each sample were read
   bool dark = false;         ///< 16 bits, and no sample reaches a quarter of the range
   bool cmyk = false;         ///< inks were turned into light without a colour profile
-};
-
-struct ImageInfo {
-  int height = 0, width = 0;  ///< of the upright picture
-  int channels = 0;           ///< 1 grey, 3 colour; an alpha channel is not counted
 };
 
 /// Size and colour from the header. PNG, JPEG and BMP are known; stb would read more formats, but its readers of those

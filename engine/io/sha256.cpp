@@ -98,8 +98,11 @@ std::string sha256_of_path(const std::filesystem::path& path) {
   std::error_code none;
   if (!std::filesystem::is_directory(path, none)) return sha256_file(path);
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(path))
-    if (entry.is_regular_file()) files.push_back(entry.path());
+  std::error_code error, ignored;
+  for (auto it = std::filesystem::recursive_directory_iterator(path, error);
+       !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error))
+    if (it->is_regular_file(ignored)) files.push_back(it->path());  // a link in a circle is none
+  AKIN_CHECK(!error, "{}: folder cannot be read: {} (check the permissions)", path.string(), error.message());
   std::sort(files.begin(), files.end());
   std::string text;
   for (const auto& file : files)

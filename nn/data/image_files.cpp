@@ -87,8 +87,8 @@ ImageFormat settle_format(const std::vector<fs::path>& files, ImageFormat format
   return format;
 }
 
-Array decode_files(const std::vector<fs::path>& files, const ImageFormat& wanted, const fs::path& root,
-                   Account& account, Faults& faults) {
+Array decode_files(const std::vector<fs::path>& files, const ImageFormat& wanted, const ImageFormat& asked,
+                   const fs::path& root, Account& account, Faults& faults) {
   AKIN_CHECK(!files.empty(), "decode_files: no file was given");
   AKIN_CHECK(wanted.height >= 0 && wanted.width >= 0 && (wanted.height > 0) == (wanted.width > 0) &&
                  (wanted.channels == 0 || wanted.channels == 1 || wanted.channels == 3),
@@ -108,15 +108,21 @@ Array decode_files(const std::vector<fs::path>& files, const ImageFormat& wanted
     const Array image = resize_and_crop(read_image(files[i], f.channels, f.limits, &notes[i]), f.height, f.width);
     std::memcpy(images.bytes() + i * one, image.bytes(), one);
   });
-  for (std::size_t i = 0; i < files.size(); ++i)
-    keep_account(notes[i], files[i].lexically_relative(root).string(), account);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string file = files[i].lexically_relative(root).string();
+    keep_account(notes[i], file, account);
+    const ImageInfo& own = notes[i].shown;
+    if ((asked.height == 0 && own.height > 0 && (own.height != f.height || own.width != f.width)) ||
+        (asked.channels == 0 && own.channels == 3 && f.channels == 1))
+      account.warn("pictures of another size or colour than the training images, brought to theirs", file);
+  }
   return images;
 }
 
 Array decode_files(const std::vector<fs::path>& files, const ImageFormat& format) {
   Account account;
   Faults faults;
-  Array images = decode_files(files, format, {}, account, faults);
+  Array images = decode_files(files, format, format, {}, account, faults);
   throw_faults(faults, files.front().parent_path().string());
   return images;
 }

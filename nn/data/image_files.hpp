@@ -27,9 +27,10 @@ std::optional<ImageFormat> image_size(std::string_view text);
 /// cannot be read are told in `faults` instead, and do not count.
 ImageFormat settle_format(const std::vector<std::filesystem::path>& files, ImageFormat format, Faults& faults);
 
-/// u8 [N,H,W,C]; decodes on all threads. What the files say of themselves goes to `account`, with paths from `root` on.
-/// Files that cannot be read are told in `faults`, and their images are left black.
-Array decode_files(const std::vector<std::filesystem::path>& files, const ImageFormat& format,
+/// u8 [N,H,W,C]; decodes on all threads. What the files say of themselves goes to `account`, with paths from `root` on,
+/// and how many of them are of another size or colour than `format` where `asked` did not ask for one. Files that
+/// cannot be read are told in `faults`, and their images are left black.
+Array decode_files(const std::vector<std::filesystem::path>& files, const ImageFormat& format, const ImageFormat& asked,
                    const std::filesystem::path& root, Account& account, Faults& faults);
 
 /// The same, throwing the faults and keeping no account.

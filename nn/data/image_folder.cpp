@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::string_view kSystem = "folders of file managers (thumbnails, recycle bins) passed over";
 constexpr std::string_view kHidden = "hidden files and folders passed over";
+constexpr std::string_view kThumbnails = "folders called thumbnails, inside a class, passed over";
 constexpr std::string_view kOthers = "files that are no pictures passed over";
 constexpr std::string_view kDevices = "pipes, sockets and devices passed over";
 constexpr std::string_view kStray = "pictures outside of any class folder passed over";
@@ -119,11 +120,19 @@ bool take_file(const fs::path& path, Listing& listing) {
   return false;
 }
 
+/// What galleries put beside pictures. A class itself may well be thumbs.
+bool is_thumbnail_folder(const fs::path& path) {
+  const std::string name = lower(path.filename().string());
+  return name == "thumbs" || name == "thumb" || name == "thumbnails" || name == "thumbnail" || name == "_thumbs";
+}
+
 void find_images(const fs::path& folder, Listing& listing, std::vector<fs::path>& files) {
   for (const fs::directory_entry& entry : entries_of(folder, listing.faults)) {
     const Sort sort = sort_of(entry);
     if (passed_over(entry, sort, listing)) continue;
-    if (sort == Sort::folder)
+    if (sort == Sort::folder && is_thumbnail_folder(entry.path()))
+      listing.account.warn(kThumbnails, shown(entry.path(), listing));
+    else if (sort == Sort::folder)
       find_images(entry.path(), listing, files);
     else if (sort == Sort::linked_folder)
       listing.account.warn(kLinkedFolders, shown(entry.path(), listing));

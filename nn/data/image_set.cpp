@@ -58,7 +58,7 @@ class FolderReader {
       if (!listing_.faults.empty())  // of a file that is there: look for others, without the cost of keeping images
         check_files(files[i], wanted_.limits, listing_.faults);
       else
-        sets[i].images = decode_files(files[i], format, layout_.folder, listing_.account, listing_.faults);
+        sets[i].images = decode_files(files[i], format, wanted_, layout_.folder, listing_.account, listing_.faults);
       for (const fs::path& file : files[i]) names[i].files.push_back(file.lexically_relative(layout_.folder).string());
     }
     account_for_others(layout_.folder, layout_.used, listing_);

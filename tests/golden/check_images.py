@@ -4,9 +4,10 @@
     /usr/bin/python3 tests/golden/check_images.py build/ci/bin/akin
 
 Some 500 odd files are made (odd_pictures.py), each is read by `akin data pack` and by Pillow, turned as its EXIF data
-say, and the pixels are compared. Each case says what must come out: equal pixels, pixels within a few levels (JPEG: decoders
-may round the inverse cosine transform and the colours each in their way), or a refusal with the reason. Prints a line
-a kind and what is refused why; exit code 1 where anything comes out differently. --keep DIR leaves the files there.
+say, and the pixels are compared. Each case says what must come out: equal pixels, pixels within a few levels (JPEG:
+decoders may round the inverse cosine transform and the colours each in their way), or a refusal with the reason. Prints
+a line a kind and what is refused why; exit code 1 where anything comes out differently. --keep DIR leaves the files
+there.
 """
 
 import argparse
