@@ -146,6 +146,12 @@ ImageSet load_cifar(const fs::path& folder, Split split, bool hundred) {
   return set;
 }
 
+std::vector<std::string> names_below(const fs::path& root, const std::vector<fs::path>& files) {
+  std::vector<std::string> names;
+  for (const fs::path& file : files) names.push_back(file.lexically_relative(root).generic_string());
+  return names;
+}
+
 ImageSet load_folders(const fs::path& root, Split split, const ImageFormat& wanted) {
   const auto folder = find_folder(root, split);
   AKIN_CHECK(folder.has_value(), "{}: has no folder {}/; make one{}", root.string(), name_of(split),
@@ -158,7 +164,9 @@ ImageSet load_folders(const fs::path& root, Split split, const ImageFormat& want
   ImageSet set;
   set.classes = named.classes;
   if (split == Split::unlabeled) {
-    set.images = decode_files(list_images(*folder), format);
+    const std::vector<fs::path> files = list_images(*folder);
+    set.images = decode_files(files, format);
+    set.names = names_below(root, files);
     return set;
   }
   ImageFolder files = split == Split::train ? std::move(named) : list_image_folder(*folder);
@@ -171,6 +179,7 @@ ImageSet load_folders(const fs::path& root, Split split, const ImageFormat& want
   }
   set.labels = std::move(files.labels);
   set.images = decode_files(files.files, format);
+  set.names = names_below(root, files.files);
   return set;
 }
 
@@ -305,6 +314,7 @@ ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& na
   for (std::size_t k = 0; k < kept.size(); ++k) {
     std::memcpy(out.images.bytes() + k * each, set.images.bytes() + kept[k] * each, each);
     out.labels.push_back(number[static_cast<std::size_t>(set.labels[kept[k]])]);
+    if (!set.names.empty()) out.names.push_back(set.names[kept[k]]);
   }
   return out;
 }

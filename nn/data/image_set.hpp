@@ -14,11 +14,12 @@ enum class Split { train, test, unlabeled };
 const char* name_of(Split split);
 
 struct ImageSet {
-  Array images;                      ///< u8 [N,H,W,C]
-  std::vector<int> labels;           ///< 0..classes-1, one an image; empty for Split::unlabeled
-  std::vector<std::string> classes;  ///< the same for all splits
-  std::string name;                  ///< name of the folder
-  std::string source;                ///< path of the folder
+  Array images;                         ///< u8 [N,H,W,C]
+  std::vector<int> labels;              ///< 0..classes-1, one an image; empty for Split::unlabeled
+  std::vector<std::string> classes;     ///< the same for all splits
+  std::string name;                     ///< name of the folder
+  std::string source;                   ///< path of the folder
+  std::vector<std::string> names = {};  ///< of the images' files, from the folder; empty where a file holds many
 };
 
 /// Loads one split of the data set in `folder`, which is one of

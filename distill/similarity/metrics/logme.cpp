@@ -134,6 +134,7 @@ double value_of(const Spectrum& s) {
 
 Similarity logme(const Probe& probe) {
   Similarity result{"logme", 0};
+  result.warnings.push_back("LogME depends on where the features' zero is, for its model has no constant term");
   result.value = value_of(spectrum_of(sample_of("LogME", probe, result.warnings), false));
   return result;
 }
