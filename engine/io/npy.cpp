@@ -38,36 +38,28 @@ bool whole(std::string_view text, std::size_t& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-const char* meaning_of(std::string_view type) {
-  switch (type.empty() ? ' ' : type[0]) {
-    case 'c':
-      return ", complex numbers,";
-    case 'O':
-      return ", Python objects,";
-    case 'M':
-    case 'm':
-      return ", times,";
-    case 'V':
-      return ", raw bytes,";
-    case 'f':
-    case 'g':
-      return ", a float of more than 64 bits,";
-    default:
-      return "";
-  }
-}
+/// A type that akin does not read: what it is, and what to do.
+struct Foreign {
+  char kind;
+  const char *meaning, *remedy;
+};
+constexpr const char* kCast = "in Python: a.astype('<f4'), or '<i8' for whole numbers";
+constexpr Foreign kForeign[] = {
+    {'c', ", complex numbers,", "save a.real or numpy.abs(a)"},
+    {'O', ", Python objects,",
+     "rows of different lengths, or a column of text? In Python: numpy.array(a.tolist(), dtype='<f4')"},
+    {'V', ", raw bytes,", "bfloat16 of JAX? In Python: a.astype('<f4')"},
+    {'M', ", times,", kCast},
+    {'m', ", spans of time,", kCast},
+    {'f', ", a float of more than 64 bits,", kCast},
+    {'g', ", a float of more than 64 bits,", kCast},
+};
 
-const char* remedy_for(std::string_view type) {
-  switch (type.empty() ? ' ' : type[0]) {
-    case 'c':
-      return "save a.real or numpy.abs(a)";
-    case 'O':
-      return "rows of different lengths, or a column of text? In Python: numpy.array(a.tolist(), dtype='<f4')";
-    case 'V':
-      return "bfloat16 of JAX? In Python: a.astype('<f4')";
-    default:
-      return "in Python: a.astype('<f4'), or '<i8' for whole numbers";
-  }
+[[noreturn]] void refuse_type(std::string_view text, std::string_view type) {
+  Foreign foreign{' ', "", kCast};
+  for (const Foreign& f : kForeign)
+    if (type.starts_with(f.kind)) foreign = f;
+  fail("type '{}'{} is not supported ({})", text, foreign.meaning, foreign.remedy);
 }
 
 /// The header is the literal of a Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
@@ -139,7 +131,7 @@ class HeaderParser {
       e.text = type[0];
       e.size = length * (e.text == 'U' ? 4 : 1);
     } else {
-      fail("type '{}'{} is not supported ({})", text, meaning_of(type), remedy_for(type));
+      refuse_type(text, type);
     }
     return e;
   }
