@@ -10,6 +10,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "apps/config_file.hpp"
 #include "apps/flags.hpp"
@@ -47,7 +48,9 @@ class Listener {
       std::cerr << line << '\n';
   }
 
+  /// Each line once: seeds and cells meet the same things again.
   void warn(const std::string& line) {
+    if (!warned_.insert(line).second) return;
     if (bar_)
       bar_->message("akin: warning: " + line);
     else
@@ -98,6 +101,7 @@ class Listener {
   std::optional<Progress> bar_;
   std::string label_;
   std::int64_t done_ = 0;
+  std::set<std::string> warned_;
 };
 
 std::string format_time(const char* format) {

@@ -4,6 +4,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "distill/task/table.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/npy.hpp"
 
@@ -48,21 +49,27 @@ void run(const Options& o) {
   check_finite(out.logits, "logits", o.model);
   const std::vector<std::int32_t> labels(set.labels.begin(), set.labels.end());
   const Array label_array = labels.empty() ? Array() : Array::from(labels, {static_cast<std::int64_t>(labels.size())});
+  TableRows rows = rows_of(set, content_hash(set));
+  rows.model_sha256 = model.hash;
   const std::filesystem::path path = o.out;
   if (path.extension() == ".safetensors") {
     SafeTensors file;
     file.add("features", out.features);
     file.add("logits", out.logits);
     if (!labels.empty()) file.add("labels", label_array);
-    file.metadata = {{"format", "akin-table-1"},          {"model", o.model},   {"model_sha256", model.hash},
-                     {"task", model.info.task},           {"images", set.name}, {"split", o.split},
-                     {"images_sha256", content_hash(set)}};
+    file.metadata = {{"format", "akin-table-1"},
+                     {"model", o.model},
+                     {"task", model.info.task},
+                     {"images", set.name},
+                     {"split", o.split}};
+    add_rows(file, rows);
     write_safetensors(path, file);
   } else {
     make_folder(path);
     write_npy(path / "features.npy", out.features);
     write_npy(path / "logits.npy", out.logits);
     if (!labels.empty()) write_npy(path / "labels.npy", label_array);
+    write_rows(path, rows);
   }
   if (o.common.json)
     print(json_text(

@@ -63,15 +63,20 @@ void run(const Options& o) {
                      {"channels", found.architecture.channels},
                      {"classes", found.architecture.classes},
                      {"parameters", count_trainable(foreign.model.network->parameters())},
+                     {"prefix", r.prefix.text},
                      {"renamed", r.renamed},
                      {"reshaped", r.reshaped},
                      {"ignored", r.ignored},
-                     {"fresh", r.fresh}}));
+                     {"fresh", r.fresh},
+                     {"suspect", r.suspect}}));
     return;
   }
+  if (!r.prefix.text.empty())
+    print(fmt::format("prefix    \"{}\" taken off {} names\n", r.prefix.text, r.prefix.names));
   if (!r.renamed.empty())
     print(fmt::format("renamed   {} tensors from timm's names to torchvision's\n", r.renamed.size()));
-  print(lines("reshaped", r.reshaped) + lines("ignored", r.ignored) + lines("fresh", r.fresh));
+  print(lines("reshaped", r.reshaped) + lines("ignored", r.ignored) + lines("fresh", r.fresh) +
+        lines("all zero", r.suspect));
   print(fmt::format("{}: {}, {} channels, {} classes, {} parameters\n", o.out, found.architecture.name,
                     found.architecture.channels, found.architecture.classes,
                     count_trainable(foreign.model.network->parameters())));

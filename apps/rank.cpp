@@ -140,38 +140,79 @@ Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
                         reference ? &*reference : nullptr)};
 }
 
+/// What was left out of tables, taken for something or put right, as warnings.
+void tell(const Events& events, const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) events.stage("warning: " + note);
+}
+
 /// --probabilities or --logits: one file a table, in their order.
 void add_predictions(std::vector<FeatureTable>& tables, const std::vector<std::string>& files, const char* option,
-                     bool are_logits) {
+                     bool are_logits, const Events& events) {
   if (files.empty()) return;
   if (files.size() != tables.size())
     fail_usage("{}: {} files for {} tables; give one for each, in the same order", option, files.size(), tables.size());
   for (std::size_t t = 0; t < files.size(); ++t) {
-    const Array values = read_matrix(files[t]);
+    FeatureTable given = read_feature_table(files[t]);
+    const Indices order = match_rows(given.rows, given.features.shape()[0], tables[t].rows, given.notes);
+    compare_labels(given.rows, order, tables[t].rows, given.notes);
+    tell(events, given.notes);
+    const Array values = pick_rows(given.features, order);
     AKIN_CHECK(values.shape()[0] == tables[t].features.shape()[0], "{}: {} rows, {} has {}; one row an image", files[t],
-               values.shape()[0], tables[t].file, tables[t].features.shape()[0]);
+               values.shape()[0], tables[t].rows.file, tables[t].features.shape()[0]);
     tables[t].probabilities = are_logits ? softmax_rows(values.cast(DType::f32)) : values;
   }
 }
 
+/// Tables that say neither of which images nor of which labels their rows are.
+void warn_of_trust(const std::vector<FeatureTable>& tables, const Events& events) {
+  std::vector<std::string> files;
+  for (const FeatureTable& table : tables)
+    if (!table.rows.keyed() && table.rows.labels.empty()) files.push_back(table.rows.file);
+  if (files.empty()) return;
+  const std::string more = files.size() > 1
+                               ? fmt::format(" and {} other table{} do", files.size() - 1, files.size() > 2 ? "s" : "")
+                               : " does";
+  events.stage(
+      fmt::format("warning: {}{} not say of which images the rows are (no images_sha256, no names): their order is "
+                  "taken on trust",
+                  files[0], more));
+}
+
 /// Tables that some program made of labelled images.
-Bank bank_of_tables(Context& ctx, const Options& o) {
+Bank bank_of_tables(Context& ctx, const Options& o, const Events& events) {
   std::vector<FeatureTable> tables;
   for (const std::string& file : o.tables) {
     tables.push_back(read_feature_table(file));
     for (const FeatureTable& other : tables)
       if (&other != &tables.back() && other.name == tables.back().name)
-        fail_usage("--tables: {} and {} would both be called '{}'; leave one out or rename it", other.file, file,
+        fail_usage("--tables: {} and {} would both be called '{}'; leave one out or rename it", other.rows.file, file,
                    other.name);
+    tell(events, tables.back().notes);
   }
-  add_predictions(tables, o.probabilities, "--probabilities", false);
-  add_predictions(tables, o.logits, "--logits", true);
-  const LabelList labels = o.label_file.empty() ? labels_of(tables, o.classes) : read_labels(o.label_file, o.classes);
+  add_predictions(tables, o.probabilities, "--probabilities", false, events);
+  add_predictions(tables, o.logits, "--logits", true, events);
+  FeatureTable reference;
+  std::vector<FeatureTable*> more;
+  if (!o.common.settings.reference.empty()) {
+    reference = read_feature_table(o.common.settings.reference);
+    tell(events, reference.notes);
+    more.push_back(&reference);
+  }
+  LabelList labels;
+  if (o.label_file.empty()) {
+    tell(events, align_tables(tables, nullptr, more));
+    labels = labels_of(tables, o.classes);
+  } else {
+    labels = read_labels(o.label_file, o.classes);
+    tell(events, labels.notes);
+    tell(events, align_tables(tables, &labels, more));
+  }
   const auto rows = static_cast<std::int64_t>(labels.labels.size());
   const Indices probe = evenly(all_indices(rows), labels.labels, static_cast<std::int64_t>(labels.classes.size()),
                                o.common.settings.probe);
-  const Array reference = o.common.settings.reference.empty() ? Array() : read_matrix(o.common.settings.reference);
-  Bank bank{labels.file, labels.labels.size(), candidates_of(tables, labels, probe, reference)};
+  Bank bank{labels.rows.file, labels.labels.size(), candidates_of(tables, labels, probe, reference.features)};
+  warn_of_trust(tables, events);
+  tell(events, columns_of_labels(tables, labels));
   for (Candidate& candidate : bank.candidates) candidate.probe.ctx = &ctx;
   if (static_cast<std::int64_t>(probe.size()) < rows)
     say(o.common, fmt::format("{} of {} rows, evenly over the classes (--probe)", probe.size(), rows));
@@ -225,10 +266,11 @@ void run(Options& o) {
   const std::vector<Metric> chosen = metrics_of(o);
   Context ctx = start(o.common);
   const Events events = make_events(o.common);
-  Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o);
+  Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o, events);
   set_layers(bank, o.layers);
   Json metrics_json = Json::array();
   std::string text, csv;
+  bool ranked = false;
   std::set<std::string> said;  // several metrics may warn of one thing
   const auto warn_once = [&](const std::string& line) {
     if (said.insert(line).second) events.stage("warning: " + line);
@@ -240,8 +282,8 @@ void run(Options& o) {
         parse_mapping(o.common.settings.mapping.empty() ? metric.default_mapping : o.common.settings.mapping);
     std::string why;
     const Weights weights = weights_of(measured, mapping, o.common.settings.p, why);
-    for (const SimilarityRow& r : measured.rows)
-      for (const std::string& w : r.similarity.warnings) warn_once(fmt::format("{}: {}", r.source, w));
+    for (const std::string& w : shared_warnings(measured.rows)) warn_once(w);
+    for (const SimilarityRow& r : measured.rows) ranked = ranked || r.undefined.empty();
     for (const std::string& w : weights.warnings) warn_once(w);
     if (!why.empty()) warn_once("no weights: " + why);
     text += (text.empty() ? "" : "\n") + table_of(measured, weights);
@@ -252,6 +294,7 @@ void run(Options& o) {
   if (!o.out.empty()) write_file_atomic(o.out, std::string_view(csv));
   const Json j = {{"target", bank.target}, {"labelled", bank.labelled}, {"seed", o.seed}, {"metrics", metrics_json}};
   print(o.common.json ? json_text(j) : text);
+  AKIN_CHECK(ranked, "no source could be ranked by {}", o.metrics);
 }
 
 }  // namespace

@@ -86,9 +86,7 @@ class Reporter {
     const bool first = similarity_text_.empty();
     const Weights weights = shown_weights(plans, *ranking, grid_.settings.p);
     add_source(report_.sources, *ranking, weights, sources);
-    for (std::size_t s = 0; s < sources.size(); ++s)
-      for (const std::string& w : ranking->rows[s].similarity.warnings)
-        say(events_, fmt::format("warning: {}: {}", sources[s].name, w));
+    for (const std::string& w : shared_warnings(ranking->rows)) say(events_, "warning: " + w);
     for (const std::string& w : weights.warnings) say(events_, "warning: " + w);
     similarity_text_ += tagged(similarity_csv(ranking->rows), g.seed, first);
     weights_text_ += tagged(weights_csv(weights), g.seed, first);

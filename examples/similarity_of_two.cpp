@@ -18,7 +18,7 @@ FeatureTable drawn(const std::string& name, const std::vector<int>& labels, floa
     Rng of_class(seed, 1, static_cast<std::uint64_t>(label));
     for (std::size_t d = 0; d < D; ++d) values.push_back(of_class.normal() + noise * of_image.normal());
   }
-  return {.name = name, .features = Array::from(values, {static_cast<std::int64_t>(labels.size()), D}), .file = name};
+  return {.name = name, .features = Array::from(values, {static_cast<std::int64_t>(labels.size()), D})};
 }
 
 int main(int argc, char** argv) try {

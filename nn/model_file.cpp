@@ -84,7 +84,8 @@ void describe_ends(const SafeTensors& file, Architecture& a) {
 }
 
 /// What a converter of quantised models wrote beside the weights: the layers, and in words how pixels become numbers.
-bool describe_graph(const std::filesystem::path& path, const SafeTensors& file, ModelInfo& info, bool pixels) {
+bool describe_graph(const std::filesystem::path& path, SafeTensors& file, ModelInfo& info, NamePrefix& prefix,
+                    bool pixels) {
   std::filesystem::path graph = path;
   graph.replace_extension(".graph.json");
   std::error_code none;
@@ -94,6 +95,7 @@ bool describe_graph(const std::filesystem::path& path, const SafeTensors& file, 
   info.height = summary.height;
   info.width = summary.width;
   info.architecture.channels = summary.channels;
+  prefix = take_prefix(file, {summary.head + ".weight"});
   const Array* head = find_canonical(file, summary.head + ".weight");
   AKIN_CHECK(head != nullptr && head->shape().rank() >= 2, "{}: has no head {}.weight, which {} names", path.string(),
              summary.head, graph.string());
@@ -156,10 +158,11 @@ namespace {
 ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash, const ModelInfo* fallback,
                       const ImportOptions& options) {
   check_seal(stored, "fetch or train it again; who changed it on purpose takes \"sha256\" out of its metadata");
-  const SafeTensors file = dequantized(std::move(stored));
+  SafeTensors file = dequantized(std::move(stored));
   const std::filesystem::path path = file.source;
   ForeignModel out;
   Model& model = out.model;
+  NamePrefix prefix;
   model.hash = hash;
   if (describes_itself(file)) {
     try {
@@ -193,14 +196,16 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
     const Architecture wanted = fallback->architecture;
     model.info = *fallback;
     Architecture& a = model.info.architecture;
-    if (wanted.name == "graph")
-      AKIN_CHECK(describe_graph(path, file, model.info, false), "{}: no layer graph lies beside it ({}.graph.json)",
-                 path.string(), path.stem().string());
-    else
+    if (wanted.name == "graph") {
+      AKIN_CHECK(describe_graph(path, file, model.info, prefix, false),
+                 "{}: no layer graph lies beside it ({}.graph.json)", path.string(), path.stem().string());
+    } else {
+      prefix = take_prefix(file, end_layers(a).stem);
       describe_ends(file, a);
+    }
     if (options.new_head) a.classes = wanted.classes;
     if (options.convert_stem) a.channels = wanted.channels;
-  } else if (!describe_graph(path, file, model.info, true)) {
+  } else if (!describe_graph(path, file, model.info, prefix, true)) {
     fail(
         "{}: has no description of its network; akin import makes a model file of it with --arch (and --width, "
         "--shortcut, --mean, --std)",
@@ -222,6 +227,7 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
   model.network = make_network(ctx, model.info.architecture);
   if (options.new_head) initialize(model.network->parameters(), options.seed);
   out.report = import_weights(*model.network, file, "", options);
+  out.report.prefix = std::move(prefix);
   model.info.architecture = model.network->architecture();
   return out;
 }

@@ -1,6 +1,7 @@
 #include "nn/weight_file.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 namespace akin {
@@ -80,7 +81,79 @@ bool is_auxiliary(const Network& network, const std::string& name) {
   return network.architecture().name == "googlenet" && (name.starts_with("aux1.") || name.starts_with("aux2."));
 }
 
+constexpr double kLargest = 1e30;  // far beyond what a forward pass in float survives
+
+/// Error where `w` holds what no training writes; `given` is what the file holds.
+void check_values(const Parameter& p, const Array& given, const std::string& file) {
+  if (p.kind == ParameterKind::counter) {
+    const Array count = given.cast(DType::i64);
+    AKIN_CHECK(count.numel() == 1 && count.as<std::int64_t>()[0] >= 0, "{}: tensor \"{}\" counts {} batches", file,
+               p.name, count.numel() == 1 ? count.as<std::int64_t>()[0] : -1);
+    return;
+  }
+  check_finite(given, p.name, file);
+  const Array w = given.cast(DType::f32);
+  check_finite(w, p.name, file);  // again: what was finite in f64 may not be in f32
+  const bool variance = p.kind == ParameterKind::buffer && p.name.ends_with("running_var");
+  const auto values = w.as<float>();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double value = static_cast<double>(values[i]);
+    AKIN_CHECK(std::abs(value) <= kLargest && (!variance || value >= 0),
+               "{}: tensor \"{}\" holds {} at element {}, {}; no training writes that (damaged, or of another layout?)",
+               file, p.name, values[i], i, variance && value < 0 ? "a negative variance" : "beyond 1e30");
+  }
+}
+
+bool all_zero(const Array& a) {
+  return std::all_of(a.bytes(), a.bytes() + a.byte_size(), [](std::byte b) { return b == std::byte{0}; });
+}
+
+/// What a shape that does not fit may be instead.
+const char* other_layout(const Shape& given, const Shape& wanted) {
+  if (given.rank() == 4 && wanted.rank() == 4 && given == Shape{wanted[2], wanted[3], wanted[1], wanted[0]})
+    return " (height, width, in, out, as TensorFlow and Flax have it: transpose to out, in, height, width)";
+  if (given.rank() == 2 && wanted.rank() == 2 && given == Shape{wanted[1], wanted[0]})
+    return " (in, out, as TensorFlow and Flax have it: transpose)";
+  return "";
+}
+
+/// The beginnings that most names share, for a file whose names do not fit.
+std::string beginnings(const SafeTensors& file) {
+  std::map<std::string, int> count;
+  for (const auto& [name, array] : file.tensors) ++count[name.substr(0, name.find('.') + 1)];
+  std::vector<std::pair<int, std::string>> most;
+  for (const auto& [begin, n] : count) most.emplace_back(-n, begin.empty() ? "no dot" : "\"" + begin + "\"");
+  std::sort(most.begin(), most.end());
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(most.size(), 4); ++i)
+    text += fmt::format("{}{} ({})", i > 0 ? ", " : "", most[i].second, -most[i].first);
+  return text;
+}
+
 }  // namespace
+
+NamePrefix take_prefix(SafeTensors& file, const std::vector<std::string>& layers) {
+  std::map<std::string, std::int64_t> candidates;
+  for (const auto& [name, array] : file.tensors) {
+    for (const std::string& layer : layers) {
+      if (canonical_name(name) == layer) return {};
+      if (name.ends_with("." + layer)) candidates[name.substr(0, name.size() - layer.size())] = 0;
+    }
+  }
+  const std::string* best = nullptr;
+  for (auto& [prefix, count] : candidates) {
+    count = std::count_if(file.tensors.begin(), file.tensors.end(),
+                          [&p = prefix](const auto& tensor) { return tensor.first.starts_with(p); });
+    // Of two that are in front of all, the longer one: it is what stands before the layer.
+    if (2 * count > static_cast<std::int64_t>(file.tensors.size()) &&
+        (best == nullptr || count > candidates[*best] || (count == candidates[*best] && prefix.size() > best->size())))
+      best = &prefix;
+  }
+  if (best == nullptr) return {};
+  for (auto& [name, array] : file.tensors)
+    if (name.starts_with(*best)) name.erase(0, best->size());
+  return {*best, candidates[*best]};
+}
 
 std::string canonical_name(std::string name) {
   if (name.starts_with("module.")) name.erase(0, 7);
@@ -149,29 +222,34 @@ ImportReport import_weights(Network& network, const SafeTensors& file, const std
     const bool stem = options.convert_stem && &p == &list.front() && given.rank() == 4 && wanted[0] == given[0] &&
                       wanted[2] == given[2] && wanted[3] == given[3] && (wanted[1] == 1 || given[1] == 1);
     if (!(given == wanted) && !same_but_ones(given, wanted) && !stem) {
-      problems.push_back(fmt::format("{} is {}, expected {}", p.name, given.str(), wanted.str()));
+      problems.push_back(
+          fmt::format("{} is {}, expected {}{}", p.name, given.str(), wanted.str(), other_layout(given, wanted)));
       continue;
     }
     if (p.kind != ParameterKind::counter && !is_float(theirs.dtype())) {
       problems.push_back(fmt::format("{} is of {}, a float type is expected", p.name, name_of(theirs.dtype())));
       continue;
     }
-    check_finite(theirs, p.name, file.source);
+    check_values(p, theirs, file.source);
     Array a = theirs.cast(p.tensor.dtype());
-    check_finite(a, p.name, file.source);  // again: what was finite in f64 may not be in f32
+    if (p.is_weight() && all_zero(a)) report.suspect.push_back(p.name);
     if (!(given == wanted)) report.reshaped.push_back(fmt::format("{} {} -> {}", p.name, given.str(), wanted.str()));
     if (stem && wanted[1] != given[1]) a = converted_stem(a, wanted[1]);
     ready.emplace(p.name, a.reshaped(wanted));
   }
   for (const auto& [name, array] : found)
     if (!ours(name)) problems.push_back("unexpected " + name);
+  const auto layers = std::count_if(list.begin(), list.end(), [](const Parameter& p) { return p.is_weight(); });
+  AKIN_CHECK(
+      !problems.empty() || static_cast<std::ptrdiff_t>(report.suspect.size()) < layers - (options.new_head ? 1 : 0),
+      "{}: the weights of all layers are zero (a download that did not end?); fetch it again", file.source);
   if (!problems.empty()) {
     const Architecture& a = network.architecture();
     fail(
         "{}: weights do not fit {} (width {}, shortcut {}, {} channels, {} classes): {}; give the architecture the "
-        "file was made for",
+        "file was made for. Names in the file begin with {}",
         file.source, a.name, a.width, a.shortcut.empty() ? "-" : a.shortcut, a.channels, a.classes,
-        fmt::join(problems, "; "));
+        fmt::join(problems, "; "), beginnings(file));
   }
   for (const Parameter& p : list) {
     const auto it = ready.find(p.name);
@@ -218,7 +296,10 @@ SafeTensors dequantized(SafeTensors file) {
       const std::size_t row = i / each;
       const float scale = scales.as<float>()[scales.numel() == 1 ? 0 : row];
       AKIN_CHECK(scale > 0, "{}: the scale of {} is {}, expected above 0", file.source, name, scale);
-      to[i] = scale * (static_cast<float>(from[i]) - zeros.as<float>()[zeros.numel() == 1 ? 0 : row]);
+      const float zero_point = zeros.as<float>()[zeros.numel() == 1 ? 0 : row];
+      AKIN_CHECK(zero_point >= 0 && zero_point <= 255, "{}: the zero point of {} is {}, expected 0 to 255", file.source,
+                 name, zero_point);
+      to[i] = scale * (static_cast<float>(from[i]) - zero_point);
     }
     out.add(name, std::move(w));
   }

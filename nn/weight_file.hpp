@@ -23,19 +23,32 @@ struct ImportOptions {
                               ///< three channels would give); a grey stem for colour images: a third for each
 };
 
+/// What a program that wraps a model put before its names, such as "_orig_mod.", and before how many.
+struct NamePrefix {
+  std::string text = {};
+  std::int64_t names = 0;
+};
+
 /// What import_weights did not take as it was, for people.
 struct ImportReport {
+  NamePrefix prefix;                  ///< taken off the names
   std::vector<std::string> ignored;   ///< tensors that serve another purpose: auxiliary heads
   std::vector<std::string> renamed;   ///< timm's names: "theirs -> ours"
   std::vector<std::string> reshaped;  ///< same numbers in another shape, and a converted stem
   std::vector<std::string> fresh;     ///< of the head, which stays as it was
+  std::vector<std::string> suspect;   ///< layers whose weights are all zero
 };
 
 /// Loads what export_weights wrote, or torchvision or timm. A leading "module." is stripped, "linear." is read as "fc."
 /// where the head is called so, and timm's names are known. Throws one error that lists every missing, unexpected and
-/// misshapen tensor, and on NaN or infinite weights. num_batches_tracked may be absent.
+/// misshapen tensor, and on values that no training writes, with tensor and element: NaN, infinity, beyond 1e30, a
+/// negative variance or count, nothing but zeros in all layers. num_batches_tracked may be absent.
 ImportReport import_weights(Network& network, const SafeTensors& file, const std::string& prefix = "",
                             const ImportOptions& options = {});
+
+/// Takes off the prefix that stands before one of `layers` (names of tensors) and begins more than half of all names,
+/// as torch.compile, Lightning and others put one there; none where a layer goes by its plain name.
+NamePrefix take_prefix(SafeTensors& file, const std::vector<std::string>& layers);
 
 /// The name under which import_weights would look for a file's tensor, but for timm's names.
 std::string canonical_name(std::string name);

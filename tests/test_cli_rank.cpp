@@ -92,6 +92,48 @@ TEST_CASE("cli: ranking tables without any image") {
               1, "the reference has 100 rows");
 }
 
+TEST_CASE("cli: what a data frame adds does not count, and where nothing can be ranked the exit code says so") {
+  const TempFolder folder;
+  const Case c = find_case("iris");
+  std::string plain = "w,x,y,z\n", indexed = ",w,x,y,z\n", labels;
+  for (std::size_t i = 0; i < 150; ++i) {
+    const std::string row = fmt::format("{},{},{},{}\n", c.features[4 * i], c.features[4 * i + 1],
+                                        c.features[4 * i + 2], c.features[4 * i + 3]);
+    plain += row;
+    indexed += fmt::format("{},{}", i, row);
+    labels += fmt::format("{}\n", c.labels[i]);
+  }
+  write_file_atomic(folder / "plain.csv", std::string_view(plain));
+  write_file_atomic(folder / "indexed.csv", std::string_view(indexed));
+  write_file_atomic(folder / "y.csv", std::string_view(labels));
+  const auto rank = [&](Arguments more) {
+    Arguments all{"rank",    "--label-file", (folder / "y.csv").string(), "--replicates", "0", "--json",
+                  "--quiet", "--tables"};
+    all.insert(all.end(), more.begin(), more.end());
+    return akin_(folder, all);
+  };
+  const Finished both = rank({(folder / "plain.csv").string(), (folder / "indexed.csv").string()});
+  CAPTURE(both.err);
+  REQUIRE_EQ(both.code, 0);
+  const auto sources = json_of(both)["metrics"][0]["sources"];
+  CHECK_EQ(sources[0]["value"], sources[1]["value"]);
+  CHECK(has(both.err, "indexed.csv: column 1 numbers the rows and is left out"));
+  CHECK(has(both.err, "1 other table do not say of which images the rows are"));
+  // The same as an array has no name to tell by.
+  Array counted(DType::f64, {150, 2});
+  for (std::size_t i = 0; i < 150; ++i) counted.as<double>()[2 * i] = static_cast<double>(i);
+  write_npy(folder / "counted.npy", counted);
+  const Finished refused = rank({(folder / "counted.npy").string()});
+  CHECK_EQ(refused.code, 1);
+  CHECK(has(refused.err, "a row number is no feature. In Python: x[:, 1:]"));
+  // Nothing to rank by: the table says why, and the exit code that nothing came out.
+  const Finished none = akin_(folder, {"rank", "--label-file", (folder / "y.csv").string(), "--metric", "leep,nce",
+                                       "--quiet", "--tables", (folder / "plain.csv").string()});
+  CHECK_EQ(none.code, 1);
+  CHECK(has(none.out, "undefined"));
+  CHECK(has(none.err, "no source could be ranked by leep,nce"));
+}
+
 TEST_CASE("cli: ranking models by metrics of a reference and of depth") {
   const TempFolder folder;
   make_bank(folder);

@@ -108,7 +108,8 @@ TEST_CASE("every truncation, extension and flipped byte is refused or read, neve
   const Bytes good = to_safetensors(s);
   for (std::size_t n = 0; n < good.size(); ++n) {
     const std::string message = error_of([&] { parse_safetensors(ByteView(good).first(n), "cut.safetensors"); });
-    CHECK(has(message, "cut.safetensors: not a sound safetensors file"));
+    CHECK(has(message, n == 0 ? "cut.safetensors: is no safetensors file but an empty file"
+                              : "cut.safetensors: not a sound safetensors file"));
   }
   Bytes longer = good;
   longer.push_back(0);

@@ -145,6 +145,47 @@ TEST_CASE_FIXTURE(Fixture, "files of other programs: prefixes, heads called line
   CHECK(has(none, "model.safetensors"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "a prefix that names share is taken off and told of") {
+  ModelInfo fallback;
+  fallback.architecture = {.name = "resnet8", .shortcut = "conv"};
+  const auto tensors = static_cast<std::int64_t>(net->parameters().size());
+  for (const std::string prefix : {"_orig_mod.", "_orig_mod.module.", "module._orig_mod.", "model.", "state_dict.",
+                                   "net.", "backbone.", "a.b.c.layer1.0.", "layer1."}) {
+    for (const bool head_too : {true, false}) {
+      CAPTURE(prefix);
+      write(
+          [&](SafeTensors& t) {
+            rename(t, [&](const std::string& n) { return head_too || !n.starts_with("fc.") ? prefix + n : n; });
+          },
+          false);
+      const ForeignModel m = load_foreign(ctx, path, &fallback, {});
+      CHECK_EQ(differing(*m.model.network, *net), "");
+      CHECK_EQ(m.report.prefix.text, prefix);
+      CHECK_EQ(m.report.prefix.names, head_too ? tensors : tensors - 2);
+    }
+  }
+  write([](SafeTensors&) {}, false);
+  CHECK_EQ(load_foreign(ctx, path, &fallback, {}).report.prefix.names, 0);
+  // What does not belong to the network is still told, and two networks in a file are not guessed at.
+  write(
+      [](SafeTensors& t) {
+        rename(t, [](const std::string& n) { return "encoder." + n; });
+        t.add("projector.0.weight", Array(DType::f32, {2}));
+      },
+      false);
+  CHECK(has(error(&fallback), "5 classes): unexpected projector.0.weight; give"));
+  write(
+      [](SafeTensors& t) {
+        const auto once = t.tensors;
+        rename(t, [](const std::string& n) { return "student." + n; });
+        for (const auto& [n, a] : once) t.add("teacher." + n, a);
+      },
+      false);
+  const std::string both = error(&fallback);
+  CHECK(has(both, fmt::format("Names in the file begin with \"student.\" ({0}), \"teacher.\" ({0})", tensors)));
+  CHECK(has(both, "missing conv1.weight"));
+}
+
 TEST_CASE_FIXTURE(Fixture, "every missing, unexpected and misshapen tensor is in one message") {
   write([](SafeTensors& t) {
     rename(t, [](const std::string& n) { return n == "bn1.bias" ? "bn1.offset" : n; });
@@ -174,6 +215,45 @@ TEST_CASE_FIXTURE(Fixture, "weights that are no numbers are refused with tensor 
       CHECK_MESSAGE(has(e, "model.safetensors"), e);
     }
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "weights that no training writes are refused with tensor and element") {
+  const auto refusal = [&](const std::string& name, double value) {
+    write([&](SafeTensors& t) {
+      Array a = t.at(name).cast(DType::f64);
+      a.as<double>()[1] = value;
+      set(t, name, a);
+    });
+    return error();
+  };
+  CHECK(
+      has(refusal("layer2.0.bn1.running_var", -1e-6), "\"layer2.0.bn1.running_var\" holds -1e-06 at element 1, a neg"));
+  CHECK(has(refusal("fc.weight", -2e30),
+            "model.safetensors: tensor \"fc.weight\" holds -2e+30 at element 1, beyond 1e30"));
+  CHECK(has(refusal("bn1.running_var", 2e30), "beyond 1e30"));
+  CHECK_EQ(refusal("bn1.running_var", 0), "");
+  CHECK_EQ(refusal("bn1.running_mean", -3), "");
+  write([](SafeTensors& t) {
+    set(t, "bn1.num_batches_tracked", Array::from<std::int64_t>({-1}, Shape(std::vector<std::int64_t>{})));
+  });
+  CHECK(has(error(), "\"bn1.num_batches_tracked\" counts -1 batches"));
+  const auto zeros = [&](const std::string& part) {
+    write([&](SafeTensors& t) {
+      for (auto& [n, a] : t.tensors)
+        if (has(n, part)) a = Array(a.dtype(), a.shape());
+    });
+  };
+  zeros("");
+  CHECK(has(error(), "the weights of all layers are zero"));
+  zeros("layer2.0.conv2.");
+  CHECK_EQ(load_foreign(ctx, path, nullptr, {}).report.suspect, std::vector<std::string>{"layer2.0.conv2.weight"});
+  // Layouts of other programs are named.
+  write([](SafeTensors& t) {
+    set(t, "layer2.0.conv1.weight", Array(DType::f32, {3, 3, 4, 8}));
+    set(t, "fc.weight", Array(DType::f32, {5, 16}));
+    set(t, "conv1.weight", Array(DType::f32, {4, 3, 3, 3}));
+  });
+  CHECK(has(error(), "layer2.0.conv1.weight is [3, 3, 4, 8], expected [8, 4, 3, 3] (height, width, in, out, as Tens"));
 }
 
 TEST_CASE_FIXTURE(Fixture, "damaged descriptions and lying sizes are refused before memory is spent") {

@@ -150,8 +150,8 @@ TEST_CASE_FIXTURE(Fixture, "wrong tables are refused with their name") {
   CHECK_EQ(error(table(40, 3), table(40, 5)), "");
   CHECK(has(error(table(39, 3), table(39, 5)), "source table: its table has 39 rows, the target 40"));
   CHECK(has(error(table(40, 3), table(39, 5)), "table.safetensors"));
-  CHECK(has(error(Array(DType::f32, {40}), table(40, 5)), "features is [40]"));
-  CHECK(has(error(table(40, 3), Array(DType::f32, {40, 0})), "logits is [40, 0]"));
+  CHECK(has(error(Array(DType::f32, {40}), table(40, 5)), "features have shape [40], expected [rows, columns]"));
+  CHECK(has(error(table(40, 3), Array(DType::f32, {40, 0})), "logits have shape [40, 0]"));
   Array bad = table(40, 3);
   bad.as<float>()[7] = NAN;
   for (const std::string& e : {error(bad, table(40, 5)), error(table(40, 5), bad)}) {

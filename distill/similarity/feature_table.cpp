@@ -7,22 +7,14 @@
 
 #include "engine/io/csv.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/file_kind.hpp"
 #include "engine/io/npy.hpp"
+#include "engine/io/number_text.hpp"
 
 namespace akin {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Numbers as f32 or f64, finite, in two dimensions.
-Array checked(const Array& values, const std::string& what, const std::string& file) {
-  AKIN_CHECK(values.shape().rank() == 2 && values.shape()[0] > 0 && values.shape()[1] > 0,
-             "{}: {} have shape {}, expected [rows, columns]", file, what, values.shape().str());
-  const bool wide = values.dtype() == DType::f64 || values.dtype() == DType::i64 || values.dtype() == DType::i32;
-  Array result = values.cast(wide ? DType::f64 : DType::f32);
-  check_finite(result, what, file);
-  return result;
-}
 
 /// The tensor called `name`, or the only one there is.
 const Array& tensor_or_only(const SafeTensors& file, const std::string& name) {
@@ -33,46 +25,26 @@ const Array& tensor_or_only(const SafeTensors& file, const std::string& name) {
   return file.tensors[0].second;
 }
 
-std::string whole_number(double value, const std::string& file, std::size_t row) {
-  AKIN_CHECK(std::isfinite(value) && value == std::floor(value) && std::abs(value) < 1e9,
-             "{}: label {} in row {} is no whole number; are these features or probabilities?", file, value, row);
-  return std::to_string(static_cast<long>(value));
+int class_number(const std::string& cell, std::size_t row, const std::string& file) {
+  double value = 0;
+  parse_number(cell, value);
+  AKIN_CHECK(value == std::floor(value) && std::abs(value) < 1e9,
+             "{}: label {} in row {} is no whole number; are these features or probabilities?", file, cell, row);
+  return static_cast<int>(value);
 }
 
-/// [N] or [N, 1] of numbers, as text.
-std::vector<std::string> label_cells(const Array& values, const std::string& file) {
-  const Shape& s = values.shape();
-  AKIN_CHECK(s.numel() > 0 && (s.rank() == 1 || (s.rank() == 2 && s[1] == 1)),
-             "{}: labels have shape {}, expected one whole number a row", file, s.str());
-  const Array numbers = values.cast(DType::f64);
-  std::vector<std::string> cells;
-  for (const double value : numbers.as<double>()) cells.push_back(whole_number(value, file, cells.size()));
-  return cells;
-}
-
-std::vector<std::string> label_lines(const std::string& text, const std::string& file) {
-  CsvRows rows(text, file);
-  std::vector<std::string> cells, labels;
-  for (bool first = true; rows.next(cells); first = false) {
-    AKIN_CHECK(cells.size() == 1, "{}: line {} has {} cells, expected one label a line", file, rows.line(),
-               cells.size());
-    if (first && (cells[0] == "label" || cells[0] == "labels" || cells[0] == "class")) continue;
-    labels.push_back(cells[0]);
-  }
-  AKIN_CHECK(!labels.empty(), "{}: holds no label", file);
-  return labels;
-}
-
-LabelList numbered(const std::vector<std::string>& cells, int classes, const std::string& file) {
-  LabelList result{{}, {}, file};
+/// The classes of rows.labels.
+LabelList numbered(TableRows rows, int classes, std::vector<std::string> notes = {}) {
+  const std::vector<std::string> cells = rows.labels;
+  const std::string file = rows.file;
+  LabelList result{{}, {}, std::move(rows), std::move(notes)};
   double value = 0;
   const bool numbers =
       std::all_of(cells.begin(), cells.end(), [&](const auto& cell) { return parse_number(cell, value); });
   if (numbers) {
     int most = 0;
     for (const std::string& cell : cells) {
-      parse_number(cell, value);
-      const int label = std::stoi(whole_number(value, file, result.labels.size()));
+      const int label = class_number(cell, result.labels.size(), file);
       AKIN_CHECK(label >= 0,
                  "{}: label {} in row {}; labels are 0, 1, 2 ... Leave rows without a label out of labels and tables",
                  file, label, result.labels.size());
@@ -103,105 +75,186 @@ LabelList numbered(const std::vector<std::string>& cells, int classes, const std
   return result;
 }
 
-std::vector<std::string> label_cells_of(const fs::path& file) {
-  const std::string name = file.string();
-  if (file.extension() == ".npy") return label_cells(read_npy(file), name);
-  if (file.extension() == ".safetensors") {
-    const SafeTensors tensors = read_safetensors(file);
-    return label_cells(tensor_or_only(tensors, "labels"), name);
+void refuse_ending(const fs::path& file, const char* endings, const char* what) {
+  if (!is_there(file)) return;  // the reader says that
+  const std::string kind = foreign_kind_of(file, Wanted::table);
+  fail("{}: is no {}{}{}; give {}", file.string(), what, kind.empty() ? "" : " but ", kind, endings);
+}
+
+/// Of logits of a table; `notes`: of the reading.
+Array softmax_of(const Array& logits, FeatureTable& table) {
+  return softmax_rows(table_numbers(logits, "logits", table.rows.file, {}, table.notes).cast(DType::f32));
+}
+
+/// The numbers of one file, with its names, labels and notes.
+FeatureTable one_matrix(const fs::path& file) {
+  FeatureTable table{.name = file.stem().string(), .features = {}};
+  table.rows.file = file.string();
+  if (file.extension() == ".csv") {
+    CsvMatrix csv = read_csv(file);
+    table.notes = std::move(csv.notes);
+    table.rows.labels = std::move(csv.labels);
+    table.rows.names = std::move(csv.names);
+    table.features = table_numbers(csv.values, "its numbers", table.rows.file, csv.columns, table.notes);
+    return table;
   }
-  AKIN_CHECK(file.extension() == ".csv" || file.extension() == ".txt" || !is_there(file),
-             "{}: is no list of labels; give .npy, .safetensors, .csv or .txt with one label a row", name);
-  return label_lines(read_text(file), name);
+  if (file.extension() != ".npy" && file.extension() != ".safetensors")
+    refuse_ending(file, ".npy, .csv or .safetensors", "table");
+  if (file.extension() != ".safetensors") {
+    table.features = table_numbers(read_npy(file), "its numbers", table.rows.file, {}, table.notes);
+    return table;
+  }
+  const SafeTensors tensors = read_safetensors(file);
+  table.features = table_numbers(tensor_or_only(tensors, "features"), "features", table.rows.file, {}, table.notes);
+  table.rows = rows_of(tensors, table.features.shape()[0]);
+  if (const Array* p = tensors.find("probabilities"))
+    table.probabilities = table_numbers(*p, "probabilities", table.rows.file, {}, table.notes);
+  else if (const Array* logits = tensors.find("logits"))
+    table.probabilities = softmax_of(*logits, table);
+  if (const auto layers = tensors.metadata.find("layers"); layers != tensors.metadata.end()) {
+    const std::string& text = layers->second;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), table.layers);
+    AKIN_CHECK(error == std::errc() && end == text.data() + text.size() && table.layers > 0,
+               "{}: metadata layers is \"{}\", expected a whole number above 0", table.rows.file, text);
+  }
+  return table;
 }
 
-Array softmax_of(const Array& logits, const std::string& file) {
-  return softmax_rows(checked(logits, "logits", file).cast(DType::f32));
-}
-
-/// features.npy or features.csv of a folder, or an empty array.
-Array part_of(const fs::path& folder, const std::string& name) {
+/// features.npy or features.csv of a folder, or an empty table.
+FeatureTable part_of(const fs::path& folder, const std::string& name) {
   for (const char* ending : {".npy", ".csv"})
-    if (is_there(folder / (name + ending))) return read_matrix(folder / (name + ending));
+    if (is_there(folder / (name + ending))) return one_matrix(folder / (name + ending));
   return {};
+}
+
+FeatureTable folder_table(const fs::path& folder) {
+  FeatureTable table = part_of(folder, "features");
+  table.name = source_name(folder);
+  AKIN_CHECK(table.features.numel() > 0, "{}: a folder of tables holds features.npy or features.csv", folder.string());
+  TableRows rows = rows_of(folder, table.features.shape()[0]);
+  if (rows.names.empty()) rows.names = std::move(table.rows.names);
+  if (rows.labels.empty()) rows.labels = std::move(table.rows.labels);
+  table.rows = std::move(rows);
+  FeatureTable probabilities = part_of(folder, "probabilities"), logits = part_of(folder, "logits");
+  table.probabilities = std::move(probabilities.features);
+  if (table.probabilities.numel() == 0 && logits.features.numel() > 0)
+    table.probabilities = softmax_rows(logits.features.cast(DType::f32));
+  for (const FeatureTable* part : {&probabilities, &logits})
+    table.notes.insert(table.notes.end(), part->notes.begin(), part->notes.end());
+  return table;
+}
+
+void reorder(FeatureTable& table, const Indices& order) {
+  table.features = pick_rows(table.features, order);
+  if (table.probabilities.numel() > 0) table.probabilities = pick_rows(table.probabilities, order);
+  for (std::vector<std::string>* cells : {&table.rows.names, &table.rows.labels}) {
+    std::vector<std::string> moved;
+    for (const std::int64_t row : order)
+      if (!cells->empty()) moved.push_back((*cells)[static_cast<std::size_t>(row)]);
+    *cells = std::move(moved);
+  }
 }
 
 }  // namespace
 
 LabelList read_labels(const fs::path& file, int classes) {
-  return numbered(label_cells_of(file), classes, file.string());
-}
-
-Array read_matrix(const fs::path& file) {
-  const std::string name = file.string();
-  if (file.extension() == ".npy") return checked(read_npy(file), "its numbers", name);
-  if (file.extension() == ".csv") return checked(read_csv(file).values, "its numbers", name);
-  AKIN_CHECK(file.extension() == ".safetensors" || !is_there(file), "{}: is no table; give .npy, .csv or .safetensors",
-             name);
-  const SafeTensors tensors = read_safetensors(file);
-  return checked(tensor_or_only(tensors, "features"), "its numbers", name);
+  TableRows rows{.file = file.string()};
+  std::vector<std::string> notes;
+  if (file.extension() == ".npy") {
+    rows.labels = label_cells_of_npy(file);
+  } else if (file.extension() == ".safetensors") {
+    const SafeTensors tensors = read_safetensors(file);
+    rows.labels = label_cells(tensor_or_only(tensors, "labels"), rows.file);
+    if (tensors.find("names") != nullptr) rows.names = rows_of(tensors, std::ssize(rows.labels)).names;
+  } else {
+    if (file.extension() != ".csv" && file.extension() != ".txt")
+      refuse_ending(file, ".npy, .safetensors, .csv or .txt with one label a row", "list of labels");
+    CsvLabels list = parse_csv_labels(read_table_text(file), rows.file);
+    rows.labels = std::move(list.labels);
+    rows.names = std::move(list.names);
+    notes = std::move(list.notes);
+  }
+  return numbered(std::move(rows), classes, std::move(notes));
 }
 
 FeatureTable read_feature_table(const fs::path& file) {
-  FeatureTable table{.name = file.stem().string(), .features = {}, .file = file.string()};
-  if (is_folder(file)) {
-    table.name = file.filename().empty() ? file.parent_path().filename().string() : file.filename().string();
-    table.features = part_of(file, "features");
-    AKIN_CHECK(table.features.numel() > 0, "{}: a folder of tables holds features.npy or features.csv", table.file);
-    table.probabilities = part_of(file, "probabilities");
-    if (const Array logits = part_of(file, "logits"); table.probabilities.numel() == 0 && logits.numel() > 0)
-      table.probabilities = softmax_of(logits, table.file);
-  } else if (file.extension() == ".safetensors") {
-    const SafeTensors tensors = read_safetensors(file);
-    table.features = checked(tensor_or_only(tensors, "features"), "features", table.file);
-    if (const Array* p = tensors.find("probabilities"))
-      table.probabilities = checked(*p, "probabilities", table.file);
-    else if (const Array* logits = tensors.find("logits"))
-      table.probabilities = softmax_of(*logits, table.file);
-    if (const Array* labels = tensors.find("labels")) table.labels = label_cells(*labels, table.file);
-    if (const auto layers = tensors.metadata.find("layers"); layers != tensors.metadata.end()) {
-      const std::string& text = layers->second;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), table.layers);
-      AKIN_CHECK(error == std::errc() && end == text.data() + text.size() && table.layers > 0,
-                 "{}: metadata layers is \"{}\", expected a whole number above 0", table.file, text);
-    }
-  } else if (file.extension() == ".csv") {
-    CsvMatrix csv = read_csv(file);
-    table.features = checked(csv.values, "its numbers", table.file);
-    table.labels = std::move(csv.labels);
-  } else {
-    table.features = read_matrix(file);
-  }
+  FeatureTable table = is_folder(file) ? folder_table(file) : one_matrix(file);
   const std::int64_t rows = table.features.shape()[0];
   AKIN_CHECK(table.probabilities.numel() == 0 || table.probabilities.shape()[0] == rows,
-             "{}: {} rows of features, {} of probabilities", table.file, rows, table.probabilities.shape()[0]);
+             "{}: {} rows of features, {} of probabilities", table.rows.file, rows, table.probabilities.shape()[0]);
   return table;
+}
+
+std::vector<std::string> align_tables(std::vector<FeatureTable>& tables, const LabelList* labels,
+                                      const std::vector<FeatureTable*>& more) {
+  std::vector<FeatureTable*> all;
+  for (FeatureTable& table : tables) all.push_back(&table);
+  all.insert(all.end(), more.begin(), more.end());
+  TableRows wanted;
+  if (labels != nullptr && !labels->rows.names.empty())
+    wanted = {.file = labels->rows.file, .names = labels->rows.names};
+  for (const FeatureTable* table : all) {
+    if (wanted.names.empty() && !table->rows.names.empty()) {
+      wanted.names = table->rows.names;
+      wanted.file = table->rows.file;
+    }
+    if (wanted.images_sha256.empty() && !table->rows.images_sha256.empty()) {
+      wanted.images_sha256 = table->rows.images_sha256;
+      wanted.images_size = table->rows.images_size;
+      if (wanted.file.empty()) wanted.file = table->rows.file;
+    }
+  }
+  std::vector<std::string> notes;
+  for (FeatureTable* table : all) {
+    const Indices order = match_rows(table->rows, table->features.shape()[0], wanted, notes);
+    if (labels != nullptr) compare_labels(table->rows, order, labels->rows, notes);
+    reorder(*table, order);
+  }
+  return notes;
+}
+
+std::vector<std::string> columns_of_labels(const std::vector<FeatureTable>& tables, const LabelList& labels) {
+  std::vector<std::string> lines;
+  for (const FeatureTable& table : tables) {
+    const Array wide = table.features.cast(DType::f64);
+    const auto x = wide.as<double>();
+    const auto D = static_cast<std::size_t>(wide.shape()[1]);
+    for (std::size_t c = 0; c < D; ++c) {
+      const double shift = x[c] - labels.labels[0];
+      bool same = shift == 0 || shift == 1;
+      for (std::size_t i = 0; same && i < labels.labels.size(); ++i) same = x[i * D + c] == labels.labels[i] + shift;
+      if (same)
+        lines.push_back(
+            fmt::format("{}: column {} of its features is the label itself; leave it out", table.rows.file, c + 1));
+    }
+  }
+  return lines;
 }
 
 LabelList labels_of(const std::vector<FeatureTable>& tables, int classes) {
   const FeatureTable* first = nullptr;
   for (const FeatureTable& table : tables) {
-    if (table.labels.empty()) continue;
+    if (table.rows.labels.empty()) continue;
     if (first == nullptr) first = &table;
-    AKIN_CHECK(table.labels == first->labels,
-               "{} and {} hold different labels; tables of one probe have the same rows in the same order", first->file,
-               table.file);
+    AKIN_CHECK(table.rows.labels == first->rows.labels,
+               "{} and {} hold different labels; tables of one probe have the same rows in the same order",
+               first->rows.file, table.rows.file);
   }
   AKIN_CHECK(first != nullptr,
              "no table holds labels: give them as --label-file FILE (.npy, .csv, .txt or .safetensors, one a row)");
-  return numbered(first->labels, classes, first->file);
+  return numbered(first->rows, classes);
 }
 
 std::vector<Candidate> candidates_of(const std::vector<FeatureTable>& tables, const LabelList& labels,
                                      const Indices& probe, const Array& reference) {
   const auto rows = static_cast<std::int64_t>(labels.labels.size());
   AKIN_CHECK(reference.numel() == 0 || reference.shape()[0] == rows, "the reference has {} rows, {} has {} labels",
-             reference.shape()[0], labels.file, rows);
+             reference.shape()[0], labels.rows.file, rows);
   std::vector<Candidate> bank;
   for (const FeatureTable& table : tables) {
     AKIN_CHECK(table.features.shape()[0] == rows,
-               "{}: {} rows, but {} has {} labels; one row a label, in the same order", table.file,
-               table.features.shape()[0], labels.file, rows);
+               "{}: {} rows, but {} has {} labels; one row a label, in the same order", table.rows.file,
+               table.features.shape()[0], labels.rows.file, rows);
     Candidate candidate{table.name, {}, table.layers};
     candidate.probe.features = pick_rows(table.features, probe);
     if (table.probabilities.numel() > 0) candidate.probe.probabilities = pick_rows(table.probabilities, probe);

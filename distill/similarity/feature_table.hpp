@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "distill/similarity/measure.hpp"
+#include "distill/task/table.hpp"
 
 namespace akin {
 
@@ -13,31 +14,39 @@ namespace akin {
 struct LabelList {
   std::vector<int> labels;           ///< [N] in 0..classes-1
   std::vector<std::string> classes;  ///< names; numbers where the file has numbers
-  std::string file;                  ///< for messages
+  TableRows rows;                    ///< of the file: its name, the labels as they stand there, names where it has them
+  std::vector<std::string> notes = {};
 };
 
-/// One label a row: .npy or .safetensors (tensor `labels`, or the only one) with whole numbers, or .csv/.txt with whole
-/// numbers or names, one a line, where a first line "label", "labels" or "class" is skipped. Names are numbered in byte
-/// order. `classes`: of the target; 0: the largest label and one. Error on anything else, naming row and remedy.
+/// One label a row: .npy or .safetensors (tensor `labels`, or the only one) with whole numbers or text, or .csv/.txt
+/// with whole numbers or names, one a line, or a table with a column of labels (engine/io/csv.hpp). Names are numbered
+/// in byte order. `classes`: of the target; 0: the largest label and one. Error on anything else, naming row and
+/// remedy.
 LabelList read_labels(const std::filesystem::path& file, int classes = 0);
 
 /// One source's table.
 struct FeatureTable {
-  std::string name;                      ///< the file's, without ending
-  Array features;                        ///< [N, D]
-  Array probabilities = {};              ///< [N, Z]
-  int layers = 0;                        ///< of the model, where the file says
-  std::vector<std::string> labels = {};  ///< one a row, where the file has them
-  std::string file;
+  std::string name;                     ///< the file's, without ending
+  Array features;                       ///< [N, D]
+  Array probabilities = {};             ///< [N, Z]
+  int layers = 0;                       ///< of the model, where the file says
+  TableRows rows = {};                  ///< which images they are
+  std::vector<std::string> notes = {};  ///< what was left out or taken for something, for people
 };
 
-/// .npy: features. .csv: features, one column each; a column called label, labels or class holds labels. .safetensors:
-/// tensors `features` (or the only one), and if there `probabilities` or `logits`, `labels`; metadata `layers`. A
-/// folder: features.npy or features.csv, and if there probabilities or logits likewise. Error on NaN.
+/// .npy: features. .csv: features, one column each (engine/io/csv.hpp). .safetensors: tensors `features` (or the only
+/// one), and if there `probabilities` or `logits`, `labels`, `names`; metadata `layers`. A folder: features.npy or
+/// features.csv, and if there probabilities, logits, labels and names likewise. Error on NaN, with row and column.
 FeatureTable read_feature_table(const std::filesystem::path& file);
 
-/// A matrix of numbers from one file as above: for --probabilities, --logits and --reference.
-Array read_matrix(const std::filesystem::path& file);
+/// Puts the rows of all tables (those of `tables` and of `more`) into the order of the labels' names or, where the list
+/// has none, of the first table that has names, and compares digests and labels (match_rows, compare_labels). Returns
+/// what was put right or cannot be told.
+std::vector<std::string> align_tables(std::vector<FeatureTable>& tables, const LabelList* labels,
+                                      const std::vector<FeatureTable*>& more = {});
+
+/// A line for each column of features that is the labels, or the labels and one, in every row.
+std::vector<std::string> columns_of_labels(const std::vector<FeatureTable>& tables, const LabelList& labels);
 
 /// Labels that the tables bring themselves. Error where none does, or two differ.
 LabelList labels_of(const std::vector<FeatureTable>& tables, int classes = 0);

@@ -1,5 +1,6 @@
 #include "distill/similarity/metrics.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -176,6 +177,36 @@ Metric find_metric(std::string_view name) {
 }
 
 Similarity similarity(std::string_view name, const Probe& probe) { return find_metric(name).score(probe); }
+
+std::vector<std::string> shared_warnings(std::span<const SimilarityRow> rows) {
+  struct Shared {
+    std::string text;  // the first one
+    std::vector<std::string> sources;
+    bool alike = true;
+  };
+  std::vector<std::pair<std::string, Shared>> groups;  // by the text without digits, in the order of their coming
+  for (const SimilarityRow& row : rows) {
+    for (const std::string& warning : row.similarity.warnings) {
+      std::string key = warning;
+      std::erase_if(key, [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
+      auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == key; });
+      if (group == groups.end()) group = groups.insert(group, {key, {warning, {}}});
+      group->second.sources.push_back(row.source);
+      group->second.alike = group->second.alike && group->second.text == warning;
+    }
+  }
+  std::vector<std::string> lines;
+  for (const auto& [key, shared] : groups) {
+    const std::size_t n = shared.sources.size();
+    const std::string who = n == 1             ? shared.sources[0]
+                            : n == rows.size() ? fmt::format("all {} sources", n)
+                                               : fmt::format("{} and {} other{} of {} sources", shared.sources[0],
+                                                             n - 1, n > 2 ? "s" : "", rows.size());
+    lines.push_back(fmt::format("{}: {}{}", who, shared.text,
+                                shared.alike ? "" : fmt::format(" (of {}; the others likewise)", shared.sources[0])));
+  }
+  return lines;
+}
 
 std::string similarity_csv(std::span<const SimilarityRow> rows) {
   std::string text =

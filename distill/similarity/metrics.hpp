@@ -35,6 +35,10 @@ struct SimilarityRow {
   std::string undefined = {};        ///< why there is no value; empty where there is one
 };
 
+/// The warnings of all rows, each told once: of many sources with their number. Those that differ in numbers only count
+/// as one.
+std::vector<std::string> shared_warnings(std::span<const SimilarityRow> rows);
+
 /// Text of similarity.csv; a number that was not measured is an empty cell.
 std::string similarity_csv(std::span<const SimilarityRow> rows);
 

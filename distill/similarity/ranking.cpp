@@ -2,14 +2,36 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "distill/similarity/measure.hpp"
 
 namespace akin {
 
+namespace {
+
+/// Tables whose order is taken on trust, and models that are there twice.
+void warn_of_tables(const std::vector<Source>& sources, const Events& events) {
+  std::vector<std::string> unkeyed;
+  std::map<std::string, std::string> models;
+  for (const Source& source : sources) {
+    if (source.is_table() && !source.rows.keyed()) unkeyed.push_back(source.name);
+    const std::string& model = source.is_table() ? source.rows.model_sha256 : source.hash;
+    if (model.empty()) continue;
+    const auto [first, fresh] = models.emplace(model, source.name);
+    if (!fresh) say(events, fmt::format("warning: sources {} and {} are one model", first->second, source.name));
+  }
+  if (!unkeyed.empty())
+    say(events,
+        fmt::format("warning: {} of {} sources are tables that do not say of which images their rows are ({}{}): their "
+                    "order is taken on trust; give them names (docs/data.md)",
+                    unkeyed.size(), sources.size(), unkeyed[0], unkeyed.size() > 1 ? ", ..." : ""));
+}
+
+}  // namespace
+
 std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, const std::vector<Source>& sources,
-                                  const OutputOptions& outputs, const Events& events,
-                                  std::vector<Outputs> known) {
+                                  const OutputOptions& outputs, const Events& events, std::vector<Outputs> known) {
   AKIN_CHECK(known.size() <= sources.size(), "{} sources, but outputs of {}", sources.size(), known.size());
   for (std::size_t s = known.size(); s < sources.size(); ++s) {
     const Source& source = sources[s];
@@ -21,6 +43,7 @@ std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, const std::vec
     own.tell = [&](const std::string& line) { say(events, line); };
     known.push_back(source_outputs(ctx, source, task, own));
   }
+  warn_of_tables(sources, events);
   return known;
 }
 

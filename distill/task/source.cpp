@@ -12,18 +12,27 @@ namespace akin {
 
 namespace {
 
-Array checked_table(const Array& a, const std::string& name, const std::string& file) {
-  AKIN_CHECK(a.shape().rank() == 2 && a.shape()[0] > 0 && a.shape()[1] > 0, "{}: {} is {}, expected [images, columns]",
-             file, name, a.shape().str());
-  const Array f = a.cast(DType::f32);
-  check_finite(f, name, file);
+/// As f32, in which whole numbers beyond 2^24 are not exact.
+Array checked_table(const Array& a, const std::string& name, const std::string& file, std::vector<std::string>& notes) {
+  const Array wide = table_numbers(a, name, file, {}, notes), f = wide.cast(DType::f32);
+  const auto columns = static_cast<std::size_t>(a.shape()[1]);
+  const bool whole = a.dtype() == DType::i32 || a.dtype() == DType::i64;
+  bool exact = true;
+  for (std::size_t i = 0; wide.dtype() == DType::f64 && i < static_cast<std::size_t>(f.numel()); ++i) {
+    const double value = wide.as<double>()[i];
+    AKIN_CHECK(std::isfinite(f.as<float>()[i]), "{}: {} hold {} in row {}, column {}, beyond what f32 can hold", file,
+               name, value, i / columns, i % columns + 1);
+    exact = exact && (!whole || value == static_cast<double>(f.as<float>()[i]));
+  }
+  if (!exact)
+    notes.push_back(fmt::format("{}: some of its {} are whole numbers beyond 2^24, which f32 rounds", file, name));
   return f;
 }
 
 /// Without logits the source has no head: it can be ranked by its features, and cannot teach.
 Source table_source(Source source, const Array& features, const Array* logits, const std::string& file) {
-  source.table.features = checked_table(features, "features", file);
-  source.table.logits = logits != nullptr ? checked_table(*logits, "logits", file)
+  source.table.features = checked_table(features, "features", file, source.notes);
+  source.table.logits = logits != nullptr ? checked_table(*logits, "logits", file, source.notes)
                                           : Array(DType::f32, {source.table.features.shape()[0], 0});
   AKIN_CHECK(source.table.features.shape()[0] == source.table.logits.shape()[0],
              "{}: {} rows of features, {} of logits", file, source.table.features.shape()[0],
@@ -32,16 +41,6 @@ Source table_source(Source source, const Array& features, const Array* logits, c
 }
 
 }  // namespace
-
-Array pick_rows(const Array& table, const Indices& index) {
-  const std::int64_t D = table.shape()[1];
-  Array out(table.dtype(), {static_cast<std::int64_t>(index.size()), D});
-  if (out.numel() == 0) return out;
-  const auto row = static_cast<std::size_t>(D) * size_of(table.dtype());
-  for (std::size_t i = 0; i < index.size(); ++i)
-    std::memcpy(out.bytes() + i * row, table.bytes() + static_cast<std::size_t>(index[i]) * row, row);
-  return out;
-}
 
 namespace {
 
@@ -139,8 +138,9 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
                "{}: a source folder holds features.npy and, for a source that teaches, logits.npy", path.string());
     const bool head = is_there(path / "logits.npy");
     source.hash = sha256_hex(sha256_file(path / "features.npy") + (head ? sha256_file(path / "logits.npy") : ""));
-    const Array logits = head ? read_npy(path / "logits.npy") : Array();
-    return table_source(std::move(source), read_npy(path / "features.npy"), head ? &logits : nullptr, path.string());
+    const Array logits = head ? read_npy(path / "logits.npy") : Array(), features = read_npy(path / "features.npy");
+    source.rows = rows_of(path, features.shape().rank() > 0 ? features.shape()[0] : 0);
+    return table_source(std::move(source), features, head ? &logits : nullptr, path.string());
   }
   AKIN_CHECK(
       path.extension() == ".safetensors" || !is_there(path),
@@ -154,7 +154,9 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
     AKIN_CHECK(fallback == nullptr, "{}: is a table of a model's outputs; leave out arch, which describes a network",
                path.string());
     source.hash = hash;
-    return table_source(std::move(source), file.at("features"), file.find("logits"), path.string());
+    const Array& features = file.at("features");
+    source.rows = rows_of(file, features.shape().rank() > 0 ? features.shape()[0] : 0);
+    return table_source(std::move(source), features, file.find("logits"), path.string());
   }
   AKIN_CHECK(file.find("logits") == nullptr, "{}: holds logits without features; a table has features, or both",
              path.string());
@@ -186,13 +188,20 @@ void check_channels(const Source& source, const Task& task, bool match_channels)
 Outputs source_outputs(Context& ctx, const Source& source, const Task& task, const OutputOptions& options) {
   const auto N = static_cast<std::int64_t>(task.target.size());
   if (source.is_table()) {
-    const std::int64_t rows = source.table.features.shape()[0], images = task.pool().images.shape()[0];
+    const TableRows images = rows_of(task.pool(), task.hash());
+    std::vector<std::string> notes = source.notes;
+    const Indices order = match_rows(source.rows, source.table.features.shape()[0], images, notes);
     AKIN_CHECK(
-        rows == images,
+        std::ssize(order) == task.pool().images.shape()[0],
         "source {}: its table has {} rows, the target {} images (training, then unlabelled ones); one row an image, in "
         "their order",
-        source.name, rows, images);
-    return {pick_rows(source.table.features, task.target), pick_rows(source.table.logits, task.target)};
+        source.name, order.size(), task.pool().images.shape()[0]);
+    compare_labels(source.rows, order, images, notes);
+    if (options.tell)
+      for (const std::string& note : notes) options.tell("warning: " + note);
+    Indices rows;
+    for (const std::int64_t image : task.target) rows.push_back(order[static_cast<std::size_t>(image)]);
+    return {pick_rows(source.table.features, rows), pick_rows(source.table.logits, rows)};
   }
   check_channels(source, task, options.match_channels);
   const std::int64_t D = source.model.network->feature_size(), C = source.classes();

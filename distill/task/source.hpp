@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "distill/task/table.hpp"
 #include "distill/task/task.hpp"
 #include "nn/evaluate.hpp"
 #include "nn/model_file.hpp"
@@ -14,9 +15,11 @@ namespace akin {
 
 struct Source {
   std::string name;
-  std::string hash;  ///< of the file's content, and of its description where that is not in the file
-  Model model;       ///< network is null for a table
-  Outputs table;     ///< of a table: one row for each image of the target's training split, in its order
+  std::string hash;                     ///< of the file's content, and of its description where that is not in the file
+  Model model;                          ///< network is null for a table
+  Outputs table;                        ///< of a table: one row an image
+  TableRows rows = {};                  ///< which images they are
+  std::vector<std::string> notes = {};  ///< of its reading, for people
   bool is_table() const { return model.network == nullptr; }
   std::int64_t classes() const;
 };
@@ -41,12 +44,10 @@ struct OutputOptions {
 
 /// Features and logits of `source` for task.target, in that order, from clean images (no augmentation). Computed once:
 /// kept in the cache under a key of source, images, their positions, preprocessing and what else changes the bits:
-/// device, precision, vendor libraries. A file there that is damaged, or not the one of its key, is told of and made anew. Throws where the source expects other
-/// channels, and where a table has another number of rows than the task.
+/// device, precision, vendor libraries. A file there that is damaged, or not the one of its key, is told of and made
+/// anew. Throws where the source expects other channels, and where a table is of other images than the task's
+/// (match_rows, compare_labels).
 Outputs source_outputs(Context& ctx, const Source& source, const Task& task, const OutputOptions& options = {});
-
-/// Rows `index` of a table f32 [N, D].
-Array pick_rows(const Array& table, const Indices& index);
 
 /// Throws, naming both, where the source's channels are not the task's and may not be matched.
 void check_channels(const Source& source, const Task& task, bool match_channels);

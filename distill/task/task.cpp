@@ -19,6 +19,10 @@ void append(ImageSet& pool, const ImageSet& more) {
   std::memcpy(both.bytes(), pool.images.bytes(), pool.images.byte_size());
   std::memcpy(both.bytes() + pool.images.byte_size(), more.images.bytes(), more.images.byte_size());
   pool.images = std::move(both);
+  if (pool.names.empty() || more.names.empty())
+    pool.names.clear();
+  else
+    pool.names.insert(pool.names.end(), more.names.begin(), more.names.end());
   pool.labels.resize(static_cast<std::size_t>(pool.images.shape()[0]), -1);  // a was the old images' shape
 }
 

@@ -1,4 +1,5 @@
-// Comma-separated tables (RFC 4180): numbers in rows, with or without a line of column names.
+// Tables as text (RFC 4180 and what spreadsheets and data frames make of it): numbers in rows, with or without a line
+// of column names.
 #pragma once
 
 #include <filesystem>
@@ -11,33 +12,50 @@
 namespace akin {
 
 /// Rows of cells, one after the other. Lines end with \n or \r\n; empty lines are skipped; a cell in quotes may hold
-/// commas, line ends and doubled quotes. Blanks around an unquoted cell are taken off.
+/// separators, line ends and doubled quotes. Blanks around an unquoted cell are taken off.
 class CsvRows {
  public:
-  /// `name`: of the file, for messages. The text must outlive this.
-  CsvRows(std::string_view text, std::string name);
+  /// `name`: of the file, for messages. The text must outlive this. Separator ' ': any number of blanks and tabs.
+  CsvRows(std::string_view text, std::string name, char separator = ',');
   /// False after the last row. Error on an unclosed quote.
   bool next(std::vector<std::string>& cells);
   std::size_t line() const { return line_; }  ///< of the row that next() gave, from 1
+  /// Whether that line begins with #, outside of quotes.
+  bool comment() const { return comment_; }
 
  private:
   std::string_view text_;
   std::string name_;
+  char separator_;
   std::size_t at_ = 0, line_ = 0, next_line_ = 1;
+  bool comment_ = false;
 };
-
-/// The number that a whole cell is; false where it is none. "nan" and "inf" are numbers.
-bool parse_number(std::string_view cell, double& value);
 
 struct CsvMatrix {
-  std::vector<std::string> columns;  ///< names; empty where the first line holds numbers
-  Array values;                      ///< f64 [rows, columns], without the text columns
-  std::vector<std::string> labels;   ///< cells of the column called label, labels or class, if there is one
+  std::vector<std::string> columns;  ///< names of those in `values`; empty where no line names them
+  Array values;                      ///< f64 [rows, columns]
+  std::vector<std::string> labels;   ///< cells of the column of labels, if there is one
+  std::vector<std::string> names;    ///< cells of the column of file names, if there is one
+  std::vector<std::string> notes;    ///< what was left out or taken for something, and why
 };
 
-/// A table of numbers. A first line with a cell that is no number names the columns. Error, with line and column, where
-/// a cell is no number or empty, where a line has another number of cells, and where there is no row.
+/// A table of numbers, finite ones: separated by commas, semicolons, tabs, bars or blanks (or as a line "sep=;" says),
+/// with a decimal point or comma, in UTF-8 or UTF-16. A first line with cells that are no numbers, or that counts the
+/// columns, names them. A column called label, labels, class or likewise (see csv_columns.hpp) holds labels; name,
+/// file, path ... names of images; index, id ... or without a name row numbers, which are left out, or names where they
+/// do not count. TRUE and FALSE are 1 and 0. Lines that begin with # are passed over. Error, with line and column,
+/// where a cell is no number, where a line has another number of cells, where a mark may be decimal or not, and where
+/// there is no row.
 CsvMatrix read_csv(const std::filesystem::path& path);
 CsvMatrix parse_csv(std::string_view text, const std::string& name);
+
+/// Labels and, where a column holds them, names of images: one a line, or a table whose columns are told as above.
+struct CsvLabels {
+  std::vector<std::string> labels, names, notes;
+};
+CsvLabels parse_csv_labels(std::string_view text, const std::string& name);
+
+/// The whole file as text to parse: decoded, with \n for the line ends of old Macs. Error where it is no text.
+std::string read_table_text(const std::filesystem::path& path);
 
 }  // namespace akin

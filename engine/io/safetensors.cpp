@@ -1,91 +1,24 @@
 #include "engine/io/safetensors.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <set>
 #include <string_view>
 
+#include "engine/io/file_kind.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/stored_type.hpp"
 
 namespace akin {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "akin's files and memory are little-endian");
-
 constexpr std::uint64_t kMaxHeader = 100'000'000;
-
-/// How a dtype of the file becomes one of akin's: the same bits, or each element converted without loss.
-struct Stored {
-  std::string_view name;
-  std::size_t size;
-  DType dtype;
-  void (*convert)(const std::uint8_t* from, std::int64_t n, Array& to);  // nullptr: the same bits
-};
-
-template <class From, class To>
-void widen(const std::uint8_t* from, std::int64_t n, Array& to) {
-  const auto out = to.as<To>();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
-    From value{};
-    std::memcpy(&value, from + i * sizeof(From), sizeof(From));
-    if constexpr (sizeof(From) == 8) {
-      AKIN_CHECK(value <= static_cast<From>(std::numeric_limits<To>::max()), "element {} is {}, beyond i64", i, value);
-    }
-    out[i] = static_cast<To>(value);
-  }
-}
-
-void half_to_float(const std::uint8_t* from, std::int64_t n, Array& to) {
-  const auto out = to.as<float>();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
-    std::uint16_t h = 0;
-    std::memcpy(&h, from + 2 * i, 2);
-    const int exponent = (h >> 10) & 31, fraction = h & 1023;
-    float value = exponent == 0    ? std::ldexp(static_cast<float>(fraction), -24)
-                  : exponent == 31 ? (fraction != 0 ? std::numeric_limits<float>::quiet_NaN()
-                                                    : std::numeric_limits<float>::infinity())
-                                   : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
-    out[i] = (h & 0x8000) != 0 ? -value : value;
-  }
-}
-
-void truth_values(const std::uint8_t* from, std::int64_t n, Array& to) {
-  const auto out = to.as<std::uint8_t>();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
-    AKIN_CHECK(from[i] <= 1, "BOOL element {} is {}, not 0 or 1", i, from[i]);
-    out[i] = from[i];
-  }
-}
-
-constexpr Stored kStored[] = {
-    {"F32", 4, DType::f32, nullptr},
-    {"F64", 8, DType::f64, nullptr},
-    {"BF16", 2, DType::bf16, nullptr},
-    {"U8", 1, DType::u8, nullptr},
-    {"I32", 4, DType::i32, nullptr},
-    {"I64", 8, DType::i64, nullptr},
-    {"F16", 2, DType::f32, half_to_float},
-    {"BOOL", 1, DType::u8, truth_values},
-    {"I8", 1, DType::i32, widen<std::int8_t, std::int32_t>},
-    {"I16", 2, DType::i32, widen<std::int16_t, std::int32_t>},
-    {"U16", 2, DType::i32, widen<std::uint16_t, std::int32_t>},
-    {"U32", 4, DType::i64, widen<std::uint32_t, std::int64_t>},
-    {"U64", 8, DType::i64, widen<std::uint64_t, std::int64_t>},
-};
-
-const char* stored_name(DType dtype) {
-  for (const Stored& s : kStored) {
-    if (s.dtype == dtype) return s.name.data();
-  }
-  fail("safetensors: no name for dtype {}", name_of(dtype));
-}
 
 struct Entry {
   std::string name;
-  const Stored* stored = nullptr;
+  const StoredType* stored = nullptr;
   Shape shape;
   std::uint64_t begin = 0, end = 0;
 };
@@ -119,9 +52,7 @@ Entry parse_entry(const std::string& name, const Json& value) {
   const auto dtype = value["dtype"].get<std::string>();
   Entry entry;
   entry.name = name;
-  for (const Stored& s : kStored) {
-    if (s.name == dtype) entry.stored = &s;
-  }
+  entry.stored = find_safetensors_type(dtype);
   AKIN_CHECK(entry.stored != nullptr, "tensor \"{}\": dtype {} is not supported (convert it to F32)", name, dtype);
   std::vector<std::int64_t> dims;
   for (const std::uint64_t d : unsigned_list(value["shape"], name, "shape")) {
@@ -156,7 +87,7 @@ void check_layout(std::vector<Entry>& entries, std::uint64_t data_size) {
                e.begin, at, e.begin < at ? "overlap" : "hole");
     const std::uint64_t wanted = static_cast<std::uint64_t>(e.shape.numel()) * e.stored->size;
     AKIN_CHECK(e.end - e.begin == wanted, "tensor \"{}\": {} of shape {} takes {} bytes, data_offsets give it {}",
-               e.name, e.stored->name, e.shape.str(), wanted, e.end - e.begin);
+               e.name, e.stored->safetensors, e.shape.str(), wanted, e.end - e.begin);
     at = e.end;
   }
   AKIN_CHECK(at == data_size, "{} bytes follow the last tensor", data_size - at);
@@ -189,11 +120,7 @@ SafeTensors parse(ByteView file) {
     Array array(e.stored->dtype, e.shape);
     const std::uint8_t* from = data.data() + e.begin;
     try {
-      if (e.stored->convert != nullptr) {
-        e.stored->convert(from, array.numel(), array);
-      } else if (array.byte_size() > 0) {
-        std::memcpy(array.bytes(), from, array.byte_size());
-      }
+      read_stored(*e.stored, from, array);
     } catch (const Error& error) {
       fail("tensor \"{}\": {}", e.name, error.what());
     }
@@ -234,9 +161,9 @@ std::pair<Bytes, std::vector<const Array*>> header_of(const SafeTensors& content
     AKIN_CHECK(name != "__metadata__" && names.insert(name).second, "safetensors: tensor name \"{}\" is {}", name,
                name == "__metadata__" ? "reserved" : "used twice");
     json_text += json_text.size() > 1 ? "," : "";
-    json_text +=
-        fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", quoted(name),
-                    stored_name(array.dtype()), fmt::join(array.shape().dims(), ","), at, at + array.byte_size());
+    json_text += fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", quoted(name),
+                             stored_type_of(array.dtype()).safetensors, fmt::join(array.shape().dims(), ","), at,
+                             at + array.byte_size());
     at += array.byte_size();
     arrays.push_back(&array);
   }
@@ -291,6 +218,8 @@ SafeTensors parse_safetensors(ByteView file, const std::string& name) {
     result.source = name;
     return result;
   } catch (const Error& e) {
+    if (const std::string kind = foreign_kind(file, name, Wanted::weights); !kind.empty())
+      fail("{}: is no safetensors file but {}", name, kind);
     fail("{}: not a sound safetensors file: {} (damaged or truncated? fetch or write it again)", name, e.what());
   }
 }

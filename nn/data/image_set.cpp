@@ -43,7 +43,7 @@ class FolderReader {
     listing_.root = layout.folder;
   }
 
-  std::vector<ImageSet> read(const std::vector<Split>& splits, std::vector<NamedSplit>& names) {
+  std::vector<ImageSet> read(const std::vector<Split>& splits) {
     for (const Split split : splits)
       AKIN_CHECK(layout_.has(split), "{}: has no folder {}/; make one{}", layout_.folder.string(), name_of(split),
                  split == Split::unlabeled ? " with the unlabelled images" : " with a folder of images for each class");
@@ -59,7 +59,8 @@ class FolderReader {
         check_files(files[i], wanted_.limits, listing_.faults);
       else
         sets[i].images = decode_files(files[i], format, wanted_, layout_.folder, listing_.account, listing_.faults);
-      for (const fs::path& file : files[i]) names[i].files.push_back(file.lexically_relative(layout_.folder).string());
+      for (const fs::path& file : files[i])
+        sets[i].names.push_back(file.lexically_relative(layout_.folder).generic_string());
     }
     account_for_others(layout_.folder, layout_.used, listing_);
     throw_faults(listing_.faults, layout_.folder.string());
@@ -121,10 +122,9 @@ std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Spli
   AKIN_CHECK(!wanted.empty(), "{}: no split of it was asked for", folder.string());
   const SetLayout layout = layout_of(folder);
   std::vector<ImageSet> sets;
-  std::vector<NamedSplit> names;
-  for (const Split split : wanted) names.push_back({split, nullptr, {}});
+  std::vector<NamedSplit> named;
   if (layout.kind == SetLayout::Kind::folders) {
-    sets = FolderReader(layout, format).read(wanted, names);
+    sets = FolderReader(layout, format).read(wanted);
   } else {
     for (const Split split : wanted)
       sets.push_back(layout.kind == SetLayout::Kind::idx ? load_idx(layout, split, format) : load_cifar(layout, split));
@@ -141,12 +141,12 @@ std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Spli
     check_set(set, wanted[i]);
     if (format.channels > 0) set.images = convert_channels(set.images, format.channels);
     if (format.height > 0 && format.width > 0) set.images = resize_images(set.images, format.height, format.width);
-    names[i].set = &set;
+    named.push_back({wanted[i], &set});
   }
   Account& account = sets[0].account;
   account.merge(layout.account);
   for (std::size_t i = 1; i < sets.size(); ++i) account.merge(std::exchange(sets[i].account, {}));
-  account_for_repeats(names, account);
+  account_for_repeats(named, account);
   return sets;
 }
 
@@ -221,6 +221,7 @@ ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& na
   for (std::size_t k = 0; k < kept.size(); ++k) {
     std::memcpy(out.images.bytes() + k * each, set.images.bytes() + kept[k] * each, each);
     out.labels.push_back(number[static_cast<std::size_t>(set.labels[kept[k]])]);
+    if (!set.names.empty()) out.names.push_back(set.names[kept[k]]);
   }
   return out;
 }

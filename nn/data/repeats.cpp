@@ -47,7 +47,7 @@ class Pictures {
   }
   int label(std::size_t i) const { return split_.set->labels.empty() ? -1 : split_.set->labels[i]; }
   std::string name(std::size_t i) const {
-    return split_.files.empty() ? fmt::format("{} image {}", name_of(split_.split), i) : split_.files[i];
+    return split_.set->names.empty() ? fmt::format("{} image {}", name_of(split_.split), i) : split_.set->names[i];
   }
 
  private:

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <span>
-#include <string>
-#include <vector>
 
 #include "nn/data/account.hpp"
 #include "nn/data/set_layout.hpp"
@@ -12,11 +10,10 @@ namespace akin {
 
 struct ImageSet;
 
-/// The splits of one data set, and how to call their images: by file, or where `files` is empty by number.
+/// A split of a data set; its images are called by their names, or where it has none by number.
 struct NamedSplit {
   Split split;
   const ImageSet* set;
-  std::vector<std::string> files;
 };
 
 /// Warns of images of equal pixels: test images that are training or unlabelled images too, and training images that

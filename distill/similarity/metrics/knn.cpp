@@ -70,6 +70,21 @@ double accuracy_of(const std::vector<std::uint32_t>& near, std::int64_t depth, i
   return images > 0 ? correct / images : not_measured;
 }
 
+constexpr std::int64_t kTurned = 1024;  // images for which another look costs little
+
+/// The value with the last image and the last class first.
+double accuracy_turned(const Sample& sample, std::int64_t depth, const Probe& probe) {
+  Sample turned = sample;
+  turned.x.clear();
+  for (std::int64_t i = sample.rows; i-- > 0;)
+    turned.x.insert(turned.x.end(), sample.row(i).begin(), sample.row(i).end());
+  std::reverse(turned.labels.begin(), turned.labels.end());
+  for (int& label : turned.labels) label = probe.classes - 1 - label;
+  const std::vector<int> labels = turned.labels;
+  return accuracy_of(neighbours(std::move(turned), depth), depth, probe.classes, static_cast<int>(depth),
+                     std::vector<int>(labels.size(), 1), labels);
+}
+
 void check(const Sample& sample, int k) {
   AKIN_CHECK(k >= 1, "kNN: {} neighbours asked for, expected at least 1", k);
   const auto sizes = sample.class_weights();
@@ -93,6 +108,13 @@ Similarity knn(const Probe& probe, int k) {
   if (depth < k) result.warnings.push_back(fmt::format("{} neighbours asked for, every image has {} others", k, depth));
   result.value = accuracy_of(neighbours(sample, depth), depth, probe.classes, static_cast<int>(depth),
                              std::vector<int>(probe.labels.size(), 1), probe.labels);
+  if (sample.rows > kTurned) return result;
+  const double turned = accuracy_turned(sample, depth, probe);
+  if (turned != result.value)
+    result.warnings.push_back(fmt::format(
+        "neighbours are equally far or votes equal, so kNN depends on the order of images and classes: {:.4g} "
+        "here, {:.4g} where both are turned round",
+        result.value, turned));
   return result;
 }
 

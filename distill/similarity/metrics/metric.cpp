@@ -44,6 +44,17 @@ std::vector<double> matrix_of(const std::string& metric, const std::string& what
   return matrix;
 }
 
+std::int64_t constant_columns(std::span<const double> matrix, std::int64_t rows) {
+  const std::size_t n = static_cast<std::size_t>(rows), columns = n > 0 ? matrix.size() / n : 0;
+  std::int64_t constant = 0;
+  for (std::size_t c = 0; c < columns; ++c) {
+    std::size_t i = 1;
+    while (i < n && matrix[i * columns + c] == matrix[c]) ++i;
+    constant += i == n;
+  }
+  return constant;
+}
+
 std::vector<double> class_sizes(std::span<const int> labels, int classes, std::span<const int> counts) {
   std::vector<double> sizes(static_cast<std::size_t>(classes), 0.0);
   for (std::size_t i = 0; i < labels.size(); ++i) {

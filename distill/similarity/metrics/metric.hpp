@@ -66,6 +66,9 @@ std::vector<std::string> check_labels(const std::string& metric, const Probe& pr
 std::vector<double> matrix_of(const std::string& metric, const std::string& what, const Array& values,
                               std::size_t rows);
 
+/// Columns of a matrix with `rows` rows that are the same in all of them.
+std::int64_t constant_columns(std::span<const double> matrix, std::int64_t rows);
+
 /// Images of each class, each counted `counts` times (empty: once).
 std::vector<double> class_sizes(std::span<const int> labels, int classes, std::span<const int> counts = {});
 

@@ -41,6 +41,7 @@ Probe with_posteriors(const Probe& probe, std::vector<std::string>& warnings) {
 
 Similarity nleep(const Probe& probe) {
   Similarity result{"nleep", 0};
+  result.warnings.push_back("N-LEEP depends on the order of the images, at some of which its mixture starts");
   result.value = leep(with_posteriors(probe, result.warnings)).value;
   return result;
 }

@@ -42,6 +42,9 @@ Rows standardised(const Probe& probe, const ParcOptions& options, std::vector<st
     std::int64_t kept = options.components;
     x = principal_components(x, n, d, kept, warnings);
     d = kept;
+  } else if (const std::int64_t constant = constant_columns(x, n); constant > 0) {
+    warnings.push_back(fmt::format(
+        "{} of {} feature columns are the same for all images, and count in the correlations", constant, d));
   }
   Rows rows{n, d, {}};
   std::int64_t flat = 0;

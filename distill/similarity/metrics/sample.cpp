@@ -33,12 +33,7 @@ Sample sample_of(const std::string& metric, const Probe& probe, std::vector<std:
   sample.labels = probe.labels;
   sample.classes = probe.classes;
   sample.images = double(sample.rows);
-  std::int64_t constant = 0;
-  for (std::int64_t c = 0; c < sample.k; ++c) {
-    std::int64_t i = 1;
-    while (i < sample.rows && sample.x[index(i * sample.k + c)] == sample.x[index(c)]) ++i;
-    constant += i == sample.rows;
-  }
+  const std::int64_t constant = constant_columns(sample.x, sample.rows);
   AKIN_CHECK(constant < sample.k,
              "{} is undefined: the features are the same for all {} images. Check the source's weights and the scaling "
              "of its input; leep and nce look at class probabilities instead",

@@ -45,6 +45,7 @@ Similarity transrate(const Probe& probe, double eps) {
   Similarity result{eps == kTransRateEps ? "transrate" : fmt::format("transrate:{}", eps), 0};
   const Sample sample = sample_of("TransRate", probe, result.warnings);
   result.value = value_of(sample, eps);
+  result.warnings.push_back("TransRate depends on the unit of the features, for its eps is a number of their squares");
   const auto sizes = sample.class_weights();
   if (std::none_of(sizes.begin(), sizes.end(), [](double size) { return size > 1; })) {
     result.warnings.push_back(

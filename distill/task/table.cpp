@@ -1,0 +1,257 @@
+#include "distill/task/table.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "distill/task/row_names.hpp"
+#include "engine/io/csv_columns.hpp"
+#include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
+#include "engine/io/npy.hpp"
+#include "engine/io/number_text.hpp"
+
+namespace akin {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::size_t kFewRows = 10;  // a feature may count by chance
+
+void check_count(const std::vector<std::string>& cells, const char* what, std::int64_t rows, const std::string& file) {
+  AKIN_CHECK(cells.empty() || static_cast<std::int64_t>(cells.size()) == rows, "{}: {} {} for {} rows of features",
+             file, cells.size(), what, rows);
+}
+
+std::vector<std::string> split(const std::string& text, char at) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(at, begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (parts.back().empty()) parts.pop_back();
+  return parts;
+}
+
+/// UTF-8, a zero byte between two names; a new line where there is none, as another program may have written it.
+std::vector<std::string> names_of(const Array& bytes, const std::string& file) {
+  AKIN_CHECK(bytes.dtype() == DType::u8 && bytes.shape().rank() == 1,
+             "{}: names are a u8 tensor of rank 1, found {} {}", file, name_of(bytes.dtype()), bytes.shape().str());
+  const std::string text(reinterpret_cast<const char*>(bytes.bytes()), bytes.byte_size());
+  return split(text, text.find('\0') != std::string::npos ? '\0' : '\n');
+}
+
+void take_metadata(TableRows& rows, const std::map<std::string, std::string>& metadata) {
+  const auto said = [&](const char* key) {
+    const auto it = metadata.find(key);
+    return it == metadata.end() ? std::string() : it->second;
+  };
+  rows.images_sha256 = said("images_sha256");
+  rows.images_size = said("images_size");
+  rows.model_sha256 = said("model_sha256");
+}
+
+std::map<std::string, std::string> metadata_of(const TableRows& rows) {
+  std::map<std::string, std::string> out;
+  for (const auto& [key, value] : {std::pair{"images_sha256", &rows.images_sha256},
+                                   {"images_size", &rows.images_size},
+                                   {"model_sha256", &rows.model_sha256}})
+    if (!value->empty()) out[key] = *value;
+  return out;
+}
+
+bool unknown(const std::string& label) { return label.empty() || label == "-1"; }
+
+/// "3" for "3.0".
+std::string plain(const std::string& label) {
+  double value = 0;
+  return parse_number(label, value) && value == std::floor(value) && std::abs(value) < 1e9
+             ? std::to_string(static_cast<long>(value))
+             : label;
+}
+
+}  // namespace
+
+TableRows rows_of(const ImageSet& set, const std::string& hash) {
+  const Shape& s = set.images.shape();
+  TableRows rows{.file = set.source.empty() ? set.name : set.source,
+                 .images_sha256 = hash,
+                 .images_size = fmt::format("{}x{}x{}", s[1], s[2], s[3]),
+                 .names = set.names};
+  for (const int label : set.labels) rows.labels.push_back(std::to_string(label));
+  return rows;
+}
+
+TableRows rows_of(const SafeTensors& table, std::int64_t count) {
+  TableRows rows{.file = table.source};
+  take_metadata(rows, table.metadata);
+  if (const Array* names = table.find("names")) rows.names = names_of(*names, table.source);
+  if (const Array* labels = table.find("labels")) rows.labels = label_cells(*labels, table.source);
+  check_count(rows.names, "names", count, rows.file);
+  check_count(rows.labels, "labels", count, rows.file);
+  return rows;
+}
+
+TableRows rows_of(const fs::path& folder, std::int64_t count) {
+  TableRows rows{.file = folder.string()};
+  if (const fs::path about = folder / "table.json"; is_there(about)) {
+    const Json j = parse_json(read_text(about), about.string());
+    std::map<std::string, std::string> metadata;
+    if (j.is_object())
+      for (const auto& [key, value] : j.items())
+        if (value.is_string()) metadata[key] = value.get<std::string>();
+    take_metadata(rows, metadata);
+  }
+  if (const fs::path names = folder / "names.npy"; is_there(names)) {
+    const auto text = parse_npy_text(read_file(names), names.string());
+    AKIN_CHECK(text.has_value(), "{}: holds numbers; names of images were expected", names.string());
+    rows.names = *text;
+  } else if (const fs::path lines = folder / "names.txt"; is_there(lines)) {
+    rows.names = split(read_text(lines, kMaxFileBytes), '\n');
+  }
+  if (is_there(folder / "labels.npy")) rows.labels = label_cells_of_npy(folder / "labels.npy");
+  check_count(rows.names, "names", count, rows.file);
+  check_count(rows.labels, "labels", count, rows.file);
+  return rows;
+}
+
+void add_rows(SafeTensors& table, const TableRows& rows) {
+  if (!rows.names.empty()) {
+    std::vector<std::uint8_t> bytes;
+    for (const std::string& name : rows.names) {
+      bytes.insert(bytes.end(), name.begin(), name.end());
+      bytes.push_back(0);
+    }
+    table.add("names", Array::from(bytes, {static_cast<std::int64_t>(bytes.size())}));
+  }
+  table.metadata.merge(metadata_of(rows));
+}
+
+void write_rows(const fs::path& folder, const TableRows& rows) {
+  Json about = Json::object();
+  for (const auto& [key, value] : metadata_of(rows)) about[key] = value;
+  write_json(folder / "table.json", about);
+  std::string lines;
+  bool one_line = true;
+  for (const std::string& name : rows.names) {
+    lines += name + "\n";
+    one_line = one_line && name.find('\n') == std::string::npos;
+  }
+  if (!rows.names.empty() && one_line) write_file_atomic(folder / "names.txt", std::string_view(lines));
+}
+
+std::vector<std::string> label_cells(const Array& values, const std::string& file) {
+  const Shape& s = values.shape();
+  AKIN_CHECK(s.numel() > 0 && (s.rank() == 1 || (s.rank() == 2 && s[1] == 1)),
+             "{}: labels have shape {}, expected one whole number a row", file, s.str());
+  const Array numbers = values.cast(DType::f64);
+  std::vector<std::string> cells;
+  for (const double value : numbers.as<double>()) {
+    AKIN_CHECK(std::isfinite(value) && value == std::floor(value) && std::abs(value) < 1e9,
+               "{}: label {} in row {} is no whole number; are these features or probabilities?", file, value,
+               cells.size());
+    cells.push_back(std::to_string(static_cast<long>(value)));
+  }
+  return cells;
+}
+
+std::vector<std::string> label_cells_of_npy(const fs::path& file) {
+  const Bytes bytes = read_file(file);
+  if (auto text = parse_npy_text(bytes, file.string())) {
+    check_text(*text, "label", file.string());
+    return *text;
+  }
+  return label_cells(parse_npy(bytes, file.string()), file.string());
+}
+
+Array table_numbers(const Array& values, const std::string& what, const std::string& file,
+                    const std::vector<std::string>& columns, std::vector<std::string>& notes) {
+  AKIN_CHECK(values.shape().rank() == 2 && values.shape()[0] > 0 && values.shape()[1] > 0,
+             "{}: {} have shape {}, expected [rows, columns]", file, what, values.shape().str());
+  const bool wide = values.dtype() == DType::f64 || values.dtype() == DType::i64 || values.dtype() == DType::i32;
+  const Array result = values.cast(wide ? DType::f64 : DType::f32);
+  const auto D = static_cast<std::size_t>(values.shape()[1]), N = static_cast<std::size_t>(values.shape()[0]);
+  const auto at = [&](std::size_t i) {
+    return wide ? result.as<double>()[i] : static_cast<double>(result.as<float>()[i]);
+  };
+  for (std::size_t i = 0; i < N * D; ++i)
+    AKIN_CHECK(std::isfinite(at(i)), "{}: {} hold {} in row {}, {} (rows from 0); finite numbers are needed", file,
+               what, at(i), i / D, column_of(columns, i % D));
+  std::vector<double> column(N);
+  for (std::size_t c = 0; c < D; ++c) {
+    if (N > 1 && at(c) != 0 && at(c) != 1) continue;
+    for (std::size_t i = 0; i < N; ++i) column[i] = at(i * D + c);
+    if (!counts_rows(column)) continue;
+    const std::string line =
+        fmt::format("{}: {} of {} is {}, {}, {} ... in the order of the rows", file, column_of(columns, c), what,
+                    column[0], column[1], N > 2 ? column[2] : column[1]);
+    const char* remedy = columns.empty() ? "In Python: x[:, 1:], where it is the first"
+                                         : "Leave it out, or call it index, and akin does";
+    AKIN_CHECK(N < kFewRows, "{}: a row number is no feature. {}", line, remedy);
+    if (N > 2) notes.push_back(line + "; is it a row number?");
+  }
+  return result;
+}
+
+void compare_labels(const TableRows& table, const Indices& order, const TableRows& wanted,
+                    std::vector<std::string>& notes) {
+  if (table.labels.empty() || wanted.labels.empty() || order.size() != wanted.labels.size()) return;
+  std::map<std::string, std::string> there, here;
+  std::size_t compared = 0, different = 0, first = 0;
+  bool one_to_one = true;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::string a = plain(wanted.labels[i]), b = plain(table.labels[static_cast<std::size_t>(order[i])]);
+    if (unknown(a) || unknown(b)) continue;
+    ++compared;
+    if (a != b && different++ == 0) first = i;
+    one_to_one = one_to_one && there.emplace(a, b).first->second == b && here.emplace(b, a).first->second == a;
+  }
+  if (different == 0) return;
+  std::vector<std::string> names_here, names_there;
+  for (const auto& [a, b] : there) names_here.push_back(a);
+  for (const auto& [b, a] : here) names_there.push_back(b);
+  const std::string example = fmt::format("row {} is \"{}\" there and \"{}\" here", first,
+                                          table.labels[static_cast<std::size_t>(order[first])], wanted.labels[first]);
+  double number = 0;
+  const bool numbers = parse_number(names_here[0], number) && parse_number(names_there[0], number);
+  AKIN_CHECK(
+      one_to_one && (numbers || names_here != names_there),
+      "{}: its labels are not those of {}: {} ({} of {} differ). Are its rows of other images, or in another order?",
+      table.file, wanted.file, example, different, compared);
+  if (numbers)
+    notes.push_back(fmt::format("{}: numbers the classes otherwise than {} ({})", table.file, wanted.file, example));
+}
+
+Indices match_rows(const TableRows& table, std::int64_t table_rows, const TableRows& wanted,
+                   std::vector<std::string>& notes) {
+  Indices order = all_indices(table_rows);
+  const bool by_names = !table.names.empty() && !wanted.names.empty() && match_names(table, wanted, order, notes);
+  const bool moved = by_names && (!std::is_sorted(order.begin(), order.end()) || std::ssize(order) != table_rows);
+  if (table.images_sha256.empty() || wanted.images_sha256.empty() || table.images_sha256 == wanted.images_sha256 ||
+      moved)
+    return order;
+  const bool other_size =
+      !table.images_size.empty() && !wanted.images_size.empty() && table.images_size != wanted.images_size;
+  AKIN_CHECK(other_size,
+             "{}: was made of other images than those of {}{}, or of the same in another order (its images_sha256 is "
+             "another); make it again",
+             table.file, wanted.file, by_names ? ", under the same names" : "");
+  if (!by_names)
+    notes.push_back(
+        fmt::format("{}: was made of images of {}, those of {} are {}; whether they are the same cannot be told",
+                    table.file, table.images_size, wanted.file, wanted.images_size));
+  return order;
+}
+
+Array pick_rows(const Array& table, const Indices& index) {
+  const std::int64_t D = table.shape()[1];
+  Array out(table.dtype(), {static_cast<std::int64_t>(index.size()), D});
+  if (out.numel() == 0) return out;
+  const auto row = static_cast<std::size_t>(D) * size_of(table.dtype());
+  for (std::size_t i = 0; i < index.size(); ++i)
+    std::memcpy(out.bytes() + i * row, table.bytes() + static_cast<std::size_t>(index[i]) * row, row);
+  return out;
+}
+
+}  // namespace akin
