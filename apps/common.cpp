@@ -1,6 +1,7 @@
 #include "apps/common.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <unistd.h>
 
+#include "apps/config_file.hpp"
 #include "apps/flags.hpp"
 #include "apps/progress.hpp"
 #include "engine/io/file.hpp"
@@ -26,6 +28,7 @@ extern "C" void on_interrupt(int signal_number) {
   stop_signal = signal_number;
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
+  std::signal(SIGHUP, SIG_DFL);
   constexpr std::string_view text = "\nakin: stopping after this step; once more to end at once\n";
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
@@ -160,6 +163,7 @@ Context start(const CommonOptions& options) {
   Context ctx(device);
   use_vendor(ctx, s.gemm == "cublas", s.conv == "cudnn");
   if (half) ctx.activations = DType::bf16;
+  ctx.detect_anomaly = options.detect_anomaly;
   say(options, "device: " + describe(ctx));
   return ctx;
 }
@@ -187,12 +191,17 @@ void warn_of_small_images(const Network& network, const Shape& images) {
 
 void print(std::string_view text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written && errno == EPIPE) {  // the reader, `head` perhaps, has enough: end as other programs do then
+    std::signal(SIGPIPE, SIG_DFL);
+    std::raise(SIGPIPE);
+  }
   AKIN_CHECK(written, "standard output cannot be written (disk full, or closed)");
 }
 
 void catch_interrupts() {
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
+  if (std::signal(SIGHUP, on_interrupt) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup's
 }
 
 bool interrupted() { return stop_signal != 0; }
@@ -210,12 +219,14 @@ Events make_events(const CommonOptions& options) {
 std::string iso_time() { return format_time("%Y-%m-%dT%H:%M:%SZ"); }
 std::string run_stamp() { return format_time("%Y%m%d-%H%M%S"); }
 
-std::string config_text(const CLI::App& app) {
-  return fmt::format("# {}\n[{}]\n{}", version_line(), app.get_name(), app.config_to_str(true, false));
+void add_detect_anomaly(CLI::App& app, CommonOptions& options) {
+  app.add_flag("--detect-anomaly", options.detect_anomaly,
+               "Stop at the first op that makes a NaN or an infinity, and name it (slow)")
+      ->configurable(false)
+      ->group("Training");
 }
 
 void save_config(const CLI::App& app, const std::filesystem::path& run_folder) {
-  make_folder(run_folder);
   write_file_atomic(run_folder / "config.toml", std::string_view(config_text(app)));
 }
 

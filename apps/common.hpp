@@ -22,11 +22,14 @@ struct CommonOptions {
   int threads = 0;    ///< 0: OMP_NUM_THREADS or all processors
   bool quiet = false;
   bool json = false;
+  bool detect_anomaly = false;
   std::int64_t stop_after = 0;  ///< for tests: behave as if interrupted before this many further steps; 0 = never
 };
 
 /// Why this is no value of --threads, or nothing.
 std::string check_threads(const std::string& text);
+/// --detect-anomaly, of what trains.
+void add_detect_anomaly(CLI::App& app, CommonOptions& options);
 /// --json, --quiet.
 void add_output(CLI::App& app, CommonOptions& options);
 /// --device, --threads and add_output.
@@ -49,7 +52,7 @@ void warn_of_small_images(const Network& network, const Shape& images);
 /// The text on stdout. Throws where stdout cannot take it (a full disk).
 void print(std::string_view text);
 
-/// The first SIGINT or SIGTERM from now on only asks to stop; the second one ends the program at once.
+/// The first SIGINT, SIGTERM or SIGHUP from now on only asks to stop; the second one ends the program at once.
 void catch_interrupts();
 bool interrupted();
 
@@ -62,9 +65,7 @@ std::string iso_time();
 /// "20260131-120507", now: name of a run without one.
 std::string run_stamp();
 
-/// The effective settings of a parsed subcommand as TOML, under its name; `akin <command> --config` reads it.
-std::string config_text(const CLI::App& app);
-/// config_text to <run folder>/config.toml, whole or not at all.
+/// config_text to config.toml in a run folder that this process holds (FolderLock), whole or not at all.
 void save_config(const CLI::App& app, const std::filesystem::path& run_folder);
 /// "akin train --data ...": the options that were given, quoted for a shell.
 std::string command_of(const CLI::App& app);

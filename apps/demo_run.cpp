@@ -4,6 +4,7 @@
 
 #include "apps/flags.hpp"
 #include "distill/report/table.hpp"
+#include "engine/io/folder_lock.hpp"
 
 namespace akin {
 
@@ -26,6 +27,7 @@ void run_demo_command(const CLI::App& app, const DemoRunOptions& o,
   const auto clock = std::chrono::steady_clock::now();
   const std::string begun = iso_time();
   Context ctx = start(o.common);
+  const FolderLock owner(o.out);
   save_config(app, o.out);
   catch_interrupts();
   PipelineResult result = run(ctx, make_events(o.common));

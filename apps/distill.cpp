@@ -9,6 +9,7 @@
 #include "distill/pipeline.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/folder_lock.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -69,6 +70,7 @@ void run(const CLI::App& app, Options& o) {
   p.resume = o.resume;
   p.made_by = version_line();
   check_run_folder(p.run_folder, {"results.csv", "students", "checkpoints"}, o.resume, o.force);
+  const FolderLock owner(p.run_folder);
   if (o.cache != "none")
     p.cache = o.cache.empty() ? p.run_folder.parent_path() / "cache" : std::filesystem::path(o.cache);
   const std::filesystem::path data = o.task.target;
@@ -139,6 +141,7 @@ void add_distill(CLI::App& akin) {
       ->configurable(false)
       ->group("Run");
   app->add_flag("--force", o->force, "Start anew in a folder that holds a run")->configurable(false)->group("Run");
+  add_detect_anomaly(*app, o->common);
   add_common(*app, o->common);
   add_config(*app);
   app->footer(

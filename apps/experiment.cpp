@@ -7,6 +7,7 @@
 #include "apps/common.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/folder_lock.hpp"
 
 namespace akin {
 
@@ -85,8 +86,8 @@ void run(const CLI::App& app, Options& o) {
     return;
   }
   catch_interrupts();
+  const FolderLock owner(run_folder);
   options.listener.opened = [&](const Task&, const std::vector<Source>&) {
-    make_folder(run_folder);
     write_file_atomic(run_folder / ("experiment" + file.extension().string()), std::string_view(read_text(file)));
   };
   const GridOutcome outcome = run_experiment(ctx, grid, options, make_events(o.common));
@@ -130,6 +131,7 @@ void add_experiment(CLI::App& akin) {
       ->group("Run");
   app->add_flag("--keep-students", o->keep_students, "Save every student below students/")->group("Run");
   app->add_flag("--resume", o->resume, "Nothing to ask for: finished cells are never run again")->group("Run");
+  add_detect_anomaly(*app, o->common);
   add_common(*app, o->common);
   app->footer(
       "Every finished cell is a small file below cells/; interrupted and started again, the command goes on.\n\n"

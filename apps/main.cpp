@@ -1,38 +1,20 @@
 // akin: dispatch and exit codes; the subcommands are in the files beside this one.
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
+#include "apps/config_file.hpp"
 
 namespace akin {
 namespace {
-
-/// TOML of one command: top-level keys belong to the command that is running; sections of other commands are refused.
-class CommandConfig : public CLI::ConfigTOML {
- public:
-  explicit CommandConfig(const CLI::App& app) : app_(app) {}
-  std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
-    const std::vector<const CLI::App*> commands = app_.get_subcommands([](const CLI::App* a) { return a->parsed(); });
-    const std::string name = commands.empty() ? "" : commands.front()->get_name();
-    std::vector<CLI::ConfigItem> own;
-    for (CLI::ConfigItem item : CLI::ConfigTOML::from_config(in)) {
-      if (item.name == "++" || item.name == "--") continue;  // section marks
-      if (item.parents.empty()) item.parents = {name};
-      if (item.parents.front() != name)
-        fail_usage("--config: holds [{}], the settings of another command than {}", item.parents.front(), name);
-      own.push_back(std::move(item));
-    }
-    return own;
-  }
-
- private:
-  const CLI::App& app_;
-};
 
 /// CLI11 reads configuration files at the top level only, so `akin train --config f` becomes `akin --config f train`.
 std::vector<std::string> reordered(int argc, char** argv) {
@@ -77,7 +59,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", version_line());
   app.require_subcommand(1);
   app.option_defaults()->always_capture_default();
-  app.config_formatter(std::make_shared<CommandConfig>(app));
+  app.config_formatter(std::make_shared<ConfigFile>(app, config_file(argc, argv)));
   app.set_config("--config")->group("");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer(
@@ -121,8 +103,16 @@ int run(int argc, char** argv) {
 }
 
 int report(const char* kind, const char* what, int code) {
-  fmt::print(stderr, "akin: {}{}\n", kind, what);
+  std::fprintf(stderr, "akin: %s%s\n", kind, what);  // where stderr is gone too, nobody is left to be told
   return code;
+}
+
+/// A file opened later must not get the number of a standard stream that the caller closed: messages would go into it.
+/// Reading finds an empty stdin, stdout refuses to be written, and stderr swallows what nobody hears.
+void occupy_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) == -1 && errno == EBADF)
+      if (::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd) return;
 }
 
 }  // namespace
@@ -139,8 +129,10 @@ void let_idle_threads_sleep(char** argv) {
 }
 
 int main(int argc, char** argv) {
+  akin::occupy_standard_streams();
   let_idle_threads_sleep(argv);
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit shall fail the write, with a message, not end the program
+  std::signal(SIGPIPE, SIG_IGN);  // nor shall a reader of stderr that is gone end a training run
   try {
     return akin::run(argc, argv);
   } catch (const akin::UsageError& e) {

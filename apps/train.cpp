@@ -6,6 +6,7 @@
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/folder_lock.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -52,6 +53,7 @@ void run(const CLI::App& app, Options& o) {
   }
   const std::filesystem::path out = o.out, model_file = out / "model.safetensors";
   check_run_folder(out, {"model.safetensors", "checkpoint.safetensors"}, o.resume, o.force);
+  const FolderLock owner(out);
   Context ctx = start(o.common);
   const ImageSet set = load_images(o.data, Split::train, o.format.format());
   const bool has_test = has_split(o.data, Split::test);
@@ -93,7 +95,8 @@ void run(const CLI::App& app, Options& o) {
              trained.result.steps, steps, place.checkpoint.string(), o.out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
   trained.model.info.settings = settings.dump();
-  // Saved before the test as well: a test that fails shall not cost the training.
+  // Saved before the test as well: a test that fails shall not cost the training. Until the end the checkpoint says that
+  // the run is not finished.
   save_model(model_file, *trained.model.network, trained.model.info);
   write_file_atomic(out / "log.jsonl", std::string_view(curve_lines(trained.result)));
   if (has_test) {
@@ -129,6 +132,7 @@ void add_train(CLI::App& akin) {
   app->add_option("--out", o->out, "Run folder; default runs/<time>")->type_name("DIR")->group("Run");
   app->add_flag("--resume", o->resume, "Go on with a stopped run")->configurable(false)->group("Run");
   app->add_flag("--force", o->force, "Start anew in a folder that holds a run")->configurable(false)->group("Run");
+  add_detect_anomaly(*app, o->common);
   add_common(*app, o->common);
   add_config(*app);
   app->footer(

@@ -43,6 +43,7 @@ void* Allocator::from_system(std::size_t bytes) {
 }
 
 void* Allocator::allocate(std::size_t bytes) {
+  if (options_.shapes_only) return nullptr;
   const std::lock_guard lock(mutex_);
   const auto check = [&](bool ok) {
     if (ok) return;
@@ -94,6 +95,7 @@ bool Allocator::fence_intact(const std::byte* block, std::size_t bytes, std::siz
 }
 
 void Allocator::release(void* block, std::size_t bytes) noexcept {
+  if (block == nullptr) return;
   const std::size_t size = rounded(bytes);
   const std::lock_guard lock(mutex_);
   if (options_.poison && !fence_intact(static_cast<const std::byte*>(block), bytes, size)) ++stats_.fence_breaks;

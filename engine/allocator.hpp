@@ -24,6 +24,8 @@ struct AllocatorOptions {
   /// Fill every block with 0xFF (a NaN in every float type) and fence its end: tests find reads of unwritten memory
   /// and writes past the end.
   bool poison = false;
+  /// Blocks are nullptr: tensors have shapes and no elements, to look at a network before memory is spent on it.
+  bool shapes_only = false;
 };
 
 /// Thread-safe. Host blocks are 64-byte aligned, at staggered offsets: arrays of one power-of-two size would otherwise

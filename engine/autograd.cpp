@@ -78,6 +78,7 @@ void Tape::backward(Context& ctx, const Tensor& loss, double seed) {
     node.output.handle()->has_grad = false;
     Grads grads(ctx, node.inputs);
     node.backward(dy, grads);
+    if (ctx.watch != nullptr) ctx.watch->backward(node.op, node.inputs);
   }
 }
 
@@ -87,6 +88,7 @@ Tensor record(Context& ctx, const OpCall& op, Tensor y, std::vector<Tensor> inpu
     for (const Attribute& a : op.attributes) node.attributes.emplace(a.name, a.value);
     ctx.trace->nodes.push_back(std::move(node));
   }
+  if (ctx.watch != nullptr) ctx.watch->forward(op.name, inputs, y);
   const auto needs = [](const Tensor& t) { return t.defined() && t.requires_grad(); };
   if (ctx.tape == nullptr || std::none_of(inputs.begin(), inputs.end(), needs)) return y;
   y.set_requires_grad(true);

@@ -14,6 +14,7 @@ namespace akin {
 
 class Tape;
 struct Trace;
+class OpWatch;
 
 /// Everything an op needs besides its tensors. One thread uses a Context at a time; a second thread makes its own.
 struct Context {
@@ -30,6 +31,8 @@ struct Context {
   fast::OnednnCache onednn;
   Tape* tape = nullptr;               ///< ops are recorded here; nullptr = no gradients
   Trace* trace = nullptr;             ///< ops leave a description here; nullptr = none
+  OpWatch* watch = nullptr;           ///< is shown every op as it runs; nullptr = nobody
+  bool detect_anomaly = false;        ///< a training run stops at the first op that makes a NaN or an infinity
   bool use_fast_paths = true;         ///< false: run the CPU specification everywhere
   DType activations = DType::f32;     ///< bf16: activations and their gradients are stored so (GPU only)
   /// cuBLASLt and cuDNN in place of akin's own kernels, to compare (CUDA only); nullptr: own.

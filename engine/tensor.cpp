@@ -41,6 +41,7 @@ Array Tensor::to_array() const {
 
 void Tensor::copy_from(const void* host) const {
   if (bytes() == 0) return;
+  check_elements();
   if (is_on_host()) {
     std::memcpy(raw(), host, bytes());
   } else {
@@ -51,6 +52,7 @@ void Tensor::copy_from(const void* host) const {
 
 void Tensor::copy_to(void* host) const {
   if (bytes() == 0) return;
+  check_elements();
   if (is_on_host()) {
     std::memcpy(host, raw(), bytes());
   } else {
@@ -70,7 +72,7 @@ void Tensor::copy_from(const Tensor& other) const {
 }
 
 void Tensor::set_zero() const {
-  if (bytes() == 0) return;
+  if (bytes() == 0 || !has_elements()) return;
   if (is_on_host())
     std::memset(raw(), 0, bytes());
   else
@@ -107,6 +109,10 @@ void Tensor::set_grad_buffer(Tensor buffer) {
 void Tensor::zero_grad() {
   impl().has_grad = false;
   if (!impl().grad_pinned) impl().grad.reset();
+}
+
+void Tensor::check_elements() const {
+  AKIN_CHECK(has_elements(), "tensor: {} was made without memory (AllocatorOptions::shapes_only)", shape().str());
 }
 
 void Tensor::check_type(DType wanted) const {

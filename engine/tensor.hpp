@@ -67,6 +67,8 @@ class Tensor {
   void copy_to(void* host) const;
   void copy_from(const Tensor& other) const;
   void set_zero() const;
+  /// False in a Context of AllocatorOptions::shapes_only.
+  bool has_elements() const { return impl().storage->data() != nullptr; }
   /// True in host memory, where elements may be read and written through data().
   bool is_on_host() const { return impl().storage->stream() == nullptr; }
 
@@ -110,6 +112,7 @@ class Tensor {
     AKIN_CHECK(impl_ != nullptr, "tensor: used before it was given a value");
     return *impl_;
   }
+  void check_elements() const;
   void check_type(DType wanted) const;
   std::shared_ptr<Impl> impl_;
 };

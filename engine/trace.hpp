@@ -39,6 +39,29 @@ struct Trace {
   std::vector<TraceNode> nodes;  ///< in the order in which they ran
 };
 
+/// Is shown every differentiable op as it runs, with its results at hand, and may throw to stop there. For those who look
+/// for the op where something went wrong.
+class OpWatch {
+ public:
+  virtual ~OpWatch() = default;
+  virtual void forward(const char* op, const std::vector<Tensor>& inputs, const Tensor& output) = 0;
+  /// After the op's backward rule: the gradients of its inputs have their share of it.
+  virtual void backward(const char* op, const std::vector<Tensor>& inputs) = 0;
+};
+
+/// While alive, ops of `ctx` are shown to `watch`; then the previous state returns.
+class WatchScope {
+ public:
+  WatchScope(Context& ctx, OpWatch* watch) : ctx_(ctx), before_(ctx.watch) { ctx_.watch = watch; }
+  ~WatchScope() { ctx_.watch = before_; }
+  WatchScope(const WatchScope&) = delete;
+  WatchScope& operator=(const WatchScope&) = delete;
+
+ private:
+  Context& ctx_;
+  OpWatch* before_;
+};
+
 /// While alive, ops of `ctx` are written to `trace` (nullptr: not at all); then the previous state returns.
 class TraceScope {
  public:

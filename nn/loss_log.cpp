@@ -8,12 +8,14 @@ namespace akin {
 namespace {
 
 double checked(double value, std::int64_t step) {
-  AKIN_CHECK(std::isfinite(value),
-             "training: the loss of step {} is {}; lower the learning rate, or look for broken inputs", step, value);
+  if (!std::isfinite(value)) throw LossNotFinite(step, value);
   return value;
 }
 
 }  // namespace
+
+LossNotFinite::LossNotFinite(std::int64_t s, double loss)
+    : Error(fmt::format("training: the loss of step {} is {}", s, loss)), step(s) {}
 
 LossLog::LossLog(Context& ctx) {
   if (ctx.gpu != nullptr) ring_ = Tensor::empty(ctx, {kSlots});

@@ -7,6 +7,13 @@
 
 namespace akin {
 
+/// The loss of a step is NaN or infinite.
+class LossNotFinite : public Error {
+ public:
+  LossNotFinite(std::int64_t step, double loss);
+  std::int64_t step;  ///< counted from 0
+};
+
 /// On the CPU a loss is read when it is added. On a GPU it is copied to a slot of a ring on the device, and read when
 /// the ring is full or somebody asks: values and their order are the same.
 class LossLog {
@@ -14,7 +21,7 @@ class LossLog {
   explicit LossLog(Context& ctx);
   /// `loss`: one element of f32, of step `step`.
   void add(std::int64_t step, const Tensor& loss);
-  /// The losses added since the last call, in order. Throws Error naming the first step whose loss is not finite.
+  /// The losses added since the last call, in order. Throws LossNotFinite for the first step whose loss is not finite.
   std::vector<double> take();
   /// True when the next add() will have to wait for the device.
   bool full() const { return pending_ == kSlots; }

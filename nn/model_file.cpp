@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/io/json.hpp"
+#include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 #include "nn/weight_file.hpp"
 #include "nn/zoo/graph_network.hpp"
@@ -42,9 +44,32 @@ void check_claims(const ModelInfo& info, const SafeTensors& file, const ImportOp
         stem->shape().str(), a.width, a.channels);
 }
 
-std::vector<float> floats(const nlohmann::json& j, const char* key, const std::string& file) {
+std::vector<float> floats(const Json& j, const char* key, const std::string& file) {
   AKIN_CHECK(j.contains(key) && j[key].is_array(), "{}: metadata has no list '{}'", file, key);
   return j[key].get<std::vector<float>>();
+}
+
+std::int64_t elements(const SafeTensors& file) {
+  std::int64_t n = 0;
+  for (const auto& [name, array] : file.tensors) n += array.numel();
+  return n;
+}
+
+/// Throws, with all that is missing, where the network that the description claims needs more numbers than the file
+/// holds: before memory is spent on it.
+void check_size(const Architecture& a, const SafeTensors& file, const ImportOptions& options) {
+  Context no_memory(Device::cpu, {.shapes_only = true});
+  const std::unique_ptr<Network> sketch = make_network(no_memory, a);
+  std::int64_t needed = 0;
+  const ParameterList list = sketch->parameters();
+  for (const Parameter& p : list) {
+    const bool own = (options.new_head && sketch->in_head(p.name)) || (options.convert_stem && &p == &list.front());
+    if (!own && p.kind != ParameterKind::counter) needed += p.tensor.numel();
+  }
+  if (needed <= elements(file)) return;
+  import_weights(*sketch, file, "", options);  // names what is missing or misshapen
+  fail("{}: holds {} numbers, the network that it describes has {}; give the architecture the file was made for",
+       file.source, elements(file), needed);
 }
 
 /// Channels, width and classes as the first and last layers' weights tell them.
@@ -117,6 +142,7 @@ void save_model(const std::filesystem::path& path, const Network& network, const
   if (!info.settings.empty()) j["settings"] = info.settings;
   file.metadata = {{"format", kFormat}, {"model", json_line(j)}};
   if (!a.graph.empty()) file.metadata["graph"] = a.graph;
+  seal(file);
   write_safetensors(path, file);
 }
 
@@ -124,6 +150,7 @@ namespace {
 
 ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash, const ModelInfo* fallback,
                       const ImportOptions& options) {
+  check_seal(stored, "fetch or train it again; who changed it on purpose takes \"sha256\" out of its metadata");
   const SafeTensors file = dequantized(std::move(stored));
   const std::filesystem::path path = file.source;
   ForeignModel out;
@@ -132,27 +159,31 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
   const auto format = file.metadata.find("format");
   if (format != file.metadata.end() && format->second == kFormat && file.metadata.contains("model")) {
     try {
-      const auto j = nlohmann::json::parse(file.metadata.at("model"));
+      const Json j = parse_json(file.metadata.at("model"), path.string() + ": its description");
+      const auto whole = [&](const char* key, std::int64_t low, std::int64_t high) {
+        return whole_number(j.at(key), fmt::format("{}: its {}", path.string(), key), low, high);
+      };
       Architecture& a = model.info.architecture;
       a.name = j.at("architecture").get<std::string>();
-      a.width = j.at("width").get<std::int64_t>();
+      a.width = whole("width", 0, 4096);
       a.shortcut = j.at("shortcut").get<std::string>();
-      a.channels = j.at("channels").get<std::int64_t>();
-      a.classes = j.at("classes").get<std::int64_t>();
+      a.channels = whole("channels", 1, 1'000'000);
+      a.classes = whole("classes", 1, 1'000'000);
       a.stem = j.value("stem", "");
       a.norm_eps = j.value("norm_eps", 0.0);
       if (const auto graph = file.metadata.find("graph"); graph != file.metadata.end()) a.graph = graph->second;
-      model.info.height = j.at("image_height").get<std::int64_t>();
-      model.info.width = j.at("image_width").get<std::int64_t>();
+      model.info.height = whole("image_height", 0, 65536);
+      model.info.width = whole("image_width", 0, 65536);
       model.info.normalization = {floats(j, "mean", path.string()), floats(j, "std", path.string())};
       model.info.classes = j.at("class_names").get<std::vector<std::string>>();
       model.info.task = j.at("task").get<std::string>();
       model.info.test_accuracy = j.at("test_accuracy").get<double>();
-      model.info.step = j.value("step", std::int64_t{-1});
+      if (j.contains("step")) model.info.step = whole("step", -1, std::numeric_limits<std::int64_t>::max());
       model.info.validation_accuracy = j.value("validation_accuracy", -1.0);
       model.info.settings = j.value("settings", "");
-    } catch (const nlohmann::json::exception& e) {
-      fail("{}: the model description in its metadata is damaged ({}); write the model again", path.string(), e.what());
+    } catch (const Json::exception& e) {
+      fail("{}: the model description in its metadata is damaged ({}); write the model again", path.string(),
+           json_reason(e));
     }
   } else if (fallback != nullptr) {
     const Architecture wanted = fallback->architecture;
@@ -183,6 +214,7 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
              channels);
   for (const float m : norm.mean) AKIN_CHECK(std::isfinite(m), "{}: mean {} must be finite", path.string(), m);
   for (const float s : norm.std) AKIN_CHECK(s > 0 && std::isfinite(s), "{}: std {} must be positive", path.string(), s);
+  check_size(model.info.architecture, file, options);
   model.network = make_network(ctx, model.info.architecture);
   if (options.new_head) initialize(model.network->parameters(), options.seed);
   out.report = import_weights(*model.network, file, "", options);

@@ -5,13 +5,15 @@
 #include <cmath>
 
 #include "engine/io/file.hpp"
+#include "engine/io/seal.hpp"
+#include "nn/anomaly.hpp"
 #include "nn/stepper.hpp"
 
 namespace akin {
 
 namespace {
 
-constexpr const char* kFormat = "akin-checkpoint-3";
+constexpr const char* kFormat = "akin-checkpoint-4";
 
 struct State {
   std::int64_t step = 0;
@@ -34,21 +36,49 @@ void write_checkpoint(const Place& place, const ParameterList& parameters, const
                                                        static_cast<double>(s.loss_count), s.result.best_validation,
                                                        static_cast<double>(s.result.best_step), s.result.seconds},
                                    {6}));
+  // A sound checkpoint stays where this one would be of no use.
+  const bool kept = is_there(place.checkpoint);
+  for (const auto& [name, array] : file.tensors)
+    if (name != "curve" && name != "progress") try {
+        check_finite(array, name, place.checkpoint.string());
+      } catch (const Error&) {
+        const std::string layer = first_broken_parameter(parameters);
+        fail("training: after step {} {} is the first layer whose values are not finite; {}; lower the learning rate",
+             s.step - 1, layer.empty() ? name : layer,
+             kept ? "the checkpoint of an earlier step stays: " + place.checkpoint.string()
+                  : "no checkpoint is written");
+      }
   file.metadata = {{"format", kFormat}, {"fingerprint", place.fingerprint}};
+  seal(file);
   write_safetensors(place.checkpoint, file);
-}
-
-SafeTensors open_checkpoint(const std::filesystem::path& path) {
-  try {
-    return read_safetensors(path);
-  } catch (const Error& e) {
-    fail("{}; no run can go on from this checkpoint: remove it to start anew", e.what());
-  }
 }
 
 std::string metadata(const SafeTensors& file, const char* key) {
   const auto it = file.metadata.find(key);
   return it == file.metadata.end() ? std::string() : it->second;
+}
+
+/// A checkpoint as it was written. Throws where it is anything else.
+SafeTensors open_checkpoint(const std::filesystem::path& path) {
+  SafeTensors file;
+  try {
+    file = read_safetensors(path);
+  } catch (const Error& e) {
+    fail("{}; no run can go on from this checkpoint: remove it to start anew", e.what());
+  }
+  const std::string format = metadata(file, "format");
+  if (format.starts_with("akin-checkpoint-"))
+    AKIN_CHECK(format == kFormat,
+               "{}: another version of akin wrote this checkpoint ({}, this one reads {}); remove it "
+               "to start anew, or go on with that version",
+               path.string(), format, kFormat);
+  AKIN_CHECK(format == kFormat, "{}: is not a checkpoint of a training run; remove it or choose another run folder",
+             path.string());
+  AKIN_CHECK(seal_of(file) == Seal::sound,
+             "{}: is damaged (its sha256 is not that of its content); no run can go on from this checkpoint: remove it "
+             "to start anew",
+             path.string());
+  return file;
 }
 
 /// A whole number in 0..most, as a checkpoint keeps it.
@@ -57,8 +87,6 @@ bool is_count(double v, double most) { return v >= 0 && v <= most && v == std::f
 State read_checkpoint(const TrainOptions& options, const Place& place, const ParameterList& parameters,
                       Optimizer& optimizer) {
   const SafeTensors file = open_checkpoint(place.checkpoint);
-  AKIN_CHECK(metadata(file, "format") == kFormat,
-             "{}: is not a checkpoint of a training run; remove it or choose another run folder", file.source);
   AKIN_CHECK(metadata(file, "fingerprint") == place.fingerprint,
              "{}: was written with other settings; resume with those, or start anew in another run folder",
              file.source);
@@ -118,7 +146,8 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   const auto measure = [&] {
     s.result.seconds = seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  Stepper stepper(ctx, objective, optimizer, parameters, options.graph);
+  Stepper stepper(ctx, objective, optimizer, parameters, options.graph && !ctx.detect_anomaly);
+  AnomalyWatch watch(parameters);
   double last_loss = std::nan("");
   const auto take_losses = [&] {
     for (const double loss : stepper.losses().take()) {
@@ -127,43 +156,59 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       last_loss = loss;
     }
   };
+  const auto run_step = [&] {
+    const WatchScope watched(ctx, ctx.detect_anomaly ? &watch : ctx.watch);
+    try {
+      stepper.run(s.step, options.schedule.at(s.step));
+    } catch (const LossNotFinite&) {
+      throw;
+    } catch (const Error& e) {
+      if (ctx.detect_anomaly) fail("training: step {}: {}", s.step, e.what());
+      throw;
+    }
+  };
   const std::int64_t steps = options.schedule.steps;
   const std::int64_t eval_every = options.eval_every > 0 ? options.eval_every : std::max<std::int64_t>(1, steps / 10);
   if (s.step < steps && hooks.begin) hooks.begin(s.step);
-  while (s.step < steps) {
-    if (hooks.stop && hooks.stop()) {
-      take_losses();
-      measure();
-      if (keeps) write_checkpoint(place, parameters, optimizer, s);
-      s.result.steps = s.step;
-      return std::move(s.result);
-    }
-    stepper.run(s.step, options.schedule.at(s.step));
-    ++s.step;
-    const bool point_due = s.step % eval_every == 0 || s.step == steps;
-    const bool checkpoint_due = keeps && place.checkpoint_every > 0 && s.step % place.checkpoint_every == 0;
-    const bool first = std::isnan(last_loss);  // progress shall have a number to show
-    if (ctx.gpu == nullptr || first || point_due || checkpoint_due || stepper.losses().full()) take_losses();
-    if (point_due) {
-      CurvePoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
-      if (hooks.validate) {
-        point.validation = hooks.validate();
-        if (point.validation > s.result.best_validation) {
-          s.result.best_validation = point.validation;
-          s.result.best_step = s.step;
-          s.result.best.clear();
-          for (const Parameter& p : parameters) s.result.best.push_back(p.tensor.to_array());
-        }
+  try {
+    while (s.step < steps) {
+      if (hooks.stop && hooks.stop()) {
+        take_losses();
+        measure();
+        if (keeps) write_checkpoint(place, parameters, optimizer, s);
+        s.result.steps = s.step;
+        return std::move(s.result);
       }
-      s.result.curve.push_back(point);
-      s.loss_sum = 0;
-      s.loss_count = 0;
+      run_step();
+      ++s.step;
+      const bool point_due = s.step % eval_every == 0 || s.step == steps;
+      const bool checkpoint_due = keeps && place.checkpoint_every > 0 && s.step % place.checkpoint_every == 0;
+      const bool first = std::isnan(last_loss);  // progress shall have a number to show
+      if (ctx.gpu == nullptr || first || point_due || checkpoint_due || stepper.losses().full()) take_losses();
+      if (point_due) {
+        CurvePoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
+        if (hooks.validate) {
+          point.validation = hooks.validate();
+          if (point.validation > s.result.best_validation) {
+            s.result.best_validation = point.validation;
+            s.result.best_step = s.step;
+            s.result.best.clear();
+            for (const Parameter& p : parameters) s.result.best.push_back(p.tensor.to_array());
+          }
+        }
+        s.result.curve.push_back(point);
+        s.loss_sum = 0;
+        s.loss_count = 0;
+      }
+      if (hooks.progress) hooks.progress(s.step, last_loss);
+      if (checkpoint_due || (keeps && s.step == steps)) {
+        measure();
+        write_checkpoint(place, parameters, optimizer, s);
+      }
     }
-    if (hooks.progress) hooks.progress(s.step, last_loss);
-    if (checkpoint_due && s.step < steps) {
-      measure();
-      write_checkpoint(place, parameters, optimizer, s);
-    }
+  } catch (const LossNotFinite& e) {
+    const std::string where = first_not_finite(ctx, objective, parameters);
+    fail("{}{}; lower the learning rate, or look for broken inputs", e.what(), where.empty() ? "" : ": " + where);
   }
   s.result.steps = s.step;
   s.result.finished = true;
@@ -180,7 +225,7 @@ void remove_checkpoint(const std::filesystem::path& file) {
 std::optional<std::string> checkpoint_fingerprint(const std::filesystem::path& file) {
   if (!is_there(file)) return {};
   const SafeTensors t = open_checkpoint(file);
-  return metadata(t, "format") == kFormat ? metadata(t, "fingerprint") : std::string();
+  return metadata(t, "fingerprint");
 }
 
 bool is_checkpoint_of(const std::filesystem::path& file, const std::string& fingerprint) {

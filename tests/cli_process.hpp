@@ -55,7 +55,7 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
-  void interrupt() const { ::kill(pid_, SIGINT); }
+  void send(int signal) const { ::kill(pid_, signal); }
   Finished wait() {
     int status = 0;
     ::waitpid(std::exchange(pid_, -1), &status, 0);

@@ -184,24 +184,30 @@ TEST_CASE("cli: the same seed gives the same bits; so does a run that was stoppe
   b = distill_arguments(folder, "one", {"--resume", "--lr", "0.2"});
   check_fails(folder, b, 1, "lr was 0.1 and is 0.2");
   write_bars(folder / "target", 78, false);
-  check_fails(folder, distill_arguments(folder, "one", {"--resume"}), 1, "or data (images: other content, test: other content)");
+  check_fails(folder, distill_arguments(folder, "one", {"--resume"}), 1,
+              "or data (images: other content, test: other content)");
   CHECK(student("one") == student("two"));
 }
 
-TEST_CASE("cli: an interrupted run keeps a checkpoint and says how to go on") {
-  const TempFolder folder;
-  write_bars(folder / "data", 1, false);
-  Arguments a = train_arguments(folder / "data", folder / "run");
-  a.insert(a.end(), {"--epochs", "100000"});
-  a.erase(std::find(a.begin(), a.end(), "6") - 1, std::find(a.begin(), a.end(), "6") + 1);
-  Process process(folder.path(), a);
-  REQUIRE(appears(folder / "run/config.toml"));
-  process.interrupt();
-  const Finished f = process.wait();
-  CAPTURE(f.err);
-  CHECK_EQ(f.code, 1);
-  CHECK(has(f.err, "--resume"));
-  CHECK_EQ(names_in(folder / "run"), std::vector<std::string>{"checkpoint.safetensors", "config.toml"});
+TEST_CASE("cli: an interrupted run keeps a checkpoint and says how to go on; its folder has one owner") {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    CAPTURE(signal);
+    const TempFolder folder;
+    write_bars(folder / "data", 1, false);
+    Arguments a = train_arguments(folder / "data", folder / "run");
+    a.insert(a.end(), {"--epochs", "100000"});
+    a.erase(std::find(a.begin(), a.end(), "6") - 1, std::find(a.begin(), a.end(), "6") + 1);
+    Process process(folder.path(), a);
+    REQUIRE(appears(folder / "run/config.toml"));
+    check_fails(folder, {"train", "--data", (folder / "data").string(), "--out", (folder / "run").string(), "--force"},
+                1, "another akin (process ");
+    process.send(signal);
+    const Finished f = process.wait();
+    CAPTURE(f.err);
+    CHECK_EQ(f.code, 1);
+    CHECK(has(f.err, "--resume"));
+    CHECK_EQ(names_in(folder / "run"), std::vector<std::string>{"checkpoint.safetensors", "config.toml"});
+  }
 }
 
 TEST_CASE("cli: a run of one step claims no speed; images too small for a network are warned of") {

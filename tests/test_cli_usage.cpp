@@ -190,5 +190,75 @@ TEST_CASE("cli: settings from a file, and the command line wins") {
   check_fails(folder, {"rank", "--target", "x", "--sources", "s", "--config", (folder / "first/config.toml").string()},
               2, "[train]");
   write_file_atomic(folder / "broken.toml", std::string_view("[train\nepochs\n"));
-  check_fails(folder, {"train", "--data", "x", "--config", (folder / "broken.toml").string()}, 2, "");
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "broken.toml").string()}, 2,
+              "broken.toml, line 1");
+  write_file_atomic(folder / "empty.toml", std::string_view("epochs =\n"));
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "empty.toml").string()}, 2, "line 1");
+  write_file_atomic(folder / "long.toml", std::string_view(std::string(2 << 20, '#')));
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "long.toml").string()}, 2, "right file");
+  check_fails(folder, {"train", "--data", "x", "--config", "/dev/zero"}, 2, "right file");
+}
+
+TEST_CASE("cli: what a run wrote as config.toml repeats it, whatever its paths and texts are called") {
+  const TempFolder folder;
+  const std::string odd = "my #1 \"set\" \\ 'of' [bars], ü=1";
+  write_bars(folder / odd, 1, false);
+  const auto train = [&](const Arguments& more, const std::string& out) {
+    Arguments a{"train", "--quiet", "--out", (folder / out).string()};
+    a.insert(a.end(), more.begin(), more.end());
+    const Finished f = akin_(folder, a);
+    CAPTURE(f.err);
+    REQUIRE_EQ(f.code, 0);
+  };
+  train({"--data", (folder / odd).string(), "--width", "4", "--epochs", "1", "--batch", "12"}, odd + " run");
+  train({"--config", (folder / (odd + " run") / "config.toml").string()}, "second");
+  CHECK(read_file(folder / (odd + " run") / "model.safetensors") == read_file(folder / "second/model.safetensors"));
+
+  // A list over several lines with a '#' in a name, after a byte order mark.
+  fs::copy_file(folder / "second/model.safetensors", folder / "so#urce.safetensors");
+  fs::copy_file(folder / "second/model.safetensors", folder / "b.safetensors");
+  const auto text = [&](const std::string& name) {
+    std::string out = "\"";
+    for (const char c : (folder / name).string()) out += (c == '"' || c == '\\' ? std::string("\\") : "") + c;
+    return out + "\"";
+  };
+  write_file_atomic(folder / "list.toml",
+                    std::string_view("\xef\xbb\xbf[distill]  # which\ntarget = " + text(odd) + "\nsources = [\n  " +
+                                     text("so#urce.safetensors") + ",  # one\n  " + text("b.safetensors") +
+                                     ",\n]\n\"steps\" = 2\nseeds = \"0\"\nmethods = 'scratch,weighted'\n"
+                                     "student-width = 4\nlabels-per-class = 2\nreplicates = 0\ncache = 'none'\n"
+                                     "title = \"a\\nb\"\n"));
+  const auto distill = [&](const fs::path& config, const std::string& out) {
+    const Finished f =
+        akin_(folder, {"distill", "--quiet", "--config", config.string(), "--out", (folder / out).string()});
+    CAPTURE(f.err);
+    REQUIRE_EQ(f.code, 0);
+    return read_text(folder / out / "weights.csv");
+  };
+  const std::string weights = distill(folder / "list.toml", "d1");
+  CHECK(has(weights, "so#urce"));
+  CHECK_EQ(distill(folder / "d1/config.toml", "d2"), weights);
+  CHECK(read_file(folder / "d1/student.safetensors") == read_file(folder / "d2/student.safetensors"));
+}
+
+TEST_CASE("cli: standard streams that are closed, full or left by their reader cost no result and end with a code") {
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false);
+  const std::string akin = AKIN_BINARY_DIR "/bin/akin";
+  const auto shell = [&](const std::string& text) {
+    const int status = std::system(("cd '" + folder.path().string() + "' && " + text).c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  };
+  const std::string train = akin + " train --data data --width 4 --epochs 1 --batch 12 --out ";
+  CHECK_EQ(shell(train + "a <&- >&- 2>&-"), 1);  // stdout could not be written, and nobody is left to be told
+  CHECK_EQ(shell(train + "b 2>&- >/dev/null"), 0);
+  CHECK_EQ(shell(train + "c 2>/dev/full >/dev/null"), 0);
+  CHECK_EQ(shell(train + "d >/dev/full 2>err"), 1);
+  CHECK(has(read_text(folder / "err"), "standard output"));
+  CHECK_EQ(shell("{ " + train + "e >/dev/null; echo $? >code; } 2>&1 | true"), 0);  // the reader of stderr is gone
+  CHECK_EQ(read_text(folder / "code"), "0\n");
+  for (const char* run : {"a", "b", "c", "d", "e"})
+    CHECK(read_file(folder / run / "model.safetensors") == read_file(folder / "b/model.safetensors"));
+  CHECK_EQ(shell(akin + " data show nowhere <&- >&- 2>&-"), 1);
+  CHECK_EQ(shell("{ " + akin + " --help; echo $? >code; } | true"), 0);
 }

@@ -176,7 +176,7 @@ TEST_CASE("damaged graphs and quantised tensors are refused with what is wrong")
     q.write(graph);
     return error_of([&] { load_model(ctx, q.path); });
   };
-  CHECK(has(error("{"), "no layer graph"));
+  CHECK(has(error("{"), "no JSON"));
   CHECK(has(error(edited("[1, 8, 8, 3]", "[1, 8, 8]")), "input_shape_nhwc"));
   CHECK(has(error(edited("\"dwconv\"", "\"lstm\"")), "unknown kind 'lstm'"));
   CHECK(has(error(edited("\"relu6\"", "\"gelu\"")), "activation 'gelu'"));

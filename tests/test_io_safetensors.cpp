@@ -161,10 +161,10 @@ TEST_CASE("every lie of a header is refused with its name") {
   CHECK(refusal(R"({"__metadata__":{"a":"x"}}   )", 0).empty());
   CHECK(has(refusal("[]", 0), "begin with"));
   CHECK(has(refusal("", 0), "begin with"));
-  CHECK(has(refusal("{} x", 0), "not JSON"));
+  CHECK(has(refusal("{} x", 0), "no JSON"));
   CHECK(has(refusal(std::string("{}\0", 3), 0), "zero byte"));
   CHECK(has(refusal("\xEF\xBB\xBF{}", 0), "begin with"));
-  CHECK(has(refusal("{\"\xff\":{}}", 0), "not JSON"));
+  CHECK(has(refusal("{\"\xff\":{}}", 0), "no JSON"));
   CHECK(has(refusal(fmt::format(R"({{"a":{})", std::string(100000, '[')), 0), "nested"));
   Bytes flag = file_with(one("BOOL", "[1]", "[0,1]"), 1);
   flag.back() = 2;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/io/sha256.hpp"
+#include "kernels/common/rng.hpp"
 #include "nn/evaluate.hpp"
 #include "nn/model_file.hpp"
 #include "nn/zoo/zoo.hpp"
@@ -37,6 +38,7 @@ struct Fixture {
   void write(const std::function<void(SafeTensors&)>& edit, bool described = true) {
     save_model(path, *net, info);
     SafeTensors t = read_safetensors(path);
+    t.metadata.erase("sha256");  // as another program leaves it; with it, every edit would be refused for itself
     if (!described) t.metadata.clear();
     edit(t);
     write_safetensors(path, t);
@@ -188,6 +190,12 @@ TEST_CASE_FIXTURE(Fixture, "damaged descriptions and lying sizes are refused bef
       {"\"architecture\":\"resnet8\"", "\"architecture\":\"resnet9\""},
       {"\"shortcut\":\"conv\"", "\"shortcut\":\"B\""},
       {"\"class_names\":[\"a\",", "\"class_names\":["},
+      {"\"image_height\":8", "\"image_height\":1099511627776"},
+      {"\"image_height\":8", "\"image_height\":-3"},
+      {"\"image_width\":9", "\"image_width\":9.5"},
+      {"\"width\":4", "\"width\":1e80"},
+      {"\"task\":", "\"width\":4,\"task\":"},
+      {"\"task\":\"toy\"", "\"task\":" + std::string(100000, '[')},
       {"\"std\":[", "\"std\":[0.0,"},
       {"\"mean\":[", "\"mean\":[1e39,"},
       {"\"std\":[0.4", "\"std\":[-0.4"},
@@ -210,6 +218,66 @@ TEST_CASE_FIXTURE(Fixture, "damaged descriptions and lying sizes are refused bef
   CHECK(has(error(), "model.safetensors"));
   std::filesystem::remove(path);
   CHECK(has(error(), "model.safetensors"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a model whose bits were changed since akin wrote it is refused, with the way out") {
+  save_model(path, *net, info);
+  const Bytes good = read_file(path);
+  Rng rng(5, 0, 0);
+  for (int i = 0; i < 40; ++i) {
+    Bytes flipped = good;
+    flipped[good.size() - 1 - rng.below(4000)] ^= static_cast<std::uint8_t>(1u << rng.below(8));
+    write_file_atomic(path, ByteView(flipped));
+    const std::string e = error();
+    CHECK_MESSAGE(has(e, "sha256"), e);
+    CHECK(has(e, "model.safetensors"));
+  }
+  SafeTensors other = parse_safetensors(good, "memory");
+  replace(other.metadata["model"], "\"test_accuracy\":0.1", "\"test_accuracy\":0.9");
+  write_safetensors(path, other);
+  CHECK(has(error(), "sha256"));
+}
+
+TEST_CASE("what a small file claims to be is compared with what it holds before memory is spent") {
+  const TempFolder folder;
+  const std::filesystem::path path = folder / "claim.safetensors";
+  Context ctx(Device::cpu, {.limit = std::size_t{1} << 20});
+  SafeTensors file;
+  file.add("foreign", Array(DType::f32, {2}));
+  for (const char* name : {"resnet50", "mobilenet_v3_large", "alexnet", "googlenet", "squeezenet1_0", "resnet56"}) {
+    const bool wide = std::string(name).starts_with("resnet") || std::string(name).starts_with("mobile");
+    file.metadata = {{"format", "akin-model-1"},
+                     {"model", fmt::format(R"({{"architecture":"{}","width":{},"shortcut":"","channels":3,
+"classes":1000000,"image_height":32,"image_width":32,"mean":[0.5],"std":[0.5],"class_names":[],"task":"",
+"test_accuracy":-1}})",
+                                           name, wide ? 4096 : 0)}};
+    write_safetensors(path, file);
+    const std::string e = error_of([&] { load_model(ctx, path); });
+    CHECK_MESSAGE(has(e, "weights do not fit"), e.substr(0, 300));
+    CHECK(ctx.allocator->stats().peak_in_use == 0);
+  }
+  // A layer graph of a few hundred bytes with 65536 channels and windows of 1024.
+  const auto graph = [&](const std::string& kernel, const std::string& stride, const std::string& channels) {
+    write_file_atomic(folder / "claim.graph.json",
+                      std::string_view(fmt::format(
+                          R"({{"input_shape_nhwc":[1,32,32,3],"nodes":[{{"op":"conv","in":["input"],"out":"a","w":"a",
+"kernel":[{},{}],"stride":{},"out_shape_nhwc":[1,8,8,{}]}},{{"op":"global_avg_pool","in":["a"],"out":"p"}},
+{{"op":"fc","in":["p"],"out":"f","w":"f"}}]}})",
+                          kernel, kernel, stride, channels)));
+    SafeTensors weights;
+    weights.add("f.weight", Array(DType::f32, {2, 1}));
+    weights.metadata = {{"input", "raw 0..255"}};
+    write_safetensors(path, weights);
+    return error_of([&] { load_model(ctx, path); });
+  };
+  CHECK_MESSAGE(has(graph("1024", "1", "65536"), "missing a.weight"), graph("1024", "1", "65536"));
+  CHECK(ctx.allocator->stats().peak_in_use == 0);
+  for (const char* number : {"1e80", "2.5", "-3", "0", "99999999999999999999", "\"1\"", "null", "[1]"}) {
+    for (const std::string& e : {graph("3", number, "4"), graph(number, "1", "4"), graph("3", "1", number)}) {
+      CHECK_MESSAGE(has(e, "a whole number from"), e);
+      CHECK_MESSAGE(has(e, "node a"), e);
+    }
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "an unwritable place keeps the old model") {

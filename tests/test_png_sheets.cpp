@@ -102,17 +102,17 @@ TEST_CASE("sheets: what is wrong is named, and nothing is written") {
       "no list", [](const fs::path& p) { write_text(p / "test_lables.json", "{\"a\": 1}"); }, "test_lables.json",
       "list");
   check(
-      "cut list", [](const fs::path& p) { write_text(p / "test_lables.json", "[1,2,3"); }, "test_lables.json", "list");
+      "cut list", [](const fs::path& p) { write_text(p / "test_lables.json", "[1,2,3"); }, "test_lables.json", "no JSON");
   check(
       "too few", [](const fs::path& p) { write_text(p / "test_lables.json", "[1,2,3]"); }, "test_lables.json",
       "3 labels for 6");
   check(
       "too large", [](const fs::path& p) { write_text(p / "test_lables.json", "[1,2,3,4,5,10]"); }, "test_lables.json",
-      "label 10 of image 5");
+      "label of image 5 is 10");
   check(
       "negative", [](const fs::path& p) { write_text(p / "test_lables.json", "[-1,2,3,4,5,1]"); }, "test_lables.json",
-      "label -1 of image 0");
+      "label of image 0 is -1");
   check(
       "a fraction", [](const fs::path& p) { write_text(p / "test_lables.json", "[1,2.5,3,4,5,1]"); },
-      "test_lables.json", "label 2.5");
+      "test_lables.json", "image 1 is 2.5");
 }

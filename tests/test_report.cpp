@@ -7,6 +7,7 @@
 #include "distill/report/html.hpp"
 #include "distill/report/svg.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 #include "tests/report_example.hpp"
 #include "tests/temp_folder.hpp"
 
@@ -240,7 +241,10 @@ TEST_CASE("a broken report.json is refused with its name") {
   const auto with = [&](const std::string& from, const std::string& to) {
     const std::size_t at = good.find(from);
     REQUIRE(at != std::string::npos);
-    return message(std::string(good).replace(at, from.size(), to));
+    Json changed = Json::parse(std::string(good).replace(at, from.size(), to));
+    CHECK(has(message(json_text(changed)), "sha256"));
+    seal(changed);
+    return message(json_text(changed));
   };
   CHECK(has(with("\"version\": 2", "\"version\": 9"), "report format 9"));
   CHECK(has(with("akin-report", "other"), "not a report"));

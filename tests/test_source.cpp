@@ -8,6 +8,8 @@
 #include "distill/similarity/measure.hpp"
 #include "distill/task/source.hpp"
 #include "engine/io/npy.hpp"
+#include "engine/io/seal.hpp"
+#include "kernels/common/rng.hpp"
 #include "nn/data/image_set.hpp"
 #include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
@@ -190,7 +192,10 @@ TEST_CASE_FIXTURE(Fixture, "the cache: used the second time, keyed by source, da
     return std::filesystem::exists(cache) ? std::distance(std::filesystem::directory_iterator(cache), {}) : 0;
   };
   int runs = 0;
-  const OutputOptions options{.cache = cache, .progress = [&](std::int64_t) { ++runs; }};
+  std::string told;
+  const OutputOptions options{.cache = cache,
+                              .progress = [&](std::int64_t) { ++runs; },
+                              .tell = [&](const std::string& line) { told += line; }};
   const auto outputs = [&](const Task& t) {
     Source s = open_source(ctx, path);
     runs = 0;
@@ -208,26 +213,51 @@ TEST_CASE_FIXTURE(Fixture, "the cache: used the second time, keyed by source, da
     const auto edited = [&](const std::function<void(SafeTensors&)>& edit) {
       SafeTensors t = parse_safetensors(good, "memory");
       edit(t);
+      seal(t);
       return to_safetensors(t);
     };
+    CHECK_EQ(told, "");
     const auto logits = [](SafeTensors& t) -> Array& {
       return t.tensors[t.tensors[0].first == "logits" ? 0 : 1].second;
     };
-    const std::vector<Bytes> bad = {Bytes(good.begin(), good.end() - 1),
-                                    Bytes(good.begin(), good.begin() + 9),
-                                    {},
-                                    edited([](SafeTensors& t) { t.tensors.pop_back(); }),
-                                    edited([&](SafeTensors& t) { logits(t).as<float>()[3] = NAN; }),
-                                    edited([&](SafeTensors& t) {
-                                      logits(t) = Array(DType::f32, {28, 6});
-                                    }),
-                                    edited([&](SafeTensors& t) { logits(t) = logits(t).cast(DType::f64); })};
+    std::vector<Bytes> bad = {Bytes(good.begin(), good.end() - 1),
+                              Bytes(good.begin(), good.begin() + 9),
+                              {},
+                              edited([](SafeTensors& t) { t.tensors.pop_back(); }),
+                              edited([&](SafeTensors& t) { logits(t).as<float>()[3] = NAN; }),
+                              edited([&](SafeTensors& t) {
+                                logits(t) = Array(DType::f32, {28, 6});
+                              }),
+                              edited([&](SafeTensors& t) { logits(t) = logits(t).cast(DType::f64); })};
+    Rng rng(3, 0, 0);
+    for (int i = 0; i < 24; ++i) {  // one bit of the numbers
+      Bytes flipped = good;
+      flipped[good.size() - 1 - rng.below(static_cast<std::uint32_t>(first.logits.byte_size()))] ^= 1u << rng.below(8);
+      bad.push_back(flipped);
+    }
+    bad.push_back(edited([](SafeTensors& t) { t.metadata["key"] = "another source's"; }));
+    bad.push_back(edited([](SafeTensors& t) { t.metadata.erase("format"); }));
     for (const Bytes& content : bad) {
       write_file_atomic(file, ByteView(content));
+      told.clear();
       CHECK(same(outputs(task), first));
       CHECK(runs > 0);
+      CHECK_MESSAGE(has(told, file.string()), told);
       CHECK(read_file(file) == good);
     }
+  }
+  SUBCASE("the outputs of two sources, exchanged") {
+    save(1, 6);
+    const Outputs second = outputs(task);
+    std::vector<std::filesystem::path> two;
+    for (const auto& entry : std::filesystem::directory_iterator(cache)) two.push_back(entry.path());
+    REQUIRE_EQ(two.size(), 2);
+    std::filesystem::rename(two[0], folder / "aside");
+    std::filesystem::rename(two[1], two[0]);
+    std::filesystem::rename(folder / "aside", two[1]);
+    CHECK(same(outputs(task), second));
+    CHECK(runs > 0);
+    CHECK(has(told, "another source"));
   }
   SUBCASE("another split, other images, another source, another preprocessing") {
     outputs(toy_task(1));

@@ -5,6 +5,8 @@
 #include <memory>
 #include <optional>
 
+#include "engine/io/seal.hpp"
+#include "kernels/common/rng.hpp"
 #include "nn/data/image_batch.hpp"
 #include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
@@ -105,6 +107,7 @@ TEST_CASE(
   SafeTensors lost = read_safetensors(folder / "c.safetensors");
   CHECK(same_curve(run(false), whole.result));
   std::erase_if(lost.tensors, [](const auto& t) { return t.first == "best.fc.bias"; });
+  seal(lost);
   write_safetensors(folder / "c.safetensors", lost);
   CHECK(has(error_of([&] { run(false); }), "best.fc.bias"));
 }
@@ -160,8 +163,9 @@ TEST_CASE("killed between checkpoints and after the last step: resumed from the 
     second.place = first.place;
     second.place.resume = true;
     second.go();
-    // At step 2 none was written yet; the checkpoint of step t is written after progress(t), and none at the end.
-    CHECK_EQ(second.began, kill == 2 ? 0 : kill == 4 ? 3 : kill == 8 ? 6 : 9);
+    // At step 2 none was written yet; the checkpoint of step t is written after progress(t); after the last one there
+    // is nothing left to begin.
+    CHECK_EQ(second.began, kill == 2 ? 0 : kill == 4 ? 3 : kill == 8 ? 6 : -1);
     CHECK_EQ(differing(*whole.net, *second.net), "");
     CHECK(same_curve(whole.result, second.result));
     remove_checkpoint(second.place.checkpoint);
@@ -213,6 +217,14 @@ TEST_CASE("damaged, foreign and misfitting checkpoints are refused, named and le
     CHECK_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
   };
   refused(good, "other settings", "changed");
+  Rng rng(7, 0, 0);
+  for (int i = 0; i < 24; ++i) {  // one flipped bit anywhere in the numbers
+    Bytes flipped = good;
+    const std::size_t last = 8 * std::size_t{2000};
+    const std::size_t bit = 8 * good.size() - 1 - static_cast<std::size_t>(rng.uniform(0, static_cast<float>(last)));
+    flipped[bit / 8] ^= static_cast<std::uint8_t>(1u << bit % 8);
+    refused(flipped, "damaged");
+  }
   refused(Bytes(good.begin(), good.end() - 1), "remove it");
   refused(Bytes(good.begin(), good.begin() + 100), "remove it");
   refused({}, "remove it");
@@ -222,6 +234,7 @@ TEST_CASE("damaged, foreign and misfitting checkpoints are refused, named and le
   const auto edited = [&](const std::function<void(SafeTensors&)>& edit) {
     SafeTensors t = parse_safetensors(good, "memory");
     edit(t);
+    seal(t);
     return to_safetensors(t);
   };
   const auto replace = [&](const char* name, const Array& value) {
@@ -231,6 +244,7 @@ TEST_CASE("damaged, foreign and misfitting checkpoints are refused, named and le
     });
   };
   refused(edited([](SafeTensors& t) { t.metadata["format"] = "akin-model-1"; }), "not a checkpoint");
+  refused(edited([](SafeTensors& t) { t.metadata["format"] = "akin-checkpoint-3"; }), "another version");
   refused(edited([](SafeTensors& t) { t.metadata.clear(); }), "not a checkpoint");
   refused(
       edited([](SafeTensors& t) { std::erase_if(t.tensors, [](auto& n) { return n.first == "optimizer.first"; }); }),
@@ -289,6 +303,66 @@ TEST_CASE("a NaN loss stops with its step and keeps the last good checkpoint") {
   second.go();
   CHECK_EQ(second.began, 4);
   CHECK_EQ(differing(*whole.net, *second.net), "");
+}
+
+TEST_CASE("a diverging run names layer and step, and never replaces a sound checkpoint by a broken one") {
+  const TempFolder folder;
+  Run r;
+  r.place.checkpoint = folder / "c.safetensors";
+  r.place.checkpoint_every = 2;
+  const auto progress = r.hooks.progress;
+  r.hooks.progress = [&](std::int64_t t, double loss) {
+    progress(t, loss);
+    if (t != 6) return;  // as an update that overflows leaves it: the loss of its step was finite
+    for (const Parameter& p : r.net->parameters())
+      if (p.name == "layer2.0.conv2.weight") p.tensor.data<float>()[5] = -INFINITY;
+  };
+  std::string error = error_of([&] { r.go(); });
+  CHECK_MESSAGE(has(error, "after step 5"), error);
+  CHECK_MESSAGE(has(error, "layer2.0.conv2.weight"), error);
+  CHECK_MESSAGE(has(error, "stays"), error);
+  Run second;
+  second.options = r.options;
+  second.place = r.place;
+  second.place.resume = true;
+  second.go();
+  CHECK_EQ(second.began, 4);
+  CHECK(second.result.finished);
+
+  Run sick;  // without a checkpoint: the loss of the next step shows it
+  sick.hooks.progress = [&](std::int64_t t, double) {
+    for (const Parameter& p : sick.net->parameters())
+      if (t == 3 && p.name == "layer1.0.conv1.weight") p.tensor.data<float>()[0] = NAN;
+  };
+  error = error_of([&] { sick.go(); });
+  CHECK_MESSAGE(has(error, "loss of step 3 is nan"), error);
+  CHECK_MESSAGE(has(error, "layer1.0.conv1.weight"), error);
+}
+
+TEST_CASE("detect_anomaly stops at the first op, forwards or backwards; without it the bits are the same") {
+  Run plain, watched;
+  watched.ctx.detect_anomaly = true;
+  plain.go();
+  watched.go();
+  CHECK_EQ(differing(*plain.net, *watched.net), "");
+
+  const auto error_with = [&](bool detect, const std::function<Tensor(Run&, const Tensor&)>& spoil) {
+    Run r;
+    r.ctx.detect_anomaly = detect;
+    const auto loss = r.objective.loss;
+    r.objective.loss = [&](const LabelledBatch& b) { return spoil(r, loss(b)); };
+    return error_of([&] { r.go(); });
+  };
+  const auto overflows = [](Run& r, const Tensor& loss) {
+    return ops::scale(r.ctx, ops::scale(r.ctx, loss, 1e30), 1e30);
+  };
+  CHECK_MESSAGE(has(error_with(true, overflows), "step 0: scale"), error_with(true, overflows));
+  // The loss stays finite, its gradient does not: 1e30 * 1e30 on the way back.
+  const auto steep = [](Run& r, const Tensor& loss) {
+    return ops::scale(r.ctx, ops::scale(r.ctx, ops::scale(r.ctx, loss, 1e-30), 1e30), 1e30);
+  };
+  const std::string error = error_with(true, steep);
+  CHECK_MESSAGE(has(error, "step 0: "), error);
 }
 
 TEST_CASE("where no checkpoint can be written, no step is made") {

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/io/file.hpp"
+#include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
 
 namespace akin {
 
 namespace {
 
-constexpr const char* kRecipe = "bank-2";  // raise when what a recipe makes changes
+constexpr const char* kRecipe = "bank-3";  // raise when what a recipe makes changes
+constexpr const char* kNotMade = "it was never made";
 
 /// At most `limit` images of a set, drawn at random.
 ImageSet sample(ImageSet set, std::int64_t limit, std::uint64_t seed) {
@@ -30,28 +31,38 @@ ImageSet sample(ImageSet set, std::int64_t limit, std::uint64_t seed) {
   return set;
 }
 
+/// Names and sizes of the fonts: who adds or changes one gets other pictures.
+std::string fonts_digest() {
+  std::string text;
+  std::error_code none;
+  for (const std::filesystem::path& font : find_fonts(font_folders()))
+    text += fmt::format("{} {}\n", font.string(), std::filesystem::file_size(font, none));
+  return sha256_hex(text);
+}
+
 /// `images`: what tells the source's images apart, beside the options.
-std::string fingerprint(const BankOptions& o, const std::string& name, const std::string& images) {
-  const Json recipe = {{"recipe", kRecipe},
-                       {"name", name},
-                       {"fonts", static_cast<int>(o.fonts)},
-                       {"data", images},
-                       {"images", o.images},
-                       {"test_images", o.test_images},
-                       {"side", o.side},
-                       {"settings", settings_of_source(o.settings)}};
-  return recipe.dump();
+Json recipe_of(const BankOptions& o, const std::string& name, const std::string& images) {
+  return {{"recipe", kRecipe},
+          {"name", name},
+          {"fonts", static_cast<int>(o.fonts)},
+          {"data", images},
+          {"images", o.images},
+          {"test_images", o.test_images},
+          {"side", o.side},
+          {"settings", settings_of_source(o.settings)}};
 }
 
-bool is_made(const std::filesystem::path& model, const std::filesystem::path& mark, const std::string& fp) {
-  return is_there(model) && is_there(mark) && read_text(mark) == fp + "\n";
-}
-
-/// What is no longer as it was when the source was made, or "" where it was not.
-std::string changes(const std::filesystem::path& mark, const std::string& fp) {
-  if (!is_there(mark)) return "";
-  const Json before = Json::parse(read_text(mark), nullptr, false);
-  return before.is_object() ? settings_changes(before, Json::parse(fp)) : "an earlier akin made it";
+/// What of the source is no longer as `recipe` makes it: "" where all is, kNotMade where there is none. The recipe that
+/// lies beside a model vouches for that very file, by its digest.
+std::string changes(const std::filesystem::path& model, const std::filesystem::path& mark, const Json& recipe) {
+  if (!is_there(model) || !is_there(mark)) return kNotMade;
+  std::string damage;
+  std::optional<Json> before = read_sealed(mark, [&](const std::string& line) { damage = line; });
+  if (!before) return damage;
+  const std::string hash = before->value("model", "");
+  before->erase("model");
+  if (std::string changed = settings_changes(*before, recipe); !changed.empty()) return changed;
+  return sha256_file(model) == hash ? "" : model.string() + " is not the file that was made by it";
 }
 
 }  // namespace
@@ -82,11 +93,11 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
   schedule.check();
   struct Recipe {
     std::string name;
-    std::string content;  // digest of the data set, or the number of fonts
+    std::string content;  // digest of the data set, or of the fonts
     std::function<std::pair<ImageSet, ImageSet>()> images;
   };
   std::vector<Recipe> recipes;
-  const std::string fonts = options.glyphs.empty() ? "" : std::to_string(find_fonts(font_folders()).size());
+  const std::string fonts = options.glyphs.empty() ? "" : fonts_digest();
   for (const std::string& set : options.glyphs)
     recipes.push_back({set, fonts, [&options, seed, set] {
                          return glyph_task(set, options.fonts, options.images, options.test_images, options.side, seed);
@@ -109,14 +120,14 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
   for (const Recipe& recipe : recipes) {
     const std::filesystem::path model = options.folder / (recipe.name + ".safetensors"),
                                 mark = options.folder / (recipe.name + ".recipe");
-    const std::string fp = fingerprint(options, recipe.name, recipe.content);
+    Json wanted = recipe_of(options, recipe.name, recipe.content);
     out.push_back(model);
-    if (is_made(model, mark, fp)) {
+    const std::string why = changes(model, mark, wanted);
+    if (why.empty()) {
       say(events, "source " + recipe.name + ": there from an earlier run");
       continue;
     }
-    if (const std::string why = changes(mark, fp); !why.empty())
-      say(events, fmt::format("source {}: made anew, for {}", recipe.name, why));
+    if (why != kNotMade) say(events, fmt::format("source {}: made anew, for {}", recipe.name, why));
     const auto [train_set, test_set] = recipe.images();
     const std::int64_t steps =
         std::max<std::int64_t>(1, classifier.epochs * train_set.images.shape()[0] / classifier.batch);
@@ -131,7 +142,8 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
     trained.model.info.test_accuracy = evaluate_model(ctx, trained.model, test_set);
     std::filesystem::remove(mark);
     save_model(model, *trained.model.network, trained.model.info);
-    write_file_atomic(mark, std::string_view(fp + "\n"));
+    wanted["model"] = sha256_file(model);
+    write_sealed(mark, wanted);
     say(events, fmt::format("source {}: {} classes, {:.1f} % right on its own test images", recipe.name,
                             train_set.classes.size(), 100 * trained.model.info.test_accuracy));
   }

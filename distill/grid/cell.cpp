@@ -1,5 +1,6 @@
 #include "distill/grid/cell.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/io/json.hpp"
@@ -9,7 +10,8 @@ namespace akin {
 
 namespace {
 
-constexpr const char* kFormat = "akin-student-2";
+constexpr const char* kFormat = "akin-student-3";
+constexpr const char* kRankingFormat = "akin-ranking-1";
 
 const char* name_in_record(const FigureRow& row) { return row.cell_name != nullptr ? row.cell_name : row.name; }
 
@@ -71,11 +73,25 @@ std::filesystem::path GridFolder::ranking(const GridTarget& t, const GridBudget&
   return folder / "rankings" / fmt::format("{}/{}/seed{}.json", t.name, b.name, seed);
 }
 
-std::optional<Json> read_ranking(const std::filesystem::path& file) {
-  if (!is_there(file)) return {};
-  Json j = Json::parse(read_text(file), nullptr, false);
-  if (!j.is_object() || !j.contains("settings") || !j.contains("sources") || !j.contains("metrics")) return {};
+std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& tell) {
+  std::optional<Json> j = read_sealed(file, tell);
+  const auto row_is_whole = [](const Json& row) {
+    if (!row.is_object() || !row.contains("source") || !row["source"].is_string() || !row.contains("values") ||
+        !row["values"].is_object() || !row.contains("undefined") || !row["undefined"].is_object())
+      return false;
+    return std::all_of(row["undefined"].begin(), row["undefined"].end(), [](const Json& v) { return v.is_string(); });
+  };
+  if (!j || !j->contains("format") || (*j)["format"] != kRankingFormat || !j->contains("settings") ||
+      !j->contains("metrics") || !j->contains("sources") ||
+      !std::all_of((*j)["sources"].begin(), (*j)["sources"].end(), row_is_whole))
+    return {};
   return j;
+}
+
+void write_ranking(const std::filesystem::path& file, const Json& settings, const std::vector<std::string>& metrics,
+                   const Json& rows) {
+  make_folder(file.parent_path());
+  write_sealed(file, {{"format", kRankingFormat}, {"settings", settings}, {"metrics", metrics}, {"sources", rows}});
 }
 
 void write_record(const std::filesystem::path& file, const Cell& cell, const StudentRecord& r) {
@@ -110,16 +126,24 @@ void write_record(const std::filesystem::path& file, const Cell& cell, const Stu
   j["device"] = r.device;
   j["made_by"] = r.made_by;
   make_folder(file.parent_path());
-  write_json(file, j);
+  write_sealed(file, j);
 }
 
-std::optional<StoredRecord> read_record(const std::filesystem::path& file) {
+std::optional<StoredRecord> read_record(const std::filesystem::path& file, const Tell& tell) {
   if (!is_there(file)) return {};
   try {
-    const Json j = Json::parse(read_text(file));
     StoredRecord out;
+    std::string damage;
+    const std::optional<Json> sealed = read_sealed(file, [&](const std::string& line) { damage = line; });
+    if (!sealed) {
+      const Json old = Json::parse(read_text(file), nullptr, false);
+      if (old.is_object() && seal_of(old) == Seal::none) return out;  // made by an earlier akin
+      if (tell) tell(fmt::format("warning: {}; its student is made again", damage));
+      return {};
+    }
+    const Json& j = *sealed;
     StudentRecord& r = out.record;
-    if (j.value("format", "") != kFormat) return out;  // made by an earlier akin
+    if (j.value("format", "") != kFormat) return out;
     out.variant = j.at("variant").get<std::string>();
     out.method = j.at("method").get<std::string>();
     r.made_by = j.value("made_by", "");

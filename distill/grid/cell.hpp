@@ -1,6 +1,7 @@
 // One cell of a grid: what it depends on, and its record, in a file of its own.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,9 @@
 #include "distill/student/record.hpp"
 
 namespace akin {
+
+/// Takes a line for people.
+using Tell = std::function<void(const std::string&)>;
 
 /// A student of a target, budget, seed and variant; an oracle has one cell for each source.
 struct Cell {
@@ -37,8 +41,8 @@ struct GridFolder {
   std::filesystem::path best(const Cell& cell) const;  ///< of the step best on validation images
   std::filesystem::path checkpoint(const Cell& cell) const;
   std::filesystem::path labels(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const;
-  /// Every metric for every source of a target, budget and seed: {settings, metrics, sources: [{source, values,
-  /// undefined}]}.
+  /// Every metric for every source of a target, budget and seed: {format, settings, metrics, sources: [{source, values,
+  /// undefined, intervals}], sha256}; intervals where replicates were drawn.
   std::filesystem::path ranking(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const;
 };
 
@@ -49,12 +53,14 @@ struct StoredRecord {
   std::string variant, method;
   StudentRecord record;
 };
-/// Nothing where there is no file, or a damaged one: the cell is then made again. A record of an earlier format has no
-/// settings, and so is stale.
-std::optional<StoredRecord> read_record(const std::filesystem::path& file);
+/// Nothing where there is no file, or a damaged one, of which `tell` is given a line: the cell is then made again. A
+/// record of an earlier format has no settings, and so is stale.
+std::optional<StoredRecord> read_record(const std::filesystem::path& file, const Tell& tell = {});
 
-/// Nothing where there is no file, or a damaged one.
-std::optional<Json> read_ranking(const std::filesystem::path& file);
+void write_ranking(const std::filesystem::path& file, const Json& settings, const std::vector<std::string>& metrics,
+                   const Json& rows);
+/// What write_ranking wrote; nothing where there is no file, or a damaged one, of which `tell` is given a line.
+std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& tell = {});
 
 /// What identifies the inputs of a target's cells.
 struct TargetInputs {

@@ -87,7 +87,7 @@ class Runner {
     s.taken = o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
     const Json settings = cell_settings(c, s.settings, inputs);
     if (!o_.fresh) {
-      if (const std::optional<StoredRecord> found = read_record(o_.place.record(c))) {
+      if (const std::optional<StoredRecord> found = read_record(o_.place.record(c), tell())) {
         s.changed = found->record.settings.is_null() ? "an earlier akin made it"
                                                      : settings_changes(found->record.settings, settings);
         if (!s.changed.empty())
@@ -96,16 +96,25 @@ class Runner {
           s.state = State::finished;
         s.record = found->record;
         s.made = o_.place.record(c);
-      } else if (const auto print = checkpoint_fingerprint(o_.place.checkpoint(c));
-                 print && *print != settings.dump()) {
-        const Json before = Json::parse(*print, nullptr, false);
-        s.changed = before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
+      } else if (s.changed = changes_of_checkpoint(c, settings); !s.changed.empty()) {
         s.made = o_.place.checkpoint(c);
         s.state = State::stale;
       }
     }
     s.record.settings = settings;
     return s;
+  }
+
+  /// Why the cell cannot go on from its checkpoint; "" where it can, or has none.
+  std::string changes_of_checkpoint(const Cell& c, const Json& settings) const {
+    try {
+      const std::optional<std::string> print = checkpoint_fingerprint(o_.place.checkpoint(c));
+      if (!print || *print == settings.dump()) return {};
+      const Json before = Json::parse(*print, nullptr, false);
+      return before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
+    } catch (const Error& e) {
+      return e.what();
+    }
   }
 
   /// A flat folder is there for its students; those of an experiment are kept on request, and missed by nobody. Error
@@ -259,7 +268,7 @@ class Runner {
     StudentPlace place{
         .training = {.checkpoint = o_.place.checkpoint(s.cell),
                      .checkpoint_every = s.settings.checkpoint_every,
-                     .resume = !o_.fresh && is_checkpoint_of(o_.place.checkpoint(s.cell), settings.dump()),
+                     .resume = !o_.fresh && changes_of_checkpoint(s.cell, settings).empty(),
                      .fingerprint = settings.dump()}};
     if (o_.keep_students) {
       place.student = o_.place.student(s.cell);
@@ -303,6 +312,10 @@ class Runner {
     }
     Model last = load_model(ctx_, o_.place.student(s.cell));
     return Evaluator::test(ctx_, g.task, last, nullptr, again.figures);
+  }
+
+  Tell tell() const {
+    return [this](const std::string& line) { say(events_, line); };
   }
 
   static void remove_old(const std::filesystem::path& file) {

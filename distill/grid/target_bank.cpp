@@ -64,11 +64,15 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
                                const Events& events) const {
   const Settings own = grid_->settings_of(*target_);
   const std::vector<std::string> names = grid_->measured_metrics();
-  Json settings = {{"images", inputs_.images}, {"labels", budget_settings(group.budget->labels)}, {"probe", own.probe}};
+  Json settings = {{"images", inputs_.images},
+                   {"labels", budget_settings(group.budget->labels)},
+                   {"seed", group.seed},
+                   {"probe", own.probe}};
   if (own.replicates > 0) settings["replicates"] = own.replicates;
   if (!own.reference.empty()) settings["reference"] = sha256_of_path(own.reference);
   for (const auto& [name, hash] : inputs_.sources) settings["sources"][name] = hash;
-  const std::optional<Json> known = read_ranking(file);
+  const std::optional<Json> known =
+      read_ranking(file, [&](const std::string& line) { say(events, "warning: " + line + "; it is measured again"); });
   if (known && (*known)["settings"] == settings && (*known)["metrics"] == Json(names)) return true;
   const std::optional<Outputs> reference =
       reference_outputs(*ctx_, group.task, rank_options_of(own), output_options(own));
@@ -88,9 +92,7 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
       if (!std::isfinite(row.similarity.value)) rows[s]["undefined"][name] = row.undefined;
     }
   }
-  const Json j = {{"settings", settings}, {"metrics", names}, {"sources", rows}};
-  make_folder(file.parent_path());
-  write_json(file, j);
+  akin::write_ranking(file, settings, names, rows);
   return true;
 }
 

@@ -241,6 +241,7 @@ std::string report_to_json(const ReportData& d) {
                             {"predictions", predictions},
                             {"png", base64_encode(encode_sample(s))}});
   }
+  seal(j);
   return json_text(j, 1);
 }
 
@@ -251,6 +252,10 @@ ReportData report_from_json(const std::string& text, const std::string& where) {
   } catch (const Json::exception& error) {
     fail("{}: not valid JSON ({}); run the experiment again to write it anew", where, error.what());
   }
+  AKIN_CHECK(seal_of(json) != Seal::broken,
+             "{}: its content is not what akin wrote (damaged, or changed by hand: its sha256 differs); run the "
+             "experiment again, or take \"sha256\" out of it to have it drawn as it is",
+             where);
   const Reader r(json, where);
   AKIN_CHECK(r.get<std::string>("format") == "akin-report", "{}: not a report of akin", where);
   const int version = r.get<int>("version");

@@ -18,6 +18,7 @@ std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, const std::vec
       if (events.progress)
         events.progress("outputs of " + source.name, done, static_cast<std::int64_t>(task.target.size()), "images", "");
     };
+    own.tell = [&](const std::string& line) { say(events, line); };
     known.push_back(source_outputs(ctx, source, task, own));
   }
   return known;

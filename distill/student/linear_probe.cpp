@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/io/seal.hpp"
+
 namespace akin {
 
 namespace {
@@ -160,6 +162,7 @@ void save_probe(const std::filesystem::path& file, const Model& model, const Sou
   out.add("fc.bias", bias);
   out.metadata = {
       {"format", "akin-head-1"}, {"source", source.name}, {"source_hash", source.hash}, {"task", model.info.task}};
+  seal(out);
   write_safetensors(file, out);
 }
 

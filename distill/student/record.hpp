@@ -10,7 +10,7 @@
 namespace akin {
 
 struct StudentRecord {
-  SettingsTable::Json settings;  ///< everything that the figures depend on
+  Json settings;  ///< everything that the figures depend on
   Figures figures;
   std::vector<CurvePoint> curve;
   std::string source;                         ///< what it started from, or its main teacher; "" for none

@@ -100,7 +100,6 @@ void read_settings(const SettingsTable& table, const std::filesystem::path& root
 /// The values of a group, such as where it runs.
 void copy_settings(const Settings& from, std::string_view group, Settings& to);
 
-using Json = SettingsTable::Json;
 /// What a student of the method depends on, by name; of a file its digest.
 Json settings_of_student(const Settings& settings, const MethodTraits& method);
 /// What a source depends on.

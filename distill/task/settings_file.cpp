@@ -1,15 +1,17 @@
 #include "distill/task/settings_file.hpp"
 
+// A file of a user shall give a message, not an assertion of the library.
+#define TOML_ASSERT(condition) static_cast<void>(0)
 #include <toml++/toml.h>
-#include <algorithm>
 
-#include "engine/io/file.hpp"
+#include <algorithm>
+#include <utility>
+
+#include "engine/io/json.hpp"
 
 namespace akin {
 
 namespace {
-
-using Json = SettingsTable::Json;
 
 Json to_json(const toml::node& node, const std::string& where) {
   if (const auto* table = node.as_table()) {
@@ -30,14 +32,6 @@ Json to_json(const toml::node& node, const std::string& where) {
   fail_usage("{}: a date or time stands where none is expected; put it in quotes if it is a text", where);
 }
 
-Json read_toml(const std::string& text, const std::string& where) {
-  try {
-    return to_json(toml::parse(std::string_view(text), std::string_view(where)), where);
-  } catch (const toml::parse_error& e) {
-    fail_usage("{}, line {}, column {}: {}", where, e.source().begin.line, e.source().begin.column, e.description());
-  }
-}
-
 std::size_t distance(std::string_view a, std::string_view b) {  // Levenshtein's
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -53,6 +47,14 @@ std::size_t distance(std::string_view a, std::string_view b) {  // Levenshtein's
 }
 
 }  // namespace
+
+Json parse_toml(std::string_view text, const std::string& where) {
+  try {
+    return to_json(toml::parse(text, std::string_view(where)), where);
+  } catch (const toml::parse_error& e) {
+    fail_usage("{}, line {}, column {}: {}", where, e.source().begin.line, e.source().begin.column, e.description());
+  }
+}
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
   std::string best;
@@ -71,12 +73,12 @@ std::string suggestion(std::string_view name, const std::vector<std::string>& kn
 }
 
 SettingsTable SettingsTable::read(const std::filesystem::path& file) {
-  const std::string text = read_text(file), where = file.string();
-  if (file.extension() != ".json") return {read_toml(text, where), where};
+  const std::string text = read_text(file, kMaxSettingsBytes), where = file.string();
+  if (file.extension() != ".json") return {parse_toml(text, where), where};
   try {
-    return {Json::parse(text), where};
-  } catch (const nlohmann::json::exception& e) {
-    fail_usage("{}: is no JSON: {}", where, e.what());
+    return {parse_json(text, where), where};
+  } catch (const Error& e) {
+    fail_usage("{}", e.what());
   }
 }
 
@@ -98,7 +100,7 @@ Json SettingsTable::value(const std::string& key) const { return has(key) ? tabl
 std::string SettingsTable::text(const std::string& key, const std::string& fallback) const {
   const Json v = value(key);
   if (v.is_null()) return fallback;
-  if (!v.is_string()) refuse(key, fmt::format("{} is no text in quotes", v.dump()));
+  if (!v.is_string()) refuse(key, fmt::format("{} is no text in quotes", json_line(v)));
   return v.get<std::string>();
 }
 
@@ -109,22 +111,27 @@ std::string SettingsTable::text(const std::string& key) const {
 
 std::int64_t SettingsTable::whole(const std::string& key, std::int64_t fallback) const {
   const Json v = value(key);
-  if (v.is_null()) return fallback;
-  if (!v.is_number_integer()) refuse(key, fmt::format("{} is no whole number", v.dump()));
+  return v.is_null() ? fallback : whole_of(key, v);
+}
+
+std::int64_t SettingsTable::whole_of(const std::string& key, const Json& v) const {
+  if (!v.is_number_integer()) refuse(key, fmt::format("{} is no whole number", json_line(v)));
+  if (v.is_number_unsigned() && !std::in_range<std::int64_t>(v.get<std::uint64_t>()))
+    refuse(key, fmt::format("{} is larger than any whole number here may be", json_line(v)));
   return v.get<std::int64_t>();
 }
 
 double SettingsTable::number(const std::string& key, double fallback) const {
   const Json v = value(key);
   if (v.is_null()) return fallback;
-  if (!v.is_number()) refuse(key, fmt::format("{} is no number", v.dump()));
+  if (!v.is_number()) refuse(key, fmt::format("{} is no number", json_line(v)));
   return v.get<double>();
 }
 
 bool SettingsTable::flag(const std::string& key, bool fallback) const {
   const Json v = value(key);
   if (v.is_null()) return fallback;
-  if (!v.is_boolean()) refuse(key, fmt::format("{} is neither true nor false", v.dump()));
+  if (!v.is_boolean()) refuse(key, fmt::format("{} is neither true nor false", json_line(v)));
   return v.get<bool>();
 }
 
@@ -134,7 +141,7 @@ std::vector<std::string> SettingsTable::texts(const std::string& key) const {
   if (v.is_null()) return out;
   if (!v.is_array()) refuse(key, "expected a list, as in [\"a\", \"b\"]");
   for (const Json& item : v) {
-    if (!item.is_string()) refuse(key, fmt::format("{} is no text in quotes", item.dump()));
+    if (!item.is_string()) refuse(key, fmt::format("{} is no text in quotes", json_line(item)));
     out.push_back(item.get<std::string>());
     if (std::count(out.begin(), out.end(), out.back()) > 1) refuse(key, fmt::format("'{}' twice", out.back()));
   }
@@ -147,8 +154,7 @@ std::vector<std::int64_t> SettingsTable::wholes(const std::string& key) const {
   if (v.is_null()) return out;
   if (!v.is_array()) refuse(key, "expected a list of whole numbers, as in [0, 1]");
   for (const Json& item : v) {
-    if (!item.is_number_integer()) refuse(key, fmt::format("{} is no whole number", item.dump()));
-    out.push_back(item.get<std::int64_t>());
+    out.push_back(whole_of(key, item));
   }
   return out;
 }

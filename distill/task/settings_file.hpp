@@ -4,19 +4,22 @@
 
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/io/json.hpp"
+
 namespace akin {
+
+/// A text of settings is never longer; a file that is, is not one.
+inline constexpr std::uint64_t kMaxSettingsBytes = std::uint64_t{64} << 20;  // a manifest may list millions of images
 
 /// One table of settings. Every key that is asked for counts as known; done() refuses the others. All failures are
 /// UsageErrors that name file and key.
 class SettingsTable {
  public:
-  using Json = nlohmann::ordered_json;
   /// By its ending: .json, else TOML.
   static SettingsTable read(const std::filesystem::path& file);
   /// `where` comes before every message, e.g. "mini.toml".
@@ -48,10 +51,14 @@ class SettingsTable {
   const std::string& where() const { return where_; }
 
  private:
+  std::int64_t whole_of(const std::string& key, const Json& v) const;
   Json table_;
   std::string where_;
   std::shared_ptr<std::set<std::string>> known_ = std::make_shared<std::set<std::string>>();  // one for all copies
 };
+
+/// TOML as JSON; dates are refused. UsageError with `where`, line and column for what is no TOML.
+Json parse_toml(std::string_view text, const std::string& where);
 
 /// The name that differs least from `name`, where it differs in less than half of its letters; else "".
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known);

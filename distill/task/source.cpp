@@ -5,6 +5,7 @@
 
 #include "engine/io/file.hpp"
 #include "engine/io/npy.hpp"
+#include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 
 namespace akin {
@@ -69,21 +70,26 @@ std::string cache_key(const Context& ctx, const Source& source, const Task& task
   return h.hex();
 }
 
-/// True when `file` holds outputs of the expected shapes; a damaged or foreign file is simply not used.
-bool read_cached(const std::filesystem::path& file, std::int64_t N, std::int64_t D, std::int64_t C, Outputs& out) {
-  if (!is_there(file)) return false;
-  try {
-    const SafeTensors t = read_safetensors(file);
-    const Array &features = t.at("features"), &logits = t.at("logits");
-    if (features.dtype() != DType::f32 || logits.dtype() != DType::f32) return false;
-    if (!(features.shape() == Shape{N, D}) || !(logits.shape() == Shape{N, C})) return false;
-    check_finite(features, "features", file.string());
-    check_finite(logits, "logits", file.string());
-    out = {features, logits};
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
+constexpr const char* kCacheFormat = "akin-outputs-1";
+
+/// The outputs [N,D] and [N,C] that were kept under `key`. Error where the file holds anything else.
+Outputs read_cached(const std::filesystem::path& file, const std::string& key, std::int64_t N, std::int64_t D,
+                    std::int64_t C) {
+  const SafeTensors t = read_safetensors(file);
+  const auto said = [&](const char* name) {
+    const auto it = t.metadata.find(name);
+    return it == t.metadata.end() ? std::string() : it->second;
+  };
+  AKIN_CHECK(said("format") == kCacheFormat && seal_of(t) != Seal::none, "{}: an earlier akin wrote it", file.string());
+  check_seal(t, "it is made anew");
+  AKIN_CHECK(said("key") == key, "{}: holds the outputs of another source or other images", file.string());
+  Outputs out{t.at("features"), t.at("logits")};
+  for (const auto& [array, columns] : {std::pair{&out.features, D}, std::pair{&out.logits, C}})
+    AKIN_CHECK(array->dtype() == DType::f32 && array->shape() == Shape({N, columns}), "{}: holds {} of {}, expected {}",
+               file.string(), array->shape().str(), name_of(array->dtype()), Shape({N, columns}).str());
+  check_finite(out.features, "features", file.string());
+  check_finite(out.logits, "logits", file.string());
+  return out;
 }
 
 }  // namespace
@@ -162,10 +168,15 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
   }
   check_channels(source, task, options.match_channels);
   const std::int64_t D = source.model.network->feature_size(), C = source.classes();
-  const std::filesystem::path file =
-      options.cache.empty() ? std::filesystem::path() : options.cache / (cache_key(ctx, source, task) + ".safetensors");
+  const std::string key = options.cache.empty() ? "" : cache_key(ctx, source, task);
+  const std::filesystem::path file = key.empty() ? std::filesystem::path() : options.cache / (key + ".safetensors");
+  if (!key.empty() && is_there(file)) try {
+      return read_cached(file, key, N, D, C);
+    } catch (const Error& e) {
+      if (options.tell)
+        options.tell(fmt::format("warning: outputs of {} are computed anew: {}", source.name, e.what()));
+    }
   Outputs out;
-  if (!file.empty() && read_cached(file, N, D, C, out)) return out;
   const ModelInfo& info = source.model.info;
   out = run_network(ctx, *source.model.network, task.pool().images, task.target, info.normalization,
                     {.height = info.height, .width = info.width, .progress = options.progress});
@@ -176,7 +187,8 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
     SafeTensors t;
     t.add("features", out.features);
     t.add("logits", out.logits);
-    t.metadata = {{"source", source.name}, {"task", task.pool().name}};
+    t.metadata = {{"format", kCacheFormat}, {"key", key}, {"source", source.name}, {"task", task.pool().name}};
+    seal(t);
     write_safetensors(file, t);
   }
   return out;

@@ -35,11 +35,12 @@ struct OutputOptions {
   std::filesystem::path cache = {};  ///< folder of the teacher-output cache; empty: none
   bool match_channels = false;       ///< turn grey to colour and colour to grey as a source expects
   std::function<void(std::int64_t)> progress = {};
+  std::function<void(const std::string&)> tell = {};  ///< a line for people: a cache that was not used, and why
 };
 
 /// Features and logits of `source` for task.target, in that order, from clean images (no augmentation). Computed once:
 /// kept in the cache under a key of source, images, their positions, preprocessing and what else changes the bits:
-/// device, precision, vendor libraries; a damaged file there is made anew. Throws where the source expects other
+/// device, precision, vendor libraries. A file there that is damaged, or not the one of its key, is told of and made anew. Throws where the source expects other
 /// channels, and where a table has another number of rows than the task.
 Outputs source_outputs(Context& ctx, const Source& source, const Task& task, const OutputOptions& options = {});
 

@@ -1,12 +1,16 @@
 #include "engine/io/file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <mutex>
+#include <set>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -64,8 +68,20 @@ std::size_t read_some(int fd, std::uint8_t* to, std::size_t n, const fs::path& p
   for (;;) {
     const ssize_t got = ::read(fd, to, n);
     if (got >= 0) return static_cast<std::size_t>(got);
-    if (errno != EINTR) fail("{}: cannot be read: {} ({})", path.string(), reason(errno), remedy_for(errno));
+    if (errno != EINTR) fail_to(path, "read", errno);
   }
+}
+
+constexpr std::string_view kTemporary = ".akin-";  // in the name of every temporary file
+
+fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
+/// True once for each folder.
+bool is_first_visit(const fs::path& folder) {
+  static std::mutex mutex;
+  static std::set<fs::path> visited;
+  const std::lock_guard lock(mutex);
+  return visited.insert(folder).second;
 }
 
 [[noreturn]] void fail_too_large(const fs::path& path, std::uint64_t max_bytes) {
@@ -74,9 +90,13 @@ std::size_t read_some(int fd, std::uint8_t* to, std::size_t n, const fs::path& p
 
 }  // namespace
 
+void fail_to(const fs::path& path, const char* step, int error) {
+  fail("{}: cannot be {}: {} ({})", path.string(), step, reason(error), remedy_for(error));
+}
+
 Bytes read_file(const fs::path& path, std::uint64_t max_bytes) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) fail("{}: cannot be opened: {} ({})", path.string(), reason(errno), remedy_for(errno));
+  if (fd.get() < 0) fail_to(path, "opened", errno);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) fail("{}: {} ({})", path.string(), reason(errno), remedy_for(errno));
   AKIN_CHECK(!S_ISDIR(info.st_mode), "{}: is a folder, a file was expected (give the path of a file)", path.string());
@@ -134,18 +154,45 @@ AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
              "{}: is a device or pipe and cannot be replaced "
              "(choose the name of a file)",
              path.string());
-  // Unique in this process by the counter, between processes by the process number, beyond that by O_EXCL.
-  static std::atomic<unsigned> counter{0};
+  if (is_first_visit(folder_of(path_))) remove_leftovers(folder_of(path_));
   for (int attempt = 0; attempt < 100; ++attempt) {
-    temporary_ = path_.parent_path() / fmt::format(".{}.{}-{}.tmp", path_.filename().string().substr(0, 200),
-                                                   ::getpid(), counter.fetch_add(1));
-    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd_ >= 0) return;
+    if (create()) return;
     if (errno != EEXIST) break;
   }
   const int error = errno;
   temporary_.clear();
   fail_writing("created", error);
+}
+
+/// False where another name has to be tried (errno is EEXIST), or none will do.
+bool AtomicFile::create() {
+  // Unique in this process by the counter, between processes by the process number, beyond that by O_EXCL.
+  static std::atomic<unsigned> counter{0};
+  temporary_ = path_.parent_path() / fmt::format(".{}{}{}-{}.tmp", path_.filename().string().substr(0, 200), kTemporary,
+                                                 ::getpid(), counter.fetch_add(1));
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd_ < 0) return false;
+  // The lock tells others that the writer lives; it ends with the process, however that ends. Whoever removes leftovers
+  // may have come between the file and its lock.
+  ::flock(fd_, LOCK_EX);
+  struct stat info {};
+  if (::fstat(fd_, &info) == 0 && info.st_nlink > 0) return true;
+  ::close(std::exchange(fd_, -1));
+  errno = EEXIST;
+  return false;
+}
+
+int remove_leftovers(const fs::path& folder) noexcept {
+  int removed = 0;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (!name.starts_with('.') || !name.ends_with(".tmp") || name.find(kTemporary) == std::string::npos) continue;
+    const Fd fd(::open(at->path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (fd.get() < 0 || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    if (::unlink(at->path().c_str()) == 0) ++removed;
+  }
+  return removed;
 }
 
 AtomicFile::~AtomicFile() { discard(); }
@@ -159,7 +206,7 @@ void AtomicFile::discard() noexcept {
 
 void AtomicFile::fail_writing(const char* step, int error) {
   discard();
-  fail("{}: cannot be {}: {} ({})", path_.string(), step, reason(error), remedy_for(error));
+  fail_to(path_, step, error);
 }
 
 void AtomicFile::write(ByteView bytes) {
@@ -180,8 +227,7 @@ void AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_writing("renamed into place", errno);
   temporary_.clear();
   // The new name should survive a power cut too; some file systems cannot promise that, which is no failure of ours.
-  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
-  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Fd fd(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() >= 0) ::fsync(fd.get());
 }
 

@@ -31,7 +31,8 @@ Bytes read_file_gunzipped(const std::filesystem::path& path, std::uint64_t max_b
 
 /// A file that appears complete or not at all: written beside its final place under a temporary name, flushed to the
 /// disk and renamed by commit(). Without commit() the temporary file is removed and an older file keeps its content.
-/// A symbolic link is followed: the file it names is replaced.
+/// A symbolic link is followed: the file it names is replaced. The temporary name is `.NAME.akin-PROCESS-N.tmp`; what
+/// writers that were killed left of this kind in the folder is removed when a process first writes there.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -44,13 +45,20 @@ class AtomicFile {
 
  private:
   [[noreturn]] void fail_writing(const char* step, int error);
+  bool create();
   void discard() noexcept;
   std::filesystem::path path_, temporary_;
   int fd_ = -1;
 };
 
+/// Removes temporary files of AtomicFile in `folder` whose writers are gone; their number.
+int remove_leftovers(const std::filesystem::path& folder) noexcept;
+
 void write_file_atomic(const std::filesystem::path& path, ByteView bytes);
 void write_file_atomic(const std::filesystem::path& path, std::string_view text);
+
+/// Throws "FILE: cannot be STEP: REASON (REMEDY)" for an errno.
+[[noreturn]] void fail_to(const std::filesystem::path& path, const char* step, int error);
 
 /// Whether there is such a file or folder, and such a folder; no where the way to it may not be looked into or is no
 /// way, for which std::filesystem's own questions throw.

@@ -5,16 +5,16 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
+
+#include "engine/io/json.hpp"
 
 namespace akin {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "akin's files and memory are little-endian");
 
-using nlohmann::json;
 constexpr std::uint64_t kMaxHeader = 100'000'000;
 
 /// How a dtype of the file becomes one of akin's: the same bits, or each element converted without loss.
@@ -91,34 +91,16 @@ struct Entry {
 };
 
 /// JSON as strict as the format: no key twice in an object, nothing nested deeper than name -> field -> list.
-json parse_header(ByteView header) {
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start) {
-      AKIN_CHECK(depth < 3, "header is nested deeper than the format allows");
-      if (event == json::parse_event_t::object_start) keys.emplace_back();
-    } else if (event == json::parse_event_t::object_end) {
-      keys.pop_back();
-    } else if (event == json::parse_event_t::key) {
-      const auto key = value.get<std::string>();
-      AKIN_CHECK(keys.back().insert(key).second, "key \"{}\" appears twice", key);
-    }
-    return true;
-  };
-  // nlohmann takes a zero byte for the end and skips a byte order mark; the format knows neither.
+Json parse_header(ByteView header) {
+  // The library would skip a byte order mark; the format knows none.
   AKIN_CHECK(!header.empty() && header[0] == '{', "header does not begin with '{{'");
-  AKIN_CHECK(std::find(header.begin(), header.end(), 0) == header.end(), "header holds a zero byte");
-  try {
-    return json::parse(header.begin(), header.end(), watch);
-  } catch (const json::exception& e) {
-    fail("header is not JSON: {}", e.what());
-  }
+  return parse_json({reinterpret_cast<const char*>(header.data()), header.size()}, "header", 3);
 }
 
-std::vector<std::uint64_t> unsigned_list(const json& value, const std::string& name, const char* field) {
+std::vector<std::uint64_t> unsigned_list(const Json& value, const std::string& name, const char* field) {
   AKIN_CHECK(value.is_array(), "tensor \"{}\": {} is not a list", name, field);
   std::vector<std::uint64_t> list;
-  for (const json& item : value) {
+  for (const Json& item : value) {
     AKIN_CHECK(item.is_number_unsigned(), "tensor \"{}\": {} holds {}, a whole number >= 0 was expected", name, field,
                item.dump());
     list.push_back(item.get<std::uint64_t>());
@@ -126,7 +108,7 @@ std::vector<std::uint64_t> unsigned_list(const json& value, const std::string& n
   return list;
 }
 
-Entry parse_entry(const std::string& name, const json& value) {
+Entry parse_entry(const std::string& name, const Json& value) {
   AKIN_CHECK(value.is_object(), "tensor \"{}\": an object was expected", name);
   for (const auto& [key, ignored] : value.items()) {
     AKIN_CHECK(key == "dtype" || key == "shape" || key == "data_offsets", "tensor \"{}\": unknown key \"{}\"", name,
@@ -186,7 +168,7 @@ SafeTensors parse(ByteView file) {
   std::memcpy(&header_size, file.data(), 8);
   AKIN_CHECK(header_size <= kMaxHeader, "header length {} is above the limit of {}", header_size, kMaxHeader);
   AKIN_CHECK(header_size <= file.size() - 8, "header of {} bytes does not fit a file of {}", header_size, file.size());
-  const json header = parse_header(file.subspan(8, header_size));
+  const Json header = parse_header(file.subspan(8, header_size));
   const ByteView data = file.subspan(8 + header_size);
 
   SafeTensors result;
@@ -222,8 +204,8 @@ SafeTensors parse(ByteView file) {
 
 std::string quoted(const std::string& text) {
   try {
-    return json(text).dump();
-  } catch (const json::exception&) {
+    return Json(text).dump();
+  } catch (const Json::exception&) {
     fail("safetensors: a name or metadata text is not valid UTF-8 and cannot be written");
   }
 }

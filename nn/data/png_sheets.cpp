@@ -1,11 +1,10 @@
 #include "nn/data/png_sheets.hpp"
 
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 
-#include "engine/io/file.hpp"
 #include "engine/io/image.hpp"
+#include "engine/io/json.hpp"
 #include "nn/data/image_set.hpp"
 
 namespace akin {
@@ -40,8 +39,7 @@ Array read_sheet(const std::filesystem::path& path, int height, int width, int c
 
 std::vector<int> read_sheet_labels(const std::filesystem::path& path, std::int64_t count, int classes) {
   AKIN_CHECK(classes >= 1 && classes <= 256, "{}: {} classes, expected 1 to 256", path.string(), classes);
-  // Not the parser's own message: it would quote the file back.
-  const nlohmann::json list = nlohmann::json::parse(read_text(path), nullptr, false);
+  const Json list = parse_json(read_text(path), path.string());
   AKIN_CHECK(list.is_array(), "{}: expected a JSON list of labels; fetch the file again", path.string());
   AKIN_CHECK(static_cast<std::int64_t>(list.size()) == count,
              "{}: {} labels for {} images; the sheets and labels of one download belong together", path.string(),
@@ -49,10 +47,8 @@ std::vector<int> read_sheet_labels(const std::filesystem::path& path, std::int64
   std::vector<int> labels;
   labels.reserve(list.size());
   for (const auto& label : list) {
-    AKIN_CHECK(label.is_number_integer() && label >= 0 && label < classes,
-               "{}: label {} of image {}, expected a whole number from 0 to {}", path.string(), label.dump(),
-               labels.size(), classes - 1);
-    labels.push_back(label.get<int>());
+    labels.push_back(static_cast<int>(
+        whole_number(label, fmt::format("{}: the label of image {}", path.string(), labels.size()), 0, classes - 1)));
   }
   return labels;
 }

@@ -1,16 +1,14 @@
 #include "nn/export/graph_writer.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "engine/io/json.hpp"
 #include "nn/weight_file.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 class Writer {
  public:

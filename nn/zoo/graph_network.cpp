@@ -1,24 +1,23 @@
 #include "nn/zoo/graph_network.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "engine/io/json.hpp"
 
 namespace akin {
 
 namespace {
 
-using Json = nlohmann::json;
+constexpr std::int64_t kMost = 65536;  // pixels of a side, channels of a layer
 
 /// The list of nodes; `source` is named where the text is something else.
 Json nodes_of(const std::string& text, const std::string& source) {
-  Json j = Json::parse(text, nullptr, false);
+  const Json j = parse_json(text, source);
   AKIN_CHECK(
-      !j.is_discarded() && j.is_object() && j.contains("nodes") && j["nodes"].is_array() && !j["nodes"].empty() &&
+      j.is_object() && j.contains("nodes") && j["nodes"].is_array() && !j["nodes"].empty() &&
           j.contains("input_shape_nhwc") && j["input_shape_nhwc"].is_array() && j["input_shape_nhwc"].size() == 4,
       "{}: is no layer graph (a JSON object with \"input_shape_nhwc\" of four numbers and a list \"nodes\")", source);
-  for (const Json& side : j["input_shape_nhwc"])
-    AKIN_CHECK(side.is_number_integer() && side.get<std::int64_t>() >= 1 && side.get<std::int64_t>() <= 65536,
-               "{}: input_shape_nhwc {} is no image's", source, j["input_shape_nhwc"].dump());
+  for (const Json& side : j["input_shape_nhwc"]) whole_number(side, source + ": input_shape_nhwc", 1, kMost);
   return j;
 }
 
@@ -46,7 +45,8 @@ GraphSummary summarize_graph(const std::string& json, const std::string& source)
   const Json& last = j["nodes"].back();
   AKIN_CHECK(last.is_object() && last.contains("w") && last["w"].is_string(),
              "{}: its last node is no layer with weights, so it has no head", source);
-  return {shape[1], shape[2], shape[3], last["w"]};
+  return {shape[1].get<std::int64_t>(), shape[2].get<std::int64_t>(), shape[3].get<std::int64_t>(),
+          last["w"].get<std::string>()};
 }
 
 GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
@@ -59,7 +59,7 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
     for (std::size_t i = 0; i < list.size(); ++i) {
       const Json& j = list[i];
       Node n;
-      n.out = j.at("out");
+      n.out = j.at("out").get<std::string>();
       n.in = j.at("in").get<std::vector<std::string>>();
       n.weights = j.value("w", "");
       n.activation = activation_of(j.value("act", "none"));
@@ -69,23 +69,28 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
                    name);
       AKIN_CHECK(!channels.contains(n.out), "layer graph: two nodes make {}", n.out);
       const std::int64_t in = channels.at(n.in[0]);
-      const std::string op = j.at("op");
+      const auto op = j.at("op").get<std::string>();
       const auto size = [&](const char* key, std::int64_t least, std::int64_t otherwise) {
-        const std::int64_t v = j.contains(key) ? j.at(key).get<std::int64_t>() : otherwise;
-        AKIN_CHECK(v >= least && v <= 65536, "layer graph: node {} has {} {}", n.out, key, v);
-        return v;
+        if (!j.contains(key)) return otherwise;
+        return whole_number(j.at(key), fmt::format("layer graph: {} of node {}", key, n.out), least, kMost);
+      };
+      const auto last_of = [&](const char* key, std::int64_t most) {
+        const Json& sizes = j.at(key);
+        AKIN_CHECK(sizes.is_array() && !sizes.empty(), "layer graph: {} of node {} is {}, a list was expected", key,
+                   n.out, json_line(sizes));
+        return whole_number(sizes.back(), fmt::format("layer graph: {} of node {}", key, n.out), 1, most);
       };
       if (j.contains("kernel")) {
-        const auto kernel = j.at("kernel").get<std::vector<std::int64_t>>();
-        AKIN_CHECK(kernel.size() == 2 && kernel[0] == kernel[1] && kernel[0] >= 1 && kernel[0] <= 1024,
-                   "layer graph: node {} has the kernel {}; square ones are supported", n.out, j.at("kernel").dump());
-        n.window = kernel[0];
+        n.window = last_of("kernel", 1024);
+        AKIN_CHECK(j.at("kernel") == Json({n.window, n.window}),
+                   "layer graph: node {} has the kernel {}; square ones are supported", n.out,
+                   json_line(j.at("kernel")));
       }
       n.stride = size("stride", 1, 1);
       if (j.contains("pad") && j.at("pad").is_string()) {
         n.same = j.at("pad") == "same";
         AKIN_CHECK(n.same || j.at("pad") == "valid", "layer graph: node {} has the padding {}", n.out,
-                   j.at("pad").dump());
+                   json_line(j.at("pad")));
       } else {
         n.pad = size("pad", 0, 0);
       }
@@ -103,15 +108,12 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
       if (op == "conv" || op == "dwconv") {
         n.op = Op::conv;
         const bool depthwise = op == "dwconv";
-        const auto shape = j.at("out_shape_nhwc").get<std::vector<std::int64_t>>();
-        AKIN_CHECK(shape.size() == 4 && shape[3] >= 1 && shape[3] <= 65536 && (!depthwise || shape[3] == in),
-                   "layer graph: node {} has {} channels of {}", n.out, shape.empty() ? 0 : shape.back(), in);
-        out = shape[3];
+        out = last_of("out_shape_nhwc", kMost);
+        AKIN_CHECK(!depthwise || out == in, "layer graph: node {} has {} channels of {}", n.out, out, in);
         n.conv = ConvBias(ctx, {in, out, n.window, n.stride, n.pad, depthwise}, n.activation);
       } else if (op == "fc") {
         n.op = Op::fc;
-        out = j.at("out_shape_nhwc").get<std::vector<std::int64_t>>().back();
-        AKIN_CHECK(out >= 1 && out <= 1'000'000, "layer graph: node {} has {} outputs", n.out, out);
+        out = last_of("out_shape_nhwc", 1'000'000);
         n.fc = Linear(ctx, in, out);
       } else if (op == "add" || op == "concat") {
         n.op = op == "add" ? Op::add : Op::concat;
@@ -140,7 +142,7 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
       nodes_.push_back(std::move(n));
     }
   } catch (const Json::exception& e) {
-    fail("layer graph: a node is damaged or incomplete ({})", e.what());
+    fail("layer graph: a node is damaged or incomplete ({})", json_reason(e));
   }
   AKIN_CHECK(!nodes_.empty(), "layer graph: it has only a head");
   // Pixels of the image to one of the last map: the product along the first inputs.
