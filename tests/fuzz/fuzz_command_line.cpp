@@ -7,6 +7,7 @@
 
 #include "apps/command_line.hpp"
 #include "apps/config_file.hpp"
+#include "engine/io/json.hpp"
 #include "tests/fuzz/settings_text.hpp"
 
 namespace akin::fuzz {
@@ -18,9 +19,15 @@ struct Parsed {
   std::string command, config;
 };
 
+/// What a command would run. It owns what the command's options write to, so that somebody has to hold it.
+class Opened : public CLI::App {
+ public:
+  static std::function<void()> what_runs(CLI::App& app) { return app.*(&Opened::final_callback_); }
+};
+
 void disarm(CLI::App& app, Parsed& parsed) {
   for (CLI::App* command : app.get_subcommands({})) {
-    command->callback([command, &parsed] {
+    command->callback([command, &parsed, held = Opened::what_runs(*command)] {
       parsed.runs = true;
       parsed.command = command->get_name();
       parsed.saves = command->get_option_no_throw("--config") != nullptr;
@@ -45,6 +52,10 @@ std::optional<Parsed> parse(const std::vector<std::string>& arguments) {
   return parsed;
 }
 
+bool is_utf8(const std::string& text) {
+  return json_line(text) == Json(text).dump(-1, ' ', false, Json::error_handler_t::ignore);
+}
+
 void run(ByteView input) {
   const std::string_view text = text_of(input);
   const std::size_t mark = text.find("\n%%\n");
@@ -58,7 +69,7 @@ void run(ByteView input) {
   }
   if (arguments.size() > 64) return;
   const auto parsed = parse(arguments);
-  if (!parsed || !parsed->saves) return;
+  if (!parsed || !parsed->saves || !is_utf8(parsed->config)) return;  // what is no UTF-8 cannot stand in TOML
   const std::string saved = file_with("saved.toml", bytes_of(parsed->config)).string();
   const auto again = parse({parsed->command, "--config", saved});
   if (!again || again->config != parsed->config)
