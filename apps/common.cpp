@@ -118,13 +118,6 @@ std::string shell_quoted(const std::string& text) {
 
 }  // namespace
 
-std::string check_threads(const std::string& text) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool good = error == std::errc() && end == text.data() + text.size() && value >= 0 && value <= 4096;
-  return good ? std::string() : fmt::format("'{}' is no whole number from 0 to 4096", text);
-}
-
 void add_output(CLI::App& app, CommonOptions& options) {
   app.add_flag("--json", options.json, "Print one JSON object on stdout")->configurable(false)->group("General");
   app.add_flag("--quiet", options.quiet, "No progress on stderr; warnings stay")->configurable(false)->group("General");
@@ -133,7 +126,7 @@ void add_output(CLI::App& app, CommonOptions& options) {
 void add_common(CLI::App& app, CommonOptions& options) {
   add_settings(app, options.settings, "General");
   app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or all processors")
-      ->check(CLI::Validator(check_threads, ""))
+      ->check(whole_in(0, kMostThreads))
       ->group("General");
   add_output(app, options);
   app.add_option("--stop-after", options.stop_after)->configurable(false)->group("");

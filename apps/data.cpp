@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
@@ -58,6 +59,8 @@ void draw_glyphs(const GlyphsOptions& o) {
                       set.characters.size(), o.draw.count, train.fonts, o.test_count, test.fonts));
 }
 
+constexpr std::int64_t kMostGlyphs = 10'000'000;
+
 void add_glyphs(CLI::App& data) {
   CLI::App* app = data.add_subcommand("glyphs", "Draw printed characters from the installed fonts, distorted");
   const auto o = std::make_shared<GlyphsOptions>();
@@ -65,14 +68,16 @@ void add_glyphs(CLI::App& data) {
   for (const GlyphSet& s : glyph_sets()) names.push_back(s.name);
   app->add_option("--set", o->set, fmt::format("{}", fmt::join(names, ", ")));
   app->add_option("--characters", o->characters, "A set of your own: each character of this text is a class");
-  app->add_option("--count", o->draw.count, "Training images");
-  app->add_option("--test-count", o->test_count, "Test images, from fonts held out of training");
-  app->add_option("--side", o->draw.size, "Height and width of an image, pixels");
-  app->add_option("--seed", o->draw.seed, "Of everything drawn at random");
+  app->add_option("--count", o->draw.count, "Training images")->check(whole_in(1, kMostGlyphs));
+  app->add_option("--test-count", o->test_count, "Test images, from fonts held out of training")
+      ->check(whole_in(1, kMostGlyphs));
+  app->add_option("--side", o->draw.size, "Height and width of an image, pixels")->check(whole_in(8, 256));
+  app->add_option("--seed", o->draw.seed, "Of everything drawn at random")
+      ->check(whole_in(0, std::numeric_limits<std::int64_t>::max()));
   app->add_option("--out", o->out, "Folder of the data set")->required()->type_name("DIR");
   app->add_flag("--force", o->force, "Replace a data set that is there");
   app->add_option("--threads", o->common.threads, "0: OMP_NUM_THREADS, or all processors")
-      ->check(CLI::Validator(check_threads, ""))
+      ->check(whole_in(0, kMostThreads))
       ->group("General");
   add_output(*app, o->common);
   app->footer("Example:\n  akin data glyphs --set digits --count 15000 --seed 0 --out data/digits");
@@ -184,7 +189,7 @@ void add_show(CLI::App& data) {
   const auto o = std::make_shared<ShowOptions>();
   app->add_option("folder", o->folder, "Folder of the data set")->required()->type_name("DIR");
   app->add_option("--png", o->png, "Also write some images of each class as one picture")->type_name("FILE");
-  app->add_option("--columns", o->columns, "Images of each class in it")->check(CLI::Range(1, 200).description(""));
+  app->add_option("--columns", o->columns, "Images of each class in it")->check(whole_in(1, 200));
   add_format(*app, o->format);
   add_output(*app, o->common);
   app->footer("Example:\n  akin data show data/fashion --png fashion.png");

@@ -132,7 +132,9 @@ void add_eval(CLI::App& akin) {
       ->group(group);
   app->add_option("--reference-images", o->images, "Tensor: u8 [N, H, W, C]")->type_name("NAME")->group(group);
   app->add_option("--reference-logits", o->logits, "Tensor: f32 [N, classes]")->type_name("NAME")->group(group);
-  app->add_option("--tolerance", o->tolerance, "Largest difference allowed")->group(group);
+  app->add_option("--tolerance", o->tolerance, "Largest difference allowed")
+      ->check(number_in(0, 1e30))
+      ->group(group);
   add_common(*app, o->common);
   app->footer(
       "Example:\n  akin eval --model runs/fashion/model.safetensors --data data/fashion --confusion\n"

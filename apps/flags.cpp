@@ -11,18 +11,6 @@ namespace akin {
 
 namespace {
 
-/// Whole numbers from `low`; without a name of its own, which would crowd the help.
-CLI::Validator at_least(std::int64_t low) {
-  return CLI::Validator(
-      [low](const std::string& text) {
-        std::int64_t value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && end == text.data() + text.size() && value >= low;
-        return good ? std::string() : fmt::format("'{}' is no whole number from {}", text, low);
-      },
-      "");
-}
-
 /// A switch with --no-<name>; its default is shown and saved.
 CLI::Option* add_switch(CLI::App& app, const std::string& option, bool& value, const std::string& text) {
   return app.add_flag(fmt::format("{},!--no-{}", option, option.substr(2)), value, text)
@@ -30,6 +18,28 @@ CLI::Option* add_switch(CLI::App& app, const std::string& option, bool& value, c
 }
 
 }  // namespace
+
+CLI::Validator whole_in(std::int64_t low, std::int64_t high) {
+  return CLI::Validator(
+      [low, high](const std::string& text) {
+        std::int64_t value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool good = error == std::errc() && end == text.data() + text.size() && value >= low && value <= high;
+        return good ? std::string() : fmt::format("'{}' is no whole number from {} to {}", text, low, high);
+      },
+      "");
+}
+
+CLI::Validator number_in(double low, double high) {
+  return CLI::Validator(
+      [low, high](const std::string& text) {
+        double value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool good = error == std::errc() && end == text.data() + text.size() && value >= low && value <= high;
+        return good ? std::string() : fmt::format("'{}' is no number from {} to {}", text, low, high);
+      },
+      "");
+}
 
 ImageFormat parse_size(const std::string& text, const std::string& option) {
   ImageFormat format;
@@ -114,7 +124,7 @@ void add_foreign(CLI::App& app, ForeignFlags& flags) {
                  fmt::format("{}, or graph (layers in <name>.graph.json)", fmt::join(known_architectures(), ", ")))
       ->group(group);
   app.add_option("--width", flags.architecture.width, "Channels of the first stage; 0: as the file has it")
-      ->check(at_least(0))
+      ->check(whole_in(0, 4096))
       ->group(group);
   app.add_option("--shortcut", flags.architecture.shortcut, "A or conv; empty: the family's own")->group(group);
   app.add_option("--stem", flags.architecture.stem,
@@ -122,6 +132,7 @@ void add_foreign(CLI::App& app, ForeignFlags& flags) {
       ->group(group);
   app.add_option("--norm-eps", flags.architecture.norm_eps,
                  "Of batch norms; 0: as torchvision has it (timm's MobileNetV3: 1e-5)")
+      ->check(number_in(0, 1))
       ->group(group);
   app.add_option("--mean", flags.mean, "Mean of pixels in 0..1, one for all channels or one each; default 0.5")
       ->type_name("R,G,B")
@@ -146,7 +157,7 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
       ->type_name("DIR")
       ->group("Data");
   app.add_option("--labels-per-class", flags.split.labels_per_class, "Labelled images of each class")
-      ->check(at_least(1))
+      ->check(whole_in(1, kMostImages))
       ->group("Data");
   app.add_option("--labels", flags.labels,
                  "The same, or a manifest file: a share of each class, or a list of images (docs/data.md)")
@@ -154,10 +165,10 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
       ->group("Data");
   if (semi) {
     app.add_option("--unlabelled", flags.split.unlabelled, "Unlabelled images at most; 0: all")
-        ->check(at_least(0))
+        ->check(whole_in(0, kMostImages))
         ->group("Data");
     app.add_option("--validation", flags.split.validation, "Labelled images held out for curves and choice of a step")
-        ->check(at_least(0))
+        ->check(whole_in(0, kMostImages))
         ->group("Data");
   }
   add_format(app, flags.format);

@@ -11,6 +11,13 @@
 
 namespace akin {
 
+/// Whole numbers in low..high, checked on the text: what does not fit is refused, never cut or rounded to fit. Without a
+/// name of its own, which would crowd the help.
+CLI::Validator whole_in(std::int64_t low, std::int64_t high);
+/// Finite numbers in low..high, likewise.
+CLI::Validator number_in(double low, double high);
+inline constexpr std::int64_t kMostImages = 1'000'000'000;  ///< of any list of images
+
 /// "28x28" (height x width); UsageError naming the option.
 ImageFormat parse_size(const std::string& text, const std::string& option = "--size");
 

@@ -1,5 +1,7 @@
 // akin import: weights of another program become a model file that describes itself.
 
+#include <limits>
+
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
@@ -92,13 +94,15 @@ void add_import(CLI::App& akin) {
   app->add_option("--task", o->task, "What it was trained on, in words")->group(group);
   const char* changes = "Weights that shall not fit as they are";
   app->add_option("--new-head", o->new_head, "A head for this number of classes, random by --seed")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(whole_in(1, 1'000'000))
       ->group(changes);
   app->add_option("--channels", o->channels,
                   "1: the first layer's weights summed over R, G, B; 3: a third of a grey layer's for each")
       ->check(CLI::IsMember({1, 3}))
       ->group(changes);
-  app->add_option("--seed", o->seed, "Of a new head")->group(changes);
+  app->add_option("--seed", o->seed, "Of a new head")
+      ->check(whole_in(0, std::numeric_limits<std::int64_t>::max()))
+      ->group(changes);
   app->add_flag("--force", o->force, "Replace the file")->configurable(false);
   add_common(*app, o->common);
   app->footer(

@@ -54,6 +54,8 @@ int main(int argc, char** argv) {
     return akin::report("", e.what(), 1);
   } catch (const std::bad_alloc&) {
     return akin::report("", "out of memory; use smaller batches or a smaller network", 1);
+  } catch (const std::filesystem::filesystem_error& e) {  // a loop of links, a folder that may not be looked into
+    return akin::report("", fmt::format("{}: {}", e.path1().string(), e.code().message()).c_str(), 1);
   } catch (const std::exception& e) {
     return akin::report("internal error: ", e.what(), 1);
   }

@@ -34,6 +34,7 @@ endif()
 if(AKIN_SANITIZE)
   target_compile_options(akin_options INTERFACE -fsanitize=${AKIN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
   target_link_options(akin_options INTERFACE -fsanitize=${AKIN_SANITIZE})
+  target_compile_definitions(akin_options INTERFACE _GLIBCXX_ASSERTIONS)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # With sanitizers GCC loses track of what std::regex and std::function have set (PR 105562).
     target_compile_options(akin_options INTERFACE -Wno-maybe-uninitialized)

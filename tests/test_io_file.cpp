@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "engine/io/file.hpp"
 #include "engine/io/gzip.hpp"
@@ -74,7 +75,16 @@ TEST_CASE("reading says what is wrong and names the file") {
   CHECK(has(error_of([&] { read_file(t / "f.bin", 99); }), "f.bin: longer than the limit of 99 bytes"));
   CHECK(read_file(t / "f.bin", 100).size() == 100);
   CHECK(has(error_of([&] { read_file(t / "f.bin" / "x"); }), "not a folder"));
-  CHECK(has(error_of([&] { read_file("/dev/zero", 1 << 20); }), "longer than the limit"));
+  CHECK(has(error_of([&] { read_file("/dev/zero"); }), "is a device"));
+  REQUIRE_EQ(::mkfifo((t / "pipe").c_str(), 0600), 0);
+  for (const std::size_t limit : {std::size_t{100}, std::size_t{1} << 20}) {  // as from a shell's <(command)
+    std::thread writer([&] { std::ofstream(t / "pipe") << std::string(5000, 'x'); });
+    std::size_t read = 0;
+    const std::string error = error_of([&] { read = read_file(t / "pipe", limit).size(); });
+    writer.join();
+    CHECK_EQ(read, limit == 100 ? 0 : 5000);
+    CHECK_EQ(has(error, "longer than the limit of 100 bytes"), limit == 100);
+  }
   CHECK_FALSE(read_file("/proc/self/status").empty());  // claims length 0
   if (::geteuid() != 0) {
     fs::permissions(t / "f.bin", fs::perms::none);

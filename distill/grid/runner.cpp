@@ -55,6 +55,7 @@ class Runner {
     std::size_t bytes = 0;
     std::map<std::string, bool> busy;
     std::vector<CellState> stale;
+    std::vector<std::filesystem::path> left;  // checkpoints of a run that was killed before it removed them
     for (const GridTarget& t : grid_.targets) {
       if (!o_.only.takes(t)) continue;
       Opened opened = open(t);
@@ -62,6 +63,7 @@ class Runner {
         if (!s.taken) continue;
         ++out.cells;
         if (s.state == State::stale) stale.push_back(s);
+        if (s.state == State::finished) left.push_back(o_.place.checkpoint(s.cell));
         if (s.state != State::finished) ++pending_;
         busy[t.name] |= s.state != State::finished;
       }
@@ -69,6 +71,7 @@ class Runner {
       if (kept.empty() || bytes <= kKeptBytes) kept.emplace(t.name, std::move(opened));
     }
     refuse_stale(stale, out.cells);
+    for (const std::filesystem::path& file : left) remove_old(file);
     for (const GridTarget& t : grid_.targets) {
       if (!o_.only.takes(t) || !(busy[t.name] || o_.strict || rankings_missing(t))) continue;
       const auto it = kept.find(t.name);

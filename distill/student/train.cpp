@@ -160,7 +160,8 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
     run.result.best.clear();
   }
   run.seconds = run.result.seconds;
-  run.images_per_second = own > 0 ? static_cast<double>(images) / own : 0;  // of this part of a resumed run
+  // Of this part of a resumed run, which may have had nothing left to do.
+  run.images_per_second = own > 0 && images > 0 ? static_cast<double>(images) / own : std::nan("");
   run.pseudo_labelled = loss.pseudo_labelled();
   return run;
 }

@@ -27,8 +27,9 @@ struct StudentRun {
   Model model;  ///< after the last step
   Model best;   ///< at the step that did best on the validation images; without a network where there are none
   TrainResult result;
-  double seconds = 0, images_per_second = 0;  ///< of the training loop; images through the student
-  double pseudo_labelled = -1;  ///< FixMatch: share of unlabelled images that counted in the last tenth; else -1
+  double seconds = 0;            ///< in the training loop
+  double images_per_second = 0;  ///< through the student; NaN where a resumed run had nothing left to do
+  double pseudo_labelled = -1;   ///< FixMatch: share of unlabelled images that counted in the last tenth; else -1
 };
 
 /// Whether the sources run in every step, on the images as the student sees them. Another method than the cached

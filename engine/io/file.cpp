@@ -100,6 +100,8 @@ Bytes read_file(const fs::path& path, std::uint64_t max_bytes) {
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) fail("{}: {} ({})", path.string(), reason(errno), remedy_for(errno));
   AKIN_CHECK(!S_ISDIR(info.st_mode), "{}: is a folder, a file was expected (give the path of a file)", path.string());
+  AKIN_CHECK(!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode),
+             "{}: is a device, a file was expected (it may never end)", path.string());
   Bytes bytes;
   if (S_ISREG(info.st_mode)) {
     const auto size = static_cast<std::uint64_t>(info.st_size);
