@@ -43,7 +43,7 @@ void add_demo(CLI::App& akin) {
   app->add_option("--labels-per-class", d.labels_per_class, "Labelled target images of each class")
       ->check(whole_in(1, 1000))
       ->group("Data");
-  app->add_option("--unlabelled", d.unlabelled, "Unlabelled target images")
+  app->add_option("--unlabelled", d.unlabelled, "Unlabelled target images; 0: all")
       ->check(whole_in(0, kMostImages))
       ->group("Data");
   app->add_option("--bank-images", d.bank.images, "Training images of a source")

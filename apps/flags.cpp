@@ -42,17 +42,9 @@ CLI::Validator number_in(double low, double high) {
 }
 
 ImageFormat parse_size(const std::string& text, const std::string& option) {
-  ImageFormat format;
-  const char *begin = text.data(), *end = begin + text.size();
-  const auto [after, error] = std::from_chars(begin, end, format.height);
-  bool good = error == std::errc() && after != end && *after == 'x';
-  if (good) {
-    const auto [last, second] = std::from_chars(after + 1, end, format.width);
-    good = second == std::errc() && last == end;
-  }
-  if (!good || format.height < 1 || format.width < 1 || format.height > 4096 || format.width > 4096)
-    fail_usage("{} '{}': expected height x width in pixels, as in 32x32", option, text);
-  return format;
+  const std::optional<ImageFormat> format = image_size(text);
+  if (!format) fail_usage("{} '{}': expected height x width in pixels, as in 32x32", option, text);
+  return *format;
 }
 
 ImageFormat FormatFlags::format() const {
@@ -80,10 +72,10 @@ CLI::Option* add_row(CLI::App& app, Settings& settings, const Setting& row, bool
         if constexpr (std::is_same_v<decltype(field), bool Settings::*>)
           return add_switch(app, option, value, row.help);
         else
-          return app.add_option(option, value, row.help)
-              ->check(CLI::Validator([&row](std::string& text) { return problem_of(row, text); }, ""));
+          return app.add_option(option, value, row.help);
       },
       row.field);
+  added->check(CLI::Validator([&row](std::string& text) { return problem_of(row, text); }, ""));
   if (row.range.file) added->type_name("FILE");
   return added->group(row.group);
 }

@@ -61,6 +61,21 @@ void show_program(bool json, const std::string& data) {
                                 : fmt::format("{}", fmt::join(found, ", "))));
 }
 
+void show_settings(bool json) {
+  if (!json) return print(settings_markdown());
+  const Settings student, source = source_settings();
+  Json list = Json::array();
+  const auto name = [](const char* text) { return text == nullptr ? Json(nullptr) : Json(text); };
+  for (const Setting& s : setting_list())
+    list.push_back({{"key", name(s.name)},
+                    {"train", name(s.source)},
+                    {"default", text_of(s, s.name != nullptr ? student : source)},
+                    {"train_default", s.source != nullptr ? Json(text_of(s, source)) : Json(nullptr)},
+                    {"may_be", range_text(s)},
+                    {"help", s.help}});
+  print(json_text({{"settings", list}}));
+}
+
 /// What kind of file of akin's it is, as far as one can tell.
 std::string kind_of(const SafeTensors& file) {
   const auto format = file.metadata.find("format");
@@ -124,14 +139,16 @@ void add_info(CLI::App& akin) {
     bool settings = false;
   };
   const auto o = std::make_shared<Options>();
-  app->add_option("file", o->file, "Model, table or checkpoint; without it: about the program")->type_name("FILE");
+  CLI::Option* file =
+      app->add_option("file", o->file, "Model, table or checkpoint; without it: about the program")->type_name("FILE");
   app->add_option("--data", o->data, "Folder to look for data sets in")->type_name("DIR");
-  app->add_flag("--settings", o->settings, "The table of all settings of students and sources, in Markdown");
+  app->add_flag("--settings", o->settings, "The table of all settings of students and sources, in Markdown")
+      ->excludes(file);
   add_output(*app, o->common);
   app->footer("Example:\n  akin info runs/fashion/model.safetensors");
   app->callback([o] {
     if (o->settings)
-      print(settings_markdown());
+      show_settings(o->common.json);
     else if (o->file.empty())
       show_program(o->common.json, o->data);
     else

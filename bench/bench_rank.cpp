@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "bench/op_bench.hpp"
 #include "kernels/rank.hpp"
 

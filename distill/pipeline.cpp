@@ -60,10 +60,8 @@ Weights shown_weights(const std::vector<StudentPlan>& plans, const Ranking& rank
 
 /// Copies a file of this run, or removes an older one where there is none to copy.
 void replace(const std::filesystem::path& from, const std::filesystem::path& to) {
-  std::error_code error;
   if (is_there(from)) return write_file_atomic(to, ByteView(read_file(from)));
-  std::filesystem::remove(to, error);
-  AKIN_CHECK(!error, "{}: cannot be removed: {}", to.string(), error.message());
+  remove_file(to);
 }
 
 /// What a run writes beside its students, and its report, from what the grid tells.
@@ -163,6 +161,10 @@ class Reporter {
     if (!oracle_csv_.empty())
       write_file_atomic(place_.folder / "oracle.csv",
                         std::string_view("seed,source,test_last,test_best\n" + oracle_csv_));
+    else
+      remove_file(place_.folder / "oracle.csv");
+    if (similarity_text_.empty())
+      for (const char* table : {"similarity.csv", "weights.csv"}) remove_file(place_.folder / table);
     // The run's student: the last method named, of its first seed.
     const Cell chosen{&grid_.targets.front(), &grid_.budgets.front(), grid_.seeds.front(), &grid_.variants.back(), ""};
     replace(place_.student(chosen), place_.folder / "student.safetensors");

@@ -146,6 +146,11 @@ void save_model(const std::filesystem::path& path, const Network& network, const
   write_safetensors(path, file);
 }
 
+bool describes_itself(const SafeTensors& file) {
+  const auto format = file.metadata.find("format");
+  return format != file.metadata.end() && format->second == kFormat && file.metadata.contains("model");
+}
+
 namespace {
 
 ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash, const ModelInfo* fallback,
@@ -156,8 +161,7 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
   ForeignModel out;
   Model& model = out.model;
   model.hash = hash;
-  const auto format = file.metadata.find("format");
-  if (format != file.metadata.end() && format->second == kFormat && file.metadata.contains("model")) {
+  if (describes_itself(file)) {
     try {
       const Json j = parse_json(file.metadata.at("model"), path.string() + ": its description");
       const auto whole = [&](const char* key, std::int64_t low, std::int64_t high) {

@@ -32,6 +32,9 @@ struct Model {
 
 void save_model(const std::filesystem::path& path, const Network& network, const ModelInfo& info);
 
+/// Whether the file says what network its weights are of, as akin's own do; then no `fallback` below is looked at.
+bool describes_itself(const SafeTensors& file);
+
 /// Reads a model file. `fallback` serves files without akin's metadata (weights from elsewhere); where that is nullptr,
 /// a <name>.graph.json beside <name>.safetensors does (nn/zoo/graph_network.hpp), whose weights may be quantised; else the
 /// error says how to describe the file.

@@ -49,6 +49,8 @@ void write_checkpoint(const Place& place, const ParameterList& parameters, const
                   : "no checkpoint is written");
       }
   file.metadata = {{"format", kFormat}, {"fingerprint", place.fingerprint}};
+  // Another process in the same run folder may have removed the empty folder when it ended.
+  if (place.checkpoint.has_parent_path()) make_folder(place.checkpoint.parent_path());
   seal(file);
   write_safetensors(place.checkpoint, file);
 }
@@ -217,9 +219,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
 }
 
 void remove_checkpoint(const std::filesystem::path& file) {
-  std::error_code error;
-  if (!file.empty()) std::filesystem::remove(file, error);
-  AKIN_CHECK(!error, "{}: cannot be removed: {}; the run it belongs to is finished", file.string(), error.message());
+  if (!file.empty()) remove_file(file);
 }
 
 std::optional<std::string> checkpoint_fingerprint(const std::filesystem::path& file) {

@@ -5,9 +5,11 @@ tables of the next lines."""
 
 import csv
 import hashlib
+import html
 import json
 import os
 import re
+import shlex
 import signal
 import struct
 import sys
@@ -16,12 +18,13 @@ import sys
 SKIPPED = re.compile(r"(^|/)(cache|checkpoints)/|(^|/)\.made$|\.log$|\.recipe$|^SUMS")
 # Keys of JSON and columns of CSV: times, the program, digests of settings (and of files that hold such digests).
 MASKED = {"seconds", "seconds_left", "images_per_second", "time", "commit", "made_by", "fingerprint", "model_sha256",
-          "settings", "config"}  # `config` is config.toml once more
+          "sha256", "settings", "config"}  # `config` is config.toml once more
 # Of a cell or a student's record, whose other keys may change, these figures alone, wherever in the file they stand.
 RECORDS = [(re.compile(r"/cells/.*\.json$"), {"test_last", "test_best", "val_last", "val_best", "best_step", "error",
                                               "top_source", "top_weight", "labelled", "unlabelled"}),
            (re.compile(r"/students/[^/]*\.json$"), {"curve"})]
 SECONDS = r"\d+ h \d\d min|\d+ min \d\d s|\d+(?:\.\d+)? s\b"
+COMMAND = re.compile(r"<pre>(akin [^<]*)</pre>")
 TEXT_MASKS = [
     (re.compile(rf" +(?:{SECONDS})(?: +(?:[\d.]+[kM]?|–))?$", re.M), " <time>"),  # last columns of a table of results
     (re.compile(rf"\((?:{SECONDS})\)"), "<time>"),
@@ -31,7 +34,8 @@ TEXT_MASKS = [
     (re.compile(r"^- Run: .*, akin .*$|^\| Exported by \|.*$", re.M), "<run>"),  # model cards
     (re.compile(r"^### Settings\n.*?(?=^## )", re.M | re.S), "<settings>\n"),
     (re.compile(r'"settings":"[0-9a-f]*"'), "<settings>"),
-    (re.compile(r"^model_sha256: .*$", re.M), "<digest>"),
+    (re.compile(r"^(?:model_)?sha256: .*$", re.M), "<digest>"),
+    (re.compile(r"\.md  \d+ bytes$", re.M), ".md <size>"),  # a model card holds masked texts
     (re.compile(r" {2,}|─+"), " "),  # the widths of columns follow the times
 ]
 
@@ -40,11 +44,32 @@ def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def by_option(command):
+    """A command of akin's with its options in one order, each followed by its values: to name them in another changes
+    no run."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    options = [[]]
+    for word in words:
+        if word.startswith("--"):
+            options.append([])
+        options[-1].append(word)
+    return " ".join(shlex.join(option) for option in [options[0], *sorted(options[1:])])
+
+
 def leaves(value, path=""):
     """Places of a JSON value in its own order; masked keys are there, but not what they hold."""
     if isinstance(value, dict):
+        card = str(value.get("file", "")).endswith(".md")  # a model card holds masked texts
         for key, item in value.items():
-            yield from [(f"{path}.{key}", "<masked>")] if key in MASKED else leaves(item, f"{path}.{key}")
+            if key in MASKED or (card and key == "bytes"):
+                yield f"{path}.{key}", "<masked>"
+            elif key == "command" and isinstance(item, str):
+                yield f"{path}.{key}", by_option(item)
+            else:
+                yield from leaves(item, f"{path}.{key}")
     elif isinstance(value, list):
         yield f"{path}.length", str(len(value))
         for i, item in enumerate(value):
@@ -93,6 +118,7 @@ def settings(text):
 
 
 def lines(text):
+    text = COMMAND.sub(lambda found: "<pre>" + by_option(html.unescape(found[1])) + "</pre>", text)
     for pattern, mask in TEXT_MASKS:
         text = pattern.sub(mask, text)
     return ((f"line {n}", line) for n, line in enumerate(text.splitlines(), 1))

@@ -2,6 +2,7 @@
 // graph by plain loops in double. Shares no code with the writer.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>

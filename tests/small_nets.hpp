@@ -2,6 +2,7 @@
 // few ops written in the test itself.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <memory>

@@ -69,6 +69,20 @@ TEST_CASE("a bank: characters and data sets, kept while the recipe is the same")
     make();
     CHECK_EQ(steps, 0);
   }
+  // A source's file is the one that was made, not another of the bank.
+  const Bytes good = read_file(files[0]);
+  std::filesystem::copy_file(files[1], files[0], std::filesystem::copy_options::overwrite_existing);
+  make();
+  CHECK_EQ(steps, 4);
+  CHECK(has(lines, "digits.safetensors is not the file that was made by it"));
+  CHECK(read_file(files[0]) == good);
+  std::string mark = read_text(folder / "bank/digits.recipe");
+  mark[mark.find("\"side\"") + 9] = '9';
+  write_file_atomic(folder / "bank/digits.recipe", std::string_view(mark));
+  lines.clear();
+  make();
+  CHECK_EQ(steps, 4);
+  CHECK_MESSAGE(has(lines, "digits.recipe"), lines);
   std::filesystem::remove(folder / "bank/digits.recipe");
   make();
   CHECK_EQ(steps, 4);

@@ -1,6 +1,7 @@
 // The real program on small data: every command from data to report, interruption and resumption.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 #include "tests/cli_process.hpp"
 
 namespace fs = std::filesystem;

@@ -1,6 +1,7 @@
 // akin export as people use it: files, their content, and every way to be told no.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/io/safetensors.hpp"

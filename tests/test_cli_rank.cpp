@@ -1,6 +1,7 @@
 // akin rank: tables of other programs, and the bank of a data set by every metric.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 

@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <fstream>
 #include <limits>
 
+#include "distill/student/settings.hpp"
 #include "engine/io/idx.hpp"
 #include "engine/io/safetensors.hpp"
 #include "tests/cli_process.hpp"
@@ -72,6 +74,10 @@ TEST_CASE("cli: help, version and wrong usage") {
                                                {"--p", "-1", "'-1' is no number from 0, or inf"},
                                                {"--threads", "-1", "'-1' is no whole number from 0 to 4096"},
                                                {"--temperature", "0", "--temperature: '0' is no number above 0"},
+                                               {"--batch", "0", "'0' is no whole number from 1 to 1000000"},
+                                               {"--batch", "99999999999999999999", "is no whole number from 1"},
+                                               {"--steps", "1e3", "'1e3' is no whole number from 1"},
+                                               {"--unlabelled", "99999999999999", "is no whole number from 0 to"},
                                                {"--methods", "equal,scratch,equal", "equal twice"},
                                                {"--stps", "3", "akin distill --help"}}) {
     Arguments a = distill;
@@ -79,6 +85,25 @@ TEST_CASE("cli: help, version and wrong usage") {
     a.insert(a.end(), {option, value});
     check_fails(folder, a, 2, expected);
   }
+  for (const auto& [batch, expected] : std::vector<std::array<const char*, 2>>{
+           {"0", "'0' is no whole number"}, {"1", "batch norm needs at least 2"}, {"99999999999", "no whole number"}}) {
+    const fs::path config = folder / "batch.toml";
+    std::ofstream(config) << "batch = " << batch << "\n";
+    write_bars(folder / "bars", 1, false);
+    for (const Arguments& how : {Arguments{"--batch", batch}, {"--config", config.string()}}) {
+      Arguments a{"train", "--data", (folder / "bars").string(), "--out", (folder / "none").string()};
+      a.insert(a.end(), how.begin(), how.end());
+      check_fails(folder, a, 2, expected);
+    }
+  }
+  CHECK_FALSE(fs::exists(folder / "none"));
+  for (const auto& [option, value] : std::vector<std::array<const char*, 2>>{{"--count", "-5"},
+                                                                             {"--count", "99999999999999999999"},
+                                                                             {"--test-count", "0"},
+                                                                             {"--side", "0"},
+                                                                             {"--seed", "1.5"}})
+    check_fails(folder, {"data", "glyphs", option, value, "--out", (folder / "glyphs").string()}, 2,
+                "is no whole number from");
   // A name that the system refuses to look up is the user's mistake, and no internal error.
   const std::string long_name(300, 'a');
   check_fails(folder, {"data", "show", long_name}, 1, "no such folder");
@@ -156,6 +181,20 @@ TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
   CHECK(read_file(good) == bytes);
 }
 
+TEST_CASE("cli: the list of settings, for people and for programs") {
+  const TempFolder folder;
+  CHECK_EQ(akin_(folder, {"info", "--settings"}).out, settings_markdown());
+  const auto list = nlohmann::json::parse(akin_(folder, {"info", "--settings", "--json"}).out)["settings"];
+  REQUIRE_EQ(list.size(), setting_list().size());
+  for (const auto& row : list) {
+    CAPTURE(row.dump());
+    if (row["key"] == "lr") CHECK_EQ(row["may_be"], "number above 0");
+    if (row["key"] == "batch") CHECK_EQ(row["train_default"], "128");
+    if (row["train"] == "epochs") CHECK(row["key"].is_null());
+  }
+  check_fails(folder, {"info", "--settings", "model.safetensors"}, 2, "--settings");
+}
+
 TEST_CASE("cli: settings from a file, and the command line wins") {
   const TempFolder folder;
   write_bars(folder / "data", 1, false);
@@ -184,6 +223,17 @@ TEST_CASE("cli: settings from a file, and the command line wins") {
   };
   CHECK_EQ(strip(first), strip(second));
   CHECK(read_file(folder / "first/model.safetensors") == read_file(folder / "second/model.safetensors"));
+
+  // A switch is true or false wherever it stands, as in an experiment's file.
+  write_file_atomic(folder / "switch.toml", std::string_view("flip = \"yes\"\n"));
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "switch.toml").string()}, 2,
+              "--flip: 'yes' is neither");
+  for (const char* word : {"2", "-1", "on"})
+    check_fails(folder, {"distill", "--target", "x", "--methods", "scratch", std::string("--flip=") + word}, 2,
+                fmt::format("--flip: '{}' is neither true nor false", word));
+  for (const char* option : {"--labels-per-class", "--bank-images", "--bank-epochs"})
+    check_fails(folder, {"demo", option, "0"}, 2, "'0' is no whole number from 1");
+  check_fails(folder, {"demo", "birds", "--labels-per-class", "0"}, 2, "'0' is no whole number from 1");
 
   write_file_atomic(folder / "typo.toml", std::string_view("epoch = 3\n"));
   check_fails(folder, {"train", "--data", "x", "--config", (folder / "typo.toml").string()}, 2, "epoch");

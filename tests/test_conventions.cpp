@@ -136,6 +136,28 @@ Problems lengths(const std::vector<File>& files) {
   return out;
 }
 
+/// Standard libraries differ in which headers bring <algorithm> by themselves: who uses it says so.
+Problems algorithm_header(const std::vector<File>& files) {
+  const std::regex use(R"(\bstd::(?:(?:stable_)?sort|nth_element|(?:any|all|none)_of|find(?:_if)?|count(?:_if)?|)"
+                       R"(copy(?:_if|_n)?|fill(?:_n)?|transform|reverse|rotate|equal|mismatch|(?:min|max)(?:_element)?|)"
+                       R"(clamp|lower_bound|upper_bound|unique|replace|for_each|is_permutation)\()");
+  Problems out;
+  for (const File& f : files) {
+    if (f.extension != ".cpp" && f.extension != ".hpp") continue;
+    bool said = false;
+    std::size_t used = 0;  // line
+    for (std::size_t i = 0; i < f.lines.size(); ++i) {
+      said |= f.lines[i] == "#include <algorithm>";
+      if (used == 0 && std::regex_search(f.lines[i].substr(0, f.lines[i].find("//")), use)) used = i + 1;
+    }
+    const std::string header = f.path.substr(0, f.path.rfind('.')) + ".hpp";  // what it brings its .cpp may use
+    for (const File& h : files)
+      if (h.path == header) said |= std::find(h.lines.begin(), h.lines.end(), "#include <algorithm>") != h.lines.end();
+    if (used > 0 && !said) out.push_back(fmt::format("{}:{}: include <algorithm> for it", f.path, used));
+  }
+  return out;
+}
+
 Problems unfinished(const std::vector<File>& files) {
   const std::regex mark(
       "\\b(TO"
@@ -184,6 +206,7 @@ TEST_CASE("conventions: the project keeps its rules") {
   CHECK_EQ(list(siblings(files)), "");
   CHECK_EQ(list(launch_door(files)), "");
   CHECK_EQ(list(lengths(files)), "");
+  CHECK_EQ(list(algorithm_header(files)), "");
   CHECK_EQ(list(unfinished(files)), "");
   CHECK_EQ(list(links(root, files)), "");
 }
@@ -269,6 +292,12 @@ TEST_CASE("conventions: every rule rejects a violation, and a clean tree passes"
   }
   write(root / "kernels/conv.cu", "launch(\"k\", k, {.grid = 1}, stream);  // not k<<<1, 2>>>\n");
   check(launch_door(project(root)), "");
+
+  write(root / "nn/sorts.cpp", "\nvoid f() { std::sort(a, b); }\n");
+  check(algorithm_header(project(root)), "nn/sorts.cpp:2: include <algorithm>");
+  write(root / "nn/sorts.cpp", "#include <algorithm>\nvoid f() { std::sort(a, b); }  // std::find(\n");
+  check(algorithm_header(project(root)), "");
+  fs::remove(root / "nn/sorts.cpp");
 
   std::string text;
   for (std::size_t i = 0; i <= kMaxLines; ++i) text += "int x;\n";

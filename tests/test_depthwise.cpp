@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/launch_on.hpp"
 #include "tests/window_case.hpp"
 

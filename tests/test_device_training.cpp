@@ -1,6 +1,7 @@
 // Whole training steps on the CUDA kernels: in the emulator on every commit, and on a card where there is one.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 

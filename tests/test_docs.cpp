@@ -14,6 +14,7 @@
 // PyTorch, a tool) gets no back-ticks unless the code mentions it.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <regex>
 
 #include "tests/project_files.hpp"

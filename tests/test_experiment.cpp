@@ -1,6 +1,7 @@
 // Experiments on toy targets: what a file asks for is what runs, nothing runs twice, and the tables are the cells'.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 

@@ -3,6 +3,7 @@
 // calls; AKIN_SWEEP_EVERY=1 (scripts/kill_sweep.sh) takes all.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <map>

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "kernels/common/onednn.hpp"
 #include "tests/op_case.hpp"
 

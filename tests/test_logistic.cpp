@@ -1,6 +1,7 @@
 // Logistic regression against scikit-learn, and against the condition that defines its solution.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <string>

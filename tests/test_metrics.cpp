@@ -1,6 +1,7 @@
 // The metrics of features other than PARC and CKA: golden values, invariances, undefined cases, chance.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 

@@ -1,6 +1,7 @@
 // Networks: names and shapes, options, random start. Values against PyTorch are in test_golden.cpp.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>

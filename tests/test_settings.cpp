@@ -179,6 +179,54 @@ TEST_CASE("what a student depends on: a change of a setting shows for the method
            "b.c was 2 and is 3, d is new (4)");
 }
 
+TEST_CASE("a setting that its choice leaves without effect is no part of a record, or refused") {
+  Settings s;
+  s.student = "init";
+  for (const MethodTraits& m : methods()) {
+    CAPTURE(m.name);
+    // The network of --init is that of every student that has not the nearest source's.
+    const bool own = m.start == Start::fresh || m.start == Start::transfer;
+    CHECK_EQ(settings_of_student(s, m).contains("init"), own);
+    CHECK_FALSE(settings_of_student(s, m).contains("student_width"));
+    CHECK_EQ(settings_of_student({}, m).contains("init"), m.start == Start::fresh);
+    CHECK_EQ(settings_of_student({}, m).contains("student_width"), own);
+  }
+  s.init = "somewhere";
+  check(s);
+  for (const auto& [field, value] :
+       {std::pair{&Settings::student_shortcut, "conv"}, {&Settings::student_stem, "small"}}) {
+    Settings wrong = s;
+    wrong.*field = value;
+    CHECK(has(error_of([&] { check(wrong); }), "--student init has the network"));
+  }
+  s.student_width = 8;
+  CHECK(has(error_of([&] { check(s); }), "--student-width 8: --student init has the network"));
+  s = {};
+  CHECK(settings_of_student(s, traits(Method::scratch)).contains("momentum"));
+  s.optimizer = "adamw";
+  for (const char* sgd : {"momentum", "nesterov"})
+    CHECK_FALSE(settings_of_student(s, traits(Method::scratch)).contains(sgd));
+}
+
+TEST_CASE("ranges end where they say") {
+  CHECK_EQ(problem_of(row("momentum"), "0.9999999"), "");
+  CHECK(has(problem_of(row("momentum"), "1"), "'1' is no number from 0, below 1"));
+  CHECK_EQ(problem_of(row("replicates"), "1000000"), "");
+  for (const char* many : {"1000001", "3000000000", "4294967296"})  // the last was once none at all
+    CHECK(has(problem_of(row("replicates"), many), "is no whole number from 0 to 1000000"));
+  for (const char* word : {"1", "0", "yes", "on", "2", "-1", ""})
+    CHECK(has(problem_of(row("flip"), word), "is neither true nor false"));
+}
+
+TEST_CASE("a file's empty values: no path is no file whatever the root, and null is refused") {
+  CHECK_EQ(read("init = \"\"").init, "");
+  const TempFolder folder;
+  write_file_atomic(folder / "s.json", std::string_view(R"({"lr": null})"));
+  Settings s;
+  CHECK(has(error_of([&] { read_settings(SettingsTable::read(folder / "s.json"), {}, true, s); }),
+            "s.json: lr: null is no value"));
+}
+
 TEST_CASE("a file counts by its content") {
   const TempFolder folder;
   Settings s;
@@ -191,6 +239,12 @@ TEST_CASE("a file counts by its content") {
   s.init = (folder / "n.safetensors").string();
   write_file_atomic(s.init, std::string_view("one"));
   CHECK(settings_of_student(s, traits(Method::scratch)) == before);
+  // The layers of a network that its file does not describe lie beside it.
+  write_file_atomic(folder / "n.graph.json", std::string_view("{}"));
+  const Json graph = settings_of_student(s, traits(Method::scratch));
+  CHECK(has(settings_changes(before, graph), "init: other content"));
+  write_file_atomic(folder / "n.graph.json", std::string_view("{ }"));
+  CHECK(has(settings_changes(graph, settings_of_student(s, traits(Method::scratch))), "init: other content"));
 }
 
 TEST_CASE("the table in docs/cli.md is that of the program") {

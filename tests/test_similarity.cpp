@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -290,14 +290,9 @@ TEST_CASE("similarity: the table as text") {
            "\"a, \"\"b\"\"\",parc,,,,,,,,,\"why, indeed\",first; second\n");
 }
 
-TEST_CASE("similarity: a bank of six at 500 images and 2048 features takes well under a second") {
+TEST_CASE("similarity: PARC sees the classes in 500 images of 2048 features") {
   const Probe probe = random_probe(500, 2048, 10, 0.3, 51);
-  const auto start = std::chrono::steady_clock::now();
-  const double value = parc({probe.features.cast(DType::f32), probe.labels, 10}).value;
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  CHECK(value > 0.1);
-  MESSAGE("one source: " << seconds << " s");
-  WARN(6 * seconds < 1);  // a busy machine may be slower; the number is printed
+  CHECK(parc({probe.features.cast(DType::f32), probe.labels, 10}).value > 0.1);
 }
 
 TEST_CASE("similarity: on a GPU, PARC and CKA are the CPU's") {

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/launch_on.hpp"
 #include "kernels/softmax_ce.hpp"
 #include "nn/evaluate.hpp"

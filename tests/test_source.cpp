@@ -281,6 +281,26 @@ TEST_CASE_FIXTURE(Fixture, "the cache: used the second time, keyed by source, da
     outputs(task);
     CHECK_EQ(runs, 0);
   }
+  SUBCASE("what is said of a file that does not say it itself") {
+    const auto net = make_network(ctx, {.name = "mobilenet_v1", .width = 8, .channels = 1, .classes = 4});
+    initialize(net->parameters(), 3);
+    save_model(path, *net, {});
+    SafeTensors bare = read_safetensors(path);
+    bare.metadata.clear();
+    write_safetensors(path, bare);
+    std::vector<Outputs> all;
+    for (const auto& [stem, mean] : {std::pair{"", 0.5f}, {"small", 0.5f}, {"small", 0.4f}}) {
+      ModelInfo said;
+      said.architecture = {.name = "mobilenet_v1", .stem = stem};
+      said.normalization = {{mean}, {0.5f}};
+      Source s = open_source(ctx, path, &said);
+      runs = 0;
+      all.push_back(source_outputs(ctx, s, task, options));
+      CHECK(runs > 0);
+    }
+    CHECK_FALSE(same(all[0], all[1]));
+    CHECK_FALSE(same(all[1], all[2]));
+  }
   SUBCASE("a cache that cannot be written is an error with its name") {
     write_file_atomic(folder / "file", std::string_view("x"));
     Source s = open_source(ctx, path);

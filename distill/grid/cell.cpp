@@ -146,12 +146,14 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
     if (j.value("format", "") != kFormat) return out;
     out.variant = j.at("variant").get<std::string>();
     out.method = j.at("method").get<std::string>();
+    out.teacher = j.value("teacher", "");
     r.made_by = j.value("made_by", "");
     r.device = j.value("device", "");
     r.settings = j.at("settings");
+    if (!r.settings.is_object()) return {};
+    r.figures.seed = j.at("seed").get<std::uint64_t>();
     r.error = j.value("error", "");
     if (!r.error.empty()) return out;
-    r.figures.seed = j.at("seed").get<std::uint64_t>();
     const Json& f = j.at("result");
     for (const FigureRow& row : figure_rows())
       std::visit(
@@ -173,11 +175,20 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
       r.student_hash = files->value("student", "");
       r.best_hash = files->value("best", "");
     }
-    if (!std::isfinite(r.figures.test_accuracy)) return {};
+    if (!(r.figures.test_accuracy >= 0 && r.figures.test_accuracy <= 1)) return {};
     return out;
   } catch (const nlohmann::json::exception&) {
     return {};
   }
+}
+
+std::optional<StoredRecord> read_record(const GridFolder& place, const Cell& c, const Tell& tell) {
+  std::optional<StoredRecord> out = read_record(place.record(c), tell);
+  const bool earlier = out && out->record.settings.is_null();  // its format tells nothing more
+  if (out && !earlier &&
+      (out->variant != c.variant->name || out->teacher != c.teacher || out->record.figures.seed != c.seed))
+    out.reset();
+  return out;
 }
 
 Json budget_settings(const LabelManifest& m) {
@@ -199,6 +210,22 @@ Json budget_settings(const LabelManifest& m) {
   return j;
 }
 
+namespace {
+
+/// Several sources teach at once: the bits follow their order.
+bool teach_together(const MethodTraits& m) {
+  return m.weighting == Weighting::equal || m.weighting == Weighting::weighted;
+}
+
+std::vector<std::string> names_in(const Json& settings) {
+  std::vector<std::string> names;
+  if (const auto sources = settings.find("sources"); sources != settings.end())
+    for (const auto& [name, hash] : sources->items()) names.push_back(name);
+  return names;
+}
+
+}  // namespace
+
 Json cell_settings(const Cell& cell, const Settings& settings, const TargetInputs& inputs) {
   const MethodTraits& method = traits(cell.variant->method);
   Json j = {{"method", method.name},
@@ -208,9 +235,34 @@ Json cell_settings(const Cell& cell, const Settings& settings, const TargetInput
             {"seed", cell.seed}};
   j.update(settings_of_student(settings, method));
   if (!uses_sources(cell.variant->method)) return j;
-  for (const auto& [name, hash] : inputs.sources)
-    if (cell.teacher.empty() || cell.teacher == name) j["sources"][name] = hash;
+  // One that is chosen by name is all that a student depends on.
+  const bool named = method.start == Start::transfer && method.weighting == Weighting::none;
+  const std::string& only = named ? settings.transfer : cell.teacher;
+  std::vector<std::pair<std::string, std::string>> sources = inputs.sources;
+  if (!teach_together(method)) std::sort(sources.begin(), sources.end());
+  for (const auto& [name, hash] : sources)
+    if (only.empty() || only == name) j["sources"][name] = hash;
   return j;
+}
+
+std::string cell_changes(const Json& before, const Json& now) {
+  std::string changes = settings_changes(before, now);
+  const std::vector<std::string> a = names_in(before), b = names_in(now);
+  const bool reordered = a != b && std::is_permutation(a.begin(), a.end(), b.begin(), b.end());
+  if (reordered && teach_together(traits(parse_method(now.value("method", "")))))
+    changes += fmt::format("{}sources were in the order {}", changes.empty() ? "" : ", ", fmt::join(a, ", "));
+  return changes;
+}
+
+std::string changes_told_by_names(const Json& before, const Cell& cell, const Settings& settings) {
+  const MethodTraits& method = traits(cell.variant->method);
+  Json now = {{"method", method.name}, {"labels", budget_settings(cell.budget->labels)}, {"seed", cell.seed}};
+  now.update(settings_of_student(settings, method, false));
+  Json then = before;
+  for (const char* content : {"images", "test", "sources"}) then.erase(content);
+  for (const Setting& s : setting_list())
+    if (s.name != nullptr && s.range.file) then.erase(s.name);
+  return settings_changes(then, now);
 }
 
 void add_result(std::vector<ResultRow>& rows, const Cell& c, const StudentRecord& record) {

@@ -50,12 +50,14 @@ void write_record(const std::filesystem::path& file, const Cell& cell, const Stu
 
 /// A record as it lies on disk.
 struct StoredRecord {
-  std::string variant, method;
+  std::string variant, method, teacher;
   StudentRecord record;
 };
 /// Nothing where there is no file, or a damaged one, of which `tell` is given a line: the cell is then made again. A
 /// record of an earlier format has no settings, and so is stale.
 std::optional<StoredRecord> read_record(const std::filesystem::path& file, const Tell& tell = {});
+/// The same where it is this cell's: a file that says another variant, seed or teacher counts as damaged.
+std::optional<StoredRecord> read_record(const GridFolder& place, const Cell& cell, const Tell& tell = {});
 
 void write_ranking(const std::filesystem::path& file, const Json& settings, const std::vector<std::string>& metrics,
                    const Json& rows);
@@ -71,6 +73,11 @@ struct TargetInputs {
 /// Everything that a cell's figures depend on: only what its method looks at, so that a change makes no other cell
 /// stale.
 Json cell_settings(const Cell& cell, const Settings& settings, const TargetInputs& inputs);
+/// What changed since a cell was made, from its record's settings to those of now; "" for nothing. The order of sources
+/// counts where several teach at once: it is that of sums.
+std::string cell_changes(const Json& before, const Json& now);
+/// The same without a look at images, sources and other files: for tables of cells whose inputs may not be at hand.
+std::string changes_told_by_names(const Json& before, const Cell& cell, const Settings& settings);
 
 /// What a budget says, as settings.
 Json budget_settings(const LabelManifest& labels);

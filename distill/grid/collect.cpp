@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 
 #include "distill/grid/tables.hpp"
@@ -16,9 +17,14 @@ GridTables collect_tables(const Grid& grid, const GridFolder& folder) {
                         const std::string& source) { return fmt::format("{}/{}/{}/{}", target, budget, seed, source); };
   for (const GridTarget& t : grid.targets)
     for (const Cell& c : cells_of(grid, t, t.sources)) {
-      const std::optional<StoredRecord> stored = read_record(folder.record(c));
+      const std::optional<StoredRecord> stored = read_record(folder, c);
       if (!stored || stored->record.settings.is_null()) continue;
       const StudentRecord& r = stored->record;
+      const std::string changes = changes_told_by_names(r.settings, c, grid.settings_of(t, c.variant));
+      if (!changes.empty()) {
+        out.stale.emplace_back(c.label(), changes);
+        continue;
+      }
       if (!r.error.empty()) {
         out.failed.emplace_back(c.label(), r.error);
         continue;
@@ -32,6 +38,7 @@ GridTables collect_tables(const Grid& grid, const GridFolder& folder) {
         const std::optional<Json> ranking = read_ranking(folder.ranking(t, b, seed));
         if (!ranking) continue;
         for (const Json& source : (*ranking)["sources"]) {
+          if (std::find(t.sources.begin(), t.sources.end(), source.value("source", "")) == t.sources.end()) continue;
           SourceRow row{.target = t.name,
                         .budget = b.name,
                         .source = source.value("source", ""),

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "distill/grid/grid.hpp"
@@ -37,15 +36,14 @@ ImageFormat read_format(const SettingsTable& s) {
   ImageFormat format;
   const std::string size = s.text("size", "");
   if (!size.empty()) {
-    const char *begin = size.data(), *end = begin + size.size();
-    const auto [x, error] = std::from_chars(begin, end, format.height);
-    const bool first = error == std::errc() && x != end && *x == 'x';
-    if (!first || std::from_chars(x + 1, end, format.width).ptr != end || format.height < 1 || format.width < 1)
-      s.refuse("size", fmt::format("'{}': expected height x width, as in \"32x32\"", size));
+    const std::optional<ImageFormat> read = image_size(size);
+    if (!read) s.refuse("size", fmt::format("'{}': expected height x width in pixels, as in \"32x32\"", size));
+    format = *read;
   }
-  format.channels = static_cast<int>(s.whole("channels", 0));
-  if (format.channels != 0 && format.channels != 1 && format.channels != 3)
-    s.refuse("channels", fmt::format("{}: 1 (grey), 3 (colour) or 0 (as they are)", format.channels));
+  const std::int64_t channels = s.whole("channels", 0);
+  if (channels != 0 && channels != 1 && channels != 3)
+    s.refuse("channels", fmt::format("{}: 1 (grey), 3 (colour) or 0 (as they are)", channels));
+  format.channels = static_cast<int>(channels);
   return format;
 }
 

@@ -8,6 +8,7 @@
 #include "distill/similarity/metrics.hpp"
 #include "distill/student/method.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/sha256.hpp"
 
 namespace akin {
 
@@ -72,13 +73,14 @@ StudentOrigin find_cell_origin(const fs::path& student) {
   const fs::path budget = folder.filename(), target = folder.parent_path().filename();
   const fs::path students = folder.parent_path().parent_path(), run = students.parent_path();
   std::string name = file.stem().string();
-  o.best = name.ends_with("_best");
-  if (o.best) name.erase(name.size() - 5);
   const fs::path cells = run / "cells" / target / budget;
+  o.best = name.ends_with("_best") && !is_there(cells / (name + ".json"));  // or else a source's name ends so
+  if (o.best) name.erase(name.size() - 5);
   const std::optional<StoredRecord> stored = read_record(cells / (name + ".json"));
   if (students.filename() != "students" || !stored || stored->variant.empty() || !stored->record.error.empty())
     return {};
   const StudentRecord& cell = stored->record;
+  if (sha256_file(file) != (o.best ? cell.best_hash : cell.student_hash)) return {};  // of an earlier cell
   ReportData& r = o.report;
   r.methods = results_in(cells);
   o.known = o.cell = true;

@@ -45,6 +45,7 @@ class Runner {
 
   Opened open(const GridTarget& t) const {
     Opened out{TargetBank(ctx_, grid_, t, o_.cache), {}};
+    check_names(t, out.bank.teachers());
     for (const Cell& c : cells_of(grid_, t, out.bank.teachers())) out.cells.push_back(state_of(c, out.bank.inputs()));
     return out;
   }
@@ -67,13 +68,14 @@ class Runner {
         if (s.state != State::finished) ++pending_;
         busy[t.name] |= s.state != State::finished;
       }
+      busy[t.name] |= o_.strict || rankings_due(t, opened.bank);
       bytes += opened.bank.images()->pool.images.byte_size();
       if (kept.empty() || bytes <= kKeptBytes) kept.emplace(t.name, std::move(opened));
     }
     refuse_stale(stale, out.cells);
-    for (const std::filesystem::path& file : left) remove_old(file);
+    for (const std::filesystem::path& file : left) remove_file(file);
     for (const GridTarget& t : grid_.targets) {
-      if (!o_.only.takes(t) || !(busy[t.name] || o_.strict || rankings_missing(t))) continue;
+      if (!o_.only.takes(t) || !busy[t.name]) continue;
       const auto it = kept.find(t.name);
       Opened opened = it != kept.end() ? std::move(it->second) : open(t);
       if (it != kept.end()) kept.erase(it);
@@ -85,14 +87,29 @@ class Runner {
   }
 
  private:
+  /// The best student of a source's oracle has the name of the student of a source called <name>_best.
+  void check_names(const GridTarget& t, const std::vector<std::string>& teachers) const {
+    const auto asked = [](const GridVariant& v) { return traits(v.method).weighting == Weighting::single; };
+    const auto chosen = [](const GridBudget& b) { return b.labels.validates(); };
+    if (!o_.keep_students || std::none_of(grid_.variants.begin(), grid_.variants.end(), asked) ||
+        std::none_of(grid_.budgets.begin(), grid_.budgets.end(), chosen))
+      return;
+    for (const std::string& name : teachers)
+      if (std::find(teachers.begin(), teachers.end(), name + "_best") != teachers.end())
+        fail_usage(
+            "{0}: sources {1} and {1}_best: with validation images, oracle would write two students to one file; "
+            "rename one of the sources, or leave out oracle",
+            t.name, name);
+  }
+
   CellState state_of(const Cell& c, const TargetInputs& inputs) const {
     CellState s{.cell = c, .settings = grid_.settings_of(*c.target, c.variant), .record = {}};
     s.taken = o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
     const Json settings = cell_settings(c, s.settings, inputs);
     if (!o_.fresh) {
-      if (const std::optional<StoredRecord> found = read_record(o_.place.record(c), tell())) {
+      if (const std::optional<StoredRecord> found = read_record(o_.place, c, tell())) {
         s.changed = found->record.settings.is_null() ? "an earlier akin made it"
-                                                     : settings_changes(found->record.settings, settings);
+                                                     : cell_changes(found->record.settings, settings);
         if (!s.changed.empty())
           s.state = found->record.error.empty() ? State::stale : State::pending;
         else if (found->record.error.empty() && has_students(c, found->record))
@@ -114,7 +131,8 @@ class Runner {
       const std::optional<std::string> print = checkpoint_fingerprint(o_.place.checkpoint(c));
       if (!print || *print == settings.dump()) return {};
       const Json before = Json::parse(*print, nullptr, false);
-      return before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
+      const std::string changed = before.is_object() ? cell_changes(before, settings) : "";
+      return changed.empty() ? "an earlier akin made it" : changed;
     } catch (const Error& e) {
       return e.what();
     }
@@ -154,14 +172,14 @@ class Runner {
         some.size() < stale.size() ? fmt::format("; and {} more", stale.size() - some.size()) : "");
   }
 
-  bool rankings_missing(const GridTarget& t) const {
-    if (t.sources.empty()) return false;
+  /// A ranking is missing, or was measured on something else.
+  bool rankings_due(const GridTarget& t, const TargetBank& bank) const {
+    if (bank.sources().empty()) return false;
     for (const GridBudget& b : grid_.budgets)
-      for (const std::uint64_t seed : grid_.seeds) {
-        if (!o_.only.takes(b) || !o_.only.takes_seed(seed)) continue;
-        const std::optional<Json> known = read_ranking(o_.place.ranking(t, b, seed));
-        if (!known || known->value("metrics", Json()) != Json(grid_.measured_metrics())) return true;
-      }
+      for (const std::uint64_t seed : grid_.seeds)
+        if (o_.only.takes(b) && o_.only.takes_seed(seed) &&
+            !bank.has_ranking(b, seed, o_.place.ranking(t, b, seed), events_))
+          return true;
     return false;
   }
 
@@ -185,12 +203,22 @@ class Runner {
         if (!prepare(opened, groups[g], banks[g])) return false;
         banks[g].forget_features();
       }
+    if (o_.fresh) forget_earlier_run(opened);
     for (std::size_t g = 0; g < groups.size(); ++g) {
       if (!o_.strict && !prepare(opened, groups[g], banks[g])) return false;
       if (!run_group(opened, groups[g], banks[g], out)) return false;
       banks[g] = {};
     }
     return true;
+  }
+
+  /// A run that starts anew may be stopped: what it has not made yet shall not pass for its own.
+  void forget_earlier_run(const Opened& opened) const {
+    for (const CellState& s : opened.cells) {
+      if (!s.taken) continue;
+      remove_file(o_.place.record(s.cell));
+      remove_file(o_.place.checkpoint(s.cell));
+    }
   }
 
   /// What would stop every student.
@@ -262,21 +290,23 @@ class Runner {
                 GridOutcome& out) {
     const Json settings = s.record.settings;
     const std::filesystem::path file = o_.place.record(s.cell);
-    remove_old(file);  // it vouches for the student: the old one goes before, the new one comes after it
+    remove_file(file);  // it vouches for the student: the old one goes before, the new one comes after it
     s.record = {};
     s.record.settings = settings;
     s.record.made_by = o_.made_by;
     s.record.device = name_of(ctx_.device);
     s.record.error = s.error;
-    StudentPlace place{
-        .training = {.checkpoint = o_.place.checkpoint(s.cell),
-                     .checkpoint_every = s.settings.checkpoint_every,
-                     .resume = !o_.fresh && changes_of_checkpoint(s.cell, settings).empty(),
-                     .fingerprint = settings.dump()}};
+    StudentPlace place{.training = {.checkpoint = o_.place.checkpoint(s.cell),
+                                    .checkpoint_every = s.settings.checkpoint_every,
+                                    .resume = !o_.fresh && changes_of_checkpoint(s.cell, settings).empty(),
+                                    .fingerprint = settings.dump()}};
     if (o_.keep_students) {
       place.student = o_.place.student(s.cell);
       place.best = o_.place.best(s.cell);
       make_folder(place.student.parent_path());
+    } else {  // one that an earlier run kept is not this record's
+      remove_file(o_.place.student(s.cell));
+      remove_file(o_.place.best(s.cell));
     }
     Events events = events_;
     if (!o_.strict) events.stage = {};  // a line a cell is enough
@@ -292,7 +322,7 @@ class Runner {
       }
     }
     write_record(file, s.cell, s.record);
-    remove_old(place.training.checkpoint);
+    remove_file(place.training.checkpoint);
     ++out.ran;
     ++done_;
     if (!s.record.error.empty()) out.failed.push_back(s.cell.label() + ": " + s.record.error);
@@ -319,12 +349,6 @@ class Runner {
 
   Tell tell() const {
     return [this](const std::string& line) { say(events_, line); };
-  }
-
-  static void remove_old(const std::filesystem::path& file) {
-    std::error_code error;
-    std::filesystem::remove(file, error);
-    AKIN_CHECK(!error, "{}: cannot be removed: {}", file.string(), error.message());
   }
 
   Context& ctx_;

@@ -58,7 +58,9 @@ std::string accuracy_table(const GridTables& t, const std::string& budget, Figur
     for (const std::string& target : t.targets) {
       const Spread s = spread(by_seed(t, target, budget, variant, figure));
       cells.push_back(shown(s));
-      if (s.n > 0) sum += s.mean, ++n;
+      if (s.n == 0) continue;
+      sum += s.mean;
+      ++n;
     }
     if (n == 0) continue;
     const std::string mean = fmt::format("{:.1f}", 100 * sum / static_cast<double>(n));
@@ -218,6 +220,8 @@ std::string grid_markdown(const GridTables& t) {
   }
   if (!t.failed.empty()) out += "\n## Without a result\n\n";
   for (const auto& [cell, why] : t.failed) out += "- " + cell + ": " + why + "\n";
+  if (!t.stale.empty()) out += "\n## Made with other settings, and in no table\n\n";
+  for (const auto& [cell, what] : t.stale) out += "- " + cell + ": " + what + "\n";
   return out;
 }
 

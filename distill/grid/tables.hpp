@@ -22,6 +22,7 @@ struct GridTables {
   std::vector<ResultRow> rows;
   std::vector<SourceRow> sources;
   std::vector<std::pair<std::string, std::string>> failed;  ///< cells without a result, and why
+  std::vector<std::pair<std::string, std::string>> stale;   ///< made with other settings, which: in no row
 };
 
 /// What the folder holds of the grid, finished or not.

@@ -60,20 +60,34 @@ const Ranking& TargetBank::ranking(const GridGroup& group, GroupBank& bank, cons
   return bank.rankings.emplace(key, std::move(ranking)).first->second;
 }
 
-bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, const std::filesystem::path& file,
-                               const Events& events) const {
+Json TargetBank::ranking_settings(const GridBudget& budget, std::uint64_t seed) const {
   const Settings own = grid_->settings_of(*target_);
-  const std::vector<std::string> names = grid_->measured_metrics();
   Json settings = {{"images", inputs_.images},
-                   {"labels", budget_settings(group.budget->labels)},
-                   {"seed", group.seed},
+                   {"labels", budget_settings(budget.labels)},
+                   {"seed", seed},
                    {"probe", own.probe}};
   if (own.replicates > 0) settings["replicates"] = own.replicates;
   if (!own.reference.empty()) settings["reference"] = sha256_of_path(own.reference);
+  for (const Setting& s : setting_list())  // what changes the bits of outputs
+    if (s.whole_run && s.matters != nullptr && text_of(s, own) != text_of(s, Settings{}))
+      settings[s.name] = text_of(s, own);
   for (const auto& [name, hash] : inputs_.sources) settings["sources"][name] = hash;
+  return settings;
+}
+
+bool TargetBank::has_ranking(const GridBudget& budget, std::uint64_t seed, const std::filesystem::path& file,
+                             const Events& events) const {
   const std::optional<Json> known =
       read_ranking(file, [&](const std::string& line) { say(events, "warning: " + line + "; it is measured again"); });
-  if (known && (*known)["settings"] == settings && (*known)["metrics"] == Json(names)) return true;
+  return known && (*known)["settings"] == ranking_settings(budget, seed) &&
+         (*known)["metrics"] == Json(grid_->measured_metrics());
+}
+
+bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, const std::filesystem::path& file,
+                               const Events& events) const {
+  if (has_ranking(*group.budget, group.seed, file, events)) return true;
+  const Settings own = grid_->settings_of(*target_);
+  const std::vector<std::string> names = grid_->measured_metrics();
   const std::optional<Outputs> reference =
       reference_outputs(*ctx_, group.task, rank_options_of(own), output_options(own));
   const std::vector<Candidate> candidates = candidates_of(
@@ -92,7 +106,7 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
       if (!std::isfinite(row.similarity.value)) rows[s]["undefined"][name] = row.undefined;
     }
   }
-  akin::write_ranking(file, settings, names, rows);
+  akin::write_ranking(file, ranking_settings(*group.budget, group.seed), names, rows);
   return true;
 }
 

@@ -48,12 +48,17 @@ class TargetBank {
   /// One ranking serves all that ask for the same metric. `looks` false: the names alone.
   const Ranking& ranking(const GridGroup& group, GroupBank& bank, const Settings& settings, bool looks,
                          const Events& events) const;
+  /// Whether `file` holds every metric of the grid for every source, measured on what they are measured on now.
+  bool has_ranking(const GridBudget& budget, std::uint64_t seed, const std::filesystem::path& file,
+                   const Events& events) const;
   /// Measures every metric of the grid for every source and keeps it in `file`, undefined ones with their reason; where
   /// it is there for the same inputs, it stays. False: stopped on request.
   bool write_ranking(const GridGroup& group, const GroupBank& bank, const std::filesystem::path& file,
                      const Events& events) const;
 
  private:
+  Json ranking_settings(const GridBudget& budget, std::uint64_t seed) const;
+
   Context* ctx_;
   const Grid* grid_;
   const GridTarget* target_;

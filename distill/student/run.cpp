@@ -10,12 +10,7 @@ namespace akin {
 
 namespace {
 
-/// An old best student goes before the new last one comes: whoever finds it may trust that it is this run's.
-void remove_best(const StudentPlace& place) {
-  std::error_code error;
-  std::filesystem::remove(place.best, error);
-  AKIN_CHECK(!error, "{}: cannot be removed: {}", place.best.string(), error.message());
-}
+// An old best student goes before the new last one comes: whoever finds it may trust that it is this run's.
 
 void run_probe(Context& ctx, const StudentInputs& in, const StudentPlan& plan, const Settings& settings,
                const StudentPlace& place, StudentRecord& record, TestAnswers& answers) {
@@ -44,7 +39,7 @@ void run_probe(Context& ctx, const StudentInputs& in, const StudentPlan& plan, c
     f.best_step = best.info.step = probe.best_point;
   }
   if (place.student.empty()) return;
-  remove_best(place);
+  remove_file(place.best);
   save_probe(place.student, last, source, probe.last);
   if (chosen) save_probe(place.best, best, source, probe.best);
 }
@@ -71,7 +66,7 @@ bool run_network_student(Context& ctx, const StudentInputs& in, const StudentPla
   Model* best = run.best.network != nullptr ? &run.best : nullptr;
   answers = Evaluator::test(ctx, in.task, run.model, best, record.figures);
   if (place.student.empty()) return true;
-  remove_best(place);
+  remove_file(place.best);
   save_model(place.student, *run.model.network, run.model.info);
   if (best != nullptr) save_model(place.best, *best->network, best->info);
   return true;

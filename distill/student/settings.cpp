@@ -20,7 +20,9 @@ using S = const Settings&;
 bool everybody(T, S) { return true; }
 bool trained(T m, S) { return m.start != Start::features; }
 bool own_network(T m, S s) { return trained(m, s) && m.start != Start::nearest; }
-bool from_scratch(T m, S) { return m.start == Start::fresh; }
+bool named_network(T m, S s) { return own_network(m, s) && s.student != "init"; }
+bool begun(T m, S s) { return m.start == Start::fresh || (own_network(m, s) && s.student == "init"); }
+bool by_sgd(T m, S s) { return trained(m, s) && s.optimizer == "sgd"; }
 bool probed(T m, S) { return m.start == Start::features; }
 bool semi(T m, S) { return m.term != Term::none; }
 bool pseudo_labelled(T m, S) { return m.term == Term::pseudo_labels; }
@@ -32,7 +34,8 @@ bool compared_with_reference(T m, S s) { return needs_similarity(m, s) && find_m
 bool weighted(T m, S) { return m.weighting == Weighting::weighted; }
 constexpr Setting::Matters nobody = nullptr;
 
-Range whole(double low) { return {.low = low}; }
+constexpr double kMostImages = 1e6, kMostSteps = 1e12;  // of a batch; of a run: what asks for more is a slip of the pen
+Range whole(double low, double high = kMostSteps) { return {.low = low, .high = high}; }
 Range above(double low) { return {.low = low, .above = true}; }
 Range from(double low) { return {.low = low}; }
 Range share() { return {.low = 0, .high = 1}; }
@@ -76,36 +79,42 @@ const std::vector<Setting>& table() {
   static const std::vector<Setting> all = {
       {"student", "arch", "Network", networks.c_str(), &Settings::student, {.problem = unknown_student}, own_network},
       {"student_width", "width", "Network", "Channels of its first stage; 0: the family's own",
-       &Settings::student_width, whole(0), own_network},
+       &Settings::student_width, whole(0, 4096), named_network},
       {"student_shortcut", "shortcut", "Network", "A (subsample and pad) or conv (1x1); empty: the family's own",
-       &Settings::student_shortcut, one_of({"", "A", "conv"}), own_network},
+       &Settings::student_shortcut, one_of({"", "A", "conv"}), named_network},
       {"student_stem", "stem", "Network", "small: the first layer keeps the image's size; empty: as published",
-       &Settings::student_stem, one_of({"", "small"}), own_network},
+       &Settings::student_stem, one_of({"", "small"}), named_network},
       {"init",
        nullptr,
        "Network",
        "Start from this model's extractor instead of random weights",
        &Settings::init,
        {.file = true},
-       from_scratch},
+       begun},
 
       {"steps", nullptr, "Training", "Training steps", &Settings::steps, whole(1), trained},
-      {nullptr, "epochs", "Training", "Passes over the data", &Settings::epochs, whole(1), nobody},
-      {"batch", "batch", "Training", "Labelled images a step", &Settings::batch, whole(1), trained},
-      {"unlabelled_batch", nullptr, "Training", "Unlabelled images a step", &Settings::unlabelled_batch, whole(1),
-       semi},
+      {nullptr, "epochs", "Training", "Passes over the data", &Settings::epochs, whole(1, 1e9), nobody},
+      {"batch", "batch", "Training", "Labelled images a step", &Settings::batch, whole(1, kMostImages), trained},
+      {"unlabelled_batch", nullptr, "Training", "Unlabelled images a step", &Settings::unlabelled_batch,
+       whole(1, kMostImages), semi},
       {"eval_every", nullptr, "Training", "Steps between points of the curve; 0: a tenth of the run",
        &Settings::eval_every, whole(0), trained},
-      {nullptr, "seed", "Training", "Of weights, order and augmentation", &Settings::seed, whole(0), nobody},
-      {"augment", "augment", "Training", "Shift images at random", &Settings::augment, {}, trained},
-      {"flip", "flip", "Training", "Mirror images at random; not for characters", &Settings::flip, {}, trained},
+      {nullptr, "seed", "Training", "Of weights, order and augmentation", &Settings::seed, whole(0, 0x1p63), nobody},
+      {"augment",
+       "augment",
+       "Training",
+       "Shift images at random; without it nothing is mirrored but FixMatch's strong view",
+       &Settings::augment,
+       {},
+       trained},
+      {"flip", "flip", "Training", "Mirror them, too; not for characters", &Settings::flip, {}, trained},
       {"lr", "lr", "Training", "Highest learning rate", &Settings::lr, above(0), trained},
       {"schedule", "schedule", "Training", "cosine, step or constant", &Settings::schedule,
        one_of({"cosine", "step", "constant"}), trained},
       {"warmup", "warmup", "Training", "Steps of linear warm-up", &Settings::warmup, whole(0), trained},
       {"optimizer", "optimizer", "Training", "sgd or adamw", &Settings::optimizer, one_of({"sgd", "adamw"}), trained},
-      {"momentum", "momentum", "Training", "Of sgd", &Settings::momentum, {.low = 0, .high = 0.999999}, trained},
-      {"nesterov", "nesterov", "Training", "Nesterov's momentum", &Settings::nesterov, {}, trained},
+      {"momentum", "momentum", "Training", "Of sgd", &Settings::momentum, {.low = 0, .high = 1, .below = true}, by_sgd},
+      {"nesterov", "nesterov", "Training", "Nesterov's momentum", &Settings::nesterov, {}, by_sgd},
       {"weight_decay", "weight_decay", "Training", "Pull of all weights towards 0", &Settings::weight_decay, from(0),
        trained},
       {"clip_norm", "clip_norm", "Training", "Shorten longer gradients to this length; 0: off", &Settings::clip_norm,
@@ -164,8 +173,13 @@ const std::vector<Setting>& table() {
        &Settings::reference,
        {.file = true},
        compared_with_reference},
-      {"replicates", nullptr, "Similarity", "Bootstrap draws and label shuffles; 0: no interval", &Settings::replicates,
-       whole(0), nobody},
+      {"replicates",
+       nullptr,
+       "Similarity",
+       "Bootstrap draws and label shuffles; 0: no interval",
+       &Settings::replicates,
+       {.low = 0, .high = 1'000'000},
+       nobody},
 
       {"device", "device", "General",
        "auto (cuda where a card answers, else cpu), cpu, cuda, or sim: the CUDA kernels emulated, slowly",
@@ -191,7 +205,15 @@ template <class V>
 bool within(const Range& r, V value) {
   const auto v = static_cast<double>(value);
   if (std::isinf(v)) return r.infinite && v > 0;
-  return v <= r.high && (r.above ? v > r.low : v >= r.low);  // false for NaN
+  return (r.below ? v < r.high : v <= r.high) && (r.above ? v > r.low : v >= r.low);  // false for NaN
+}
+
+/// Of the file, and of the layer graph beside it where there is one.
+std::string digest_of_model(const std::filesystem::path& file) {
+  std::filesystem::path graph = file;
+  graph.replace_extension(".graph.json");
+  const std::string digest = sha256_of_path(file);
+  return is_there(graph) ? sha256_hex(digest + sha256_file(graph)) : digest;
 }
 
 Json json_of(const Setting& setting, const Settings& settings) {
@@ -203,7 +225,7 @@ Json json_of(const Setting& setting, const Settings& settings) {
           if (std::isinf(value)) return "inf";
         }
         if constexpr (std::is_same_v<V, std::string>) {
-          if (setting.range.file && !value.empty()) return sha256_of_path(value);
+          if (setting.range.file && !value.empty()) return digest_of_model(value);
         }
         return value;
       },
@@ -244,8 +266,10 @@ std::string range_text(const Setting& s) {
   if (r.file) return "file";
   if (std::holds_alternative<std::string Settings::*>(s.field)) return "name";
   const char* number = std::holds_alternative<std::int64_t Settings::*>(s.field) ? "whole number" : "number";
-  if (r.high == 1 && r.low == 0) return fmt::format("{} from 0 to 1", number);
-  if (r.high < 1) return fmt::format("{} from {:g}, below 1", number, r.low);
+  if (r.below) return fmt::format("{} from {}, below {}", number, r.low, r.high);
+  if (r.high < Range{}.high)
+    return fmt::format("{} from {} to {}", number, r.low,
+                       r.high < 1e9 ? fmt::format("{}", r.high) : fmt::format("{:g}", r.high));
   return fmt::format("{} {} {:g}{}", number, r.above ? "above" : "from", r.low, r.infinite ? ", or inf" : "");
 }
 
@@ -255,7 +279,7 @@ std::string problem_of(const Setting& s, const std::string& text) {
       [&](auto field) -> std::string {
         using V = std::decay_t<decltype(std::declval<Settings>().*field)>;
         if constexpr (std::is_same_v<V, bool>) {
-          return text == "true" || text == "false" ? "" : no();
+          return text == "true" || text == "false" ? "" : fmt::format("'{}' is neither true nor false", text);
         } else if constexpr (std::is_same_v<V, std::string>) {
           if (s.range.problem != nullptr) return s.range.problem(text);
           const auto& c = s.range.choices;
@@ -282,8 +306,15 @@ void check(const Settings& settings, bool student) {
   }
   if (student) schedule_of(settings).check();  // a source's steps follow from its data
   optimizer_of(settings).check();
+  if (!student && settings.batch < 2)
+    fail_usage("--batch {}: batch norm needs at least 2 images a step", settings.batch);
   if (student && settings.student == "init" && settings.init.empty())
     fail_usage("--student init: is the network of the model --init; name one");
+  if (student && settings.student == "init")
+    for (const Setting& s : table())
+      if (s.matters == named_network && text_of(s, settings) != text_of(s, Settings{}))
+        fail_usage("{} {}: --student init has the network of the model --init as it is; leave one of the two out",
+                   option_of(s.name), text_of(s, settings));
 }
 
 void read_settings(const SettingsTable& file, const std::filesystem::path& root, bool whole_run, Settings& out) {
@@ -300,10 +331,8 @@ void read_settings(const SettingsTable& file, const std::filesystem::path& root,
             value = file.whole(s.name, value);
           else if constexpr (std::is_same_v<V, double>)
             value = file.number(s.name, value);
-          else if (s.range.file)
-            value = (root / file.text(s.name)).lexically_normal().string();
-          else
-            value = file.text(s.name);
+          else if (value = file.text(s.name); s.range.file && !value.empty())
+            value = (root / value).lexically_normal().string();
         },
         s.field);
     if (const std::string why = problem_of(s, text_of(s, out)); !why.empty()) file.refuse(s.name, why);
@@ -315,10 +344,11 @@ void copy_settings(const Settings& from, std::string_view group, Settings& to) {
     if (s.group == group) std::visit([&](auto field) { to.*field = from.*field; }, s.field);
 }
 
-Json settings_of_student(const Settings& settings, const MethodTraits& method) {
+Json settings_of_student(const Settings& settings, const MethodTraits& method, bool files) {
   Json out = Json::object();
   for (const Setting& s : table())
-    if (s.name != nullptr && s.matters != nullptr && s.matters(method, settings)) out[s.name] = json_of(s, settings);
+    if (s.name != nullptr && s.matters != nullptr && s.matters(method, settings) && (files || !s.range.file))
+      out[s.name] = json_of(s, settings);
   return out;
 }
 
@@ -348,21 +378,6 @@ std::string settings_changes(const Json& before, const Json& now) {
   for (const auto& [key, value] : a)
     if (!b.contains(key)) changes.push_back(key + " is gone");
   return fmt::format("{}", fmt::join(changes, ", "));
-}
-
-std::string settings_markdown() {
-  const Settings student, source = source_settings();
-  std::string out = "| key and option | of `train` | default | may be | |\n|---|---|---|---|---|\n";
-  const auto shown = [](const std::string& text) { return text.empty() ? "" : "`" + text + "`"; };
-  for (const Setting& s : table()) {
-    std::string value = text_of(s, s.name != nullptr ? student : source);
-    if (s.name != nullptr && s.source != nullptr && text_of(s, source) != value)
-      value = fmt::format("{} (`train`: {})", value, text_of(s, source));
-    out += fmt::format("| {} | {} | {} | {} | {} |\n",
-                       s.name == nullptr ? "" : fmt::format("`{}` `{}`", s.name, option_of(s.name)),
-                       s.source == nullptr ? "" : shown(option_of(s.source)), value, range_text(s), s.help);
-  }
-  return out;
 }
 
 bool needs_similarity(const MethodTraits& m, const Settings& s) {

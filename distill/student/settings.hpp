@@ -56,6 +56,7 @@ struct Settings {
 struct Range {
   double low = -1e300, high = 1e300;                     ///< of numbers
   bool above = false;                                    ///< `low` itself is out
+  bool below = false;                                    ///< `high` itself is out
   bool infinite = false;                                 ///< inf is allowed
   std::vector<std::string> choices = {};                 ///< of texts; empty: any
   std::string (*problem)(const std::string&) = nullptr;  ///< why a text is no value, or ""
@@ -100,8 +101,8 @@ void read_settings(const SettingsTable& table, const std::filesystem::path& root
 /// The values of a group, such as where it runs.
 void copy_settings(const Settings& from, std::string_view group, Settings& to);
 
-/// What a student of the method depends on, by name; of a file its digest.
-Json settings_of_student(const Settings& settings, const MethodTraits& method);
+/// What a student of the method depends on, by name; of a file its digest, or nothing where `files` is false.
+Json settings_of_student(const Settings& settings, const MethodTraits& method, bool files = true);
 /// What a source depends on.
 Json settings_of_source(const Settings& settings);
 /// "lr was 0.1 and is 0.05, images: other content, ..."; empty where they are equal. Tables within tables count by

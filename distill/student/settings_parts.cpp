@@ -47,4 +47,19 @@ Settings source_settings() {
   return s;
 }
 
+std::string settings_markdown() {
+  const Settings student, source = source_settings();
+  std::string out = "| key and option | of `train` | default | may be | |\n|---|---|---|---|---|\n";
+  const auto shown = [](const std::string& text) { return text.empty() ? "" : "`" + text + "`"; };
+  for (const Setting& s : setting_list()) {
+    std::string value = text_of(s, s.name != nullptr ? student : source);
+    if (s.name != nullptr && s.source != nullptr && text_of(s, source) != value)
+      value = fmt::format("{} (`train`: {})", value, text_of(s, source));
+    out += fmt::format("| {} | {} | {} | {} | {} |\n",
+                       s.name == nullptr ? "" : fmt::format("`{}` `{}`", s.name, option_of(s.name)),
+                       s.source == nullptr ? "" : shown(option_of(s.source)), value, range_text(s), s.help);
+  }
+  return out;
+}
+
 }  // namespace akin

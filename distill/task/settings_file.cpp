@@ -95,7 +95,11 @@ bool SettingsTable::has(const std::string& key) const {
   return table_.contains(key);
 }
 
-Json SettingsTable::value(const std::string& key) const { return has(key) ? table_.at(key) : Json(); }
+Json SettingsTable::value(const std::string& key) const {
+  if (!has(key)) return {};
+  if (table_.at(key).is_null()) refuse(key, "null is no value; leave the key out");
+  return table_.at(key);
+}
 
 std::string SettingsTable::text(const std::string& key, const std::string& fallback) const {
   const Json v = value(key);

@@ -108,6 +108,29 @@ std::string source_name(const std::filesystem::path& path) {
   return name == "student_best" ? folder + "_best" : name;
 }
 
+namespace {
+
+/// Throws where the file knows better than the description that was given for it.
+void check_description(const Architecture& found, const Architecture& said, const std::string& file) {
+  const bool same = said.name == found.name && (said.width == 0 || said.width == found.width) &&
+                    (said.shortcut.empty() || said.shortcut == found.shortcut);
+  AKIN_CHECK(
+      same,
+      "{}: says itself that it is a {} of width {}, shortcut '{}', expected was a {} of width {}, shortcut '{}': "
+      "leave out arch and what goes with it",
+      file, found.name, found.width, found.shortcut, said.name, said.width, said.shortcut);
+}
+
+/// Of weights and of what was said of them: both decide what the network computes.
+std::string described_hash(const Model& model) {
+  const Architecture& a = model.info.architecture;
+  const Normalization& n = model.info.normalization;
+  return sha256_hex(fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", model.hash, a.name, a.width, a.shortcut, a.stem, a.norm_eps,
+                                fmt::join(n.mean, ","), fmt::join(n.std, ",")));
+}
+
+}  // namespace
+
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
   Source source;
   source.name = source_name(path);
@@ -128,13 +151,18 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
   const std::string hash = sha256_hex(bytes);
   SafeTensors file = parse_safetensors(bytes, path.string());
   if (file.find("features") != nullptr) {
+    AKIN_CHECK(fallback == nullptr, "{}: is a table of a model's outputs; leave out arch, which describes a network",
+               path.string());
     source.hash = hash;
     return table_source(std::move(source), file.at("features"), file.find("logits"), path.string());
   }
   AKIN_CHECK(file.find("logits") == nullptr, "{}: holds logits without features; a table has features, or both",
              path.string());
+  const bool described = fallback != nullptr && !describes_itself(file);
   source.model = load_model(ctx, std::move(file), hash, fallback);
-  source.hash = source.model.hash;
+  source.hash = described ? described_hash(source.model) : source.model.hash;
+  if (fallback != nullptr && !described)
+    check_description(source.model.info.architecture, fallback->architecture, path.string());
   return source;
 }
 

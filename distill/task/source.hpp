@@ -14,7 +14,7 @@ namespace akin {
 
 struct Source {
   std::string name;
-  std::string hash;  ///< of the file's content
+  std::string hash;  ///< of the file's content, and of its description where that is not in the file
   Model model;       ///< network is null for a table
   Outputs table;     ///< of a table: one row for each image of the target's training split, in its order
   bool is_table() const { return model.network == nullptr; }
@@ -28,7 +28,8 @@ std::string source_name(const std::filesystem::path& path);
 /// Opens a source: a model (.safetensors with a network), or a table: a .safetensors file with tensors `features` [N,D]
 /// and `logits` [N,C], or a folder with features.npy and logits.npy; without logits it has no head. Its name is the
 /// file's, without ending; of a model.safetensors or student.safetensors that of its folder, likewise with _best.
-/// Throws on weights or tables with NaN, naming file and tensor. `fallback`: see load_model.
+/// Throws on weights or tables with NaN, naming file and tensor. `fallback`: see load_model; an error for a table, and
+/// for a file that describes itself as another network.
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
 
 struct OutputOptions {

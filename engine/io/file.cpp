@@ -258,4 +258,10 @@ void make_folder(const fs::path& path) {
   AKIN_CHECK(is_folder(path), "{}: is a file, a folder was expected (remove it or choose another name)", path.string());
 }
 
+void remove_file(const fs::path& path) {
+  std::error_code error;
+  fs::remove(path, error);
+  if (error) fail("{}: cannot be removed: {} ({})", path.string(), error.message(), remedy_for(error.value()));
+}
+
 }  // namespace akin

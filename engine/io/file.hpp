@@ -67,5 +67,7 @@ bool is_folder(const std::filesystem::path& path);
 
 /// Makes the folder and its parents; it may exist. Throws where that cannot be done.
 void make_folder(const std::filesystem::path& path);
+/// Removes a file, or an empty folder, where there is one. Throws where that cannot be done.
+void remove_file(const std::filesystem::path& path);
 
 }  // namespace akin

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstring>
 #include <exception>
 #include <system_error>
@@ -65,6 +66,17 @@ void for_each_file(std::size_t n, Body&& body) {
 }
 
 }  // namespace
+
+std::optional<ImageFormat> image_size(std::string_view text) {
+  ImageFormat format;
+  const char* end = text.data() + text.size();
+  const auto [x, error] = std::from_chars(text.data(), end, format.height);
+  if (error != std::errc() || x == end || *x != 'x') return {};
+  const auto [last, second] = std::from_chars(x + 1, end, format.width);
+  const auto good = [](int side) { return side >= 1 && side <= 4096; };
+  if (second != std::errc() || last != end || !good(format.height) || !good(format.width)) return {};
+  return format;
+}
 
 ImageFormat settle_format(const std::vector<fs::path>& files, ImageFormat format) {
   if (format.height > 0 && format.width > 0 && format.channels > 0) return format;

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/io/image.hpp"
@@ -17,6 +19,9 @@ struct ImageFormat {
   ImageLimits limits = {};
   std::uint64_t max_total_bytes = std::uint64_t{8} << 30;  ///< of all decoded images together
 };
+
+/// "32x32": height x width, each from 1 to 4096; nothing for another text.
+std::optional<ImageFormat> image_size(std::string_view text);
 
 struct ImageFolder {
   std::vector<std::string> classes;          ///< sorted by bytes

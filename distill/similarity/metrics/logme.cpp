@@ -1,5 +1,6 @@
 #include "distill/similarity/metrics/logme.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 

@@ -1,5 +1,6 @@
 #include "distill/similarity/metrics/sample.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>

@@ -1,0 +1,72 @@
+// Training that breaks: what is said of it, and what it must not destroy.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "tests/temp_folder.hpp"
+#include "tests/toy_run.hpp"
+
+using namespace akin;
+using namespace akin::test;
+using Run = ToyRun;
+
+TEST_CASE("a diverging run names layer and step, and never replaces a sound checkpoint by a broken one") {
+  const TempFolder folder;
+  Run r;
+  r.place.checkpoint = folder / "c.safetensors";
+  r.place.checkpoint_every = 2;
+  const auto progress = r.hooks.progress;
+  r.hooks.progress = [&](std::int64_t t, double loss) {
+    progress(t, loss);
+    if (t != 6) return;  // as an update that overflows leaves it: the loss of its step was finite
+    for (const Parameter& p : r.net->parameters())
+      if (p.name == "layer2.0.conv2.weight") p.tensor.data<float>()[5] = -INFINITY;
+  };
+  std::string error = error_of([&] { r.go(); });
+  CHECK_MESSAGE(has(error, "after step 5"), error);
+  CHECK_MESSAGE(has(error, "layer2.0.conv2.weight"), error);
+  CHECK_MESSAGE(has(error, "stays"), error);
+  Run second;
+  second.options = r.options;
+  second.place = r.place;
+  second.place.resume = true;
+  second.go();
+  CHECK_EQ(second.began, 4);
+  CHECK(second.result.finished);
+
+  Run sick;  // without a checkpoint: the loss of the next step shows it
+  sick.hooks.progress = [&](std::int64_t t, double) {
+    for (const Parameter& p : sick.net->parameters())
+      if (t == 3 && p.name == "layer1.0.conv1.weight") p.tensor.data<float>()[0] = NAN;
+  };
+  error = error_of([&] { sick.go(); });
+  CHECK_MESSAGE(has(error, "loss of step 3 is nan"), error);
+  CHECK_MESSAGE(has(error, "layer1.0.conv1.weight"), error);
+}
+
+TEST_CASE("detect_anomaly stops at the first op, forwards or backwards; without it the bits are the same") {
+  Run plain, watched;
+  watched.ctx.detect_anomaly = true;
+  plain.go();
+  watched.go();
+  CHECK_EQ(differing(*plain.net, *watched.net), "");
+
+  const auto error_with = [&](bool detect, const std::function<Tensor(Run&, const Tensor&)>& spoil) {
+    Run r;
+    r.ctx.detect_anomaly = detect;
+    const auto loss = r.objective.loss;
+    r.objective.loss = [&](const LabelledBatch& b) { return spoil(r, loss(b)); };
+    return error_of([&] { r.go(); });
+  };
+  const auto overflows = [](Run& r, const Tensor& loss) {
+    return ops::scale(r.ctx, ops::scale(r.ctx, loss, 1e30), 1e30);
+  };
+  CHECK_MESSAGE(has(error_with(true, overflows), "step 0: scale"), error_with(true, overflows));
+  // The loss stays finite, its gradient does not: 1e30 * 1e30 on the way back.
+  const auto steep = [](Run& r, const Tensor& loss) {
+    return ops::scale(r.ctx, ops::scale(r.ctx, ops::scale(r.ctx, loss, 1e-30), 1e30), 1e30);
+  };
+  const std::string error = error_with(true, steep);
+  CHECK_MESSAGE(has(error, "step 0: "), error);
+}

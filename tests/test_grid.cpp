@@ -1,0 +1,172 @@
+// What a grid's folder holds after its file has changed: no ranking, row or student of what was before.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "distill/grid/origin.hpp"
+#include "tests/experiment_case.hpp"
+
+using namespace akin;
+using namespace akin::test;
+
+namespace {
+
+/// One target, one seed, no method that looks at sources.
+std::string plain() {
+  std::string text = replaced(ExperimentFixture::all(), "seeds = [0, 1]", "seeds = [0]");
+  text = replaced(text, "\"scratch\", \"transfer\", \"fixmatch\", \"probe\", \"weighted\", \"oracle\"", "\"scratch\"");
+  text = text.substr(0, text.find("[[variants]]")) + kSources + kTargets;
+  return text.substr(0, text.rfind("[[targets]]"));
+}
+
+/// Column `name` of sources.csv by source.
+std::map<std::string, std::string> measured(const std::filesystem::path& run, const std::string& name) {
+  const auto table = table_of(run / "sources.csv");
+  std::map<std::string, std::string> out;
+  for (std::size_t i = 1; i < table.size(); ++i) out[table[i][column(table, "source")]] = table[i][column(table, name)];
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(ExperimentFixture, "rankings are those of the file, though every cell is finished") {
+  REQUIRE(run(read(plain())).finished);
+  const auto before = measured(folder / "run", "leep");
+  CHECK_EQ(before.size(), 3);
+  const auto again = [&](const std::string& text) {
+    const GridOutcome o = run(read(text));
+    CHECK(o.finished);
+    CHECK_EQ(o.ran, 0);  // scratch does not look at them
+    const auto found = measured(folder / "run", "leep");
+    const std::filesystem::path kept = options.place.folder;
+    options.place.folder = folder / "fresh";
+    std::filesystem::remove_all(options.place.folder);
+    CHECK(run(read(text)).finished);
+    CHECK(measured(folder / "fresh", "leep") == found);
+    options.place.folder = kept;
+    return found;
+  };
+  CHECK(again(replaced(plain(), "flip = true", "flip = true\nprobe = 8")) != before);
+  CHECK(again(plain()) == before);
+  CHECK_EQ(again(replaced(plain(), "data = \"one\"", "data = \"one\"\nexclude = [\"three\"]")).size(), 2);
+  // A source with another content.
+  std::filesystem::copy_file(folder / "three.safetensors", folder / "four.safetensors",
+                             std::filesystem::copy_options::overwrite_existing);
+  const auto copied = again(plain());
+  CHECK_EQ(copied.at("four"), copied.at("three"));
+}
+
+TEST_CASE_FIXTURE(ExperimentFixture, "intervals stand in a ranking where replicates are drawn, around the values") {
+  const std::filesystem::path file = folder / "run/rankings/one/three/seed0.json";
+  const auto ranking = [&](const std::string& text) {
+    CHECK(run(read(text)).finished);
+    return nlohmann::json::parse(read_text(file));
+  };
+  for (const auto& source : ranking(plain())["sources"]) CHECK_FALSE(source.contains("intervals"));
+  const auto drawn = ranking(replaced(plain(), "flip = true", "flip = true\nreplicates = 20"));
+  CHECK_EQ(drawn["settings"]["replicates"], 20);
+  REQUIRE_EQ(drawn["sources"].size(), 3);
+  for (const auto& source : drawn["sources"]) {
+    CAPTURE(source.dump());
+    REQUIRE_EQ(source["intervals"].size(), 3);
+    for (const char* metric : {"parc", "cka", "leep"}) {
+      const double low = source["intervals"][metric][0], high = source["intervals"][metric][1];
+      CHECK(low < high);
+      CHECK(low <= source["values"][metric].get<double>());
+      CHECK(high >= source["values"][metric].get<double>());
+    }
+  }
+  // One image a class: PARC has no value, and so no interval.
+  const auto undefined = ranking(replaced(plain(), "flip = true", "flip = true\nreplicates = 5\nprobe = 4"));
+  for (const auto& source : undefined["sources"]) {
+    CHECK(source["values"]["parc"].is_null());
+    CHECK(source["intervals"]["parc"][0].is_null());
+    CHECK(source["intervals"]["parc"][1].is_null());
+  }
+}
+
+TEST_CASE_FIXTURE(ExperimentFixture,
+                  "a part that is run again with other settings does not share a table with the rest") {
+  const std::string two = replaced(plain(), "seeds = [0]", "seeds = [0, 1]");
+  REQUIRE(run(read(two)).finished);
+  CHECK_EQ(table_of(folder / "run/results.csv").size(), 3);
+  const Grid changed = read(replaced(two, "steps = 5", "steps = 6"));
+  options.redo_stale = true;
+  add_filter(options.only, "seed=1", changed);
+  CHECK_EQ(run(changed).ran, 1);
+  const auto rows = table_of(folder / "run/results.csv");
+  REQUIRE_EQ(rows.size(), 2);
+  CHECK_EQ(rows[1][column(rows, "seed")], "1");
+  const std::string page = read_text(folder / "run/results.md");
+  CHECK(
+      has(page, "## Made with other settings, and in no table\n\n- one, three, seed 0, scratch: steps was 5 and is 6"));
+  options.only = {};
+  CHECK_EQ(run(changed).ran, 1);
+  CHECK_EQ(table_of(folder / "run/results.csv").size(), 3);
+  CHECK_FALSE(has(read_text(folder / "run/results.md"), "other settings"));
+}
+
+TEST_CASE_FIXTURE(ExperimentFixture, "what is said of a file that does not describe itself is part of the source") {
+  SafeTensors weights = read_safetensors(folder / "four.safetensors");
+  weights.metadata.clear();
+  write_safetensors(folder / "bare.safetensors", weights);
+  const auto text = [&](const std::string& description) {
+    std::string t =
+        replaced(plain(), "[[targets]]",
+                 "[[sources]]\nname = \"bare\"\npath = \"bare.safetensors\"\n" + description + "\n[[targets]]");
+    return replaced(t, "methods = [\"scratch\"]", "methods = [\"scratch\", \"random\"]");
+  };
+  const std::string dark = text("arch = \"resnet8\"\nmean = [0.2]\nstd = [0.2]");
+  REQUIRE(run(read(dark)).finished);
+  const std::string bright = text("arch = \"resnet8\"\nmean = [0.7]\nstd = [0.2]");
+  std::size_t stale = 0;
+  for (const auto& c : survey_grid(ctx, read(bright), options).cells)
+    stale += has(c.changed, "sources.bare: other content");
+  CHECK_EQ(stale, 1);
+  const auto before = measured(folder / "run", "cka");
+  options.redo_stale = true;
+  REQUIRE(run(read(bright)).finished);
+  CHECK_NE(measured(folder / "run", "cka").at("bare"), before.at("bare"));
+  CHECK(has(error_of([&] { run(read(text("arch = \"resnet14\""))); }), "bare.safetensors"));
+  // What the file knows itself is not overruled in silence.
+  const std::string wrong =
+      replaced(plain(), "path = \"four.safetensors\"", "path = \"four.safetensors\"\narch = \"resnet14\"");
+  CHECK(has(error_of([&] { run(read(wrong)); }), "four.safetensors: says itself that it is a resnet8 of width 4"));
+  const std::string table = replaced(plain(), "{target}.safetensors\"", "{target}.safetensors\"\narch = \"resnet8\"");
+  CHECK(has(error_of([&] { run(read(table)); }), "is a table of a model's outputs; leave out arch"));
+  options.redo_stale = false;
+}
+
+TEST_CASE_FIXTURE(ExperimentFixture, "a student that was kept has the card of its own cell, or none") {
+  const std::filesystem::path student = folder / "run/students/one/three/scratch-seed0.safetensors";
+  options.keep_students = true;
+  REQUIRE(run(read(plain())).finished);
+  CHECK(find_cell_origin(student).known);
+  std::filesystem::copy_file(student, folder / "kept.safetensors");
+  options.keep_students = false;
+  options.redo_stale = true;
+  REQUIRE(run(read(replaced(plain(), "steps = 5", "steps = 6"))).finished);
+  CHECK_FALSE(std::filesystem::exists(student));
+  CHECK_FALSE(std::filesystem::exists(folder / "run/students/one/three/scratch-seed0_best.safetensors"));
+  std::filesystem::copy_file(folder / "kept.safetensors", student);
+  CHECK_FALSE(find_cell_origin(student).known);
+}
+
+TEST_CASE_FIXTURE(ExperimentFixture,
+                  "sizes, channels and empty files of an experiment are taken as on the command line") {
+  const auto with = [&](const std::string& line) {
+    return error(replaced(plain(), "data = \"one\"", "data = \"one\"\n" + line));
+  };
+  CHECK_EQ(with("size = \"4096x1\""), "");
+  for (const char* bad : {"4097x12", "12x99999", "0x12", "12", "12x", "12x12x", "12x12 ", "99999999999x1"})
+    CHECK(has(with(fmt::format("size = \"{}\"", bad)), "targets 'one': size: "));
+  CHECK(has(with("channels = 2"), "channels: 2: 1 (grey)"));
+  CHECK(has(with("channels = 4294967297"), "channels: 4294967297: 1 (grey)"));
+  // "" is no file, whatever the root.
+  const Grid e = read(replaced(plain(), "flip = true", "flip = true\ninit = \"four.safetensors\"") +
+                      "[[variants]]\nname = \"bare\"\nmethod = \"scratch\"\ninit = \"\"\n");
+  CHECK_EQ(e.settings_of(e.targets[0], &e.variants[1]).init, "");
+  CHECK_NE(e.settings_of(e.targets[0], &e.variants[0]).init, "");
+}
