@@ -2,6 +2,7 @@
 // akin::Error, and the settings that a run would save bring the same ones back. An input is the arguments, one a line,
 // and behind a line "%%" the file that an argument FILE stands for.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <sstream>
 

@@ -13,7 +13,7 @@ void run(ByteView input) {
   for (const auto& [name, array] : file->tensors) {
     bytes += array.byte_size();
     require(same_bits(file->at(name), array), "a name stands for two tensors");
-    passes([&] { check_finite(array, name, "input"); });
+    passes([&, &a = array] { check_finite(a, "tensor", "input"); });
   }
   require(bytes <= 4 * input.size(), "more numbers than the file has bytes for");  // f16 and u16 become twice as long
   const Bytes written = must("writing what was read", [&] { return to_safetensors(*file); });
