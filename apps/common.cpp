@@ -1,5 +1,6 @@
 #include "apps/common.hpp"
 
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -9,7 +10,6 @@
 #include <iostream>
 #include <memory>
 #include <optional>
-#include <unistd.h>
 
 #include "apps/config_file.hpp"
 #include "apps/flags.hpp"
@@ -166,6 +166,15 @@ void say(const CommonOptions& options, const std::string& line) {
 }
 
 void warn(const std::string& line) { std::cerr << "akin: warning: " << line << '\n'; }
+
+void tell(const CommonOptions& options, const ImageSet& set) {
+  constexpr std::string_view kWarning = "warning: ";
+  for (const std::string& line : told(set.account, set.source))
+    if (line.starts_with(kWarning))
+      warn(line.substr(kWarning.size()));
+    else
+      say(options, line);
+}
 
 void warn_of_size(const Model& model, const std::string& file, const ImageSet& set) {
   const std::int64_t height = model.info.height, width = model.info.width;

@@ -44,6 +44,8 @@ Context start(const CommonOptions& options);
 void say(const CommonOptions& options, const std::string& line);
 /// "akin: warning: ..." on stderr, always.
 void warn(const std::string& line);
+/// What the loader of a data set tells of its folder: notes with say, warnings with warn.
+void tell(const CommonOptions& options, const ImageSet& set);
 /// Warns where `model` learnt from images of another size than those of `set`: it runs, but sees something unusual.
 void warn_of_size(const Model& model, const std::string& file, const ImageSet& set);
 /// Warns where images of this shape [N, H, W, C] leave one pixel of the network's last feature map: its 3x3

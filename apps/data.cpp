@@ -140,15 +140,33 @@ Array contact_sheet(const ImageSet& set, int columns) {
   return sheet;
 }
 
+/// What is told of the folder, for programs.
+Json json_of(const Account& account) {
+  Json out = Json::array();
+  for (const Account::Line& line : account.lines) {
+    Json l = {{"what", line.what},
+              {"warning", line.tone == Account::Tone::warning},
+              {"count", line.count},
+              {"first", line.first}};
+    if (!line.endings.empty()) l["endings"] = line.endings;
+    out.push_back(std::move(l));
+  }
+  return out;
+}
+
 void show(const ShowOptions& o) {
   Json splits = Json::object();
   std::string text;
   ImageSet labelled;
   std::vector<std::vector<std::int64_t>> counts;
   std::vector<TextTable::Column> columns{{"class"}};
-  for (const Split split : {Split::train, Split::test, Split::unlabeled}) {
-    if (!has_split(o.folder, split)) continue;
-    ImageSet set = load_images(o.folder, split, o.format.format());
+  const std::vector<Split> there = splits_there(o.folder);
+  std::vector<ImageSet> sets = load_splits(o.folder, there, o.format.format());
+  tell(o.common, sets[0]);
+  const Json account = json_of(sets[0].account);
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    const Split split = there[i];
+    ImageSet& set = sets[i];
     const Shape& s = set.images.shape();
     const Normalization n = measure_normalization(set.images);
     splits[name_of(split)] = {{"images", s[0]},   {"height", s[1]}, {"width", s[2]},
@@ -161,7 +179,6 @@ void show(const ShowOptions& o) {
     splits[name_of(split)]["counts"] = counts.back();
     if (labelled.classes.empty()) labelled = std::move(set);
   }
-  if (splits.empty()) load_images(o.folder, Split::train, o.format.format());  // says what is wrong with the folder
   TextTable table(columns);
   for (std::size_t c = 0; c < labelled.classes.size(); ++c) {
     std::vector<std::string> cells{labelled.classes[c]};
@@ -180,7 +197,8 @@ void show(const ShowOptions& o) {
     write_png(o.png, contact_sheet(labelled, o.columns));
     say(o.common, o.png + ": written");
   }
-  const Json j = {{"folder", o.folder}, {"classes", labelled.classes}, {"balance", balance}, {"splits", splits}};
+  Json j = {{"folder", o.folder}, {"classes", labelled.classes}, {"balance", balance}, {"splits", splits}};
+  if (!account.empty()) j["account"] = account;
   print(o.common.json ? json_text(j) : text);
 }
 
@@ -213,9 +231,11 @@ void pack(const PackOptions& o) {
                "{}: holds a data set already; remove it, or choose another folder with --out DIR", o.out);
   std::string text;
   std::vector<std::pair<Split, ImageSet>> sets;  // all is read and checked before anything is written
-  for (const Split split : {Split::unlabeled, Split::test, Split::train})
-    if (has_split(o.folder, split)) sets.emplace_back(split, load_images(o.folder, split, format));
-  if (sets.empty()) load_images(o.folder, Split::train, format);  // says what is wrong with the folder
+  const std::vector<Split> there = splits_there(o.folder);
+  std::vector<ImageSet> loaded = load_splits(o.folder, there, format);
+  tell(o.common, loaded[0]);
+  const Json account = json_of(loaded[0].account);
+  for (std::size_t i = there.size(); i-- > 0;) sets.emplace_back(there[i], std::move(loaded[i]));  // the training last
   if (!o.without.empty()) {
     const std::vector<std::string> names = split_list(o.without, "--without");
     // Nobody knows which of the unlabelled images show those classes.
@@ -229,7 +249,9 @@ void pack(const PackOptions& o) {
     splits[name_of(split)] = s.dims();
     text += fmt::format("{}: {} images of {} x {} x {}\n", name_of(split), s[0], s[1], s[2], s[3]);
   }
-  print(o.common.json ? json_text({{"folder", o.out}, {"splits", splits}}) : text);
+  Json j = {{"folder", o.out}, {"splits", splits}};
+  if (!account.empty()) j["account"] = account;
+  print(o.common.json ? json_text(j) : text);
 }
 
 void add_pack(CLI::App& data) {

@@ -36,6 +36,7 @@ std::string confusion_table(const std::vector<std::string>& classes, const std::
 void evaluate(Context& ctx, const Options& o, const Model& model) {
   const Split split = o.split == "train" ? Split::train : Split::test;
   const ImageSet set = load_images(o.data, split, o.format.format());
+  tell(o.common, set);
   warn_of_size(model, o.model, set);
   if (!model.info.classes.empty() && model.info.classes != set.classes)
     warn(fmt::format("{}: its classes ({}) are not those of {} ({}); classes are compared by their order", o.model,

@@ -31,6 +31,7 @@ void run(const Options& o) {
   const std::optional<ModelInfo> info = o.foreign.info();
   Model model = load_model(ctx, o.model, info ? &*info : nullptr);
   const ImageSet set = load(o);
+  tell(o.common, set);
   const std::int64_t channels = set.images.shape()[3], wanted = model.info.architecture.channels;
   const bool possible = channels == 1 || wanted == 1;
   AKIN_CHECK(channels == wanted || (o.match_channels && possible),

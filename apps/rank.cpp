@@ -131,6 +131,7 @@ Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
   labels.draw.unlabelled = 1;
   labels.unlabelled.reset();
   const Task task = load_task({o.task.target, labels, o.task.format.format()});
+  tell(o.common, task.pool());
   const OutputOptions options{.match_channels = o.common.settings.match_channels};
   const std::vector<Outputs> outputs = bank_outputs(ctx, task, sources, options, events);
   const std::optional<Outputs> reference = reference_outputs(ctx, task, rank_options_of(o.common.settings), options);

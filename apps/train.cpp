@@ -7,6 +7,7 @@
 #include "apps/flags.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
+#include "engine/io/sha256.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -55,9 +56,12 @@ void run(const CLI::App& app, Options& o) {
   check_run_folder(out, {"model.safetensors", "checkpoint.safetensors"}, o.resume, o.force);
   const FolderLock owner(out);
   Context ctx = start(o.common);
-  const ImageSet set = load_images(o.data, Split::train, o.format.format());
   const bool has_test = has_split(o.data, Split::test);
-  const ImageSet test = has_test ? load_images(o.data, Split::test, o.format.format()) : ImageSet{};
+  std::vector<Split> wanted{Split::train};
+  if (has_test) wanted.push_back(Split::test);
+  const std::vector<ImageSet> sets = load_splits(o.data, wanted, o.format.format());
+  const ImageSet &set = sets.front(), &test = sets.back();
+  tell(o.common, set);
 
   check(o.common.settings, false);
   ClassifierOptions c = classifier_of(o.common.settings);
@@ -68,6 +72,7 @@ void run(const CLI::App& app, Options& o) {
   warn_of_small_images(*make_network(ctx, architecture), set.images.shape());
   Json settings = settings_of_source(o.common.settings);
   settings["images"] = content_hash(set);
+  settings["classes"] = sha256_hex(fmt::format("{}", fmt::join(set.classes, "\n")));
   if (o.resume && !o.force && is_finished(ctx, out, settings)) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;

@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "nn/data/account.hpp"
+
 namespace akin {
 
 /// All optional.
@@ -18,6 +20,11 @@ struct Events {
 
 inline void say(const Events& events, const std::string& line) {
   if (events.stage) events.stage(line);
+}
+
+/// What a data set's folder holds besides its images.
+inline void say(const Events& events, const Account& account, const std::string& source) {
+  for (const std::string& line : told(account, source)) say(events, line);
 }
 
 inline bool stop_asked(const Events& events) { return events.stop && events.stop(); }

@@ -210,7 +210,10 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
     }
   } catch (const LossNotFinite& e) {
     const std::string where = first_not_finite(ctx, objective, parameters);
-    fail("{}{}; lower the learning rate, or look for broken inputs", e.what(), where.empty() ? "" : ": " + where);
+    // Before the first update no learning rate is to blame.
+    fail("{}{}; {}", e.what(), where.empty() ? "" : ": " + where,
+         e.step == 0 ? "look for broken inputs, or a setting of another size than usual, such as the temperature"
+                     : "lower the learning rate, or look for broken inputs");
   }
   s.result.steps = s.step;
   s.result.finished = true;

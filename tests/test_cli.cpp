@@ -179,6 +179,10 @@ TEST_CASE("cli: the same seed gives the same bits; so does a run that was stoppe
   check_fails(folder, b, 1,
               "model.safetensors: was trained with other settings or data (augment was true and is false, warmup was 0 "
               "and is 3): --resume needs the same ones");
+  const std::string classes = read_text(folder / "data_a/classes.txt");
+  write_file_atomic(folder / "data_a/classes.txt", std::string_view("renamed" + classes.substr(classes.find('\n'))));
+  check_fails(folder, a, 1, "or data (classes: other content)");
+  write_file_atomic(folder / "data_a/classes.txt", std::string_view(classes));
   write_bars(folder / "data_a", 77, false);
   check_fails(folder, a, 1, "or data (images: other content)");
   CHECK(read_file(folder / "stopped_a/model.safetensors") == model);

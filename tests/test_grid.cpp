@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "distill/grid/origin.hpp"
+#include "engine/io/json.hpp"
 #include "tests/experiment_case.hpp"
 
 using namespace akin;
@@ -30,6 +31,45 @@ std::map<std::string, std::string> measured(const std::filesystem::path& run, co
 }
 
 }  // namespace
+
+TEST_CASE_FIXTURE(ExperimentFixture, "a damaged or exchanged ranking or record is told of and made anew") {
+  const Grid grid = read(plain());
+  REQUIRE(run(grid).finished);
+  const auto results = results_of(folder / "run");
+  const std::string sources = read_text(folder / "run/sources.csv");
+  std::vector<std::filesystem::path> files;
+  for (const char* part : {"rankings", "cells"})
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "run" / part))
+      if (entry.is_regular_file()) files.push_back(entry.path());
+  REQUIRE(files.size() >= 2);
+  for (const std::filesystem::path& file : files) {
+    CAPTURE(file.string());
+    const Json good = Json::parse(read_text(file));
+    std::vector<std::string> bad = {"", "[1,", "{}", "7", read_text(file).substr(1), std::string(100000, '[')};
+    for (const char* key : {"sources", "metrics", "settings", "result", "curve", "format"})
+      for (const Json& other : {Json(7), Json::object(), Json(nullptr), Json({1, "x"}), Json("text")}) {
+        if (!good.contains(key)) continue;
+        Json j = good;
+        j[key] = other;
+        bad.push_back(json_text(j));
+        seal(j);  // even with a digest that fits
+        bad.push_back(json_text(j));
+      }
+    for (const std::string& text : bad) {
+      CAPTURE(text.substr(0, 200));
+      write_file_atomic(file, std::string_view(text));
+      options.redo_stale = true;  // a record without a digest passes for an earlier akin's
+      CHECK(run(grid).finished);
+      CHECK(results_of(folder / "run") == results);
+      CHECK_EQ(read_text(folder / "run/sources.csv"), sources);
+    }
+  }
+  std::string text = read_text(files.front());
+  text[text.find("0.") + 2] ^= 1;
+  write_file_atomic(files.front(), std::string_view(text));
+  CHECK(run(grid).finished);
+  CHECK_MESSAGE(has(lines, files.front().string()), lines);
+}
 
 TEST_CASE_FIXTURE(ExperimentFixture, "rankings are those of the file, though every cell is finished") {
   REQUIRE(run(read(plain())).finished);

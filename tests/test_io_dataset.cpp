@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "engine/io/gzip.hpp"
 #include "engine/io/idx.hpp"
 #include "engine/io/image.hpp"
 #include "nn/data/image_set.hpp"
@@ -112,6 +113,111 @@ TEST_CASE("IDX folder with MNIST's names") {
     write_file_atomic(m / "classes.txt", std::string_view("a\n\nb"));
     CHECK(has(error_of([&] { load_images(m, Split::test); }), "classes.txt: line 2 is empty"));
   }
+}
+
+TEST_CASE("IDX labels: whatever is unusual is called what it is, before it is believed") {
+  const TempFolder t;
+  const fs::path m = t / "m";
+  make_mnist(m);
+  const auto with_labels = [&](const Array& values) {
+    write_idx(m / "train-labels-idx1-ubyte.gz", values);
+    return error_of([&] { load_images(m, Split::train); });
+  };
+  const auto with_names = [&](std::string_view names) {
+    write_file_atomic(m / "classes.txt", names);
+    return error_of([&] { load_images(m, Split::train); });
+  };
+  CHECK(has(with_labels(labels({1, 3, 2, 3})), "labels run from 1 to 3, but classes are numbered from 0; subtract 1"));
+  CHECK(has(with_names("a\nb\nc\n"), "subtract 1 from all labels (there are 3 class names)"));
+  CHECK(has(with_names("none\na\nb\nc\n"), "class 0 (\"none\") has no training image"));  // four classes: another cause
+  CHECK(has(with_names("a\nb\n"), "has label 3, the 2 classes"));
+  fs::remove(m / "classes.txt");
+  CHECK(has(with_labels(labels({7, 5, 5, 6})), "labels run from 5 to 7"));
+  CHECK(has(with_labels(Array::from<std::int32_t>({0, 2147483647, 1, 1}, {4})),
+            "image 1 has label 2147483647, the limit is 1000000 classes (is it a file of labels?)"));
+  CHECK(has(with_labels(Array::from<std::int32_t>({0, 1, -1, 0}, {4})),
+            "image 2 has label -1; classes are numbered from 0, and images without a label belong into unlabeled-"));
+  CHECK(has(with_labels(pixels({4, 3})), "found u8 [4, 3] (one number an image is expected, not a row)"));
+  CHECK(has(with_labels(labels({0, 2, 1, 2}).cast(DType::f32)), "found f32 [4]"));
+  CHECK(with_labels(labels({0, 2, 1, 2})).empty());
+  CHECK(with_names("\xEF\xBB\xBFone\rtwo\rthree").empty());
+  CHECK(load_images(m, Split::train).classes == std::vector<std::string>{"one", "two", "three"});
+  CHECK(has(with_names(std::string_view("o\0n\0e\0", 6)), "no plain text (UTF-16?)"));
+  CHECK(has(with_names("one\ntw\xF6\nthree"), "line 2 is no UTF-8 text"));
+  CHECK(with_names("crane\nfox\ncrane\n").empty());  // birds and machines, as in ImageNet
+  CHECK(has(told(load_images(m, Split::train).account, "m")[0],
+            "warning: m: classes.txt: names that two classes share: 1"));
+}
+
+TEST_CASE("IDX: sizes are compared before anything is allocated or unpacked") {
+  const TempFolder t;
+  const auto refusal = [&](const std::string& name, const Bytes& bytes, std::uint64_t limit = 1 << 20) {
+    write_file_atomic(t / name, bytes);
+    return error_of([&] { read_idx(t / name, limit); });
+  };
+  const Bytes huge{0, 0, 8, 3, 255, 255, 255, 255, 0, 0, 1, 0, 0, 0, 1, 0, 7};  // 2^48 bytes
+  CHECK(has(refusal("huge", huge), "takes 281474976645120 bytes, the file has 1"));
+  CHECK(has(refusal("huge.gz", gzip(huge)), "bytes, the limit is 1048576"));
+  CHECK(has(refusal("lie.gz", gzip(Bytes{0, 0, 8, 2, 0, 0, 1, 0, 0, 0, 0xF, 0, 7})), "packed bytes cannot hold"));
+  Bytes small = to_idx(pixels({2, 3}));
+  CHECK(has(refusal("few.gz", gzip(ByteView(small).first(small.size() - 1))), "takes 6 bytes, the file has 5"));
+  small.resize(std::size_t{40} << 20);  // a header of 6 bytes, and then no end of zeros
+  CHECK(has(refusal("bomb.gz", gzip(small)), "takes 6 bytes, the file has"));
+  CHECK(has(refusal("bomb", small), "takes 6 bytes, the file has"));
+  CHECK(has(refusal("large", to_idx(pixels({2, 3})), 5), "takes 6 bytes, the limit is 5"));
+  const IdxHeader header = read_idx_header(t / "bomb.gz");
+  CHECK(header.shape == Shape{2, 3});
+  // Several members, one inside the header, and the zeros of a tape behind them.
+  const Bytes whole = to_idx(pixels({2, 3}));
+  Bytes members = gzip(ByteView(whole).first(5));
+  const Bytes rest = gzip(ByteView(whole).subspan(5));
+  members.insert(members.end(), rest.begin(), rest.end());
+  members.resize(members.size() + 512);
+  CHECK(refusal("members.gz", members).empty());
+  CHECK(read_idx(t / "members.gz").as<std::uint8_t>()[5] == 5);
+  members.push_back(1);
+  CHECK(has(refusal("members.gz", members), "follow the end of the gzip stream"));
+}
+
+TEST_CASE("IDX folders: other spellings, and files that are none of the splits") {
+  const TempFolder t;
+  const fs::path m = t / "m";
+  make_mnist(m);
+  write_idx(m / "unlabelled-images-idx3-ubyte", pixels({6, 3, 5}, 50));
+  CHECK(load_images(m, Split::unlabeled).images.shape() == Shape{6, 3, 5, 1});
+  write_idx(m / "Unlabeled-images.idx3-ubyte", pixels({6, 3, 5}));
+  CHECK(has(error_of([&] { load_images(m, Split::train); }), "which one is meant"));
+  fs::remove(m / "Unlabeled-images.idx3-ubyte");
+  write_idx(m / "emnist-letters-train-images-idx3-ubyte", pixels({1, 3, 5}));
+  write_idx(m / "train-images-idx3-ubyte", pixels({4, 3, 5}));
+  write_file_atomic(m / "notes.txt", std::string_view("x"));
+  make_folder(m / "train");
+  const std::vector<std::string> lines = told(load_images(m, Split::train).account, "m");
+  REQUIRE(lines.size() == 4);
+  CHECK(lines[0] == "m: files that are no pictures passed over: 1 (1 .txt; notes.txt)");
+  CHECK(lines[1] == "warning: m: folders that are no split of the data passed over: 1 (train)");
+  CHECK(lines[2] == "m: packed files passed over, for the same are there unpacked: 1 (train-images-idx3-ubyte.gz)");
+  CHECK(lines[3] ==
+        "warning: m: IDX files whose names say no split passed over: 1 (emnist-letters-train-images-idx3-ubyte)");
+  make_folder(t / "emnist");
+  fs::rename(m / "emnist-letters-train-images-idx3-ubyte", t / "emnist/emnist-letters-train-images-idx3-ubyte");
+  CHECK(
+      has(error_of([&] { load_images(t / "emnist", Split::train); }), "its name says no split; call it train-images"));
+  make_folder(t / "python");
+  write_file_atomic(t / "python/data_batch_1", std::string_view("pickle"));
+  CHECK(has(error_of([&] { load_images(t / "python", Split::train); }), "CIFAR-10 in its version for Python"));
+}
+
+TEST_CASE("images that the splits of IDX files share are told by their numbers") {
+  const TempFolder t;
+  make_mnist(t / "m");
+  Array train = pixels({4, 3, 5});
+  std::memcpy(train.bytes() + 15, pixels({2, 3, 5}, 100).bytes() + 15, 15);  // image 1 is the test's image 1
+  write_idx(t / "m/train-images-idx3-ubyte.gz", train);
+  const ImageSet set = std::move(load_splits(t / "m", {Split::train, Split::test})[0]);
+  CHECK(told(set.account, "m") ==
+        std::vector<std::string>{"warning: m: test images that are training images as well: 1 "
+                                 "(test image 1 = train image 1)"});
 }
 
 TEST_CASE("CIFAR-10 and CIFAR-100 folders") {

@@ -6,69 +6,22 @@
 #include <cstring>
 
 #include "engine/io/image.hpp"
-#include "kernels/common/rng.hpp"
 #include "nn/data/image_folder.hpp"
+#include "tests/pictures.hpp"
 #include "tests/temp_folder.hpp"
 
-#define STB_IMAGE_WRITE_STATIC
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STBI_WRITE_NO_STDIO
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wold-style-cast"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_image_write.h>
-#pragma GCC diagnostic pop
-
 using namespace akin;
+using akin::test::encode;
 using akin::test::error_of;
 using akin::test::has;
+using akin::test::max_difference;
+using akin::test::picture;
 using akin::test::TempFolder;
 namespace fs = std::filesystem;
 
 namespace {
 
 const std::string kGolden = std::string(AKIN_SOURCE_DIR) + "/tests/golden/golden_";
-
-Array picture(int h, int w, int c, std::uint64_t seed) {
-  Array a(DType::u8, {h, w, c});
-  Rng rng(seed);
-  std::size_t i = 0;
-  for (int y = 0; y < h; ++y) {
-    for (int x = 0; x < w; ++x) {
-      for (int k = 0; k < c; ++k) {
-        const double v = 127 + 90 * std::sin(0.35 * x + k) * std::cos(0.25 * y) + rng.uniform(-20.0f, 20.0f);
-        a.as<std::uint8_t>()[i++] = static_cast<std::uint8_t>(v);
-      }
-    }
-  }
-  return a;
-}
-
-void append(void* to, void* data, int n) {
-  auto& bytes = *static_cast<Bytes*>(to);
-  const auto* p = static_cast<const std::uint8_t*>(data);
-  bytes.insert(bytes.end(), p, p + n);
-}
-
-Bytes encode(const Array& a, const std::string& kind) {
-  const int h = static_cast<int>(a.shape()[0]), w = static_cast<int>(a.shape()[1]), c = static_cast<int>(a.shape()[2]);
-  Bytes out;
-  const std::uint8_t* p = a.as<std::uint8_t>().data();
-  if (kind == "jpg") stbi_write_jpg_to_func(append, &out, w, h, c, p, 95);
-  if (kind == "bmp") stbi_write_bmp_to_func(append, &out, w, h, c, p);
-  if (kind == "png") out = to_png(a);
-  return out;
-}
-
-int max_difference(const Array& a, const Array& b) {
-  if (!(a.shape() == b.shape())) return 1000;
-  int worst = 0;
-  for (std::size_t i = 0; i < a.byte_size(); ++i) {
-    worst = std::max(worst, std::abs(int{a.as<std::uint8_t>()[i]} - int{b.as<std::uint8_t>()[i]}));
-  }
-  return worst;
-}
 
 /// Triangle filter by its definition: weight max(0, 1 - |distance| / radius), radius 1 output pixel in input pixels,
 /// at least 1; weights made to sum to 1; coordinates clamped to the edge. {position, weight} of the n pixels of an axis

@@ -2,8 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <optional>
 
+#include "engine/io/json.hpp"
 #include "tests/pipeline_case.hpp"
 
 using namespace akin;
@@ -27,10 +28,12 @@ struct Resumed : Bench {
   std::string refusal() {
     return error_of([&] { run(place); });
   }
-  void edit(const std::string& record, const std::function<void(nlohmann::ordered_json&)>& change) const {
-    auto j = nlohmann::ordered_json::parse(read_text(place / "students" / record));
-    change(j);
-    write_file_atomic(place / "students" / record, std::string_view(j.dump()));
+  /// With a sound digest, as a program would write it.
+  void edit(const std::string& record, const std::function<void(Json&)>& change) const {
+    std::optional<Json> j = read_sealed(place / "students" / record);
+    REQUIRE(j.has_value());
+    change(*j);
+    write_sealed(place / "students" / record, *j);
   }
 };
 
@@ -133,7 +136,7 @@ TEST_CASE_FIXTURE(Resumed, "tables that a run does not write are not left from a
 TEST_CASE_FIXTURE(Resumed, "a record that is another student's, or says what cannot be, is made again") {
   first({Method::scratch});
   const auto good = results_of(place);
-  const std::vector<std::function<void(nlohmann::ordered_json&)>> changes = {
+  const std::vector<std::function<void(Json&)>> changes = {
       [](auto& j) { j["seed"] = 5; }, [](auto& j) { j["variant"] = "fixmatch"; },
       [](auto& j) { j["teacher"] = "source4"; }, [](auto& j) { j["result"]["test_last"] = 7; },
       [](auto& j) { j["settings"] = "none"; }};

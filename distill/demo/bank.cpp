@@ -108,10 +108,12 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
       missing.emplace_back(name);
       continue;
     }
-    recipes.push_back({name, sha256_of_path(data), [&options, seed, data] {
+    recipes.push_back({name, sha256_of_path(data), [&options, &events, seed, data] {
                          const ImageFormat format{.height = options.side, .width = options.side, .channels = 1};
-                         return std::pair{sample(load_images(data, Split::train, format), options.images, seed),
-                                          sample(load_images(data, Split::test, format), options.test_images, seed)};
+                         std::vector<ImageSet> sets = load_splits(data, {Split::train, Split::test}, format);
+                         say(events, sets[0].account, sets[0].source);
+                         return std::pair{sample(std::move(sets[0]), options.images, seed),
+                                          sample(std::move(sets[1]), options.test_images, seed)};
                        }});
   }
   AKIN_CHECK(!recipes.empty(), "{}: neither fashion/ nor cifar10/ is there, and no characters are asked for: no source",

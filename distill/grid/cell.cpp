@@ -82,7 +82,7 @@ std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& 
     return std::all_of(row["undefined"].begin(), row["undefined"].end(), [](const Json& v) { return v.is_string(); });
   };
   if (!j || !j->contains("format") || (*j)["format"] != kRankingFormat || !j->contains("settings") ||
-      !j->contains("metrics") || !j->contains("sources") ||
+      !j->contains("metrics") || !j->contains("sources") || !(*j)["sources"].is_array() ||
       !std::all_of((*j)["sources"].begin(), (*j)["sources"].end(), row_is_whole))
     return {};
   return j;
@@ -231,6 +231,7 @@ Json cell_settings(const Cell& cell, const Settings& settings, const TargetInput
   Json j = {{"method", method.name},
             {"images", inputs.images},
             {"test", inputs.test},
+            {"classes", inputs.classes},
             {"labels", budget_settings(cell.budget->labels)},
             {"seed", cell.seed}};
   j.update(settings_of_student(settings, method));
@@ -259,7 +260,7 @@ std::string changes_told_by_names(const Json& before, const Cell& cell, const Se
   Json now = {{"method", method.name}, {"labels", budget_settings(cell.budget->labels)}, {"seed", cell.seed}};
   now.update(settings_of_student(settings, method, false));
   Json then = before;
-  for (const char* content : {"images", "test", "sources"}) then.erase(content);
+  for (const char* content : {"images", "test", "classes", "sources"}) then.erase(content);
   for (const Setting& s : setting_list())
     if (s.name != nullptr && s.range.file) then.erase(s.name);
   return settings_changes(then, now);

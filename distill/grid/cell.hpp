@@ -67,6 +67,7 @@ std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& 
 /// What identifies the inputs of a target's cells.
 struct TargetInputs {
   std::string images, test;                                  ///< hashes of their contents
+  std::string classes;                                       ///< digest of their names, in order
   std::vector<std::pair<std::string, std::string>> sources;  ///< names and hashes
 };
 

@@ -120,7 +120,10 @@ std::vector<std::string> Grid::measured_metrics() const {
 std::shared_ptr<const TargetImages> load_target(const std::filesystem::path& data, const ImageFormat& format,
                                                 std::int64_t images) {
   constexpr std::uint32_t kStream = 0x696d6773;  // "imgs"
-  ImageSet train = load_images(data, Split::train, format), unlabelled;
+  std::vector<Split> wanted{Split::train, Split::test};
+  if (has_split(data, Split::unlabeled)) wanted.push_back(Split::unlabeled);
+  std::vector<ImageSet> sets = load_splits(data, wanted, format);
+  ImageSet& train = sets[0];
   if (const std::int64_t all = train.images.shape()[0]; images > 0 && images < all) {
     Indices kept = permutation(all, 0, kStream);
     kept.resize(static_cast<std::size_t>(images));
@@ -129,9 +132,7 @@ std::shared_ptr<const TargetImages> load_target(const std::filesystem::path& dat
     for (std::size_t i = 0; i < kept.size(); ++i) train.labels[i] = train.labels[static_cast<std::size_t>(kept[i])];
     train.labels.resize(kept.size());
   }
-  ImageSet test = load_images(data, Split::test, format);
-  if (has_split(data, Split::unlabeled)) unlabelled = load_images(data, Split::unlabeled, format);
-  return target_images(std::move(train), std::move(test), unlabelled);
+  return target_images(std::move(train), std::move(sets[1]), sets.size() > 2 ? sets[2] : ImageSet{});
 }
 
 Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& root_option) {

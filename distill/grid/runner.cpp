@@ -60,6 +60,7 @@ class Runner {
     for (const GridTarget& t : grid_.targets) {
       if (!o_.only.takes(t)) continue;
       Opened opened = open(t);
+      say(events_, opened.bank.images()->pool.account, opened.bank.images()->pool.source);
       for (const CellState& s : opened.cells) {
         if (!s.taken) continue;
         ++out.cells;

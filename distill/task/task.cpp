@@ -64,18 +64,26 @@ Task whole_pool(std::shared_ptr<const TargetImages> images) {
   return task;
 }
 
+namespace {
+
+/// The training images, and behind them the unlabelled ones where there are some.
+std::vector<ImageSet> load_pool_splits(const std::filesystem::path& data, const ImageFormat& format) {
+  std::vector<Split> wanted{Split::train};
+  if (has_split(data, Split::unlabeled)) wanted.push_back(Split::unlabeled);
+  return load_splits(data, wanted, format);
+}
+
+}  // namespace
+
 Task load_task(const TaskOptions& options) {
-  ImageSet unlabelled;
-  if (has_split(options.data, Split::unlabeled))
-    unlabelled = load_images(options.data, Split::unlabeled, options.format);
-  return make_task(target_images(load_images(options.data, Split::train, options.format), {}, unlabelled),
-                   options.labels);
+  std::vector<ImageSet> sets = load_pool_splits(options.data, options.format);
+  return make_task(target_images(std::move(sets[0]), {}, sets.size() > 1 ? sets[1] : ImageSet{}), options.labels);
 }
 
 ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format) {
-  ImageSet pool = load_images(data, Split::train, format);
-  if (has_split(data, Split::unlabeled)) append(pool, load_images(data, Split::unlabeled, format));
-  return pool;
+  std::vector<ImageSet> sets = load_pool_splits(data, format);
+  if (sets.size() > 1) append(sets[0], sets[1]);
+  return std::move(sets[0]);
 }
 
 std::string manifest_of(const Task& task, std::uint64_t seed) {

@@ -1,5 +1,7 @@
 #include "engine/io/cifar.hpp"
 
+#include <system_error>
+
 namespace akin {
 namespace {
 
@@ -13,12 +15,17 @@ int label_in(int label, int classes, const std::string& file, std::size_t record
 }
 
 CifarBatch read(const std::filesystem::path& path, bool hundred) {
-  const Bytes file = read_file(path, kMaxBytes);
   const std::size_t head = hundred ? 2 : 1, record = head + kPixels;
-  AKIN_CHECK(!file.empty() && file.size() % record == 0,
-             "{}: {} bytes are not a whole number of {}-byte CIFAR-{} records "
-             "(truncated, or another format)",
-             path.string(), file.size(), record, hundred ? 100 : 10);
+  const auto check_size = [&](std::uint64_t size) {
+    AKIN_CHECK(size > 0 && size % record == 0,
+               "{}: {} bytes are not a whole number of {}-byte CIFAR-{} records "
+               "(truncated, or another format)",
+               path.string(), size, record, hundred ? 100 : 10);
+  };
+  std::error_code none;  // of a file that is not there, which is told when it is opened
+  if (const std::uint64_t size = std::filesystem::file_size(path, none); !none) check_size(size);
+  const Bytes file = read_file(path, kMaxBytes);
+  check_size(file.size());
   const std::size_t n = file.size() / record;
   CifarBatch batch;
   batch.images = Array(DType::u8, {static_cast<std::int64_t>(n), 32, 32, 3});

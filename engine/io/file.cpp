@@ -1,6 +1,7 @@
 #include "engine/io/file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,7 +69,12 @@ std::size_t read_some(int fd, std::uint8_t* to, std::size_t n, const fs::path& p
   for (;;) {
     const ssize_t got = ::read(fd, to, n);
     if (got >= 0) return static_cast<std::size_t>(got);
-    if (errno != EINTR) fail_to(path, "read", errno);
+    if (errno == EAGAIN) {  // a pipe whose writer is at work
+      pollfd wait{fd, POLLIN, 0};
+      ::poll(&wait, 1, -1);
+    } else if (errno != EINTR) {
+      fail_to(path, "read", errno);
+    }
   }
 }
 
@@ -94,8 +100,24 @@ void fail_to(const fs::path& path, const char* step, int error) {
   fail("{}: cannot be {}: {} ({})", path.string(), step, reason(error), remedy_for(error));
 }
 
+Bytes read_start(const fs::path& path, std::size_t most) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd.get() < 0) fail_to(path, "opened", errno);
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) fail("{}: {} ({})", path.string(), reason(errno), remedy_for(errno));
+  AKIN_CHECK(!S_ISDIR(info.st_mode), "{}: is a folder, a file was expected (give the path of a file)", path.string());
+  AKIN_CHECK(S_ISREG(info.st_mode), "{}: is a pipe or device, a file was expected", path.string());
+  Bytes bytes(std::min(most, static_cast<std::size_t>(info.st_size)));
+  std::size_t at = 0;
+  for (std::size_t got = 1; got > 0 && at < bytes.size(); at += got)
+    got = read_some(fd.get(), bytes.data() + at, bytes.size() - at, path);
+  bytes.resize(at);
+  return bytes;
+}
+
 Bytes read_file(const fs::path& path, std::uint64_t max_bytes) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Without O_NONBLOCK, opening a pipe would wait for a writer for ever.
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) fail_to(path, "opened", errno);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) fail("{}: {} ({})", path.string(), reason(errno), remedy_for(errno));
@@ -121,10 +143,18 @@ Bytes read_file(const fs::path& path, std::uint64_t max_bytes) {
     if (size > 0) return bytes;
   }
   // A pipe, or a file of /proc that claims no length: read to the end.
+  constexpr int kWaits = 100, kWaitMilliseconds = 50;
+  int waits = S_ISFIFO(info.st_mode) ? kWaits : 0;
   for (std::size_t at = 0;;) {
     bytes.resize(std::max<std::size_t>(2 * at, 1 << 16));
     const std::size_t got = read_some(fd.get(), bytes.data() + at, bytes.size() - at, path);
     at += got;
+    if (got == 0 && at == 0 && waits > 0) {
+      ::poll(nullptr, 0, kWaitMilliseconds);
+      AKIN_CHECK(--waits > 0, "{}: is a pipe into which nobody writes (waited {} s; start the writer first)",
+                 path.string(), kWaits * kWaitMilliseconds / 1000);
+      continue;
+    }
     if (at > max_bytes) fail_too_large(path, max_bytes);
     if (got == 0) {
       bytes.resize(at);

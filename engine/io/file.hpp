@@ -23,9 +23,12 @@ inline ByteView bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-/// The whole file. Throws if it is missing, a folder, unreadable, longer than `max_bytes`, or changes while it is read.
+/// The whole file. Throws if it is missing, a folder, unreadable, longer than `max_bytes`, or changes while it is read,
+/// and where it is a pipe that nobody opens to write into within 5 seconds.
 Bytes read_file(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxFileBytes);
 std::string read_text(const std::filesystem::path& path, std::uint64_t max_bytes = std::uint64_t{256} << 20);
+/// The first `most` bytes, or all there are, of a regular file. Throws as read_file, and on pipes and devices.
+Bytes read_start(const std::filesystem::path& path, std::size_t most);
 /// read_file, and gunzip where the content (not the name) is gzip; `max_bytes` limits both lengths.
 Bytes read_file_gunzipped(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxFileBytes);
 

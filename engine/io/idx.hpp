@@ -10,8 +10,16 @@
 
 namespace akin {
 
+struct IdxHeader {
+  DType dtype = DType::u8;
+  Shape shape;
+};
+/// What the file says that it holds; nothing else of it is read. Throws, naming the file, where that cannot be.
+IdxHeader read_idx_header(const std::filesystem::path& path);
+
 /// Reads u8, i32, f32 and f64 of rank 1 to 8, plain or gzipped (told by content, not by name). Images are [N,H,W] or
-/// [N,H,W,C], labels [N]. Throws, naming the file, when the length is not exactly what the sizes say.
+/// [N,H,W,C], labels [N]. Throws, naming the file, when the length is not exactly what the
+/// sizes say, or is more than `max_bytes`; nothing is allocated, and no more unpacked, than they say.
 Array read_idx(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxFileBytes);
 /// `file` is not gzipped.
 Array parse_idx(ByteView file, const std::string& name);

@@ -9,6 +9,12 @@
 #include <memory>
 #include <string_view>
 
+#include "engine/io/bmp.hpp"
+#include "engine/io/exif.hpp"
+#include "engine/io/jpeg.hpp"
+#include "engine/io/picture_kind.hpp"
+#include "engine/io/png.hpp"
+
 // stb checks itself with assert(), which is either an abort or nothing; here a broken image is an error like any other.
 namespace akin {
 static void stb_check(bool ok) { AKIN_CHECK(ok, "inconsistent image data"); }
@@ -23,6 +29,10 @@ static unsigned char* deflate_rows(unsigned char* data, int length, int* packed_
 #define STBI_ASSERT(x) akin::stb_check(x)
 #define STBIR_ASSERT(x) akin::stbir_check(x, #x)
 #define STBIW_ASSERT(x) akin::stb_check(x)
+// Memory that a damaged image leaves as it is holds zeros: the same image every time, and nothing of anybody's.
+#define STBI_MALLOC(size) std::calloc(1, size)
+#define STBI_REALLOC(p, size) std::realloc(p, size)
+#define STBI_FREE(p) std::free(p)
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
 #define STBI_ONLY_PNG
@@ -56,8 +66,6 @@ static unsigned char* deflate_rows(unsigned char* data, int length, int* packed_
 
 namespace akin {
 namespace {
-
-constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n";
 
 /// Feeds stb and notes when it asks for bytes beyond the end: stb itself goes on with zeros.
 struct Source {
@@ -93,54 +101,6 @@ struct Source {
 };
 constexpr stbi_io_callbacks kCallbacks{Source::read, Source::skip, Source::eof};
 
-bool is_png(ByteView f) { return f.size() >= 8 && std::memcmp(f.data(), kPngSignature.data(), 8) == 0; }
-
-bool is_jpeg(ByteView f) { return f.size() >= 2 && f[0] == 0xFF && f[1] == 0xD8; }
-
-std::uint32_t big_endian(const std::uint8_t* p) {
-  return std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
-}
-
-/// stb ignores PNG's check sums; a damaged file must not pass as an image.
-void check_png_sums(ByteView file, const std::string& name) {
-  for (std::size_t at = 8;;) {
-    AKIN_CHECK(file.size() - at >= 12, "{}: image ends too early (truncated; fetch it again)", name);
-    const std::uint32_t length = big_endian(file.data() + at);
-    AKIN_CHECK(length <= file.size() - at - 12, "{}: image ends too early (truncated; fetch it again)", name);
-    const std::uint8_t* kind = file.data() + at + 4;
-    const auto sum = static_cast<std::uint32_t>(::crc32(0, kind, length + 4));
-    AKIN_CHECK(sum == big_endian(kind + 4 + length), "{}: image is damaged (wrong check sum; fetch it again)", name);
-    if (std::memcmp(kind, "IEND", 4) == 0) return;
-    at += 12 + std::size_t{length};
-  }
-}
-
-/// A Huffman table says how many codes it has of each length; stb stores up to 256 and writes on beyond that. Walks the
-/// segments up to the first scan as stb does, then looks at every FF C4, which compressed data never contains.
-void check_jpeg_tables(ByteView file, const std::string& name) {
-  const auto table_at = [&](std::size_t at, std::size_t length) {
-    for (std::size_t end = std::min(at + length, file.size()); at < end;) {
-      std::size_t codes = 0;
-      for (std::size_t i = at + 1; i < std::min(at + 17, file.size()); ++i) codes += file[i];
-      AKIN_CHECK(codes <= 256, "{}: image is damaged (Huffman table of {} codes; fetch it again)", name, codes);
-      at += 17 + codes;
-    }
-  };
-  bool scan = false;
-  for (std::size_t at = 2; at + 3 < file.size();) {
-    if (file[at] != 0xFF || file[at + 1] == 0xFF) {
-      ++at;
-      continue;
-    }
-    const std::uint8_t marker = file[at + 1];
-    const std::size_t length = std::size_t{file[at + 2]} << 8 | file[at + 3];
-    if (marker == 0xC4 && length > 2) table_at(at + 4, length - 2);
-    scan = scan || marker == 0xDA;
-    at += scan ? 1 : 2 + std::max<std::size_t>(length, 2);
-  }
-  AKIN_CHECK(scan, "{}: image ends before its pixels begin (truncated; fetch it again)", name);
-}
-
 const char* reason() {
   const char* text = stbi_failure_reason();
   return text != nullptr ? text : "unknown fault";
@@ -157,6 +117,80 @@ void check_image(const Array& image, std::size_t rank, const char* what) {
 struct Free {
   void operator()(void* p) const { std::free(p); }
 };
+
+/// What is known of an image before its pixels are decoded.
+struct Header {
+  ImageInfo shown;
+  int height = 0, width = 0;  // as stored
+  Orientation orientation;
+  PngHeader png;
+  bool alpha = false, cmyk = false;
+};
+
+Header read_header(ByteView file, const std::string& name, const ImageLimits& limits) {
+  AKIN_CHECK(file.size() <= limits.max_file_bytes && file.size() <= std::numeric_limits<int>::max(),
+             "{}: {} bytes are more than the limit of {} for an image", name, file.size(), limits.max_file_bytes);
+  const std::string_view kind = kind_by_content(file);
+  AKIN_CHECK(kind.empty() || is_readable_kind(kind),
+             "{}: not a PNG, JPEG or BMP image, but {} (convert it, or remove it)", name, kind);
+  AKIN_CHECK(!kind.empty(), "{}: not a PNG, JPEG or BMP image ({}; fetch it again, or remove it)", name,
+             file.empty() ? "it is empty" : "it begins like none");
+  Header header;
+  if (is_jpeg(file)) {
+    const JpegHeader jpeg = read_jpeg_header(file, name);  // before stb, which reads tables even for the size alone
+    header.orientation = jpeg.orientation;
+    header.cmyk = jpeg.cmyk;
+  } else if (is_png(file)) {
+    header.png = read_png_header(file, name);
+    header.orientation = header.png.orientation;
+  } else {
+    check_bmp(file, name);
+  }
+  Source source{file};
+  int channels = 0;
+  const bool ok = stbi_info_from_callbacks(&kCallbacks, &source, &header.width, &header.height, &channels) != 0;
+  AKIN_CHECK(ok, "{}: this {} image cannot be read ({}; fetch it again, or convert it to another format)", name, kind,
+             reason());
+  header.height = std::abs(header.height);  // negative in a BMP whose first row is the upper one
+  AKIN_CHECK(header.height > 0 && header.width > 0, "{}: image of {}x{} pixels", name, header.height, header.width);
+  const std::uint64_t pixels = static_cast<std::uint64_t>(header.width) * static_cast<std::uint64_t>(header.height);
+  AKIN_CHECK(pixels <= limits.max_pixels, "{}: {}x{} pixels are more than the limit of {} for an image", name,
+             header.height, header.width, limits.max_pixels);
+  header.alpha = header.png.alpha || channels == 2 || channels == 4;
+  const bool across = header.orientation.value >= 5;
+  header.shown = {.height = across ? header.width : header.height,
+                  .width = across ? header.height : header.width,
+                  .channels = channels >= 3 ? 3 : 1};
+  return header;
+}
+
+/// u8 [H,W,channels] as stored, with all channels of the file where `channels` is 0.
+Array load(ByteView file, const std::string& name, const Header& header, int channels) {
+  Source source{file};
+  int width = 0, height = 0, stored = 0;
+  std::unique_ptr<stbi_uc, Free> pixels;
+  try {
+    pixels.reset(stbi_load_from_callbacks(&kCallbacks, &source, &width, &height, &stored, channels));
+  } catch (const Error& e) {
+    fail("{}: image is damaged ({}; fetch it again)", name, e.what());
+  }
+  AKIN_CHECK(pixels != nullptr, "{}: image is damaged ({}; fetch it again)", name, reason());
+  AKIN_CHECK(!source.beyond, "{}: image ends too early (truncated; fetch it again)", name);
+  AKIN_CHECK(width == header.width && height == header.height, "{}: image is damaged (it contradicts its header)",
+             name);
+  Array image(DType::u8, {height, width, channels == 0 ? stored : channels});
+  std::memcpy(image.bytes(), pixels.get(), image.byte_size());
+  return image;
+}
+
+Array without_last_channel(const Array& image) {
+  const Shape& s = image.shape();
+  Array out(DType::u8, {s[0], s[1], s[2] - 1});
+  const auto from = static_cast<std::size_t>(s[2]), to = from - 1;
+  for (std::size_t p = 0; p < static_cast<std::size_t>(s[0] * s[1]); ++p)
+    std::memcpy(out.as<std::uint8_t>().data() + p * to, image.as<std::uint8_t>().data() + p * from, to);
+  return out;
+}
 
 Array resize_region(const Array& image, int y, int x, int h, int w, int height, int width) {
   AKIN_CHECK(height >= 1 && width >= 1 && height <= 1 << 16 && width <= 1 << 16,
@@ -183,44 +217,46 @@ static unsigned char* deflate_rows(unsigned char* data, int length, int* packed_
 }
 
 ImageInfo image_info(ByteView file, const std::string& name, const ImageLimits& limits) {
-  AKIN_CHECK(file.size() <= limits.max_file_bytes && file.size() <= std::numeric_limits<int>::max(),
-             "{}: {} bytes are more than the limit of {} for an image", name, file.size(), limits.max_file_bytes);
-  if (is_jpeg(file)) check_jpeg_tables(file, name);  // stb reads tables even when asked for the size alone
-  Source source{file};
-  ImageInfo info;
-  const bool ok = stbi_info_from_callbacks(&kCallbacks, &source, &info.width, &info.height, &info.channels) != 0;
-  AKIN_CHECK(ok && info.width > 0 && info.height > 0, "{}: not a PNG, JPEG or BMP image ({})", name, reason());
-  const std::uint64_t pixels = static_cast<std::uint64_t>(info.width) * static_cast<std::uint64_t>(info.height);
-  AKIN_CHECK(pixels <= limits.max_pixels, "{}: {}x{} pixels are more than the limit of {} for an image", name,
-             info.height, info.width, limits.max_pixels);
-  info.channels = info.channels >= 3 ? 3 : 1;
-  return info;
+  return read_header(file, name, limits).shown;
 }
 
-Array decode_image(ByteView file, const std::string& name, int channels, const ImageLimits& limits) {
+Array decode_image(ByteView file, const std::string& name, int channels, const ImageLimits& limits, ImageNotes* notes) {
   AKIN_CHECK(channels == 0 || channels == 1 || channels == 3, "{}: {} channels were asked for, 1 or 3 are possible",
              name, channels);
-  const ImageInfo info = image_info(file, name, limits);
-  if (is_png(file)) check_png_sums(file, name);
-  const int wanted = channels == 0 ? info.channels : channels;
-  Source source{file};
-  int width = 0, height = 0, ignored = 0;
-  std::unique_ptr<stbi_uc, Free> pixels;
-  try {
-    pixels.reset(stbi_load_from_callbacks(&kCallbacks, &source, &width, &height, &ignored, wanted));
-  } catch (const Error& e) {
-    fail("{}: image is damaged ({}; fetch it again)", name, e.what());
+  const Header header = read_header(file, name, limits);
+  const bool padded = header.png.palette && header.png.colours < 1 << header.png.bits;
+  const Bytes changed = padded ? with_full_palette(file) : with_full_bmp_palette(file, name);
+  if (!changed.empty()) file = changed;
+  const int wanted = channels == 0 ? header.shown.channels : channels;
+  ImageNotes found{.turned = header.orientation.value != 1,
+                   .broken_exif = header.orientation.broken,
+                   .animated = header.png.animated,
+                   .sixteen_bit = header.png.bits == 16,
+                   .cmyk = header.cmyk};
+  Array image;
+  if (header.alpha || padded) {
+    image = load(file, name, header, 0);
+    const std::size_t all = static_cast<std::size_t>(image.shape()[2]);
+    const auto pixels = image.as<std::uint8_t>();
+    std::uint8_t least = 255;
+    for (std::size_t i = all - 1; i < pixels.size(); i += all) least = std::min(least, pixels[i]);
+    AKIN_CHECK(!padded || least > 0,
+               "{}: image is damaged (a pixel whose colour is not in the palette; fetch it again)", name);
+    found.transparent = header.alpha && least < 255;
+    image = static_cast<int>(all) == wanted + 1 ? without_last_channel(image) : load(file, name, header, wanted);
+  } else {
+    image = load(file, name, header, wanted);
   }
-  AKIN_CHECK(pixels != nullptr, "{}: image is damaged ({}; fetch it again)", name, reason());
-  AKIN_CHECK(!source.beyond, "{}: image ends too early (truncated; fetch it again)", name);
-  AKIN_CHECK(width == info.width && height == info.height, "{}: image is damaged (it contradicts its header)", name);
-  Array image(DType::u8, {height, width, wanted});
-  std::memcpy(image.bytes(), pixels.get(), image.byte_size());
-  return image;
+  if (found.sixteen_bit) {
+    const auto pixels = image.as<std::uint8_t>();
+    found.dark = *std::max_element(pixels.begin(), pixels.end()) < 64;
+  }
+  if (notes != nullptr) *notes = found;
+  return upright(image, header.orientation.value);
 }
 
-Array read_image(const std::filesystem::path& path, int channels, const ImageLimits& limits) {
-  return decode_image(read_file(path, limits.max_file_bytes), path.string(), channels, limits);
+Array read_image(const std::filesystem::path& path, int channels, const ImageLimits& limits, ImageNotes* notes) {
+  return decode_image(read_file(path, limits.max_file_bytes), path.string(), channels, limits, notes);
 }
 
 Bytes to_png(const Array& image) {

@@ -16,20 +16,34 @@ struct ImageLimits {
   std::uint64_t max_pixels = std::uint64_t{1} << 26;
 };
 
+/// What else an image says of itself or shows: for whoever keeps account of many.
+struct ImageNotes {
+  bool turned = false;       ///< brought upright, as its EXIF data say
+  bool broken_exif = false;  ///< EXIF data that cannot be read: left as it is
+  bool animated = false;     ///< the picture that viewers without animation show was read
+  bool transparent = false;  ///< pixels that are not opaque were read as if they were
+  bool sixteen_bit = false;  ///< the upper 8 bits of each sample were read
+  bool dark = false;         ///< 16 bits, and no sample reaches a quarter of the range
+  bool cmyk = false;         ///< inks were turned into light without a colour profile
+};
+
 struct ImageInfo {
-  int height = 0, width = 0;
-  int channels = 0;  ///< 1 grey, 3 colour; an alpha channel is not counted
+  int height = 0, width = 0;  ///< of the upright picture
+  int channels = 0;           ///< 1 grey, 3 colour; an alpha channel is not counted
 };
 
 /// Size and colour from the header. PNG, JPEG and BMP are known; stb would read more formats, but its readers of those
-/// are not sound against damaged files. Throws, naming the image, on an unknown or broken header and beyond `limits`.
+/// are not sound against damaged files. Throws, naming the image, on an unknown or broken header, on what these formats
+/// know and stb does not (12 bits, arithmetic coding ...) and beyond `limits`.
 ImageInfo image_info(ByteView file, const std::string& name, const ImageLimits& limits = {});
 
-/// u8 [H,W,channels], channels 1, 3 or 0 (as the file has it). Grey becomes RGB by copying, RGB grey by
-/// (77 R + 150 G + 29 B) / 256; alpha is dropped; 16 bits become 8. Throws, naming the image, also where the file ends
-/// too early or a PNG check sum is wrong.
-Array decode_image(ByteView file, const std::string& name, int channels = 0, const ImageLimits& limits = {});
-Array read_image(const std::filesystem::path& path, int channels = 0, const ImageLimits& limits = {});
+/// u8 [H,W,channels], channels 1, 3 or 0 (as the file has it), upright as EXIF data say. Grey becomes RGB by copying,
+/// RGB grey by (77 R + 150 G + 29 B) / 256; alpha is dropped; 16 bits become 8; gamma and colour profiles do not count.
+/// Throws, naming the image, also where the file ends too early or a PNG check sum is wrong.
+Array decode_image(ByteView file, const std::string& name, int channels = 0, const ImageLimits& limits = {},
+                   ImageNotes* notes = nullptr);
+Array read_image(const std::filesystem::path& path, int channels = 0, const ImageLimits& limits = {},
+                 ImageNotes* notes = nullptr);
 
 /// PNG of a u8 [H,W] or [H,W,C] image, C = 1, 3 or 4.
 Bytes to_png(const Array& image);

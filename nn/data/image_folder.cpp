@@ -1,132 +1,218 @@
 #include "nn/data/image_folder.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
-#include <charconv>
-#include <cstring>
-#include <exception>
 #include <system_error>
 
 #include "engine/io/file.hpp"
-#include "kernels/common/parallel.hpp"
+#include "engine/io/picture_kind.hpp"
+#include "nn/data/class_names.hpp"
 
 namespace akin {
 namespace fs = std::filesystem;
 namespace {
 
-bool is_hidden(const fs::path& path) { return path.filename().string().rfind('.', 0) == 0; }
+constexpr std::string_view kSystem = "folders of file managers (thumbnails, recycle bins) passed over";
+constexpr std::string_view kHidden = "hidden files and folders passed over";
+constexpr std::string_view kOthers = "files that are no pictures passed over";
+constexpr std::string_view kDevices = "pipes, sockets and devices passed over";
+constexpr std::string_view kStray = "pictures outside of any class folder passed over";
+constexpr std::string_view kByContent =
+    "pictures without an ending, or with that of another format, read as their content says";
+constexpr std::string_view kOtherEnding =
+    "pictures that are called something else passed over (name them .png, .jpg or .bmp to have them read)";
+constexpr std::string_view kLinkedFolders = "links to folders not followed (only class folders may be links)";
+constexpr std::string_view kDeadLinks = "links that lead nowhere passed over";
 
-/// Whether the name is that of an image that can be read. A picture of another kind is refused: to pass it over in
-/// silence would train on a part of the data only.
-bool is_image_name(const fs::path& path) {
-  std::string ext = path.extension().string();
-  std::transform(ext.begin(), ext.end(), ext.begin(),
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  for (const char* known : {".png", ".jpg", ".jpeg", ".bmp"}) {
-    if (ext == known) return true;
+  return text;
+}
+
+std::string shown(const fs::path& path, const Listing& listing) {
+  return path.lexically_relative(listing.root).string();
+}
+
+/// What a directory entry is, links followed.
+enum class Sort { file, folder, linked_folder, dead_link, device };
+Sort sort_of(const fs::directory_entry& entry) {
+  std::error_code error;
+  const bool link = entry.is_symlink(error);
+  const fs::file_status status = entry.status(error);  // ELOOP and ENOENT are no exceptions here
+  if (link && (error || !fs::exists(status))) return Sort::dead_link;
+  if (fs::is_directory(status)) return link ? Sort::linked_folder : Sort::folder;
+  return fs::is_regular_file(status) ? Sort::file : Sort::device;
+}
+
+/// The entries of a folder by name; an unreadable one is a fault.
+std::vector<fs::directory_entry> entries_of(const fs::path& folder, Faults& faults) {
+  std::vector<fs::directory_entry> out;
+  std::error_code error;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error))
+    out.push_back(*it);
+  if (error)
+    faults.push_back(
+        fmt::format("{}: folder cannot be read: {} (check the permissions)", folder.string(), error.message()));
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+/// Adds what is passed over whatever it holds; true where the entry is that.
+bool passed_over(const fs::directory_entry& entry, Sort sort, Listing& listing) {
+  const fs::path& path = entry.path();
+  const bool folder = sort == Sort::folder || sort == Sort::linked_folder;
+  if (folder && is_system_folder(path)) {
+    listing.account.note(kSystem, shown(path, listing));
+  } else if (is_hidden(path)) {
+    listing.account.note(kHidden, shown(path, listing));
+  } else if (sort == Sort::device) {
+    listing.account.note(kDevices, shown(path, listing));
+  } else if (sort == Sort::dead_link) {
+    const Ending ending = ending_of(path);
+    if (ending == Ending::other) {
+      listing.account.warn(kDeadLinks, shown(path, listing));
+    } else {
+      std::error_code ignored;
+      listing.faults.push_back(fmt::format("{}: a link that leads nowhere, to {} (mend or remove it)", path.string(),
+                                           fs::read_symlink(path, ignored).string()));
+    }
+  } else {
+    return false;
   }
-  for (const char* other : {".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".avif"}) {
-    AKIN_CHECK(ext != other, "{}: pictures of this kind cannot be read; convert it to png, jpg or bmp, or remove it",
-               path.string());
+  return true;
+}
+
+void no_picture(const fs::path& path, Listing& listing) {
+  listing.account.add(kOthers, Account::Tone::note, shown(path, listing)).endings[lower_ending(path)] += 1;
+}
+
+/// Whether the file is an image to be read.
+bool take_file(const fs::path& path, Listing& listing) {
+  const Ending ending = ending_of(path);
+  if (ending == Ending::picture) return true;  // if it is not, decoding it says so
+  Bytes first;
+  try {
+    first = read_start(path, kKindBytes);
+  } catch (const Error& e) {
+    if (ending == Ending::other)
+      no_picture(path, listing);
+    else
+      listing.faults.emplace_back(e.what());
+    return false;
   }
+  const std::string_view kind = kind_by_content(first);
+  if (is_readable_kind(kind) && ending != Ending::other) {
+    listing.account.note(kByContent, shown(path, listing));
+    return true;
+  }
+  if (is_readable_kind(kind))
+    listing.account.warn(kOtherEnding, shown(path, listing));
+  else if (ending == Ending::unreadable || (ending == Ending::none && is_other_picture(kind)))
+    listing.faults.push_back(
+        fmt::format("{}: pictures of this kind{}{}{} cannot be read; convert it to png, jpg or bmp, "
+                    "or remove it",
+                    path.string(), kind.empty() ? "" : " (", kind, kind.empty() ? "" : ")"));
+  else
+    no_picture(path, listing);
   return false;
 }
 
-void find_images(const fs::path& folder, std::vector<fs::path>& files) {
-  try {
-    for (auto it = fs::recursive_directory_iterator(folder); it != fs::recursive_directory_iterator(); ++it) {
-      if (is_hidden(it->path())) {
-        if (it->is_directory()) it.disable_recursion_pending();
-      } else if (is_image_name(it->path()) && it->is_regular_file()) {
-        files.push_back(it->path());
-      }
-    }
-  } catch (const fs::filesystem_error& e) {
-    fail("{}: folder cannot be read: {} (check the permissions)", folder.string(), e.code().message());
+void find_images(const fs::path& folder, Listing& listing, std::vector<fs::path>& files) {
+  for (const fs::directory_entry& entry : entries_of(folder, listing.faults)) {
+    const Sort sort = sort_of(entry);
+    if (passed_over(entry, sort, listing)) continue;
+    if (sort == Sort::folder)
+      find_images(entry.path(), listing, files);
+    else if (sort == Sort::linked_folder)
+      listing.account.warn(kLinkedFolders, shown(entry.path(), listing));
+    else if (take_file(entry.path(), listing))
+      files.push_back(entry.path());
   }
 }
 
-/// body(i) for each file on all threads; the error of the first file in order is thrown, whatever thread met it.
-template <class Body>
-void for_each_file(std::size_t n, Body&& body) {
-  std::vector<std::exception_ptr> errors(n);
-  parallel_for(static_cast<std::int64_t>(n), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      try {
-        body(i);
-      } catch (...) {
-        errors[i] = std::current_exception();
-        return;
-      }
-    }
-  });
-  for (const auto& e : errors) {
-    if (e) std::rethrow_exception(e);
+/// A file where no picture is looked for.
+void account_for_file(const fs::path& path, Listing& listing) {
+  if (ending_of(path) == Ending::picture || ending_of(path) == Ending::unreadable)
+    listing.account.warn(kStray, shown(path, listing));
+  else
+    no_picture(path, listing);
+}
+
+/// README and LICENSE, which nobody expects to be read as data.
+bool is_about_the_data(const fs::path& path) {
+  const std::string name = lower(path.stem().string());
+  return name == "readme" || name == "license" || name == "licence" || name == "copying" || name == "notice";
+}
+
+/// A class folder may be a link, but not to a folder around it: all other classes would be in it, too.
+bool leads_out(const fs::path& link, const fs::path& root) {
+  std::error_code error;
+  const fs::path inside = fs::canonical(root, error), target = fs::canonical(link, error);
+  return !error && std::mismatch(target.begin(), target.end(), inside.begin(), inside.end()).first == target.end();
+}
+
+void check_class_names(const ImageFolder& found, const fs::path& root, Listing& listing) {
+  for (std::size_t c = 0; c < found.classes.size(); ++c) {
+    const std::string& name = found.classes[c];
+    if (!is_utf8(name))
+      listing.faults.push_back(
+          fmt::format("{}: class \"{}\": the folder's name is no UTF-8 text; rename it", root.string(), name));
+    for (std::size_t other = 0; other < c; ++other)
+      if (lower(found.classes[other]) == lower(name))
+        listing.account.warn("class folders whose names differ in upper and lower case alone",
+                             shown(root / name, listing));
   }
 }
 
 }  // namespace
 
-std::optional<ImageFormat> image_size(std::string_view text) {
-  ImageFormat format;
-  const char* end = text.data() + text.size();
-  const auto [x, error] = std::from_chars(text.data(), end, format.height);
-  if (error != std::errc() || x == end || *x != 'x') return {};
-  const auto [last, second] = std::from_chars(x + 1, end, format.width);
-  const auto good = [](int side) { return side >= 1 && side <= 4096; };
-  if (second != std::errc() || last != end || !good(format.height) || !good(format.width)) return {};
-  return format;
+bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
+
+bool is_system_folder(const fs::path& path) {
+  static constexpr std::string_view kNames[] = {
+      "@eadir",     "@tmp",     "@recycle",    "@recently-snapshot",   "@__thumb",
+      "@sharebin",  "#recycle", "#snapshot",   "$recycle.bin",         "system volume information",
+      "lost+found", "__macosx", "__pycache__", "network trash folder", "temporary items"};
+  const std::string name = path.filename().string();
+  if (name == "RECYCLER" || name == "RECYCLED") return true;  // in lower case it may be a kind of waste
+  return std::find(std::begin(kNames), std::end(kNames), lower(name)) != std::end(kNames);
 }
 
-ImageFormat settle_format(const std::vector<fs::path>& files, ImageFormat format) {
-  if (format.height > 0 && format.width > 0 && format.channels > 0) return format;
-  std::vector<ImageInfo> infos(files.size());
-  for_each_file(files.size(), [&](std::size_t i) {
-    infos[i] = image_info(read_file(files[i], format.limits.max_file_bytes), files[i].string(), format.limits);
-  });
-  const bool sized = format.height > 0 && format.width > 0;
-  for (std::size_t i = 0; i < files.size() && !sized; ++i) {
-    AKIN_CHECK(infos[i].height == infos[0].height && infos[i].width == infos[0].width,
-               "{}: {}x{} pixels, but {} has {}x{}; --size HxW brings all to one", files[i].string(), infos[i].height,
-               infos[i].width, files[0].string(), infos[0].height, infos[0].width);
-  }
-  if (!sized) {
-    format.height = infos[0].height;
-    format.width = infos[0].width;
-  }
-  if (format.channels == 0) {
-    format.channels =
-        std::any_of(infos.begin(), infos.end(), [](const ImageInfo& i) { return i.channels == 3; }) ? 3 : 1;
-  }
-  return format;
-}
-
-std::vector<fs::path> list_images(const fs::path& root) {
+std::vector<fs::path> list_images(const fs::path& root, Listing& listing) {
   AKIN_CHECK(is_folder(root), "{}: no such folder", root.string());
   std::vector<fs::path> files;
-  find_images(root, files);
+  find_images(root, listing, files);
+  if (files.empty()) throw_faults(listing.faults, root.string());
   AKIN_CHECK(!files.empty(), "{}: no image file in it (png, jpg or bmp)", root.string());
   std::sort(files.begin(), files.end());
   return files;
 }
 
-ImageFolder list_image_folder(const fs::path& root) {
+ImageFolder list_image_folder(const fs::path& root, Listing& listing) {
   AKIN_CHECK(is_folder(root), "{}: no such folder", root.string());
   ImageFolder found;
-  try {
-    for (const auto& entry : fs::directory_iterator(root)) {
-      if (entry.is_directory() && !is_hidden(entry.path())) found.classes.push_back(entry.path().filename().string());
-    }
-  } catch (const fs::filesystem_error& e) {
-    fail("{}: folder cannot be read: {} (check the permissions)", root.string(), e.code().message());
+  for (const fs::directory_entry& entry : entries_of(root, listing.faults)) {
+    const Sort sort = sort_of(entry);
+    if (passed_over(entry, sort, listing)) continue;
+    if (sort == Sort::file)
+      account_for_file(entry.path(), listing);
+    else if (sort == Sort::linked_folder && leads_out(entry.path(), root))
+      listing.faults.push_back(fmt::format("{}: a link to a folder that holds it (remove it)", entry.path().string()));
+    else
+      found.classes.push_back(entry.path().filename().string());
   }
+  if (found.classes.empty()) throw_faults(listing.faults, root.string());
   AKIN_CHECK(!found.classes.empty(), "{}: no class folder in it; images belong into {}/<class>/", root.string(),
              root.string());
   std::sort(found.classes.begin(), found.classes.end());
+  check_class_names(found, root, listing);
   for (std::size_t c = 0; c < found.classes.size(); ++c) {
     std::vector<fs::path> files;
-    find_images(root / found.classes[c], files);
-    AKIN_CHECK(!files.empty(),
+    const std::size_t before = listing.faults.size();
+    find_images(root / found.classes[c], listing, files);
+    AKIN_CHECK(!files.empty() || listing.faults.size() > before,
                "{}: class \"{}\" has no image file (png, jpg or bmp); add some or remove the "
                "folder",
                (root / found.classes[c]).string(), found.classes[c]);
@@ -137,25 +223,23 @@ ImageFolder list_image_folder(const fs::path& root) {
   return found;
 }
 
-Array decode_files(const std::vector<fs::path>& files, const ImageFormat& wanted) {
-  AKIN_CHECK(!files.empty(), "decode_files: no file was given");
-  AKIN_CHECK(wanted.height >= 0 && wanted.width >= 0 && (wanted.height > 0) == (wanted.width > 0) &&
-                 (wanted.channels == 0 || wanted.channels == 1 || wanted.channels == 3),
-             "image format {}x{}x{}: height and width must both be given or both be 0, channels 0, 1 or 3",
-             wanted.height, wanted.width, wanted.channels);
-  const ImageFormat f = settle_format(files, wanted);
-  const std::size_t one =
-      static_cast<std::size_t>(f.height) * static_cast<std::size_t>(f.width) * static_cast<std::size_t>(f.channels);
-  AKIN_CHECK(one <= f.max_total_bytes / files.size(),
-             "{}: {} images of {}x{}x{} are more than the limit of {} bytes; ask for a "
-             "smaller size",
-             files[0].parent_path().string(), files.size(), f.height, f.width, f.channels, f.max_total_bytes);
-  Array images(DType::u8, {static_cast<std::int64_t>(files.size()), f.height, f.width, f.channels});
-  for_each_file(files.size(), [&](std::size_t i) {
-    const Array image = resize_and_crop(read_image(files[i], f.channels, f.limits), f.height, f.width);
-    std::memcpy(images.bytes() + i * one, image.bytes(), one);
-  });
-  return images;
+ImageFolder list_image_folder(const fs::path& root) {
+  Listing listing{root};
+  ImageFolder found = list_image_folder(root, listing);
+  throw_faults(listing.faults, root.string());
+  return found;
+}
+
+void account_for_others(const fs::path& folder, const std::vector<std::string>& used, Listing& listing) {
+  for (const fs::directory_entry& entry : entries_of(folder, listing.faults)) {
+    const Sort sort = sort_of(entry);
+    if (std::find(used.begin(), used.end(), entry.path().filename().string()) != used.end()) continue;
+    if (passed_over(entry, sort, listing) || (sort == Sort::file && is_about_the_data(entry.path()))) continue;
+    if (sort == Sort::file)
+      account_for_file(entry.path(), listing);
+    else
+      listing.account.warn("folders that are no split of the data passed over", shown(entry.path(), listing));
+  }
 }
 
 }  // namespace akin

@@ -1,27 +1,14 @@
-// A folder of image files: root/<class>/**.
+// A folder of image files, root/<class>/**: which of the files are images, and what is there besides.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "engine/io/image.hpp"
+#include "nn/data/account.hpp"
+#include "nn/data/image_files.hpp"
 
 namespace akin {
-
-/// What every image becomes. 0 means "as the files are": then all must have one size, and are RGB if any of them is.
-/// Otherwise the largest centred part of the wanted aspect ratio is resized (resize_and_crop).
-struct ImageFormat {
-  int height = 0, width = 0, channels = 0;
-  ImageLimits limits = {};
-  std::uint64_t max_total_bytes = std::uint64_t{8} << 30;  ///< of all decoded images together
-};
-
-/// "32x32": height x width, each from 1 to 4096; nothing for another text.
-std::optional<ImageFormat> image_size(std::string_view text);
 
 struct ImageFolder {
   std::vector<std::string> classes;          ///< sorted by bytes
@@ -29,17 +16,34 @@ struct ImageFolder {
   std::vector<int> labels;                   ///< of each file
 };
 
-/// Lists the image files (png jpg jpeg bmp, in any case) of each class folder and the folders below it.
-/// Hidden names and other files are passed over; linked class folders are followed, links further down are not.
-/// Throws where there is no class folder, or a class without an image.
-ImageFolder list_image_folder(const std::filesystem::path& root);
+/// What was met while a folder was listed. Paths in `account` begin at `root`.
+struct Listing {
+  std::filesystem::path root;
+  Account account = {};
+  Faults faults = {};
+};
+
+/// Lists the image files of each class folder and the folders below it: those with an ending of PNG, JPEG or BMP, in
+/// any case, and those without ending, or with that of another kind of picture, that are one by their content. Told in
+/// the listing: what was passed over and why (hidden files, thumbnails and recycle bins of file managers, files that
+/// are no pictures, pipes and devices, links to folders but for those that are class folders), and the faults: pictures
+/// of kinds that cannot be read, links that lead nowhere or in a circle, folders without permission, class names that
+/// are no UTF-8. Throws where there is no class folder, or a class without an image.
+ImageFolder list_image_folder(const std::filesystem::path& root, Listing& listing);
 /// All image files below the folder, sorted; throws where there is none.
-std::vector<std::filesystem::path> list_images(const std::filesystem::path& root);
+std::vector<std::filesystem::path> list_images(const std::filesystem::path& root, Listing& listing);
 
-/// The format with its zeros filled from the headers of the files; throws, naming a file of another size.
-ImageFormat settle_format(const std::vector<std::filesystem::path>& files, ImageFormat format);
+/// The same with the listing told to nobody: throws its faults.
+ImageFolder list_image_folder(const std::filesystem::path& root);
 
-/// u8 [N,H,W,C]; decodes on all threads. Throws, naming the first broken or unfit file.
-Array decode_files(const std::vector<std::filesystem::path>& files, const ImageFormat& format = {});
+/// Whether file managers and disk stations, not people, put folders of this name there: @eaDir, $RECYCLE.BIN, __MACOSX
+/// ...
+bool is_system_folder(const std::filesystem::path& path);
+/// Whether the name begins with a dot.
+bool is_hidden(const std::filesystem::path& path);
+
+/// Adds what lies in `folder` besides `used` (names) to the listing: of a data set's own folder, where a README and a
+/// LICENSE are no news.
+void account_for_others(const std::filesystem::path& folder, const std::vector<std::string>& used, Listing& listing);
 
 }  // namespace akin

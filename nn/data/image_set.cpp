@@ -1,178 +1,21 @@
 #include "nn/data/image_set.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
-#include <optional>
+#include <iterator>
+#include <utility>
 
-#include "engine/io/cifar.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/idx.hpp"
 #include "engine/io/sha256.hpp"
+#include "nn/data/binary_sets.hpp"
+#include "nn/data/image_folder.hpp"
+#include "nn/data/repeats.hpp"
 
 namespace akin {
 namespace fs = std::filesystem;
 namespace {
-
-enum class Layout { idx, cifar10, cifar100, folders };
-constexpr const char* kLayouts =
-    "a data set is a folder with IDX files (train-images-idx3-ubyte.gz ...), CIFAR binaries (data_batch_1.bin ... or "
-    "train.bin), or train/<class>/ and test/<class>/ image folders";
-
-/// The one file that goes by any of MNIST's spellings; nullopt where there is none.
-std::optional<fs::path> find_idx(const fs::path& folder, Split split, const std::string& what) {
-  std::vector<std::string> stems{name_of(split)};
-  if (split == Split::test) stems.insert(stems.begin(), "t10k");
-  std::optional<fs::path> found;
-  for (const std::string& stem : stems) {
-    for (const char* rank :
-         {"-idx3-ubyte", ".idx3-ubyte", "-idx4-ubyte", ".idx4-ubyte", "-idx1-ubyte", ".idx1-ubyte"}) {
-      if ((what == "labels") != (rank[4] == '1')) continue;
-      for (const char* packed : {"", ".gz"}) {
-        fs::path path = folder / fmt::format("{}-{}{}{}", stem, what, rank, packed);
-        if (!is_there(path)) continue;
-        // The same file plain and packed is one file; two different names are a question only the user can answer.
-        AKIN_CHECK(!found || found->string() + ".gz" == path.string(), "{} and {}: which one is meant? Remove one",
-                   found->string(), path.string());
-        if (!found) found = std::move(path);
-      }
-    }
-  }
-  return found;
-}
-
-/// train/, test/ or val/, unlabeled/.
-std::optional<fs::path> find_folder(const fs::path& root, Split split) {
-  for (const char* name : {name_of(split), split == Split::test ? "val" : name_of(split)}) {
-    if (is_folder(root / name)) return root / name;
-  }
-  return std::nullopt;
-}
-
-Layout layout_of(const fs::path& folder) {
-  AKIN_CHECK(is_there(folder), "{}: no such folder (scripts/get_data.sh fetches the data sets of the examples)",
-             folder.string());
-  AKIN_CHECK(is_folder(folder), "{}: is a file; give the folder of the data set", folder.string());
-  for (const Split split : {Split::train, Split::test, Split::unlabeled}) {
-    if (find_idx(folder, split, "images")) return Layout::idx;
-  }
-  if (is_there(folder / "data_batch_1.bin") || is_there(folder / "test_batch.bin")) return Layout::cifar10;
-  if (is_there(folder / "train.bin") || is_there(folder / "test.bin")) return Layout::cifar100;
-  for (const Split split : {Split::train, Split::test}) {
-    if (find_folder(folder, split)) return Layout::folders;
-  }
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    AKIN_CHECK(!is_folder(entry.path()),
-               "{}: holds folders, but no train/ and test/; put the class folders into train/<class>/ "
-               "and some images of each into test/<class>/",
-               folder.string());
-  }
-  AKIN_CHECK(!error, "{}: folder cannot be read: {} (check the permissions)", folder.string(), error.message());
-  fail("{}: holds no data set akin knows; {}", folder.string(), kLayouts);
-}
-
-std::vector<std::string> numbers(int n) {
-  std::vector<std::string> names;
-  for (int i = 0; i < n; ++i) names.push_back(std::to_string(i));
-  return names;
-}
-
-std::vector<int> read_idx_labels(const fs::path& path) {
-  const Array raw = read_idx(path);
-  AKIN_CHECK(raw.shape().rank() == 1 && (raw.dtype() == DType::u8 || raw.dtype() == DType::i32),
-             "{}: labels are u8 or i32 of rank 1, found {} {}", path.string(), name_of(raw.dtype()), raw.shape().str());
-  const Array wide = raw.cast(DType::i32);
-  return {wide.as<std::int32_t>().begin(), wide.as<std::int32_t>().end()};
-}
-
-ImageSet load_idx(const fs::path& folder, Split split) {
-  ImageSet set;
-  const auto images = find_idx(folder, split, "images");
-  AKIN_CHECK(images.has_value(), "{}: no {} images in it ({}-images-idx3-ubyte[.gz] was looked for)", folder.string(),
-             name_of(split), split == Split::test ? "t10k" : name_of(split));
-  set.images = read_idx(*images);
-  const Shape& s = set.images.shape();
-  AKIN_CHECK(set.images.dtype() == DType::u8 && (s.rank() == 3 || s.rank() == 4),
-             "{}: images are u8 [N,H,W] or [N,H,W,C], "
-             "found {} {}",
-             images->string(), name_of(set.images.dtype()), s.str());
-  if (s.rank() == 3) set.images = set.images.reshaped({s[0], s[1], s[2], 1});
-  const std::int64_t channels = set.images.shape()[3];
-  AKIN_CHECK(channels == 1 || channels == 3,
-             "{}: {} has {} channels, 1 or 3 are possible (channels come last: [N,H,W,C])", images->string(),
-             set.images.shape().str(), channels);
-  // Without classes.txt the number of classes is that of all labelled splits together, so that the splits agree.
-  int classes = 0;
-  for (const Split other : {Split::train, Split::test}) {
-    const auto path = find_idx(folder, other, "labels");
-    AKIN_CHECK(path || other != split, "{}: its labels are missing ({}-labels-idx1-ubyte[.gz])", images->string(),
-               split == Split::test ? "t10k" : name_of(split));
-    if (!path) continue;
-    std::vector<int> labels = read_idx_labels(*path);
-    for (const int label : labels) classes = std::max(classes, label + 1);
-    if (other != split) continue;
-    AKIN_CHECK(static_cast<std::int64_t>(labels.size()) == set.images.shape()[0],
-               "{}: {} labels for the {} images of {}", path->string(), labels.size(), set.images.shape()[0],
-               images->string());
-    set.labels = std::move(labels);
-  }
-  const fs::path names = folder / "classes.txt";
-  set.classes = is_there(names) ? read_names(names) : numbers(classes);
-  return set;
-}
-
-ImageSet load_cifar(const fs::path& folder, Split split, bool hundred) {
-  AKIN_CHECK(split != Split::unlabeled, "{}: CIFAR has no unlabelled images; use the training images without labels",
-             folder.string());
-  std::vector<fs::path> files{folder / (hundred ? "test.bin" : "test_batch.bin")};
-  if (split == Split::train) {
-    files = {folder / "train.bin"};
-    if (!hundred) {
-      files.clear();
-      for (int i = 1; i <= 5; ++i) files.push_back(folder / fmt::format("data_batch_{}.bin", i));
-    }
-  }
-  ImageSet set;
-  std::vector<std::uint8_t> pixels;
-  for (const fs::path& file : files) {
-    const CifarBatch batch = hundred ? read_cifar100(file) : read_cifar10(file);
-    const auto more = batch.images.as<std::uint8_t>();
-    pixels.insert(pixels.end(), more.begin(), more.end());
-    set.labels.insert(set.labels.end(), batch.labels.begin(), batch.labels.end());
-  }
-  set.images = Array::from(pixels, {static_cast<std::int64_t>(set.labels.size()), 32, 32, 3});
-  const fs::path names = folder / (hundred ? "fine_label_names.txt" : "batches.meta.txt");
-  set.classes = is_there(names) ? read_names(names) : numbers(hundred ? 100 : 10);
-  return set;
-}
-
-ImageSet load_folders(const fs::path& root, Split split, const ImageFormat& wanted) {
-  const auto folder = find_folder(root, split);
-  AKIN_CHECK(folder.has_value(), "{}: has no folder {}/; make one{}", root.string(), name_of(split),
-             split == Split::unlabeled ? " with the unlabelled images" : " with a folder of images for each class");
-  // The training split names the classes; a test split may lack some, but not bring others.
-  const auto train = find_folder(root, Split::train);
-  AKIN_CHECK(train.has_value(), "{}: has no folder train/, which names the classes", root.string());
-  ImageFolder named = list_image_folder(*train);
-  const ImageFormat format = settle_format(named.files, wanted);  // the training images settle it for all splits
-  ImageSet set;
-  set.classes = named.classes;
-  if (split == Split::unlabeled) {
-    set.images = decode_files(list_images(*folder), format);
-    return set;
-  }
-  ImageFolder files = split == Split::train ? std::move(named) : list_image_folder(*folder);
-  for (int& label : files.labels) {
-    const std::string& name = files.classes[static_cast<std::size_t>(label)];
-    const auto at = std::lower_bound(set.classes.begin(), set.classes.end(), name);
-    AKIN_CHECK(at != set.classes.end() && *at == name, "{}: class \"{}\" is not among the training classes of {}",
-               folder->string(), name, train->string());
-    label = static_cast<int>(at - set.classes.begin());
-  }
-  set.labels = std::move(files.labels);
-  set.images = decode_files(files.files, format);
-  return set;
-}
 
 void check_set(const ImageSet& set, Split split) {
   AKIN_CHECK(set.images.numel() > 0, "{}: the {} split has no image", set.source, name_of(split));
@@ -193,39 +36,131 @@ void check_set(const ImageSet& set, Split split) {
   }
 }
 
+/// The splits of image folders. Every file that cannot be read, in whatever split, is told in one error.
+class FolderReader {
+ public:
+  FolderReader(const SetLayout& layout, const ImageFormat& format) : layout_(layout), wanted_(format) {
+    listing_.root = layout.folder;
+  }
+
+  std::vector<ImageSet> read(const std::vector<Split>& splits, std::vector<NamedSplit>& names) {
+    for (const Split split : splits)
+      AKIN_CHECK(layout_.has(split), "{}: has no folder {}/; make one{}", layout_.folder.string(), name_of(split),
+                 split == Split::unlabeled ? " with the unlabelled images" : " with a folder of images for each class");
+    AKIN_CHECK(layout_.has(Split::train), "{}: has no folder train/, which names the classes", layout_.folder.string());
+    list_train(std::find(splits.begin(), splits.end(), Split::train) != splits.end());
+    // The training images settle the format for all splits.
+    const ImageFormat format = settle_format(train_.files, wanted_, listing_.faults);
+    std::vector<ImageSet> sets(splits.size());
+    std::vector<std::vector<fs::path>> files(splits.size());
+    for (std::size_t i = 0; i < splits.size(); ++i) files[i] = list(splits[i], sets[i]);
+    for (std::size_t i = 0; i < splits.size(); ++i) {
+      if (!listing_.faults.empty())  // of a file that is there: look for others, without the cost of keeping images
+        check_files(files[i], wanted_.limits, listing_.faults);
+      else
+        sets[i].images = decode_files(files[i], format, layout_.folder, listing_.account, listing_.faults);
+      for (const fs::path& file : files[i]) names[i].files.push_back(file.lexically_relative(layout_.folder).string());
+    }
+    account_for_others(layout_.folder, layout_.used, listing_);
+    throw_faults(listing_.faults, layout_.folder.string());
+    sets[0].account.merge(listing_.account);
+    return sets;
+  }
+
+ private:
+  fs::path folder_of(Split split) const { return layout_.images.at(split).front(); }
+
+  /// The training split names the classes. What was passed over in it matters where its images are wanted.
+  void list_train(bool wanted) {
+    Listing unasked{layout_.folder};
+    train_ = list_image_folder(folder_of(Split::train), wanted ? listing_ : unasked);
+    if (!wanted) listing_.faults = unasked.faults;
+  }
+
+  std::vector<fs::path> list(Split split, ImageSet& set) {
+    set.classes = train_.classes;
+    if (split == Split::unlabeled) return list_images(folder_of(split), listing_);
+    if (split == Split::train) {
+      set.labels = train_.labels;
+      return train_.files;
+    }
+    ImageFolder files = list_image_folder(folder_of(split), listing_);
+    std::vector<int> number;
+    for (const std::string& name : files.classes) number.push_back(number_of(name, split));
+    for (const int label : files.labels) set.labels.push_back(number[static_cast<std::size_t>(label)]);
+    return std::move(files.files);
+  }
+
+  /// A test split may lack classes, but not bring others.
+  int number_of(const std::string& name, Split split) const {
+    const std::vector<std::string>& classes = train_.classes;
+    const auto at = std::lower_bound(classes.begin(), classes.end(), name);
+    if (at != classes.end() && *at == name) return static_cast<int>(at - classes.begin());
+    const auto alike = [](char a, char b) {
+      return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+    };
+    std::string hint;
+    for (const std::string& known : classes)
+      if (std::equal(known.begin(), known.end(), name.begin(), name.end(), alike))
+        hint = fmt::format(" (there is \"{}\")", known);
+    if (std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) > 127; }))
+      hint = " (names that look alike may be spelled in two ways: \u00e9 is one letter, or e and an accent)";
+    fail("{}: class \"{}\" is not among the training classes of {}{}", folder_of(split).string(), name,
+         folder_of(Split::train).string(), hint);
+  }
+
+  const SetLayout& layout_;
+  const ImageFormat& wanted_;
+  Listing listing_;
+  ImageFolder train_;
+};
+
 }  // namespace
 
-const char* name_of(Split split) {
-  return split == Split::train ? "train" : split == Split::test ? "test" : "unlabeled";
+std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Split>& wanted, const ImageFormat& format) {
+  AKIN_CHECK(!wanted.empty(), "{}: no split of it was asked for", folder.string());
+  const SetLayout layout = layout_of(folder);
+  std::vector<ImageSet> sets;
+  std::vector<NamedSplit> names;
+  for (const Split split : wanted) names.push_back({split, nullptr, {}});
+  if (layout.kind == SetLayout::Kind::folders) {
+    sets = FolderReader(layout, format).read(wanted, names);
+  } else {
+    for (const Split split : wanted)
+      sets.push_back(layout.kind == SetLayout::Kind::idx ? load_idx(layout, split, format) : load_cifar(layout, split));
+    Listing beside{folder};
+    account_for_others(folder, layout.used, beside);
+    throw_faults(beside.faults, folder.string());
+    sets[0].account.merge(beside.account);
+  }
+  const fs::path clean = folder.lexically_normal();
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    ImageSet& set = sets[i];
+    set.source = folder.string();
+    set.name = (clean.has_filename() ? clean : clean.parent_path()).filename().string();
+    check_set(set, wanted[i]);
+    if (format.channels > 0) set.images = convert_channels(set.images, format.channels);
+    if (format.height > 0 && format.width > 0) set.images = resize_images(set.images, format.height, format.width);
+    names[i].set = &set;
+  }
+  Account& account = sets[0].account;
+  account.merge(layout.account);
+  for (std::size_t i = 1; i < sets.size(); ++i) account.merge(std::exchange(sets[i].account, {}));
+  account_for_repeats(names, account);
+  return sets;
 }
 
 ImageSet load_images(const fs::path& folder, Split split, const ImageFormat& format) {
-  const Layout layout = layout_of(folder);
-  ImageSet set = layout == Layout::idx       ? load_idx(folder, split)
-                 : layout == Layout::folders ? load_folders(folder, split, format)
-                                             : load_cifar(folder, split, layout == Layout::cifar100);
-  const fs::path clean = folder.lexically_normal();
-  set.source = folder.string();
-  set.name = (clean.has_filename() ? clean : clean.parent_path()).filename().string();
-  check_set(set, split);
-  if (format.channels > 0) set.images = convert_channels(set.images, format.channels);
-  if (format.height > 0 && format.width > 0) set.images = resize_images(set.images, format.height, format.width);
-  return set;
+  return std::move(load_splits(folder, {split}, format)[0]);
 }
 
-bool has_split(const fs::path& folder, Split split) {
-  switch (layout_of(folder)) {
-    case Layout::idx:
-      return find_idx(folder, split, "images").has_value();
-    case Layout::folders:
-      return find_folder(folder, split).has_value();
-    case Layout::cifar10:
-      return split != Split::unlabeled &&
-             is_there(folder / (split == Split::train ? "data_batch_1.bin" : "test_batch.bin"));
-    case Layout::cifar100:
-      return split != Split::unlabeled && is_there(folder / (split == Split::train ? "train.bin" : "test.bin"));
-  }
-  return false;
+bool has_split(const fs::path& folder, Split split) { return layout_of(folder).has(split); }
+
+std::vector<Split> splits_there(const fs::path& folder, const std::vector<Split>& splits) {
+  const SetLayout layout = layout_of(folder);
+  std::vector<Split> out;
+  std::copy_if(splits.begin(), splits.end(), std::back_inserter(out), [&](Split s) { return layout.has(s); });
+  return out;
 }
 
 void save_images(const ImageSet& set, Split split, const fs::path& folder) {
@@ -257,25 +192,6 @@ void save_images(const ImageSet& set, Split split, const fs::path& folder) {
   } else {
     write_idx(folder / (stem + "-images-idx4-ubyte"), set.images);
   }
-}
-
-std::vector<std::string> read_names(const fs::path& path) {
-  std::vector<std::string> names;
-  std::string line;
-  for (const char c : read_text(path, 1 << 20) + "\n") {
-    if (c != '\n') {
-      if (c != '\r') line += c;
-      continue;
-    }
-    names.push_back(std::move(line));
-    line.clear();
-  }
-  while (!names.empty() && names.back().empty()) names.pop_back();
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    AKIN_CHECK(!names[i].empty(), "{}: line {} is empty, a class name was expected", path.string(), i + 1);
-  }
-  AKIN_CHECK(!names.empty(), "{}: no class name in it", path.string());
-  return names;
 }
 
 ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& names) {

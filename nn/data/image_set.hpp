@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "engine/dtype.hpp"
-#include "nn/data/image_folder.hpp"
+#include "nn/data/account.hpp"
+#include "nn/data/class_names.hpp"
+#include "nn/data/image_files.hpp"
+#include "nn/data/set_layout.hpp"
 
 namespace akin {
-
-enum class Split { train, test, unlabeled };
-const char* name_of(Split split);
 
 struct ImageSet {
   Array images;                      ///< u8 [N,H,W,C]
@@ -19,18 +19,29 @@ struct ImageSet {
   std::vector<std::string> classes;  ///< the same for all splits
   std::string name;                  ///< name of the folder
   std::string source;                ///< path of the folder
+  Account account = {};              ///< what the folder holds besides, and what the images say of themselves
 };
 
-/// Loads one split of the data set in `folder`, which is one of
+/// Loads splits of the data set in `folder`, in the order of `wanted`. It is one of
 ///  - IDX, MNIST's names: {train,t10k|test,unlabeled}-images-idx{3,4}-ubyte[.gz] (or .idx3-ubyte), the same with
 ///  labels-idx1;
 ///    classes.txt, one name a line, else the names are numbers;
 ///  - CIFAR-10 or CIFAR-100 binaries as unpacked from the archive (fine labels);
 ///  - image folders train/<class>/**, test/<class>/** (or val/), unlabeled/**.
-/// Images are brought to `format` where it is not 0. Throws, naming file and remedy: an unknown folder, a missing
-/// split, counts of images and labels that differ, a label outside the class list, and a class without an image in the
-/// training split (a test split may lack one).
+/// Other usual names of splits do as well: see layout_of. Images are brought to `format` where it is not 0. The account
+/// of all is that of the first set; it also tells of pictures that the splits share. Throws, naming file and remedy: an
+/// unknown folder, a missing split, counts of images and labels that differ, a label outside the class list, and a
+/// class without an image in the training split (a test split may lack one). Image files that cannot be read are told
+/// together.
+std::vector<ImageSet> load_splits(const std::filesystem::path& folder, const std::vector<Split>& wanted,
+                                  const ImageFormat& format = {});
+
+/// One split.
 ImageSet load_images(const std::filesystem::path& folder, Split split, const ImageFormat& format = {});
+
+/// Those of `splits` that the folder has.
+std::vector<Split> splits_there(const std::filesystem::path& folder,
+                                const std::vector<Split>& splits = {Split::train, Split::test, Split::unlabeled});
 
 /// True where the folder has that split (what load_images would look for; nothing is read).
 bool has_split(const std::filesystem::path& folder, Split split);
@@ -43,9 +54,6 @@ ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& na
 /// Labels and names go first and the images last. Throws on a set that load_images would refuse, and where classes.txt
 /// is there already with other names (the splits of one data set share their classes).
 void save_images(const ImageSet& set, Split split, const std::filesystem::path& folder);
-
-/// Names, one a line, as in classes.txt; empty lines at the end do not count, others are an error.
-std::vector<std::string> read_names(const std::filesystem::path& path);
 
 /// SHA-256 of the sizes, pixels and labels: equal for equal content, whatever the files were.
 std::string content_hash(const ImageSet& set);

@@ -1,0 +1,32 @@
+// What kind of picture a file is, by its first bytes and by its name.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "engine/io/file.hpp"
+
+namespace akin {
+
+inline constexpr std::size_t kKindBytes = 64;  ///< as many first bytes are enough for kind_by_content
+
+/// "PNG", "JPEG", "BMP": what decode_image reads; "WebP", "TIFF" ...: other pictures; "HTML page", "text": what is
+/// often found under the name of a picture; "" for anything else.
+std::string_view kind_by_content(ByteView first);
+inline bool is_readable_kind(std::string_view kind) { return kind == "PNG" || kind == "JPEG" || kind == "BMP"; }
+/// A picture of a kind that is not read.
+bool is_other_picture(std::string_view kind);
+
+enum class Ending {
+  picture,     ///< of a kind that is read: .png, .jpg, .jpeg, .jpe, .jfif, .bmp, .jpg_large ...
+  none,        ///< no ending, or one of digits: the content tells
+  unreadable,  ///< a picture of another kind: .webp, .heic, .tif, .svg, a camera's raw data ...
+  other
+};
+/// In any case of letters.
+Ending ending_of(const std::filesystem::path& path);
+/// The ending in lower case, with its dot; "" where there is none.
+std::string lower_ending(const std::filesystem::path& path);
+
+}  // namespace akin

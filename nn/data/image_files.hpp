@@ -1,0 +1,41 @@
+// Many image files brought to one size and colour.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "engine/io/image.hpp"
+#include "nn/data/account.hpp"
+
+namespace akin {
+
+/// What every image becomes. 0 means "as the files are": then all must have one size, and are RGB if any of them is.
+/// Otherwise the largest centred part of the wanted aspect ratio is resized (resize_and_crop).
+struct ImageFormat {
+  int height = 0, width = 0, channels = 0;
+  ImageLimits limits = {};
+  std::uint64_t max_total_bytes = std::uint64_t{8} << 30;  ///< of all decoded images together
+};
+
+/// "32x32": height x width, each from 1 to 4096; nothing for another text.
+std::optional<ImageFormat> image_size(std::string_view text);
+
+/// The format with its zeros filled from the headers of the files; throws, naming a file of another size. Files that
+/// cannot be read are told in `faults` instead, and do not count.
+ImageFormat settle_format(const std::vector<std::filesystem::path>& files, ImageFormat format, Faults& faults);
+
+/// u8 [N,H,W,C]; decodes on all threads. What the files say of themselves goes to `account`, with paths from `root` on.
+/// Files that cannot be read are told in `faults`, and their images are left black.
+Array decode_files(const std::vector<std::filesystem::path>& files, const ImageFormat& format,
+                   const std::filesystem::path& root, Account& account, Faults& faults);
+
+/// The same, throwing the faults and keeping no account.
+Array decode_files(const std::vector<std::filesystem::path>& files, const ImageFormat& format = {});
+
+/// Decodes every file and keeps nothing: to find all that cannot be read.
+void check_files(const std::vector<std::filesystem::path>& files, const ImageLimits& limits, Faults& faults);
+
+}  // namespace akin

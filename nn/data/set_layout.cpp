@@ -1,0 +1,211 @@
+#include "nn/data/set_layout.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <optional>
+#include <regex>
+#include <system_error>
+
+#include "engine/io/file.hpp"
+#include "nn/data/image_folder.hpp"
+
+namespace akin {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kLayouts =
+    "a data set is a folder with IDX files (train-images-idx3-ubyte.gz ...), CIFAR binaries (data_batch_1.bin ... or "
+    "train.bin), or train/<class>/ and test/<class>/ image folders";
+
+/// A split's name and whether it is a validation split, which stands for the test split where there is no other.
+struct Meaning {
+  Split split;
+  bool validation = false;
+};
+
+/// Letters alone, in lower case: "Un-labelled" is "unlabelled".
+std::string letters_of(const std::string& name) {
+  std::string out;
+  for (const char c : name)
+    if (c != '-' && c != '_' && c != ' ') out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+std::optional<Meaning> meaning_of(const std::string& name) {
+  static const std::map<std::string, Meaning> known{{"train", {Split::train}},
+                                                    {"training", {Split::train}},
+                                                    {"trainset", {Split::train}},
+                                                    {"trainingset", {Split::train}},
+                                                    {"test", {Split::test}},
+                                                    {"testing", {Split::test}},
+                                                    {"testset", {Split::test}},
+                                                    {"val", {Split::test, true}},
+                                                    {"valid", {Split::test, true}},
+                                                    {"validation", {Split::test, true}},
+                                                    {"validationset", {Split::test, true}},
+                                                    {"valset", {Split::test, true}},
+                                                    {"unlabeled", {Split::unlabeled}},
+                                                    {"unlabelled", {Split::unlabeled}},
+                                                    {"unsup", {Split::unlabeled}},
+                                                    {"unsupervised", {Split::unlabeled}}};
+  const auto at = known.find(letters_of(name));
+  return at != known.end() ? std::optional(at->second) : std::nullopt;
+}
+
+/// What goes by the names of one split.
+struct Candidates {
+  std::vector<std::string> own, validation;
+  void add(const Meaning& meaning, const std::string& name) { (meaning.validation ? validation : own).push_back(name); }
+};
+
+/// The one that is meant.
+std::string choose(const fs::path& folder, Candidates& c, Account& account) {
+  std::vector<std::string>& names = c.own.empty() ? c.validation : c.own;
+  std::sort(names.begin(), names.end());
+  // The same file plain and packed is one file; two different names are a question only the user can answer.
+  if (names.size() == 2 && names[1] == names[0] + ".gz") {
+    account.note("packed files passed over, for the same are there unpacked", names[1]);
+    names.pop_back();
+  }
+  if (names.size() > 1)
+    fail("{} and {}: which one is meant? Remove or rename one", (folder / names[0]).string(),
+         (folder / names[1]).string());
+  if (!c.own.empty())
+    for (const std::string& name : c.validation)
+      account.note("validation splits not read, for there is a test split", name);
+  return names[0];
+}
+
+/// Everything in the folder, files and folders apart.
+struct Names {
+  std::vector<std::string> files, folders, odd;  // odd: pipes, devices, links that lead nowhere
+  bool has(const std::string& file) const { return std::find(files.begin(), files.end(), file) != files.end(); }
+};
+
+Names names_in(const fs::path& folder) {
+  std::error_code error;
+  AKIN_CHECK(is_there(folder) || !fs::is_symlink(folder, error),
+             "{}: a link that leads nowhere, or in a circle (mend it, or give the folder itself)", folder.string());
+  AKIN_CHECK(is_there(folder), "{}: no such folder (scripts/get_data.sh fetches the data sets of the examples)",
+             folder.string());
+  AKIN_CHECK(is_folder(folder), "{}: is a file; give the folder of the data set{}", folder.string(),
+             folder.extension() == ".zip" || folder.extension() == ".gz" ? " (unpack it)" : "");
+  Names out;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
+    std::error_code ignored;
+    const std::string name = it->path().filename().string();
+    if (is_hidden(it->path())) continue;
+    if (it->is_directory(ignored)) {
+      if (!is_system_folder(it->path())) out.folders.push_back(name);
+    } else if (it->is_regular_file(ignored)) {
+      out.files.push_back(name);
+    } else {
+      out.odd.push_back(name);
+    }
+  }
+  AKIN_CHECK(!error, "{}: folder cannot be read: {} (check the permissions)", folder.string(), error.message());
+  std::sort(out.files.begin(), out.files.end());
+  std::sort(out.folders.begin(), out.folders.end());
+  return out;
+}
+
+/// Fills the layout of IDX files; the names of those that say no split.
+std::vector<std::string> find_idx(const Names& names, SetLayout& out) {
+  static const std::regex pattern("(.+)[-_.](images|labels?)[-_.]idx([134])[-_.]ubyte(\\.gz)?", std::regex::icase);
+  std::map<Split, Candidates> images, labels;
+  std::vector<std::string> unknown;
+  for (const std::string& name : names.files) {
+    std::smatch m;
+    if (!std::regex_match(name, m, pattern)) continue;
+    const std::string stem = letters_of(m[1].str());
+    const std::optional<Meaning> meaning = stem == "t10k" ? Meaning{Split::test} : meaning_of(stem);
+    const bool of_labels = std::tolower(static_cast<unsigned char>(m[2].str()[0])) == 'l';
+    if (meaning && of_labels == (m[3] == "1"))
+      (of_labels ? labels : images)[meaning->split].add(*meaning, name);
+    else
+      unknown.push_back(name);
+  }
+  const auto settle = [&](std::map<Split, Candidates>& found, auto&& put) {
+    for (auto& [split, candidates] : found) {
+      for (const auto* list : {&candidates.own, &candidates.validation})
+        out.used.insert(out.used.end(), list->begin(), list->end());
+      put(split, out.folder / choose(out.folder, candidates, out.account));
+    }
+  };
+  settle(images, [&](Split split, const fs::path& path) { out.images[split] = {path}; });
+  settle(labels, [&](Split split, const fs::path& path) { out.labels[split] = path; });
+  return unknown;
+}
+
+bool find_cifar(const Names& names, SetLayout& out) {
+  const bool ten = names.has("data_batch_1.bin") || names.has("test_batch.bin");
+  if (!ten && !names.has("train.bin") && !names.has("test.bin")) return false;
+  out.kind = ten ? SetLayout::Kind::cifar10 : SetLayout::Kind::cifar100;
+  out.used = {"batches.meta.txt", "fine_label_names.txt", "coarse_label_names.txt", "readme.html"};
+  const auto take = [&](Split split, const std::string& name) {
+    out.images[split].push_back(out.folder / name);
+    out.used.push_back(name);
+  };
+  if (!ten) {
+    if (names.has("train.bin")) take(Split::train, "train.bin");
+    if (names.has("test.bin")) take(Split::test, "test.bin");
+  } else {
+    for (int i = 1; i <= 5 && names.has("data_batch_1.bin"); ++i)
+      take(Split::train, fmt::format("data_batch_{}.bin", i));  // one that is missing is an error when it is read
+    if (names.has("test_batch.bin")) take(Split::test, "test_batch.bin");
+  }
+  const std::string list = ten ? "batches.meta.txt" : "fine_label_names.txt";
+  if (names.has(list)) out.names = out.folder / list;
+  return true;
+}
+
+bool find_folders(const Names& names, SetLayout& out) {
+  std::map<Split, Candidates> found;
+  for (const std::string& name : names.folders)
+    if (const std::optional<Meaning> meaning = meaning_of(name)) found[meaning->split].add(*meaning, name);
+  if (!found.contains(Split::train) && !found.contains(Split::test)) return false;
+  out.kind = SetLayout::Kind::folders;
+  for (auto& [split, candidates] : found) {
+    for (const auto* list : {&candidates.own, &candidates.validation})
+      out.used.insert(out.used.end(), list->begin(), list->end());
+    out.images[split] = {out.folder / choose(out.folder, candidates, out.account)};
+  }
+  return true;
+}
+
+}  // namespace
+
+const char* name_of(Split split) {
+  return split == Split::train ? "train" : split == Split::test ? "test" : "unlabeled";
+}
+
+SetLayout layout_of(const fs::path& folder) {
+  const Names names = names_in(folder);
+  SetLayout out;
+  out.folder = folder;
+  const std::vector<std::string> unknown = find_idx(names, out);
+  if (!out.images.empty()) {
+    out.used.insert(out.used.end(), unknown.begin(), unknown.end());
+    for (const std::string& name : unknown) out.account.warn("IDX files whose names say no split passed over", name);
+    out.used.push_back("classes.txt");
+    if (names.has("classes.txt")) out.names = folder / "classes.txt";
+    return out;
+  }
+  if (find_cifar(names, out) || find_folders(names, out)) return out;
+  AKIN_CHECK(unknown.empty(),
+             "{}: an IDX file, but its name says no split; call it train-images-idx3-ubyte, t10k-..., "
+             "unlabeled-... and so on",
+             (folder / unknown.front()).string());
+  AKIN_CHECK(!names.has("data_batch_1"), "{}: holds CIFAR-10 in its version for Python; fetch the binary version",
+             folder.string());
+  AKIN_CHECK(names.folders.empty(),
+             "{}: holds folders, but no train/ and test/; put the class folders into train/<class>/ "
+             "and some images of each into test/<class>/",
+             folder.string());
+  fail(
+      "{}: holds no data set akin knows{}; {}", folder.string(),
+      names.odd.empty() ? "" : fmt::format(" ({} is a pipe, a device or a link that leads nowhere)", names.odd.front()),
+      kLayouts);
+}
+
+}  // namespace akin

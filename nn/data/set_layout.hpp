@@ -1,0 +1,35 @@
+// Where a data set keeps its splits, told from the names in its folder.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "nn/data/account.hpp"
+
+namespace akin {
+
+enum class Split { train, test, unlabeled };
+const char* name_of(Split split);
+
+struct SetLayout {
+  enum class Kind { idx, cifar10, cifar100, folders };
+  std::filesystem::path folder;
+  Kind kind = Kind::idx;
+  /// IDX and folders: the file of the images, or the folder; CIFAR: the files of a split that is there.
+  std::map<Split, std::vector<std::filesystem::path>> images;
+  std::map<Split, std::filesystem::path> labels;  ///< IDX: the files of labels
+  std::filesystem::path names;                    ///< a list of class names; empty where there is none
+  std::vector<std::string> used;                  ///< names of all that belongs to the data set
+  Account account;                                ///< files of the data set that are not read
+
+  bool has(Split split) const { return images.contains(split); }
+};
+
+/// Looks at names alone. A split may go by any usual name, in any case: train, training; test, testing, t10k (IDX), or
+/// else val, valid, validation; unlabeled, unlabelled, unsup. Throws, naming folder and remedy, where it is no data
+/// set, and where a split is there under two names.
+SetLayout layout_of(const std::filesystem::path& folder);
+
+}  // namespace akin
