@@ -23,7 +23,7 @@ void run(ByteView input) {
     return;
   std::set<std::string> names;
   const GridFolder place{"out"};
-  const TargetInputs inputs{"i", "t", {{"s", "h"}}};
+  const TargetInputs inputs{.images = "i", .test = "t", .classes = "c", .sources = {{"s", "h"}}};
   for (const GridTarget& t : grid->targets)
     for (const Cell& c : cells_of(*grid, t, t.sources)) {
       require(names.insert(c.name()).second, "two cells of one name");

@@ -75,6 +75,7 @@ Seeds seeds() {
                               {"unlabeled-images-idx3-ubyte", images}};
   std::vector<Part> named = idx;
   named.push_back({"classes.txt", text});
+  const Bytes large = to_idx(Array::from(std::vector<std::int32_t>{2147483647, 0}, {2}));
   const std::vector<Part> folders{
       {"train/cat/a.png", g}, {"train/dog/b.png", g}, {"test/cat/c.png", g}, {"unlabeled/d.png", g}};
   std::vector<Part> odd = folders;
@@ -87,6 +88,7 @@ Seeds seeds() {
           seed("idx_colour", {{"train.idx4-ubyte", {}},
                               {"train-images-idx4-ubyte", idx_of(std::vector<std::uint8_t>(12), {1, 2, 2, 3})},
                               {"train-labels-idx1-ubyte", idx_of({0}, {1})}}),
+          seed("idx_large_label", {{"train-images-idx3-ubyte", images}, {"train-labels-idx1-ubyte", large}}),
           seed("idx_resized", idx, 1),
           seed("folders", folders),
           seed("folders_resized", {{"train/cat/a.png", g}, {"train/dog/b.png", c}, {"val/dog/c.png", c}}, 3),

@@ -42,7 +42,8 @@ Seeds seeds() {
   write_ranking(file, Json::object(), {}, Json::array());
   all.push_back(text_seed("nothing", json_line(*read_sealed(file))));
   all.push_back(text_seed("list", "[1, 2]"));
-  all.push_back(text_seed("deep", "{\"a\":" + std::string(3000, '[') + std::string(3000, ']') + "}"));
+  all.push_back(
+      text_seed("deep", "{\"sha256\":\"x\",\"a\":" + std::string(120000, '[') + std::string(120000, ']') + "}"));
   return all;
 }
 

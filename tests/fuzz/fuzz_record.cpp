@@ -98,7 +98,8 @@ Seeds seeds() {
   add("finished", cells[0]);
   add("oracle", cells[1]);
   all.push_back(text_seed("earlier", R"({"format": "akin-student-2", "method": "scratch"})"));
-  all.push_back(text_seed("deep", "{\"a\":" + std::string(3000, '[') + std::string(3000, ']') + "}"));
+  all.push_back(
+      text_seed("deep", "{\"sha256\":\"x\",\"a\":" + std::string(120000, '[') + std::string(120000, ']') + "}"));
   return all;
 }
 

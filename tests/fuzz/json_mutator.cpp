@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 
+#include "engine/io/json.hpp"
 #include "kernels/common/rng.hpp"
 
 namespace akin::fuzz {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 constexpr std::size_t kMostNodes = 4096;
 constexpr int kMostLevels = 60;
 
@@ -148,8 +147,8 @@ std::string changed(Json j, std::uint64_t seed) {
 }  // namespace
 
 Bytes mutate_json(ByteView input, std::size_t most, std::uint64_t seed) {
-  const Json j = Json::parse(input.begin(), input.end(), nullptr, false);
-  if (j.is_discarded()) return {};
+  const Json j = json_or_null(text_of(input));
+  if (j.is_null()) return {};
   const std::string text = changed(j, seed);
   return text.size() <= most ? bytes_of_text(text) : Bytes();
 }
@@ -162,7 +161,7 @@ Bytes mutate_safetensors(ByteView input, std::size_t most, std::uint64_t seed) {
   if (length > input.size() - kLength) return {};
   const ByteView header = input.subspan(kLength, static_cast<std::size_t>(length)),
                  data = input.subspan(kLength + header.size());
-  const Json j = Json::parse(header.begin(), header.end(), nullptr, false);
+  const Json j = json_or_null(text_of(header));
   if (!j.is_object()) return {};
   const std::string text = changed(j, seed);
   Bytes out;
@@ -170,7 +169,7 @@ Bytes mutate_safetensors(ByteView input, std::size_t most, std::uint64_t seed) {
   out.insert(out.end(), text.begin(), text.end());
   // As long as the last tensor says, if that is near: a header is worth more where the data fit it.
   std::uint64_t wanted = data.size();
-  if (const Json now = Json::parse(text, nullptr, false); now.is_object())
+  if (const Json now = json_or_null(text); now.is_object())
     for (const Json& tensor : now)
       if (tensor.is_object() && tensor.contains("data_offsets") && tensor["data_offsets"].is_array() &&
           tensor["data_offsets"].size() == 2 && tensor["data_offsets"][1].is_number_unsigned())

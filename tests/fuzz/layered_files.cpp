@@ -78,7 +78,7 @@ Json description_of(const SafeTensors& file) {
     tensors[name] = j;
   }
   for (const auto& [key, value] : file.metadata) {
-    const Json inner = Json::parse(value, nullptr, false);
+    const Json inner = json_or_null(value);
     metadata[key] = inner.is_object() ? inner : Json(value);
   }
   return {{"tensors", tensors}, {"metadata", metadata}};
