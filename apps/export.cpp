@@ -118,7 +118,7 @@ void run(const Options& o) {
 
   make_folder(out);
   if (!onnx.empty()) write_file_atomic(out / (name + ".onnx"), std::string_view(onnx));
-  if (folded != nullptr) write_json(out / (name + ".graph.json"), Json::parse(folded->architecture().graph));
+  if (folded != nullptr) write_json(out / (name + ".graph.json"), parse_json(folded->architecture().graph, name));
   if (formats.contains("safetensors"))
     save_model(out / (name + ".safetensors"), folded != nullptr ? *folded : *model.network, info);
   write_file_atomic(out / (name + ".md"), std::string_view(card));

@@ -38,7 +38,7 @@ bool is_finished(Context& ctx, const std::filesystem::path& out, const Json& set
   const std::string found = stopped ? *stopped : load_model(ctx, model).info.settings;
   // A model of an akin that kept no settings passes for finished.
   if (!stopped && found.empty()) return true;
-  const Json before = Json::parse(found, nullptr, false);
+  const Json before = json_or_null(found);
   const std::string changes = before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
   AKIN_CHECK(changes.empty(),
              "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "

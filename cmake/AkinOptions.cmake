@@ -24,6 +24,12 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_
   # std::vector<int>{3, 3, 3, 3, 0, 0, 0, 0} holds eight threes. With 16-byte stores it is right (tests/test_compiler.cpp).
   target_compile_options(akin_options INTERFACE -mmove-max=128 -mstore-max=128)
 endif()
+if(AKIN_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "AKIN_FUZZ=ON needs clang++, whose libFuzzer it uses: cmake --preset fuzz, or scripts/fuzz.sh")
+  endif()
+  set(AKIN_SANITIZE "fuzzer-no-link,address,undefined,float-cast-overflow")
+endif()
 if(AKIN_SANITIZE)
   target_compile_options(akin_options INTERFACE -fsanitize=${AKIN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
   target_link_options(akin_options INTERFACE -fsanitize=${AKIN_SANITIZE})
@@ -48,6 +54,9 @@ function(akin_library name)
   list(FILTER sources EXCLUDE REGEX "(_cublas|_cudnn|/vendor_plugin)\\.cpp$")  # the plug-in's: AkinVendor.cmake
   if(AKIN_HAVE_CUDA)
     list(FILTER sources EXCLUDE REGEX "/cuda_absent\\.cpp$")
+  endif()
+  if(AKIN_FUZZ AND name STREQUAL "kernels")  # read no files; watching them costs an hour of building
+    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=all;-g0")
   endif()
   add_library(${name} STATIC ${sources})
   add_library(akin::${name} ALIAS ${name})

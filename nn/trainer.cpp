@@ -99,7 +99,7 @@ State read_checkpoint(const TrainOptions& options, const Place& place, const Par
                a.shape().str(), name_of(p.tensor.dtype()), p.tensor.shape().str());
     return a;
   };
-  for (const Parameter& p : parameters) tensor("parameter.", p);
+  for (const Parameter& p : parameters) check_finite(tensor("parameter.", p), "parameter." + p.name, file.source);
   State s;
   const Array &curve = file.at("curve"), &progress = file.at("progress");
   const auto damaged = [&](bool ok) {

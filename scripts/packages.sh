@@ -18,6 +18,10 @@ AKIN_TEST_NEEDS="doctest-dev header doctest/doctest.h
 libbenchmark-dev header benchmark/benchmark.h
 pkg-config command pkg-config"
 
+# With scripts/fuzz.sh: clang with its fuzzer, sanitizers and OpenMP, 300 to 500 MB on disk, for what runs by the hour.
+# ctest repeats the same targets with any compiler.
+AKIN_FUZZ_PACKAGES="clang libclang-rt-dev libomp-dev"
+
 # On top of the build: fetching data sets from their own pages.
 AKIN_DEMO_NEEDS="curl command curl
 ca-certificates file /etc/ssl/certs/ca-certificates.crt"

@@ -40,7 +40,17 @@ in_release() {
   done
 }
 
-# GROUP: build, test, demo or npm. Prints the Debian packages that are missing for it, one a line. Tools and headers count
+# Whether clang++ makes a program with libFuzzer, the sanitizers and OpenMP.
+has_libfuzzer() {
+  local folder status=0
+  folder=$(mktemp -d)
+  printf '#include <omp.h>\nextern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }\n' > "$folder/a.cpp"
+  clang++ -fopenmp -fsanitize=fuzzer,address,undefined "$folder/a.cpp" -o "$folder/a" 2> /dev/null || status=1
+  rm -rf "$folder"
+  return $status
+}
+
+# GROUP: build, test, demo, npm or fuzz. Prints the Debian packages that are missing for it, one a line. Tools and headers count
 # wherever they come from; fonts are asked of dpkg, and where there is none, any font will do.
 missing_packages() {
   local -a needs=() headers=()
@@ -60,6 +70,8 @@ missing_packages() {
       file) [[ -e $found ]] || printf '%s\n' "$package" ;;
     esac
   done
+  # shellcheck disable=SC2086
+  if [[ $1 == fuzz ]] && ! has_libfuzzer; then printf '%s\n' $AKIN_FUZZ_PACKAGES; fi
   for line in $(absent_headers "${headers[@]}"); do printf '%s\n' "${package_of[$line]}"; done
   if command -v dpkg-query > /dev/null; then
     # shellcheck disable=SC2046,SC2086

@@ -151,6 +151,9 @@ TEST_CASE("resize follows the definition of the triangle filter, up and down, on
                                              {1, 1, 5, 7, 1, 1},
                                              {33, 33, 1, 1, 33, 33},
                                              {28, 28, 32, 32, 28, 28},
+                                             {28, 28, 20, 20, 28, 28},  // weights that sum to more than 1.1
+                                             {8, 10, 5, 7, 7, 10},      // or to less than 0.9
+                                             {60, 60, 45, 45, 60, 60},
                                              {28, 28, 28, 28, 28, 28}}) {
     CAPTURE(oh);
     CAPTURE(ow);

@@ -94,6 +94,16 @@ TEST_CASE("measure: a source without a value says why and stops nothing") {
   CHECK(has(many.rows[0].similarity.warnings.back(), "no interval"));
 }
 
+TEST_CASE("measure: numbers whose products are none make no value") {
+  std::vector<Candidate> bank = bank_of_three();
+  bank[1].probe.features = bank[1].probe.features.cast(DType::f64);
+  for (double& v : bank[1].probe.features.as<double>()) v *= 1e300;
+  const Measurement measured = measure(find_metric("cka"), bank, {.replicates = 20});
+  CHECK_MESSAGE(has(measured.rows[1].undefined, "too large"), measured.rows[1].undefined);
+  CHECK(measured.rows[0].undefined.empty());
+  CHECK(std::isfinite(measured.rows[2].similarity.value));
+}
+
 TEST_CASE("measure: plasticity is a z-score over the bank and the layers") {
   auto bank = bank_of_three();
   const auto base = measure(find_metric("knn"), bank, {.replicates = 40});

@@ -91,3 +91,14 @@ TEST_CASE("a sealed JSON file: read back without its digest; every flipped bit i
   }
   CHECK(refused > 8 * text.size() - 9);
 }
+
+TEST_CASE("a file nested so deep that walking it would exhaust the stack is a damaged one") {
+  const TempFolder folder;
+  const std::filesystem::path file = folder / "deep.json";
+  write_file_atomic(file, "{\"sha256\": \"x\", \"a\": " + std::string(300000, '[') + std::string(300000, ']') + "}");
+  std::string told;
+  CHECK_FALSE(read_sealed(file, [&](const std::string& line) { told = line; }).has_value());
+  CHECK(has(told, "deep.json"));
+  CHECK(json_or_null("[1, 2").is_null());
+  CHECK_EQ(json_or_null("[1, 2]").size(), 2);
+}

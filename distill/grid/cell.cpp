@@ -136,7 +136,7 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
     std::string damage;
     const std::optional<Json> sealed = read_sealed(file, [&](const std::string& line) { damage = line; });
     if (!sealed) {
-      const Json old = Json::parse(read_text(file), nullptr, false);
+      const Json old = json_or_null(read_text(file));
       if (old.is_object() && seal_of(old) == Seal::none) return out;  // made by an earlier akin
       if (tell) tell(fmt::format("warning: {}; its student is made again", damage));
       return {};

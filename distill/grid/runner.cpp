@@ -131,7 +131,7 @@ class Runner {
     try {
       const std::optional<std::string> print = checkpoint_fingerprint(o_.place.checkpoint(c));
       if (!print || *print == settings.dump()) return {};
-      const Json before = Json::parse(*print, nullptr, false);
+      const Json before = json_or_null(*print);
       const std::string changed = before.is_object() ? cell_changes(before, settings) : "";
       return changed.empty() ? "an earlier akin made it" : changed;
     } catch (const Error& e) {

@@ -248,9 +248,9 @@ std::string report_to_json(const ReportData& d) {
 ReportData report_from_json(const std::string& text, const std::string& where) {
   Json json;
   try {
-    json = Json::parse(text);
-  } catch (const Json::exception& error) {
-    fail("{}: not valid JSON ({}); run the experiment again to write it anew", where, error.what());
+    json = parse_json(text, where);
+  } catch (const Error& error) {
+    fail("{}; run the experiment again to write it anew", error.what());
   }
   AKIN_CHECK(seal_of(json) != Seal::broken,
              "{}: its content is not what akin wrote (damaged, or changed by hand: its sha256 differs); run the "

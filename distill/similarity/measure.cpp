@@ -102,7 +102,12 @@ Measurement measure(const Metric& metric, std::span<const Candidate> bank, const
   Measurement result{metric, {}};
   for (const Candidate& candidate : bank) {
     SimilarityRow row{.source = candidate.name, .similarity = {metric.name, not_measured}};
-    try_for(row, [&] { row.similarity = metric.score(candidate.probe); });
+    try_for(row, [&] {
+      row.similarity = metric.score(candidate.probe);
+      AKIN_CHECK(std::isfinite(row.similarity.value),
+                 "{} is {}: numbers of the table are too large or too small to be multiplied; scale all of them alike",
+                 metric.name, row.similarity.value);
+    });
     if (row.undefined.empty() && options.replicates > 0) {
       const double value = row.similarity.value;
       try {

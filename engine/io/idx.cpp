@@ -85,7 +85,7 @@ Array unpack(ByteView packed, const std::string& name, std::uint64_t max_bytes) 
              name_of(header.dtype), header.data(), packed.size());
   if (there > header.data()) check_length(header, there);
   Array array(header.dtype, header.shape);
-  std::memcpy(array.bytes(), first.data() + header.start, there);
+  if (there > 0) std::memcpy(array.bytes(), first.data() + header.start, there);
   auto* data = reinterpret_cast<std::uint8_t*>(array.bytes());
   check_length(header, there + stream.read(data + there, array.byte_size() - there));
   std::uint8_t more = 0;

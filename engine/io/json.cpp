@@ -29,6 +29,14 @@ Json parse_json(std::string_view text, const std::string& where, int max_depth) 
   }
 }
 
+Json json_or_null(std::string_view text) {
+  try {
+    return parse_json(text, "");
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
 std::string json_reason(const std::exception& e) {
   const std::string_view what = e.what();  // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
   const std::size_t end = what.find("] ");

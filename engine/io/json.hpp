@@ -25,6 +25,8 @@ inline double number(const Json& j) {
 /// Strict where the library behind it is not: refuses a key that stands twice in one object, nesting deeper than
 /// `max_depth` (walking such a value would exhaust the stack) and zero bytes. Errors begin with `where`.
 Json parse_json(std::string_view text, const std::string& where, int max_depth = 64);
+/// The same; null where the text is none.
+Json json_or_null(std::string_view text);
 /// What an exception of the library says, without its number.
 std::string json_reason(const std::exception& e);
 

@@ -74,7 +74,7 @@ void write_sealed(const std::filesystem::path& path, Json object) {
 std::optional<Json> read_sealed(const std::filesystem::path& path,
                                 const std::function<void(const std::string&)>& tell) {
   if (!is_there(path)) return {};
-  Json j = Json::parse(read_text(path), nullptr, false);
+  Json j = json_or_null(read_text(path));
   const Seal found = j.is_object() ? seal_of(j) : Seal::broken;
   if (found == Seal::sound) {
     j.erase(kKey);
