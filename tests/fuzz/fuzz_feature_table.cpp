@@ -1,6 +1,6 @@
 // Tables to rank and lists of labels, in their four formats and as folders (distill/similarity/feature_table.hpp): what
 // is read is whole and finite, and every metric of it is a number or says why it is none. An input is some files
-// (fuzz.hpp: pack): each is read as a table, as labels and as a matrix.
+// (fuzz.hpp: pack): each is read as a table and as labels.
 #include <cmath>
 
 #include "distill/similarity/feature_table.hpp"
@@ -22,7 +22,9 @@ bool finite(const Array& a, const char* what) {
 void check(const FeatureTable& t) {
   const Shape& s = t.features.shape();
   require(s.rank() == 2 && s[0] > 0 && s[1] > 0 && finite(t.features, "features"), "a table that is not whole");
-  require(t.labels.empty() || t.labels.size() == static_cast<std::size_t>(s[0]), "labels of some rows only");
+  const auto rows = static_cast<std::size_t>(s[0]);
+  require(t.rows.labels.empty() || t.rows.labels.size() == rows, "labels of some rows only");
+  require(t.rows.names.empty() || t.rows.names.size() == rows, "names of some rows only");
   require(
       t.probabilities.numel() == 0 || (t.probabilities.shape()[0] == s[0] && finite(t.probabilities, "probabilities")),
       "probabilities of some rows only");
@@ -65,8 +67,6 @@ void run(ByteView input) {
       check(*table);
       tables.push_back(*table);
     }
-    if (const auto matrix = accepted([&] { return read_matrix(file); }))
-      require(matrix->shape().rank() == 2 && finite(*matrix, "matrix"), "a matrix that is none");
     for (const int classes : {0, 3})
       if (const auto list = accepted([&] { return read_labels(file, classes); })) {
         check(*list);
