@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/io/gzip.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/safetensors.hpp"

@@ -253,6 +253,7 @@ TEST_CASE("timm's names, heads of another size and stems for other channels") {
 TEST_CASE("GoogLeNet's auxiliary heads are set aside, and other strangers are not") {
   Context ctx;
   const auto net = make_network(ctx, {.name = "googlenet", .classes = 3});
+  initialize(net->parameters(), 1);
   SafeTensors file;
   export_weights(*net, file);
   file.add("aux1.fc1.weight", Array(DType::f32, {4, 4}));

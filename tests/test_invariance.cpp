@@ -1,6 +1,7 @@
 // What must not matter to a metric: the table of docs/method.md, cell by cell.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numbers>
@@ -222,8 +223,8 @@ TEST_CASE("invariance: where the order, unit or zero matters, a warning says so"
     return row;
   });
   constant.reference = probe.features;
-  CHECK(similarity("parc", constant).warnings.at(0).find("1 of 5 feature columns are the same") != std::string::npos);
-  CHECK(similarity("rsa", constant).warnings.at(0).find("1 of 5 columns of features are the same") !=
+  CHECK(similarity("parc", constant).warnings.at(0).find("1 of 6 feature columns are the same") != std::string::npos);
+  CHECK(similarity("rsa", constant).warnings.at(0).find("1 of 6 columns of features are the same") !=
         std::string::npos);
   CHECK_FALSE(warned("knn", "equally far"));
   // Two images of different classes are as far from a third: which one counts is a matter of order.
