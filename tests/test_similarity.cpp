@@ -88,7 +88,9 @@ TEST_CASE("similarity: published values for Fisher's Iris") {
   for (const Metric& metric : metrics()) {
     CAPTURE(metric.name);
     CHECK_EQ(metric.score(whole).metric, metric.name);
-    for (const std::string& warning : metric.score(whole).warnings) MESSAGE(metric.name << ": " << warning);
+    // What these depend on without end, they say every time (docs/method.md).
+    const bool dependent = metric.name == "nleep" || metric.name == "logme" || metric.name == "transrate";
+    CHECK_EQ(metric.score(whole).warnings.size(), dependent ? 1 : 0);
   }
 }
 
