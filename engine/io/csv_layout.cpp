@@ -176,6 +176,9 @@ CsvLayout layout_of_table(std::string_view text, const std::string& name) {
   if (layout.header) {
     layout.columns = best->rows[0];
     if (layout.columns.size() + 1 == layout.width) layout.columns.insert(layout.columns.begin(), "");
+    AKIN_CHECK(layout.columns.size() == layout.width,
+               "{}: the first line names {} columns, the lines below have {} cells", name, layout.columns.size(),
+               layout.width);
     if (std::all_of(layout.columns.begin(), layout.columns.end(), is_whole))
       layout.notes.push_back(fmt::format("{}: the first line (0, 1, 2 ...) numbers the columns and is no row", name));
   } else if (best->comment && best->comment->size() == best->width &&

@@ -34,10 +34,11 @@ void run(ByteView input) {
   const Shape& s = table->values.shape();
   require(s.rank() == 2 && s[0] > 0, "no rows");
   require(table->labels.empty() || table->labels.size() == static_cast<std::size_t>(s[0]), "labels of some rows only");
-  // Written as numbers alone, which is a table as well where there is a column.
+  // Written with a line of names: without one, what the first numbers are is a matter of what follows them.
   if (s[1] == 0) return;
   const auto values = table->values.as<double>();
   std::string written;
+  for (std::int64_t c = 0; c < s[1]; ++c) written += fmt::format("f{}{}", c, c + 1 == s[1] ? "\r\n" : ",");
   for (std::size_t i = 0; i < values.size(); ++i)
     written += fmt::format("{}{}", quoted(fmt::format("{}", values[i])),
                            (i + 1) % static_cast<std::size_t>(s[1]) == 0 ? "\r\n" : ",");
