@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -260,6 +261,7 @@ TEST_CASE("killed or failing at any file call, and started again: the bytes of a
       for (const char* error : {"ENOSPC", "EIO"}) trial(fmt::format("{} {}", error, n), false);
     fmt::print("{:28} {:5} calls, {:5} change something: {:4} kills, {:4} errors ({} survived), {} differ\n", work.name,
                calls, changes, t.kills, t.errors, t.errors_survived, t.differ);
+    std::fflush(stdout);  // a whole sweep takes long
     all.kills += t.kills;
     all.errors += t.errors;
     all.errors_survived += t.errors_survived;
