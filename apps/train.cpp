@@ -7,7 +7,6 @@
 #include "apps/flags.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
-#include "engine/io/sha256.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -72,7 +71,7 @@ void run(const CLI::App& app, Options& o) {
   warn_of_small_images(*make_network(ctx, architecture), set.images.shape());
   Json settings = settings_of_source(o.common.settings);
   settings["images"] = content_hash(set);
-  settings["classes"] = sha256_hex(fmt::format("{}", fmt::join(set.classes, "\n")));
+  settings["classes"] = class_names_hash(set);
   if (o.resume && !o.force && is_finished(ctx, out, settings)) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
@@ -100,8 +99,8 @@ void run(const CLI::App& app, Options& o) {
              trained.result.steps, steps, place.checkpoint.string(), o.out);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
   trained.model.info.settings = settings.dump();
-  // Saved before the test as well: a test that fails shall not cost the training. Until the end the checkpoint says that
-  // the run is not finished.
+  // Saved before the test as well: a test that fails shall not cost the training. Until the end the checkpoint says
+  // that the run is not finished.
   save_model(model_file, *trained.model.network, trained.model.info);
   write_file_atomic(out / "log.jsonl", std::string_view(curve_lines(trained.result)));
   if (has_test) {

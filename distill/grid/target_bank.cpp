@@ -13,7 +13,7 @@ TargetBank::TargetBank(Context& ctx, const Grid& grid, const GridTarget& target,
     : ctx_(&ctx), grid_(&grid), target_(&target), cache_(cache), images_(target.load()) {
   inputs_.images = images_->hash;
   inputs_.test = images_->test.hash();
-  inputs_.classes = sha256_hex(fmt::format("{}", fmt::join(images_->pool.classes, "\n")));
+  inputs_.classes = class_names_hash(images_->pool);
   for (const GridSource& s : grid.sources) {
     if (std::find(target.sources.begin(), target.sources.end(), s.name) == target.sources.end()) continue;
     sources_.push_back(open_source(ctx, with_target(s.path, target.name), s.foreign ? &*s.foreign : nullptr));

@@ -24,7 +24,7 @@ class Evaluator {
   /// A student on the page, by the title of its method.
   struct Pictured {
     std::string method;
-    std::uint64_t seed;
+    std::uint64_t seed = 0;
     TestAnswers answers;
   };
   /// Confusion matrices, agreement and sample images of a student and, where there is one, of the one trained on the

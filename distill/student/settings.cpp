@@ -34,7 +34,7 @@ bool compared_with_reference(T m, S s) { return needs_similarity(m, s) && find_m
 bool weighted(T m, S) { return m.weighting == Weighting::weighted; }
 constexpr Setting::Matters nobody = nullptr;
 
-constexpr double kMostImages = 1e6, kMostSteps = 1e12;  // of a batch; of a run: what asks for more is a slip of the pen
+constexpr double kMostBatch = 1e6, kMostSteps = 1e12;  // of a batch; of a run: what asks for more is a slip of the pen
 Range whole(double low, double high = kMostSteps) { return {.low = low, .high = high}; }
 Range above(double low) { return {.low = low, .above = true}; }
 Range from(double low) { return {.low = low}; }
@@ -94,9 +94,9 @@ const std::vector<Setting>& table() {
 
       {"steps", nullptr, "Training", "Training steps", &Settings::steps, whole(1), trained},
       {nullptr, "epochs", "Training", "Passes over the data", &Settings::epochs, whole(1, 1e9), nobody},
-      {"batch", "batch", "Training", "Labelled images a step", &Settings::batch, whole(1, kMostImages), trained},
+      {"batch", "batch", "Training", "Labelled images a step", &Settings::batch, whole(1, kMostBatch), trained},
       {"unlabelled_batch", nullptr, "Training", "Unlabelled images a step", &Settings::unlabelled_batch,
-       whole(1, kMostImages), semi},
+       whole(1, kMostBatch), semi},
       {"eval_every", nullptr, "Training", "Steps between points of the curve; 0: a tenth of the run",
        &Settings::eval_every, whole(0), trained},
       {nullptr, "seed", "Training", "Of weights, order and augmentation", &Settings::seed, whole(0, 0x1p63), nobody},

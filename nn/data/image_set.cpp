@@ -226,6 +226,10 @@ ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& na
   return out;
 }
 
+std::string class_names_hash(const ImageSet& set) {
+  return sha256_hex(fmt::format("{}", fmt::join(set.classes, "\n")));
+}
+
 std::string content_hash(const ImageSet& set) {
   Sha256 sum;
   sum.update(set.images.shape().str());

@@ -58,5 +58,7 @@ void save_images(const ImageSet& set, Split split, const std::filesystem::path& 
 
 /// SHA-256 of the sizes, pixels and labels: equal for equal content, whatever the files were.
 std::string content_hash(const ImageSet& set);
+/// SHA-256 of the names of the classes in their order, which go with a model trained on the set.
+std::string class_names_hash(const ImageSet& set);
 
 }  // namespace akin
