@@ -5,6 +5,7 @@
 
 #include "distill/task/settings_file.hpp"
 #include "engine/build_info.hpp"
+#include "engine/io/text.hpp"
 
 namespace akin {
 
@@ -13,15 +14,15 @@ namespace {
 constexpr std::size_t kMaxBytes = 1 << 20;
 
 std::string value_text(const Json& v) {
-  if (v.is_string()) return v.get<std::string>();
+  if (v.is_string()) return raw_bytes(v.get<std::string>());
   if (v.is_number_float()) return fmt::format("{}", v.get<double>());
   return json_line(v);
 }
 
-/// A TOML basic string.
+/// A TOML basic string of any bytes.
 std::string toml_text(const std::string& text) {
   std::string out = "\"";
-  for (const char c : text) {
+  for (const char c : text_of_bytes(text)) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\')
       out += std::string("\\") + c;

@@ -75,9 +75,7 @@ void run(const CLI::App& app, Options& o) {
     p.cache = o.cache.empty() ? p.run_folder.parent_path() / "cache" : std::filesystem::path(o.cache);
   const std::filesystem::path data = o.task.target;
   const ImageFormat format = o.task.format.format();
-  const GridTarget target{
-      .name = data.filename().empty() ? data.parent_path().filename().string() : data.filename().string(),
-      .load = [&] { return load_target(data, format); }};
+  const GridTarget target{.name = last_name(data), .load = [&] { return load_target(data, format); }};
   const Grid grid = single_grid(target, o.task.manifest(), o.sources, methods, parse_seeds(o.seeds), o.common.settings);
 
   Context ctx = start(o.common);

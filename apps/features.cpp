@@ -7,6 +7,8 @@
 #include "distill/task/table.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/npy.hpp"
+#include "engine/io/seal.hpp"
+#include "engine/io/text.hpp"
 
 namespace akin {
 
@@ -58,17 +60,21 @@ void run(const Options& o) {
     file.add("logits", out.logits);
     if (!labels.empty()) file.add("labels", label_array);
     file.metadata = {{"format", "akin-table-1"},
-                     {"model", o.model},
+                     {"model", readable_text(o.model)},
                      {"task", model.info.task},
                      {"images", set.name},
                      {"split", o.split}};
     add_rows(file, rows);
+    seal(file);
     write_safetensors(path, file);
   } else {
     make_folder(path);
     write_npy(path / "features.npy", out.features);
     write_npy(path / "logits.npy", out.logits);
-    if (!labels.empty()) write_npy(path / "labels.npy", label_array);
+    if (!labels.empty())
+      write_npy(path / "labels.npy", label_array);
+    else
+      remove_file(path / "labels.npy");  // of an older table
     write_rows(path, rows);
   }
   if (o.common.json)

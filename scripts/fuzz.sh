@@ -64,7 +64,7 @@ fuzz_one() {
   # The first finding ends it. A small quarantine of freed blocks keeps the memory limit one of the input's own.
   (cd "$place" && OMP_NUM_THREADS=1 ASAN_OPTIONS=quarantine_size_mb=16:allocator_may_return_null=1 \
     "$program" corpus seeds ${kept:+"$kept"} "${words[@]}" -artifact_prefix=findings/ -max_total_time="$seconds" -runs="$runs" \
-    -max_len=8192 -len_control=0 -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=64 -reload=0 -print_final_stats=1 > log 2>&1)
+    -max_len=8192 -len_control=0 -timeout=20 -report_slow_units=20 -rss_limit_mb=1024 -malloc_limit_mb=64 -reload=0 -print_final_stats=1 > log 2>&1)
 }
 
 # TARGET...: a line each, as far as it has run.

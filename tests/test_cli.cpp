@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/safetensors.hpp"
+#include "engine/io/seal.hpp"
 #include "tests/cli_process.hpp"
 
 namespace fs = std::filesystem;
@@ -41,6 +42,7 @@ TEST_CASE("cli: from data to a report") {
   CHECK(t.at("features").shape() == Shape{120, 16});
   CHECK(t.at("logits").shape() == Shape{120, 3});
   CHECK_EQ(t.at("labels").as<std::int32_t>()[4], 1);
+  CHECK(seal_of(t) == Seal::sound);
   CHECK_EQ(akin_(folder, {"features", "--model", model, "--data", target, "--out", (folder / "npy").string()}).code, 0);
   const Finished rank =
       akin_(folder, {"rank", "--target", target, "--labels", "5", "--sources", (folder / "b.safetensors").string(),

@@ -8,6 +8,7 @@
 #include "distill/student/settings.hpp"
 #include "engine/io/idx.hpp"
 #include "engine/io/safetensors.hpp"
+#include "engine/io/text.hpp"
 #include "tests/cli_process.hpp"
 
 namespace fs = std::filesystem;
@@ -251,7 +252,7 @@ TEST_CASE("cli: settings from a file, and the command line wins") {
 
 TEST_CASE("cli: what a run wrote as config.toml repeats it, whatever its paths and texts are called") {
   const TempFolder folder;
-  const std::string odd = "my #1 \"set\" \\ 'of' [bars], ü=1";
+  const std::string odd = "my #1 \"set\" \\ 'of' [bars], ü=1 \xfc\xff \xEE\xBE\x80";  // Latin-1, no text at all, U+EF80
   write_bars(folder / odd, 1, false);
   const auto train = [&](const Arguments& more, const std::string& out) {
     Arguments a{"train", "--quiet", "--out", (folder / out).string()};
@@ -269,7 +270,8 @@ TEST_CASE("cli: what a run wrote as config.toml repeats it, whatever its paths a
   fs::copy_file(folder / "second/model.safetensors", folder / "b.safetensors");
   const auto text = [&](const std::string& name) {
     std::string out = "\"";
-    for (const char c : (folder / name).string()) out += (c == '"' || c == '\\' ? std::string("\\") : "") + c;
+    for (const char c : text_of_bytes((folder / name).string()))
+      out += (c == '"' || c == '\\' ? std::string("\\") : "") + c;
     return out + "\"";
   };
   write_file_atomic(folder / "list.toml",
@@ -289,6 +291,20 @@ TEST_CASE("cli: what a run wrote as config.toml repeats it, whatever its paths a
   CHECK(has(weights, "so#urce"));
   CHECK_EQ(distill(folder / "d1/config.toml", "d2"), weights);
   CHECK(read_file(folder / "d1/student.safetensors") == read_file(folder / "d2/student.safetensors"));
+
+  // Names of runs, models and tables go into files whose text is UTF-8.
+  const std::string model = (folder / (odd + " run") / "model.safetensors").string();
+  const std::string table = (folder / (odd + ".safetensors")).string(), data = (folder / odd).string();
+  const Arguments all[] = {
+      {"features", "--model", model, "--data", data, "--out", table},
+      {"distill", "--target", data, "--sources", model, table, "--labels-per-class", "2", "--steps", "2", "--methods",
+       "weighted", "--student-width", "4", "--out", (folder / (odd + "d3")).string()},
+      {"export", (folder / (odd + "d3") / "student.safetensors").string(), "--out", (folder / "e").string()}};
+  for (const Arguments& arguments : all) {
+    const Finished f = akin_(folder, arguments);
+    CAPTURE(f.err);
+    CHECK_EQ(f.code, 0);
+  }
 }
 
 TEST_CASE("cli: standard streams that are closed, full or left by their reader cost no result and end with a code") {

@@ -6,6 +6,7 @@
 #include "distill/similarity/feature_table.hpp"
 #include "distill/task/source.hpp"
 #include "engine/io/npy.hpp"
+#include "engine/io/seal.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -236,6 +237,32 @@ TEST_CASE("table rows: tables for ranking are put into one order, and what they 
   const FeatureTable d = read_feature_table(folder / "d");
   CHECK_EQ(d.rows.images_sha256, "ab");
   CHECK(d.rows.names == Cells{"1.png", "2.png", "3.png"});
+  // Every file of the folder is the one that table.json was written with; an older table's names do not stay.
+  const auto folder_error = [&] { return error_of([&] { read_feature_table(folder / "d"); }); };
+  write_npy(folder / "d/features.npy", numbered_rows(4));
+  CHECK(has(folder_error(), "d/features.npy: is not the file with which"));
+  write_npy(folder / "d/features.npy", numbered_rows(3));
+  CHECK_EQ(folder_error(), "");
+  std::filesystem::remove(folder / "d/names.txt");
+  CHECK(has(folder_error(), "d/names.txt: is missing"));
+  write_rows(folder / "d", {.file = "", .images_sha256 = "ab", .names = {"1.png", "2.png", "3.png"}});
+  CHECK_EQ(folder_error(), "");
+  std::string about = read_text(folder / "d/table.json");
+  about.replace(about.find("\"ab\""), 4, "\"cd\"");
+  write_file_atomic(folder / "d/table.json", std::string_view(about));
+  CHECK(has(folder_error(), "d/table.json: its content is not what akin wrote"));
+  write_rows(folder / "d", {.file = "", .images_sha256 = "ab"});
+  CHECK(read_feature_table(folder / "d").rows.names.empty());
+  // One file: a digest of everything in it.
+  SafeTensors one;
+  one.add("features", numbered_rows(3));
+  seal(one);
+  write_safetensors(folder / "one.safetensors", one);
+  CHECK_EQ(error_of([&] { read_feature_table(folder / "one.safetensors"); }), "");
+  one.tensors[0].second.as<float>()[1] = 0.25f;
+  write_safetensors(folder / "one.safetensors", one);
+  CHECK(has(error_of([&] { read_feature_table(folder / "one.safetensors"); }),
+            "one.safetensors: its content is not what akin wrote"));
   CHECK(has(error_of([&] { read_feature_table(folder / "bare.parquet"); }), "bare.parquet"));
   write_file_atomic(folder / "t.npz", std::string_view("PK\x03\x04 features.npy and more"));
   CHECK(has(error_of([&] { read_feature_table(folder / "t.npz"); }), "is no table but several NumPy arrays (.npz)"));

@@ -151,7 +151,8 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
     r.device = j.value("device", "");
     r.settings = j.at("settings");
     if (!r.settings.is_object()) return {};
-    r.figures.seed = j.at("seed").get<std::uint64_t>();
+    const auto whole = [&](const Json& value) { return whole_number(value, file.string()); };
+    r.figures.seed = static_cast<std::uint64_t>(whole(j.at("seed")));
     r.error = j.value("error", "");
     if (!r.error.empty()) return out;
     const Json& f = j.at("result");
@@ -162,15 +163,14 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
             if constexpr (std::is_same_v<decltype(field), double Figures::*>)
               r.figures.*field = number(value);
             else
-              r.figures.*field = value.template get<std::int64_t>();
+              r.figures.*field = whole(value);
           },
           row.field);
     r.source = f.at("top_source").get<std::string>();
     r.weight = number(f.at("top_weight"));
-    r.labelled = f.at("labelled").get<std::int64_t>();
-    r.unlabelled = f.at("unlabelled").get<std::int64_t>();
-    for (const Json& p : j.at("curve"))
-      r.curve.push_back({p.at(0).get<std::int64_t>(), number(p.at(1)), number(p.at(2))});
+    r.labelled = whole(f.at("labelled"));
+    r.unlabelled = whole(f.at("unlabelled"));
+    for (const Json& p : j.at("curve")) r.curve.push_back({whole(p.at(0)), number(p.at(1)), number(p.at(2))});
     if (const auto files = j.find("files"); files != j.end()) {
       r.student_hash = files->value("student", "");
       r.best_hash = files->value("best", "");
@@ -178,6 +178,8 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
     if (!(r.figures.test_accuracy >= 0 && r.figures.test_accuracy <= 1)) return {};
     return out;
   } catch (const nlohmann::json::exception&) {
+    return {};
+  } catch (const Error&) {
     return {};
   }
 }

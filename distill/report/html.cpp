@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "engine/io/text.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
@@ -12,33 +13,6 @@ namespace akin {
 namespace {
 
 constexpr std::string_view replacement = "\xEF\xBF\xBD";  // U+FFFD
-
-/// Length of the valid UTF-8 sequence at `i`, or 0.
-std::size_t utf8_length(std::string_view s, std::size_t i) {
-  const auto byte = [&](std::size_t k) { return static_cast<unsigned char>(s[k]); };
-  const unsigned first = byte(i);
-  if (first < 0x80) return 1;
-  std::size_t length = 0;
-  unsigned low = 0x80, high = 0xBF;  // of the second byte; narrower where overlong forms and surrogates begin
-  if (first >= 0xC2 && first <= 0xDF) {
-    length = 2;
-  } else if (first >= 0xE0 && first <= 0xEF) {
-    length = 3;
-    if (first == 0xE0) low = 0xA0;
-    if (first == 0xED) high = 0x9F;
-  } else if (first >= 0xF0 && first <= 0xF4) {
-    length = 4;
-    if (first == 0xF0) low = 0x90;
-    if (first == 0xF4) high = 0x8F;
-  } else {
-    return 0;
-  }
-  if (i + length > s.size() || byte(i + 1) < low || byte(i + 1) > high) return 0;
-  for (std::size_t k = 2; k < length; ++k) {
-    if (byte(i + k) < 0x80 || byte(i + k) > 0xBF) return 0;
-  }
-  return length;
-}
 
 constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -63,7 +37,7 @@ std::string html_escape(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 16);
   for (std::size_t i = 0; i < text.size();) {
-    const std::size_t length = utf8_length(text, i);
+    const std::size_t length = utf8_length(text.substr(i));
     const char c = text[i];
     if (length == 0) {
       out += replacement;
@@ -182,7 +156,7 @@ std::string shorten(std::string_view text, std::size_t limit) {
   std::size_t characters = 0, cut = text.size();
   for (std::size_t i = 0; i < text.size(); ++characters) {
     if (characters + 1 == limit) cut = i;
-    i += std::max<std::size_t>(1, utf8_length(text, i));
+    i += std::max<std::size_t>(1, utf8_length(text.substr(i)));
   }
   return characters <= limit ? std::string(text) : std::string(text.substr(0, cut)) + "…";
 }

@@ -10,6 +10,7 @@
 #include "engine/io/file_kind.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/number_text.hpp"
+#include "engine/io/text.hpp"
 
 namespace akin {
 namespace {
@@ -88,7 +89,7 @@ Array softmax_of(const Array& logits, FeatureTable& table) {
 
 /// The numbers of one file, with its names, labels and notes.
 FeatureTable one_matrix(const fs::path& file) {
-  FeatureTable table{.name = file.stem().string(), .features = {}};
+  FeatureTable table{.name = readable_text(file.stem().string()), .features = {}};
   table.rows.file = file.string();
   if (file.extension() == ".csv") {
     CsvMatrix csv = read_csv(file);

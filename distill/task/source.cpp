@@ -7,6 +7,7 @@
 #include "engine/io/npy.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
+#include "engine/io/text.hpp"
 
 namespace akin {
 
@@ -98,9 +99,9 @@ std::int64_t Source::classes() const { return is_table() ? table.logits.shape()[
 std::string source_name(const std::filesystem::path& path) {
   std::error_code none;
   if (std::filesystem::is_directory(path, none))  // a table of .npy files
-    return path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
-  const std::string name = path.stem().string();
-  const std::string folder = path.parent_path().filename().string();
+    return last_name(path);
+  const std::string name = readable_text(path.stem().string());
+  const std::string folder = last_name(path.parent_path());
   // What `akin train` and `akin distill` write has one name everywhere; the run folder tells them apart.
   if (folder.empty()) return name;
   if (name == "model" || name == "student") return folder;

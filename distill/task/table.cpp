@@ -11,6 +11,7 @@
 #include "engine/io/json.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/number_text.hpp"
+#include "engine/io/sha256.hpp"
 
 namespace akin {
 namespace {
@@ -61,6 +62,26 @@ std::map<std::string, std::string> metadata_of(const TableRows& rows) {
   return out;
 }
 
+/// Every file of a folder of `akin features` that says something of its images.
+constexpr const char* kParts[] = {"features.npy", "logits.npy", "labels.npy", "names.txt"};
+
+/// Error where table.json was changed, or a file of the folder is another than it lists.
+void check_parts(const fs::path& folder, const Json& about) {
+  const std::string where = (folder / "table.json").string();
+  AKIN_CHECK(seal_of(about) != Seal::broken,
+             "{}: its content is not what akin wrote (its sha256 differs: damaged, or changed by hand); make the table "
+             "again, or delete this file and its rows are taken on trust",
+             where);
+  const auto files = about.find("files");
+  if (files == about.end() || !files->is_object()) return;
+  for (const char* part : kParts)
+    if (const auto said = files->find(part); said != files->end())
+      AKIN_CHECK(is_there(folder / part) && *said == sha256_file(folder / part),
+                 "{}: is {} with which {} was written; make the table again, or delete {} and its rows are taken on "
+                 "trust",
+                 (folder / part).string(), is_there(folder / part) ? "not the file" : "missing,", where, where);
+}
+
 bool unknown(const std::string& label) { return label.empty() || label == "-1"; }
 
 /// "3" for "3.0".
@@ -84,6 +105,7 @@ TableRows rows_of(const ImageSet& set, const std::string& hash) {
 }
 
 TableRows rows_of(const SafeTensors& table, std::int64_t count) {
+  check_seal(table, "make the table again; who changed it on purpose takes \"sha256\" out of its metadata");
   TableRows rows{.file = table.source};
   take_metadata(rows, table.metadata);
   if (const Array* names = table.find("names")) rows.names = names_of(*names, table.source);
@@ -98,6 +120,7 @@ TableRows rows_of(const fs::path& folder, std::int64_t count) {
   if (const fs::path about = folder / "table.json"; is_there(about)) {
     const Json j = parse_json(read_text(about), about.string());
     std::map<std::string, std::string> metadata;
+    if (j.is_object()) check_parts(folder, j);
     if (j.is_object())
       for (const auto& [key, value] : j.items())
         if (value.is_string()) metadata[key] = value.get<std::string>();
@@ -129,16 +152,22 @@ void add_rows(SafeTensors& table, const TableRows& rows) {
 }
 
 void write_rows(const fs::path& folder, const TableRows& rows) {
-  Json about = Json::object();
-  for (const auto& [key, value] : metadata_of(rows)) about[key] = value;
-  write_json(folder / "table.json", about);
   std::string lines;
   bool one_line = true;
   for (const std::string& name : rows.names) {
     lines += name + "\n";
     one_line = one_line && name.find('\n') == std::string::npos;
   }
-  if (!rows.names.empty() && one_line) write_file_atomic(folder / "names.txt", std::string_view(lines));
+  const bool names = !rows.names.empty() && one_line;
+  if (names)
+    write_file_atomic(folder / "names.txt", std::string_view(lines));
+  else
+    remove_file(folder / "names.txt");  // of an older table
+  Json about = Json::object();
+  for (const auto& [key, value] : metadata_of(rows)) about[key] = value;
+  for (const char* part : kParts)
+    if (is_there(folder / part)) about["files"][part] = sha256_file(folder / part);
+  write_sealed(folder / "table.json", about);
 }
 
 std::vector<std::string> label_cells(const Array& values, const std::string& file) {

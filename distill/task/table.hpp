@@ -29,11 +29,12 @@ struct TableRows {
 TableRows rows_of(const ImageSet& set, const std::string& hash);
 
 /// Of a table: tensors `names` (UTF-8 with a zero byte between two) and `labels`, and metadata. `rows`: of its
-/// features. Error where another number is named or labelled.
+/// features. Error where another number is named or labelled, or where its digest is not that of its content.
 TableRows rows_of(const SafeTensors& table, std::int64_t rows);
 /// The same of a folder: names.npy (text) or names.txt, labels.npy, and the metadata in table.json.
 TableRows rows_of(const std::filesystem::path& folder, std::int64_t rows);
 void add_rows(SafeTensors& table, const TableRows& rows);
+/// After the folder's .npy files: table.json holds their digests.
 void write_rows(const std::filesystem::path& folder, const TableRows& rows);
 
 /// One whole number a row, or a text, as text. Error on anything else.

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "engine/io/gzip.hpp"
+#include "engine/io/text.hpp"
 
 namespace akin {
 namespace fs = std::filesystem;
@@ -274,6 +275,11 @@ void write_file_atomic(const fs::path& path, std::string_view text) { write_file
 bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
+}
+
+std::string last_name(const fs::path& path) {
+  const fs::path clean = path.lexically_normal();
+  return readable_text((clean.has_filename() ? clean : clean.parent_path()).filename().string());
 }
 
 bool is_folder(const fs::path& path) {

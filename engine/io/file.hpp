@@ -67,6 +67,8 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view text)
 /// way, for which std::filesystem's own questions throw.
 bool is_there(const std::filesystem::path& path);
 bool is_folder(const std::filesystem::path& path);
+/// The last name of a path, also of "data/birds/" and "data/birds/.", as text (readable_text).
+std::string last_name(const std::filesystem::path& path);
 
 /// Makes the folder and its parents; it may exist. Throws where that cannot be done.
 void make_folder(const std::filesystem::path& path);

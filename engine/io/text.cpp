@@ -63,14 +63,61 @@ void append_utf8(std::string& to, std::uint32_t c) {
   for (int k = more - 1; k >= 0; --k) to += static_cast<char>(0x80 | (c >> (6 * k) & 0x3F));
 }
 
+std::size_t utf8_length(std::string_view text) { return first_of(text).second; }
+
 std::size_t valid_utf8(std::string_view text) {
   std::size_t at = 0;
   while (at < text.size()) {
-    const std::size_t length = first_of(text.substr(at)).second;
+    const std::size_t length = utf8_length(text.substr(at));
     if (length == 0) break;
     at += length;
   }
   return at;
+}
+
+std::string readable_text(std::string_view bytes) {
+  std::string out;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const std::size_t length = utf8_length(bytes.substr(at));
+    out += length > 0 ? bytes.substr(at, length) : "\xEF\xBF\xBD";
+    at += std::max<std::size_t>(length, 1);
+  }
+  return out;
+}
+
+namespace {
+
+constexpr std::uint32_t kRaw = 0xEF00;
+bool stands_for_byte(std::uint32_t c) { return c >= kRaw + 0x80 && c <= kRaw + 0xFF; }
+
+}  // namespace
+
+std::string text_of_bytes(std::string_view bytes) {
+  std::string out;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const auto [c, length] = first_of(bytes.substr(at));
+    if (length > 0 && !stands_for_byte(c)) {
+      out += bytes.substr(at, length);
+      at += length;
+    } else {
+      append_utf8(out, kRaw + static_cast<std::uint8_t>(bytes[at]));
+      ++at;
+    }
+  }
+  return out;
+}
+
+std::string raw_bytes(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto [c, length] = first_of(text.substr(at));
+    if (length > 0 && stands_for_byte(c))
+      out += static_cast<char>(c - kRaw);
+    else
+      out += text.substr(at, std::max<std::size_t>(length, 1));
+    at += std::max<std::size_t>(length, 1);
+  }
+  return out;
 }
 
 std::string decoded_text(std::string text, const std::string& name) {

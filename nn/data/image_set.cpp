@@ -133,11 +133,10 @@ std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Spli
     throw_faults(beside.faults, folder.string());
     sets[0].account.merge(beside.account);
   }
-  const fs::path clean = folder.lexically_normal();
   for (std::size_t i = 0; i < sets.size(); ++i) {
     ImageSet& set = sets[i];
     set.source = folder.string();
-    set.name = (clean.has_filename() ? clean : clean.parent_path()).filename().string();
+    set.name = last_name(folder);
     check_set(set, wanted[i]);
     if (format.channels > 0) set.images = convert_channels(set.images, format.channels);
     if (format.height > 0 && format.width > 0) set.images = resize_images(set.images, format.height, format.width);
