@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The same image files read by akin and by Pillow (python3-pil), by hand:
+"""The same image files read by akin, by Pillow (python3-pil) and, where it is there, by torchvision, by hand:
 
     /usr/bin/python3 tests/golden/check_images.py build/ci/bin/akin
 
-Some 500 odd files are made (odd_pictures.py), each is read by `akin data pack` and by Pillow, turned as its EXIF data
-say, and the pixels are compared. Each case says what must come out: equal pixels, pixels within a few levels (JPEG:
+Some 500 odd files are made (odd_pictures.py), each is read by `akin data pack` and by the other two, turned as its EXIF
+data say (torchvision 0.14 leaves that to the reader), and the pixels are compared. Each case says what must come out: equal pixels, pixels within a few levels (JPEG:
 decoders may round the inverse cosine transform and the colours each in their way), or a refusal with the reason. Prints
 a line a kind and what is refused why; exit code 1 where anything comes out differently. --keep DIR leaves the files
 there.
@@ -23,6 +23,12 @@ import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
+
+try:
+    import torch
+    import torchvision
+except ImportError:
+    torch = torchvision = None
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from odd_pictures import (JFIF, adobe, animated, chunk, drawn, encode_bmp, encode_jpeg, encode_png,  # noqa: E402
@@ -243,6 +249,30 @@ def by_pillow(data):
         return f"{type(e).__name__}: {e}"
 
 
+def orientation_of(data):
+    try:
+        return Image.open(io.BytesIO(data)).getexif().get(0x0112, 1)
+    except Exception:  # noqa: BLE001
+        return 1
+
+
+def by_torchvision(data):
+    """As by_pillow."""
+    try:
+        bytes_ = torch.frombuffer(bytearray(data or b" "), dtype=torch.uint8)
+        pixels = torchvision.io.decode_image(bytes_, torchvision.io.ImageReadMode.RGB).permute(1, 2, 0).numpy()
+    except Exception as e:  # noqa: BLE001
+        return f"{type(e).__name__}: {str(e).splitlines()[0]}"
+    value = orientation_of(data)
+    if value in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if value in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if value in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
 def by_akin(program, data, ending, folder):
     for name in ("a", "b"):
         os.makedirs(f"{folder}/in/train/{name}")
@@ -262,7 +292,7 @@ def by_akin(program, data, ending, folder):
     return "no file was written"
 
 
-def judge(case, ours, theirs):
+def judge(case, ours, theirs, peer):
     """(outcome, detail, as expected)"""
     wants_refusal = isinstance(case.expected, str) and case.expected != LAST
     if isinstance(ours, str):
@@ -270,7 +300,7 @@ def judge(case, ours, theirs):
         who = "both refuse" if isinstance(theirs, str) else "akin alone refuses"
         return who, ours.split("/x.")[-1], known
     if isinstance(theirs, str):
-        return "Pillow alone refuses", theirs, not wants_refusal
+        return f"{peer} alone refuses", theirs, not wants_refusal
     if ours.shape[:2] != theirs.shape[:2]:
         return "another size", f"{ours.shape} {theirs.shape}", False
     difference = np.abs(ours.astype(int) - theirs.astype(int))
@@ -281,34 +311,44 @@ def judge(case, ours, theirs):
     return ("equal" if off == 0 else "close"), off, not wants_refusal and off <= case.expected
 
 
+def show(peer, table):
+    outcomes = ["equal", "close", "but the last columns", "both refuse", "akin alone refuses", f"{peer} alone refuses"]
+    heads = ["files", "equal", "close", "but last", "both no", "akin no", "peer no", "most"]
+    print(f"{'against ' + peer:36}" + "".join(f"{h:>10}" for h in heads))
+    counted = [collections.Counter({k: v for k, v in row.items() if k != "off"}) for row in table.values()]
+    for kind, row in [*table.items(), ("all", sum(counted, collections.Counter()))]:
+        counts = [row[o] for o in outcomes]
+        off = max(r["off"] for r in table.values()) if kind == "all" else row["off"]
+        print(f"{kind:36}" + "".join(f"{n:10}" for n in (sum(row[k] for k in row if k != "off"), *counts, off)))
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("akin")
     arguments.add_argument("--keep", metavar="DIR")
     options = arguments.parse_args()
-    table, reasons, wrong = {}, collections.Counter(), []
-    outcomes = ["equal", "close", "but the last columns", "both refuse", "akin alone refuses", "Pillow alone refuses"]
+    peers = {"Pillow": by_pillow}
+    if torchvision is not None:
+        peers["torchvision"] = by_torchvision
+    tables, reasons, wrong = {peer: {} for peer in peers}, collections.Counter(), []
     with tempfile.TemporaryDirectory() as temporary:
         root = options.keep or temporary
         for n, case in enumerate(cases()):
             ours = by_akin(os.path.abspath(options.akin), case.data, case.ending, f"{root}/{n:03}")
-            outcome, detail, good = judge(case, ours, by_pillow(case.data))
-            row = table.setdefault(case.kind, collections.Counter())
-            row[outcome] += 1
-            if isinstance(detail, int):
-                row["off"] = max(row["off"], detail)
-            else:
-                reasons[f"{outcome}: {case.kind}: {detail}"] += 1
-            if not good:
-                wrong.append(f"{n:03} {case.kind}, {case.name}: {outcome} ({detail}), expected {case.expected}")
-    heads = ["files", "equal", "close", "but last", "both no", "akin no", "Pillow no", "most"]
-    print(f"{'kind':36}" + "".join(f"{h:>10}" for h in heads))
-    counted = [collections.Counter({k: v for k, v in row.items() if k != "off"}) for row in table.values()]
-    total = sum(counted, collections.Counter())
-    for kind, row in [*table.items(), ("all", total)]:
-        counts = [row[o] for o in outcomes]
-        off = max(r["off"] for r in table.values()) if kind == "all" else row["off"]
-        print(f"{kind:36}" + "".join(f"{n:10}" for n in (sum(counts), *counts, off)))
+            for peer, read in peers.items():
+                if peer == "torchvision" and case.ending == "bmp":
+                    continue  # it reads none
+                outcome, detail, good = judge(case, ours, read(case.data), peer)
+                row = tables[peer].setdefault(case.kind, collections.Counter())
+                row[outcome] += 1
+                if isinstance(detail, int):
+                    row["off"] = max(row["off"], detail)
+                else:
+                    reasons[f"{outcome}: {case.kind}: {detail}"] += 1
+                if not good:
+                    wrong.append(f"{n:03} {case.kind}, {case.name}: {outcome} ({detail}), expected {case.expected}")
+    for peer, table in tables.items():
+        show(peer, table)
     print("but last: close but for the last two columns (see LAST); no: refused by; most: levels between, those apart")
     for reason, count in sorted(reasons.items()):
         if not reason.startswith("both"):
