@@ -140,12 +140,120 @@ TEST_CASE_FIXTURE(ExperimentFixture,
   REQUIRE_EQ(rows.size(), 2);
   CHECK_EQ(rows[1][column(rows, "seed")], "1");
   const std::string page = read_text(folder / "run/results.md");
-  CHECK(
-      has(page, "## Made with other settings, and in no table\n\n- one, three, seed 0, scratch: steps was 5 and is 6"));
+  CHECK(has(
+      page,
+      "## Made with other settings or data, and in no table\n\n- one, three, seed 0, scratch: steps was 5 and is 6"));
   options.only = {};
   CHECK_EQ(run(changed).ran, 1);
   CHECK_EQ(table_of(folder / "run/results.csv").size(), 3);
   CHECK_FALSE(has(read_text(folder / "run/results.md"), "other settings"));
+}
+
+TEST_CASE_FIXTURE(ExperimentFixture, "tables hold no cell, ranking or source of other data, though --only leaves it") {
+  const std::string text = replaced(
+      all(), "\"scratch\", \"transfer\", \"fixmatch\", \"probe\", \"weighted\", \"oracle\"", "\"scratch\", \"oracle\"");
+  const std::string two = text.substr(0, text.find("[[variants]]")) + kSources + kTargets;
+  REQUIRE(run(read(two)).finished);
+  const auto seeds = [&](const char* file, const std::string& target, const std::string& variant = {}) {
+    const auto rows = table_of(folder / "run" / file);
+    std::string out;
+    for (std::size_t i = 1; i < rows.size(); ++i)
+      if (rows[i][column(rows, "target")] == target && (variant.empty() || rows[i][column(rows, "variant")] == variant))
+        out += rows[i][column(rows, "seed")];
+    return out;
+  };
+  const auto part = [&](const std::string& grid_text, const std::string& only) {
+    const Grid grid = read(grid_text);
+    options.redo_stale = true;
+    add_filter(options.only, only, grid);
+    CHECK(run(grid).finished);
+    options.only = {};
+    return read_text(folder / "run/results.md");
+  };
+  const auto restored = [&](const std::string& grid_text = {}) {
+    options.redo_stale = true;
+    CHECK(run(read(grid_text.empty() ? two : grid_text)).finished);
+    const bool clean = !has(read_text(folder / "run/results.md"), "in no table") && !has(lines, "in no table");
+    return clean && seeds("results.csv", "one", "scratch") == "01" && seeds("results.csv", "one", "oracle") == "01" &&
+           seeds("sources.csv", "one") == "000111" && seeds("sources.csv", "two") == "0011";
+  };
+  CHECK(restored());
+
+  // Other images of a target that is opened: the newest command's are taken.
+  save_images(toy_set(60, 4, 11), Split::train, folder / "one");
+  std::string page = part(two, "seed=1");
+  CHECK_EQ(seeds("results.csv", "one", "scratch"), "1");
+  CHECK_EQ(seeds("sources.csv", "one"), "111");
+  CHECK_EQ(seeds("results.csv", "two", "scratch"), "01");
+  CHECK(has(page, "- one, three, seed 0, scratch: images: other content"));
+  CHECK(has(page, "- one, three, seed 0, similarities: images: other content"));
+  CHECK_MESSAGE(has(lines, "warning: 5 cells and rankings were made with other settings or data"), lines);
+  // The same seen by a command that does not open this target: its pieces disagree, and none is right.
+  page = part(two, "target=two");
+  CHECK_EQ(seeds("results.csv", "one"), "");
+  CHECK_EQ(seeds("sources.csv", "one"), "");
+  CHECK_EQ(seeds("results.csv", "two", "scratch"), "01");
+  CHECK_MESSAGE(has(page, "- one: 10 cells and rankings were not made of the same images of one (run"), page);
+  CHECK(restored());
+
+  // Other test images alone concern no ranking.
+  save_images(toy_set(24, 4, 12), Split::test, folder / "one");
+  page = part(two, "seed=1");
+  CHECK_EQ(seeds("results.csv", "one", "scratch"), "1");
+  CHECK_EQ(seeds("sources.csv", "one"), "000111");
+  CHECK(restored());
+
+  // Another source: what did not look at it stays, an oracle that lacks one of its students is none.
+  std::filesystem::copy_file(folder / "three.safetensors", folder / "four.safetensors",
+                             std::filesystem::copy_options::overwrite_existing);
+  page = part(two, "seed=1");
+  CHECK_EQ(seeds("results.csv", "one", "scratch"), "01");
+  CHECK_EQ(seeds("results.csv", "one", "oracle"), "1");
+  CHECK_EQ(seeds("sources.csv", "one"), "111");
+  CHECK(has(page, "- one, three, seed 0, oracle (four): sources.four: other content"));
+  // Of a target that is not opened too, for it is the same file.
+  CHECK(restored());
+  write_table(60);
+  const TrainedClassifier again = toy_source(ctx, 4, 9);
+  save_model(folder / "four.safetensors", *again.model.network, again.model.info);
+  page = part(two, "target=two");
+  CHECK_EQ(seeds("results.csv", "one", "oracle"), "");
+  CHECK_EQ(seeds("results.csv", "one", "scratch"), "01");
+  CHECK_EQ(seeds("sources.csv", "one"), "");
+  CHECK_MESSAGE(has(page, "- one: 4 cells and rankings were not made of the same sources.four (run"), page);
+  CHECK(restored());
+
+  // Another setting of the rankings.
+  const std::string probed = replaced(two, "flip = true", "flip = true\nprobe = 8");
+  page = part(probed, "seed=1");
+  CHECK_EQ(seeds("sources.csv", "one"), "111");
+  CHECK(has(page, "- one, three, seed 0, similarities: probe was 500 and is 8"));
+  page = part(probed, "target=two");
+  CHECK_EQ(seeds("sources.csv", "one"), "111");
+  CHECK(restored());
+}
+
+TEST_CASE_FIXTURE(ExperimentFixture,
+                  "a record or ranking that was copied from another target is not taken for its own") {
+  namespace fs = std::filesystem;
+  const std::string text = plain() + "[[targets]]\nname = \"two\"\ndata = \"two\"\nexclude = [\"table\"]\n";
+  REQUIRE(run(read(text)).finished);
+  const auto results = results_of(folder / "run");
+  const std::string sources = read_text(folder / "run/sources.csv");
+  for (const char* part : {"cells", "rankings"})
+    fs::copy(folder / "run" / part / "one", folder / "run" / part / "two",
+             fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  const Grid grid = read(text);
+  add_filter(options.only, "target=one", grid);
+  CHECK(run(grid).finished);
+  CHECK_FALSE(has(read_text(folder / "run/results.csv"), "two"));
+  CHECK_FALSE(has(read_text(folder / "run/sources.csv"), "two"));
+  options.only = {};
+  CHECK_EQ(run(grid).ran, 1);
+  CHECK_MESSAGE(has(lines, "is the record of another student (one, three, seed 0, scratch)"), lines);
+  CHECK_MESSAGE(has(lines, "is the ranking of another target (\"one\")"), lines);
+  CHECK(results_of(folder / "run") == results);
+  CHECK_EQ(read_text(folder / "run/sources.csv"), sources);
 }
 
 TEST_CASE_FIXTURE(ExperimentFixture, "what is said of a file that does not describe itself is part of the source") {

@@ -11,7 +11,7 @@ namespace akin {
 namespace {
 
 constexpr const char* kFormat = "akin-student-3";
-constexpr const char* kRankingFormat = "akin-ranking-1";
+constexpr const char* kRankingFormat = "akin-ranking-2";
 
 const char* name_in_record(const FigureRow& row) { return row.cell_name != nullptr ? row.cell_name : row.name; }
 
@@ -73,7 +73,7 @@ std::filesystem::path GridFolder::ranking(const GridTarget& t, const GridBudget&
   return folder / "rankings" / fmt::format("{}/{}/seed{}.json", t.name, b.name, seed);
 }
 
-std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& tell) {
+std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& tell, const Group& group) {
   std::optional<Json> j = read_sealed(file, tell);
   const auto row_is_whole = [](const Json& row) {
     if (!row.is_object() || !row.contains("source") || !row["source"].is_string() || !row.contains("values") ||
@@ -85,13 +85,23 @@ std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& 
       !j->contains("metrics") || !j->contains("sources") || !(*j)["sources"].is_array() ||
       !std::all_of((*j)["sources"].begin(), (*j)["sources"].end(), row_is_whole))
     return {};
+  for (const auto& [key, wanted] : {std::pair{"target", &group.target}, {"budget", &group.budget}})
+    if (const Json said = j->value(key, Json()); said != *wanted) {
+      if (tell) tell(fmt::format("{}: is the ranking of another {} ({})", file.string(), key, json_line(said)));
+      return {};
+    }
   return j;
 }
 
-void write_ranking(const std::filesystem::path& file, const Json& settings, const std::vector<std::string>& metrics,
-                   const Json& rows) {
+void write_ranking(const std::filesystem::path& file, const Group& group, const Json& settings,
+                   const std::vector<std::string>& metrics, const Json& rows) {
   make_folder(file.parent_path());
-  write_sealed(file, {{"format", kRankingFormat}, {"settings", settings}, {"metrics", metrics}, {"sources", rows}});
+  write_sealed(file, {{"format", kRankingFormat},
+                      {"target", group.target},
+                      {"budget", group.budget},
+                      {"settings", settings},
+                      {"metrics", metrics},
+                      {"sources", rows}});
 }
 
 void write_record(const std::filesystem::path& file, const Cell& cell, const StudentRecord& r) {
@@ -144,6 +154,8 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
     const Json& j = *sealed;
     StudentRecord& r = out.record;
     if (j.value("format", "") != kFormat) return out;
+    out.target = j.at("target").get<std::string>();
+    out.budget = j.at("budget").get<std::string>();
     out.variant = j.at("variant").get<std::string>();
     out.method = j.at("method").get<std::string>();
     out.teacher = j.value("teacher", "");
@@ -187,10 +199,16 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
 std::optional<StoredRecord> read_record(const GridFolder& place, const Cell& c, const Tell& tell) {
   std::optional<StoredRecord> out = read_record(place.record(c), tell);
   const bool earlier = out && out->record.settings.is_null();  // its format tells nothing more
-  if (out && !earlier &&
-      (out->variant != c.variant->name || out->teacher != c.teacher || out->record.figures.seed != c.seed))
-    out.reset();
-  return out;
+  if (!out || earlier) return out;
+  // A flat folder has one target, and its images tell it from others: its folder may have been renamed.
+  const bool elsewhere = !place.flat && (out->target != c.target->name || out->budget != c.budget->name);
+  if (!elsewhere && out->variant == c.variant->name && out->teacher == c.teacher && out->record.figures.seed == c.seed)
+    return out;
+  if (tell)
+    tell(fmt::format("warning: {}: is the record of another student ({}, {}, seed {}, {}{}); its own is made again",
+                     place.record(c).string(), out->target, out->budget, out->record.figures.seed, out->variant,
+                     out->teacher.empty() ? "" : ", " + out->teacher));
+  return {};
 }
 
 Json budget_settings(const LabelManifest& m) {

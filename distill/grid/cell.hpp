@@ -41,8 +41,8 @@ struct GridFolder {
   std::filesystem::path best(const Cell& cell) const;  ///< of the step best on validation images
   std::filesystem::path checkpoint(const Cell& cell) const;
   std::filesystem::path labels(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const;
-  /// Every metric for every source of a target, budget and seed: {format, settings, metrics, sources: [{source, values,
-  /// undefined, intervals}], sha256}; intervals where replicates were drawn.
+  /// Every metric for every source of a target, budget and seed: {format, target, budget, settings, metrics, sources:
+  /// [{source, values, undefined, intervals}], sha256}; intervals where replicates were drawn.
   std::filesystem::path ranking(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const;
 };
 
@@ -50,19 +50,25 @@ void write_record(const std::filesystem::path& file, const Cell& cell, const Stu
 
 /// A record as it lies on disk.
 struct StoredRecord {
-  std::string variant, method, teacher;
+  std::string target, budget, variant, method, teacher;
   StudentRecord record;
 };
 /// Nothing where there is no file, or a damaged one, of which `tell` is given a line: the cell is then made again. A
 /// record of an earlier format has no settings, and so is stale.
 std::optional<StoredRecord> read_record(const std::filesystem::path& file, const Tell& tell = {});
-/// The same where it is this cell's: a file that says another variant, seed or teacher counts as damaged.
+/// The same where it is this cell's: a file that says another target, budget, variant, seed or teacher counts as
+/// damaged.
 std::optional<StoredRecord> read_record(const GridFolder& place, const Cell& cell, const Tell& tell = {});
 
-void write_ranking(const std::filesystem::path& file, const Json& settings, const std::vector<std::string>& metrics,
-                   const Json& rows);
-/// What write_ranking wrote; nothing where there is no file, or a damaged one, of which `tell` is given a line.
-std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& tell = {});
+/// Names of a target and a budget.
+struct Group {
+  std::string target, budget;
+};
+void write_ranking(const std::filesystem::path& file, const Group& group, const Json& settings,
+                   const std::vector<std::string>& metrics, const Json& rows);
+/// What write_ranking wrote; nothing where there is no file, or one that is damaged or of another target or budget, of
+/// which `tell` is given a line.
+std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& tell, const Group& group);
 
 /// What identifies the inputs of a target's cells.
 struct TargetInputs {

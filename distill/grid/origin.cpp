@@ -42,7 +42,7 @@ std::vector<MethodResult> results_in(const fs::path& cells) {
 
 /// The sources that the cell could learn from, with their similarities where they were measured. Of the weights a cell
 /// keeps the largest one.
-void add_sources(ReportData& report, const StudentRecord& cell, const fs::path& ranking) {
+void add_sources(ReportData& report, const StudentRecord& cell, const fs::path& ranking, const Group& group) {
   if (!cell.settings.contains("sources")) return;
   const std::string metric = cell.settings.value("metric", "");
   std::map<std::string, double> similarity;
@@ -50,7 +50,7 @@ void add_sources(ReportData& report, const StudentRecord& cell, const fs::path& 
     const Metric measured = find_metric(metric);
     report.metric = measured.title;
     report.metric_scale = measured.scale();
-    if (const std::optional<Json> j = read_ranking(ranking))
+    if (const std::optional<Json> j = read_ranking(ranking, {}, group))
       for (const Json& s : (*j)["sources"])
         if (s.contains("values") && s["values"].contains(metric) && s["values"][metric].is_number())
           similarity[s.value("source", "")] = s["values"][metric].get<double>();
@@ -92,7 +92,8 @@ StudentOrigin find_cell_origin(const fs::path& student) {
   if (!cell.source.empty()) r.task.emplace_back("Its start, or its main teacher", cell.source);
   r.commit = cell.made_by.starts_with("akin ") ? cell.made_by.substr(5) : cell.made_by;
   r.config = cell.settings.dump(1);
-  add_sources(r, cell, run / "rankings" / target / budget / fmt::format("seed{}.json", cell.figures.seed));
+  add_sources(r, cell, run / "rankings" / target / budget / fmt::format("seed{}.json", cell.figures.seed),
+              {target.string(), budget.string()});
   return o;
 }
 

@@ -61,6 +61,7 @@ class Runner {
       if (!o_.only.takes(t)) continue;
       Opened opened = open(t);
       say(events_, opened.bank.images()->pool.account, opened.bank.images()->pool.source);
+      if (o_.listener.inputs) o_.listener.inputs(t, opened.bank.inputs());
       for (const CellState& s : opened.cells) {
         if (!s.taken) continue;
         ++out.cells;

@@ -14,6 +14,8 @@ namespace akin {
 
 /// What a run may be told while it goes on; all optional.
 struct GridListener {
+  /// What a target's cells and rankings depend on now; of every target that is opened, before any cell runs.
+  std::function<void(const GridTarget& target, const TargetInputs& inputs)> inputs = {};
   /// All of a target was opened and checked, and nothing is written yet.
   std::function<void(const Task& first, const std::vector<Source>& sources)> opened = {};
   /// Who is made from what, in a strict run: before any student trains.

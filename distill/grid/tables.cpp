@@ -220,15 +220,18 @@ std::string grid_markdown(const GridTables& t) {
   }
   if (!t.failed.empty()) out += "\n## Without a result\n\n";
   for (const auto& [cell, why] : t.failed) out += "- " + cell + ": " + why + "\n";
-  if (!t.stale.empty()) out += "\n## Made with other settings, and in no table\n\n";
+  if (!t.stale.empty()) out += "\n## Made with other settings or data, and in no table\n\n";
   for (const auto& [cell, what] : t.stale) out += "- " + cell + ": " + what + "\n";
   return out;
 }
 
 GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, const Events& events) {
   const std::filesystem::path& folder = options.place.folder;
+  OpenedInputs opened;
+  std::size_t left_out = 0;
   const auto write = [&] {
-    const GridTables tables = collect_tables(grid, options.place);
+    const GridTables tables = collect_tables(grid, options.place, opened);
+    left_out = tables.left_out;
     make_folder(folder);
     write_file_atomic(folder / "results.csv", std::string_view(grid_results_csv(tables)));
     write_file_atomic(folder / "sources.csv", std::string_view(grid_sources_csv(tables)));
@@ -236,9 +239,14 @@ GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, 
     std::error_code not_empty;
     std::filesystem::remove(folder / "checkpoints", not_empty);
   };
+  options.listener.inputs = [&](const GridTarget& t, const TargetInputs& inputs) { opened[t.name] = inputs; };
   options.listener.target_done = write;
   const GridOutcome outcome = run_grid(ctx, grid, options, events);
   write();
+  if (left_out > 0 && outcome.finished)
+    say(events, fmt::format("warning: {} cells and rankings were made with other settings or data, and are in no "
+                            "table; results.md names them",
+                            left_out));
   return outcome;
 }
 

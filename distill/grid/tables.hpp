@@ -1,6 +1,8 @@
 // What an experiment found: from its cells to tables.
 #pragma once
 
+#include <map>
+
 #include "distill/grid/runner.hpp"
 
 namespace akin {
@@ -22,11 +24,18 @@ struct GridTables {
   std::vector<ResultRow> rows;
   std::vector<SourceRow> sources;
   std::vector<std::pair<std::string, std::string>> failed;  ///< cells without a result, and why
-  std::vector<std::pair<std::string, std::string>> stale;   ///< made with other settings, which: in no row
+  /// Made with other settings or data, which: in no row. A line a cell or ranking, and one for all of a target that
+  /// this command did not open and whose pieces do not agree.
+  std::vector<std::pair<std::string, std::string>> stale;
+  std::size_t left_out = 0;  ///< cells and rankings of these lines
 };
 
-/// What the folder holds of the grid, finished or not.
-GridTables collect_tables(const Grid& grid, const GridFolder& folder);
+/// By target: what its cells and rankings depend on now.
+using OpenedInputs = std::map<std::string, TargetInputs>;
+
+/// What the folder holds of the grid, finished or not. Of targets in `opened` only what was made of those inputs; of
+/// others what agrees with these, and among itself, in images, sources and other files.
+GridTables collect_tables(const Grid& grid, const GridFolder& folder, const OpenedInputs& opened = {});
 
 /// target,budget,seed,variant,method,test_last,test_best,val_last,val_best,best_step,seconds,top_source,top_weight,
 /// labelled,unlabelled

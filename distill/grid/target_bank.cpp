@@ -61,26 +61,30 @@ const Ranking& TargetBank::ranking(const GridGroup& group, GroupBank& bank, cons
   return bank.rankings.emplace(key, std::move(ranking)).first->second;
 }
 
-Json TargetBank::ranking_settings(const GridBudget& budget, std::uint64_t seed) const {
-  const Settings own = grid_->settings_of(*target_);
-  Json settings = {{"images", inputs_.images},
-                   {"labels", budget_settings(budget.labels)},
-                   {"seed", seed},
-                   {"probe", own.probe}};
+Json ranking_settings(const Grid& grid, const GridTarget& target, const GridBudget& budget, std::uint64_t seed,
+                      const TargetInputs* inputs) {
+  const Settings own = grid.settings_of(target);
+  Json settings = Json::object();
+  if (inputs != nullptr) settings["images"] = inputs->images;
+  settings["labels"] = budget_settings(budget.labels);
+  settings["seed"] = seed;
+  settings["probe"] = own.probe;
   if (own.replicates > 0) settings["replicates"] = own.replicates;
-  if (!own.reference.empty()) settings["reference"] = sha256_of_path(own.reference);
+  if (inputs != nullptr && !own.reference.empty()) settings["reference"] = digest_of_model(own.reference);
   for (const Setting& s : setting_list())  // what changes the bits of outputs
     if (s.whole_run && s.matters != nullptr && text_of(s, own) != text_of(s, Settings{}))
       settings[s.name] = text_of(s, own);
-  for (const auto& [name, hash] : inputs_.sources) settings["sources"][name] = hash;
+  if (inputs != nullptr)
+    for (const auto& [name, hash] : inputs->sources) settings["sources"][name] = hash;
   return settings;
 }
 
 bool TargetBank::has_ranking(const GridBudget& budget, std::uint64_t seed, const std::filesystem::path& file,
                              const Events& events) const {
   const std::optional<Json> known =
-      read_ranking(file, [&](const std::string& line) { say(events, "warning: " + line + "; it is measured again"); });
-  return known && (*known)["settings"] == ranking_settings(budget, seed) &&
+      read_ranking(file, [&](const std::string& line) { say(events, "warning: " + line + "; it is measured again"); },
+                   {target_->name, budget.name});
+  return known && (*known)["settings"] == ranking_settings(*grid_, *target_, budget, seed, &inputs_) &&
          (*known)["metrics"] == Json(grid_->measured_metrics());
 }
 
@@ -107,7 +111,8 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
       if (!std::isfinite(row.similarity.value)) rows[s]["undefined"][name] = row.undefined;
     }
   }
-  akin::write_ranking(file, ranking_settings(*group.budget, group.seed), names, rows);
+  akin::write_ranking(file, {target_->name, group.budget->name},
+                      ranking_settings(*grid_, *target_, *group.budget, group.seed, &inputs_), names, rows);
   return true;
 }
 

@@ -28,6 +28,10 @@ struct GroupBank {
   }
 };
 
+/// Everything that a ranking depends on. `inputs` null: without images, sources and other files.
+Json ranking_settings(const Grid& grid, const GridTarget& target, const GridBudget& budget, std::uint64_t seed,
+                      const TargetInputs* inputs);
+
 class TargetBank {
  public:
   /// Reads the images and opens the sources.
@@ -57,8 +61,6 @@ class TargetBank {
                      const Events& events) const;
 
  private:
-  Json ranking_settings(const GridBudget& budget, std::uint64_t seed) const;
-
   Context* ctx_;
   const Grid* grid_;
   const GridTarget* target_;

@@ -208,13 +208,16 @@ bool within(const Range& r, V value) {
   return (r.below ? v < r.high : v <= r.high) && (r.above ? v > r.low : v >= r.low);  // false for NaN
 }
 
-/// Of the file, and of the layer graph beside it where there is one.
+}  // namespace
+
 std::string digest_of_model(const std::filesystem::path& file) {
   std::filesystem::path graph = file;
   graph.replace_extension(".graph.json");
   const std::string digest = sha256_of_path(file);
   return is_there(graph) ? sha256_hex(digest + sha256_file(graph)) : digest;
 }
+
+namespace {
 
 Json json_of(const Setting& setting, const Settings& settings) {
   return std::visit(

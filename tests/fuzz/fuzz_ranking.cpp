@@ -22,7 +22,7 @@ void run(ByteView input) {
   const std::filesystem::path file = place.ranking(grid.targets[0], grid.budgets[0], 0);
   make_folder(file.parent_path());
   write_sealed(file, *json);
-  const auto read = accepted([&] { return read_ranking(file); });
+  const auto read = accepted([&] { return read_ranking(file, {}, {"t", "b"}); });
   require(read.has_value(), "a ranking is an error, not one to be made again");
   tables(folder);
 }
@@ -36,10 +36,10 @@ Seeds seeds() {
         {"values", {{"parc", -1}}},
         {"undefined", Json::object()},
         {"intervals", {{"parc", {0.1, 0.2}}}}}});
-  write_ranking(file, {{"images", "abc"}}, {"parc", "cka"}, rows);
+  write_ranking(file, {"t", "b"}, {{"images", "abc"}}, {"parc", "cka"}, rows);
   all.push_back(text_seed("sealed", read_text(file)));
   all.push_back(text_seed("own", json_line(*read_sealed(file))));
-  write_ranking(file, Json::object(), {}, Json::array());
+  write_ranking(file, {"t", "b"}, Json::object(), {}, Json::array());
   all.push_back(text_seed("nothing", json_line(*read_sealed(file))));
   all.push_back(text_seed("list", "[1, 2]"));
   all.push_back(
