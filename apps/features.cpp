@@ -30,6 +30,8 @@ ImageSet load(const Options& o) {
 }
 
 void run(const Options& o) {
+  const std::filesystem::path path = o.out;
+  if (path.extension() != ".safetensors") refuse_other_parts(path);
   Context ctx = start(o.common);
   const std::optional<ModelInfo> info = o.foreign.info();
   Model model = load_model(ctx, o.model, info ? &*info : nullptr);
@@ -53,7 +55,6 @@ void run(const Options& o) {
   const Array label_array = labels.empty() ? Array() : Array::from(labels, {static_cast<std::int64_t>(labels.size())});
   TableRows rows = rows_of(set, content_hash(set));
   rows.model_sha256 = model.hash;
-  const std::filesystem::path path = o.out;
   if (path.extension() == ".safetensors") {
     SafeTensors file;
     file.add("features", out.features);

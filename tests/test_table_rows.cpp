@@ -93,6 +93,27 @@ TEST_CASE("table rows: digests and labels") {
   TableRows changed = same;
   changed.images_sha256 = "a";
   CHECK(has(error_of([&] { matched(same, changed, notes); }), "under the same names"));
+  // Rows that are moved or left out have no digest of their own: told, whatever the sizes.
+  for (const Cells& there : {Cells{"y", "x"}, Cells{"x", "y", "z"}})
+    for (const char* size : {"", "9x9x1"}) {
+      TableRows more = named(there);
+      more.images_sha256 = "b";
+      more.images_size = size;
+      changed.images_size = "8x8x1";
+      notes.clear();
+      matched(more, changed, notes);
+      REQUIRE_EQ(notes.size(), 2u);
+      CHECK(has(notes[1], "by their names alone"));
+      CHECK_EQ(has(notes[1], "at 9x9x1, not 8x8x1"), *size != '\0');
+      more.images_sha256 = "";
+      notes.clear();
+      matched(more, changed, notes);
+      CHECK_EQ(notes.size(), 1u);
+    }
+  // The digest says this order, and the names another one.
+  TableRows turned = named({"y", "x"});
+  turned.images_sha256 = "a";
+  CHECK(has(error_of([&] { matched(turned, changed, notes); }), "its names tell another one"));
 
   const auto compare = [&](Cells there, Cells here) {
     notes.clear();
@@ -194,6 +215,36 @@ TEST_CASE("table rows: a source's table is matched to the target's images") {
   CHECK(has(notes.at(0), "whole numbers beyond 2^24, which f32 rounds"));
 }
 
+TEST_CASE("table rows: every file of a folder that says something of its rows is part of the source") {
+  const TempFolder folder;
+  Context ctx;
+  const std::filesystem::path table = folder / "table";
+  make_folder(table);
+  write_npy(table / "features.npy", numbered_rows(12));
+  std::vector<std::string> seen;
+  const auto is_new = [&] {
+    const std::string hash = open_source(ctx, table).hash;
+    const bool fresh = std::find(seen.begin(), seen.end(), hash) == seen.end();
+    seen.push_back(hash);
+    return fresh;
+  };
+  CHECK(is_new());
+  CHECK_FALSE(is_new());
+  write_npy(table / "logits.npy", numbered_rows(12));
+  CHECK(is_new());
+  std::string names;
+  for (int i = 0; i < 12; ++i) names += fmt::format("{}.png\n", i);
+  write_file_atomic(table / "names.txt", std::string_view(names));
+  CHECK(is_new());
+  std::swap(names[0], names[6]);
+  write_file_atomic(table / "names.txt", std::string_view(names));
+  CHECK(is_new());
+  write_npy(table / "labels.npy", Array(DType::i32, {12}));
+  CHECK(is_new());
+  write_rows(table, {.file = "", .images_sha256 = "ab"});
+  CHECK(is_new());
+}
+
 TEST_CASE("table rows: tables for ranking are put into one order, and what they say is compared") {
   const TempFolder folder;
   write_file_atomic(folder / "a.csv", std::string_view("file,x,z\nq/1.png,1.5,2\nq/2.png,3,4\nq/3.png,5,7\n"));
@@ -253,6 +304,18 @@ TEST_CASE("table rows: tables for ranking are put into one order, and what they 
   CHECK(has(folder_error(), "d/table.json: its content is not what akin wrote"));
   write_rows(folder / "d", {.file = "", .images_sha256 = "ab"});
   CHECK(read_feature_table(folder / "d").rows.names.empty());
+  CHECK_EQ(error_of([&] { refuse_other_parts(folder / "d"); }), "");
+  // A file more than table.json knows is of another table.
+  for (const char* more : {"names.npy", "probabilities.npy", "probabilities.csv", "features.csv", "logits.csv"}) {
+    write_npy(folder / "d" / more, numbered_rows(3));
+    CHECK(has(folder_error(), fmt::format("d/{}: belongs to the table that", more)));
+    CHECK(has(error_of([&] { refuse_other_parts(folder / "d"); }), fmt::format("d/{}: is a file of another", more)));
+    std::filesystem::remove(folder / "d" / more);
+  }
+  write_file_atomic(folder / "d/names.txt", std::string_view("1\n2\n3\n"));
+  CHECK(has(folder_error(), "d/names.txt: belongs to"));
+  std::filesystem::remove(folder / "d/names.txt");
+  CHECK_EQ(folder_error(), "");
   // One file: a digest of everything in it.
   SafeTensors one;
   one.add("features", numbered_rows(3));

@@ -138,7 +138,7 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
     AKIN_CHECK(is_there(path / "features.npy"),
                "{}: a source folder holds features.npy and, for a source that teaches, logits.npy", path.string());
     const bool head = is_there(path / "logits.npy");
-    source.hash = sha256_hex(sha256_file(path / "features.npy") + (head ? sha256_file(path / "logits.npy") : ""));
+    source.hash = table_hash(path);
     const Array logits = head ? read_npy(path / "logits.npy") : Array(), features = read_npy(path / "features.npy");
     source.rows = rows_of(path, features.shape().rank() > 0 ? features.shape()[0] : 0);
     return table_source(std::move(source), features, head ? &logits : nullptr, path.string());

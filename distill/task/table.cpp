@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <span>
 
 #include "distill/task/row_names.hpp"
 #include "engine/io/csv_columns.hpp"
@@ -62,10 +63,12 @@ std::map<std::string, std::string> metadata_of(const TableRows& rows) {
   return out;
 }
 
-/// Every file of a folder of `akin features` that says something of its images.
-constexpr const char* kParts[] = {"features.npy", "logits.npy", "labels.npy", "names.txt"};
+/// Every file of a table's folder that says something of its images; those of `akin features` first.
+constexpr const char* kParts[] = {"features.npy", "logits.npy", "labels.npy",        "names.txt",        "names.npy",
+                                  "features.csv", "logits.csv", "probabilities.npy", "probabilities.csv"};
+constexpr std::size_t kOwnParts = 4;
 
-/// Error where table.json was changed, or a file of the folder is another than it lists.
+/// Error where table.json was changed, or a file of the folder is another than it lists, or not in its list.
 void check_parts(const fs::path& folder, const Json& about) {
   const std::string where = (folder / "table.json").string();
   AKIN_CHECK(seal_of(about) != Seal::broken,
@@ -74,12 +77,19 @@ void check_parts(const fs::path& folder, const Json& about) {
              where);
   const auto files = about.find("files");
   if (files == about.end() || !files->is_object()) return;
-  for (const char* part : kParts)
+  for (const char* part : kParts) {
+    const bool there = is_there(folder / part);
     if (const auto said = files->find(part); said != files->end())
-      AKIN_CHECK(is_there(folder / part) && *said == sha256_file(folder / part),
+      AKIN_CHECK(there && *said == sha256_file(folder / part),
                  "{}: is {} with which {} was written; make the table again, or delete {} and its rows are taken on "
                  "trust",
-                 (folder / part).string(), is_there(folder / part) ? "not the file" : "missing,", where, where);
+                 (folder / part).string(), there ? "not the file" : "missing,", where, where);
+    else
+      AKIN_CHECK(!there,
+                 "{}: belongs to the table that {} describes no more than its other files do (left from an earlier "
+                 "one?); remove it, or delete {} and the rows are taken on trust",
+                 (folder / part).string(), where, where);
+  }
 }
 
 bool unknown(const std::string& label) { return label.empty() || label == "-1"; }
@@ -139,6 +149,23 @@ TableRows rows_of(const fs::path& folder, std::int64_t count) {
   return rows;
 }
 
+std::string table_hash(const fs::path& folder) {
+  std::string text;
+  for (const char* part : {"features.npy", "logits.npy"})
+    if (is_there(folder / part)) text += sha256_file(folder / part);
+  for (const char* part : {"names.npy", "names.txt", "labels.npy", "table.json"})
+    if (is_there(folder / part)) text += fmt::format("|{} {}", part, sha256_file(folder / part));
+  return sha256_hex(text);
+}
+
+void refuse_other_parts(const fs::path& folder) {
+  for (const char* part : std::span(kParts).subspan(kOwnParts))
+    AKIN_CHECK(!is_there(folder / part),
+               "{}: is a file of another table, which would be taken for the new one's; remove it, or choose another "
+               "folder",
+               (folder / part).string());
+}
+
 void add_rows(SafeTensors& table, const TableRows& rows) {
   if (!rows.names.empty()) {
     std::vector<std::uint8_t> bytes;
@@ -165,7 +192,7 @@ void write_rows(const fs::path& folder, const TableRows& rows) {
     remove_file(folder / "names.txt");  // of an older table
   Json about = Json::object();
   for (const auto& [key, value] : metadata_of(rows)) about[key] = value;
-  for (const char* part : kParts)
+  for (const char* part : std::span(kParts).first(kOwnParts))
     if (is_there(folder / part)) about["files"][part] = sha256_file(folder / part);
   write_sealed(folder / "table.json", about);
 }
@@ -257,11 +284,23 @@ Indices match_rows(const TableRows& table, std::int64_t table_rows, const TableR
   Indices order = all_indices(table_rows);
   const bool by_names = !table.names.empty() && !wanted.names.empty() && match_names(table, wanted, order, notes);
   const bool moved = by_names && (!std::is_sorted(order.begin(), order.end()) || std::ssize(order) != table_rows);
-  if (table.images_sha256.empty() || wanted.images_sha256.empty() || table.images_sha256 == wanted.images_sha256 ||
-      moved)
+  if (table.images_sha256.empty() || wanted.images_sha256.empty()) return order;
+  if (table.images_sha256 == wanted.images_sha256) {
+    AKIN_CHECK(!moved,
+               "{}: was made of the images of {} in their order, and its names tell another one; are the names of "
+               "another table?",
+               table.file, wanted.file);
     return order;
+  }
   const bool other_size =
       !table.images_size.empty() && !wanted.images_size.empty() && table.images_size != wanted.images_size;
+  if (moved) {  // a digest is of all images in one order
+    notes.push_back(fmt::format(
+        "{}: its images_sha256 is that of other images, or of these in another order{}; that "
+        "its rows are these pictures is told by their names alone",
+        table.file, other_size ? fmt::format(" and at {}, not {}", table.images_size, wanted.images_size) : ""));
+    return order;
+  }
   AKIN_CHECK(other_size,
              "{}: was made of other images than those of {}{}, or of the same in another order (its images_sha256 is "
              "another); make it again",

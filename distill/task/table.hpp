@@ -34,6 +34,10 @@ TableRows rows_of(const SafeTensors& table, std::int64_t rows);
 /// The same of a folder: names.npy (text) or names.txt, labels.npy, and the metadata in table.json.
 TableRows rows_of(const std::filesystem::path& folder, std::int64_t rows);
 void add_rows(SafeTensors& table, const TableRows& rows);
+/// Of every file of a folder that decides what a source is: features and logits, and what says which images they are.
+std::string table_hash(const std::filesystem::path& folder);
+/// Error where the folder holds a file of a table that `akin features` does not write, and so would not replace.
+void refuse_other_parts(const std::filesystem::path& folder);
 /// After the folder's .npy files: table.json holds their digests.
 void write_rows(const std::filesystem::path& folder, const TableRows& rows);
 
