@@ -108,6 +108,24 @@ TEST_CASE_FIXTURE(Fixture, "a resolved manifest gives the same split back, whate
   CHECK_EQ(j["labelled"].size(), 3);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a resolved manifest that was changed is refused; without its digest it is a person's own") {
+  const std::string text = manifest_of(task("per_class = 1"), 4);
+  const auto said = [&](const std::string& changed) { return error_of([&] { read(changed, "m.json"); }); };
+  CHECK_EQ(said(text), "");
+  for (const char* key : {"labelled", "unlabelled", "data", "seed"}) {
+    std::string flipped = text;
+    char& digit = flipped[flipped.find_first_of("0123456789", flipped.find(std::string(key) + "\": "))];
+    digit = digit == '9' ? '8' : '9';
+    CHECK(has(said(flipped), "m.json: its content is not what akin wrote"));
+  }
+  nlohmann::ordered_json own = nlohmann::ordered_json::parse(text);
+  own.erase("sha256");
+  own["seed"] = 5;
+  CHECK_EQ(said(own.dump()), "");
+  own["sha256"] = "0123";
+  CHECK(has(said(own.dump(2)), "\"sha256\" out of it"));
+}
+
 TEST_CASE_FIXTURE(Fixture, "listed images: theirs are the labels; an unlabelled image may get one") {
   const Task t = task("[labelled]\nclass0 = [0, 3]\nclass1 = [1]\nclass2 = [2, 40]\n", true);
   CHECK(t.split.labelled == Indices{0, 1, 2, 3, 40});
@@ -156,5 +174,6 @@ TEST_CASE_FIXTURE(Fixture, "what a manifest gets wrong is named") {
   const LabelManifest m = read_manifest(folder / "resolved.json", defaults);
   CHECK_EQ(error_of([&] { task(m); }), "");
   CHECK(has(error_of([&] { task(m, true); }), "resolved.json: was made for other images than those of toy"));
-  CHECK(has(error_of([&] { make_task(target_images(toy_set(34, 3, 2), toy_set(6, 3, 2)), m); }), "was made for other images"));
+  CHECK(has(error_of([&] { make_task(target_images(toy_set(34, 3, 2), toy_set(6, 3, 2)), m); }),
+            "was made for other images"));
 }

@@ -4,7 +4,9 @@
 #include <map>
 #include <set>
 
+#include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/seal.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
@@ -130,7 +132,17 @@ LabelManifest read_manifest(const SettingsTable& s, const SplitOptions& defaults
 }
 
 LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults) {
-  return read_manifest(SettingsTable::read(file), defaults);
+  const SettingsTable table = SettingsTable::read(file);
+  if (table.has("sha256")) {
+    const std::string text = read_text(file, kMaxSettingsBytes);
+    const Json whole = file.extension() == ".json" ? parse_json(text, file.string()) : parse_toml(text, file.string());
+    if (seal_of(whole) != Seal::sound)
+      fail_usage(
+          "{}: its content is not what akin wrote (its sha256 differs: damaged, or changed by hand); take the manifest "
+          "of the run again, or, where it was changed on purpose, \"sha256\" out of it",
+          file.string());
+  }
+  return read_manifest(table, defaults);
 }
 
 TaskSplit split_pool(const ImageSet& pool, std::int64_t training, const std::string& hash, const LabelManifest& m,
@@ -205,10 +217,11 @@ std::string manifest_text(const ImageSet& pool, const std::vector<int>& labels, 
   else
     j["validation"] = lists(split.validation);
   j["unlabelled"] = split.unlabelled;
+  seal(j);
   // One line a part: a list of ten thousand numbers is not for reading.
   std::string text = "{\n";
   for (const auto& [key, value] : j.items())
-    text += "  " + json_line(key) + ": " + json_line(value) + (key == "unlabelled" ? "\n" : ",\n");
+    text += "  " + json_line(key) + ": " + json_line(value) + (key == "sha256" ? "\n" : ",\n");
   return text + "}\n";
 }
 

@@ -42,7 +42,7 @@ struct LabelManifest {
 /// each class, a share F, or a table likewise; unlabelled = N at most (0: all) or [positions]; data = hash. Parts that
 /// it does not name are as in `defaults`. UsageError names what is unknown, missing or there twice.
 LabelManifest read_manifest(const SettingsTable& settings, const SplitOptions& defaults);
-/// A TOML or JSON file; manifest_text's are among them.
+/// A TOML or JSON file; manifest_text's are among them, whose digest must be that of their content.
 LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults);
 
 /// The split of `pool`, of which the first `training` images have labels of their own and the others -1. `labels`:
