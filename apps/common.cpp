@@ -15,6 +15,7 @@
 #include "apps/config_file.hpp"
 #include "apps/flags.hpp"
 #include "apps/progress.hpp"
+#include "distill/grid/seeds.hpp"
 #include "engine/io/file.hpp"
 #include "engine/vendor.hpp"
 #include "kernels/common/parallel.hpp"
@@ -297,12 +298,10 @@ std::vector<std::string> split_list(std::string_view text, const std::string& op
 std::vector<std::uint64_t> parse_seeds(std::string_view text) {
   std::vector<std::uint64_t> seeds;
   for (const std::string& item : split_list(text, "--seeds")) {
-    std::uint64_t seed = 0;
-    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), seed);
-    if (error != std::errc() || end != item.data() + item.size())
-      fail_usage("--seeds '{}': '{}' is no whole number from 0", text, item);
-    if (std::find(seeds.begin(), seeds.end(), seed) != seeds.end()) fail_usage("--seeds '{}': {} twice", text, item);
-    seeds.push_back(seed);
+    const std::optional<std::uint64_t> seed = parse_seed(item);
+    if (!seed) fail_usage("--seeds '{}': '{}' is none: {}", text, item, kSeedRange);
+    if (std::find(seeds.begin(), seeds.end(), *seed) != seeds.end()) fail_usage("--seeds '{}': {} twice", text, item);
+    seeds.push_back(*seed);
   }
   return seeds;
 }

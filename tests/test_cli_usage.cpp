@@ -55,6 +55,13 @@ TEST_CASE("cli: help, version and wrong usage") {
   check_fails(folder, {"distill", "--target", "d", "--methods", "scratch,magic"}, 2, "magic");
   check_fails(folder, {"distill", "--target", "d", "--methods", "weighted"}, 2, "--sources");
   check_fails(folder, {"distill", "--target", "d", "--methods", "scratch", "--seeds", "0,,1"}, 2, "--seeds");
+  for (const char* seed : {"9223372036854775808", "18446744073709551616", "-1", "1e3", "0x1"})
+    for (const Arguments& command :
+         {Arguments{"distill", "--target", "d", "--methods", "scratch"}, Arguments{"demo"}}) {
+      Arguments line = command;
+      line.insert(line.end(), {"--seeds", fmt::format("0,{}", seed)});
+      check_fails(folder, line, 2, "seeds are whole numbers from 0 to 9223372036854775807");
+    }
   check_fails(folder, {"rank", "--target", "d", "--sources", "s", "--metric", "guess"}, 2, "guess");
   check_fails(folder, {"info", "nowhere.safetensors"}, 1, "nowhere.safetensors");
   check_fails(folder, {"eval", "--model", "nowhere.safetensors", "--data", "d"}, 1, "nowhere.safetensors");

@@ -69,7 +69,10 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   says("steps = 5", "steps = \"5\"", "is no whole number");
   says("steps = 5", "steps = 5.5", "is no whole number");
   says("seeds = [0, 1]", "seeds = [0, 0]", "there twice");
-  says("seeds = [0, 1]", "seeds = [-1]", "negative");
+  says("seeds = [0, 1]", "seeds = [-1]", "-1 is none: seeds are whole numbers from 0 to");
+  write_file_atomic(folder / "grid.json", std::string_view("{\"seeds\": [0, 9223372036854775808]}"));
+  CHECK(has(error_of([&] { read_grid(folder / "grid.json"); }),
+            "seeds: 9223372036854775808 is none: seeds are whole numbers from 0 to 9223372036854775807"));
   says("name = \"two\"", "name = \"one\"", "'one' is there twice");
   says("name = \"two\"", "name = \"a/b\"", "letters, digits");
   says("student = \"resnet8\"", "student = \"resnet9\"", "did you mean 'resnet8'?");

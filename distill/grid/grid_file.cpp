@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "distill/grid/grid.hpp"
+#include "distill/grid/seeds.hpp"
 #include "nn/data/image_view.hpp"
 
 namespace akin {
@@ -149,10 +150,14 @@ Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& r
   e.settings.replicates = 0;
   read_settings(settings, root, true, e.settings);
   settings.done();
+  if (const Json listed = top.value("seeds"); listed.is_array())
+    for (const Json& item : listed)
+      if (item.is_number_integer() && !parse_seed(item.dump()))
+        top.refuse("seeds", fmt::format("{} is none: {}", item.dump(), kSeedRange));
   for (const std::int64_t seed : top.has("seeds") ? top.wholes("seeds") : std::vector<std::int64_t>{0}) {
     const auto s = static_cast<std::uint64_t>(seed);
-    if (seed < 0 || std::find(e.seeds.begin(), e.seeds.end(), s) != e.seeds.end())
-      top.refuse("seeds", fmt::format("{} is negative, or there twice", seed));
+    if (std::find(e.seeds.begin(), e.seeds.end(), s) != e.seeds.end())
+      top.refuse("seeds", fmt::format("{} is there twice", seed));
     e.seeds.push_back(s);
   }
   for (const SettingsTable& s : top.tables("sources")) add(e.sources, read_source(s, root), s);
