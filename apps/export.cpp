@@ -43,8 +43,7 @@ Model open_model(Context& ctx, const std::filesystem::path& path) {
 /// Where the student comes from; a damaged report does not keep a model from being exported.
 StudentOrigin origin_of(const std::string& file, const std::string& hash) {
   try {
-    StudentOrigin origin = find_origin(file, hash);
-    return origin.known ? origin : find_cell_origin(file);
+    return find_origin(file, hash);
   } catch (const Error& e) {
     warn(fmt::format("{}; the model card does without it", e.what()));
     return {};

@@ -148,8 +148,12 @@ class Reporter {
         if (row.variant == v.name) m.seeds.push_back(row.record.figures);
       r.methods.push_back(std::move(m));
     }
-    for (const ResultRow& row : rows_)
-      r.curves.push_back({title_of(row.method), row.record.figures.seed, row.record.curve});
+    for (const ResultRow& row : rows_) {
+      const StudentRecord& student = row.record;
+      if (traits(row.method).start != Start::features)  // a probe has no steps: its points are strengths that it tried
+        r.curves.push_back({title_of(row.method), student.figures.seed, student.curve});
+      r.files.push_back({title_of(row.method), student.figures.seed, student.student_hash, student.best_hash});
+    }
     r.seeds = grid_.seeds;
     const Metric metric = find_metric(grid_.settings.metric);
     r.metric = metric.title;

@@ -44,6 +44,11 @@ TEST_CASE("cli: from data to a report") {
   CHECK_EQ(t.at("labels").as<std::int32_t>()[4], 1);
   CHECK(seal_of(t) == Seal::sound);
   CHECK_EQ(akin_(folder, {"features", "--model", model, "--data", target, "--out", (folder / "npy").string()}).code, 0);
+  // What an earlier table left there would be taken for a part of the new one.
+  write_file_atomic(folder / "npy/names.npy", std::string_view("of another table"));
+  check_fails(folder, {"features", "--model", model, "--data", target, "--out", (folder / "npy").string()}, 1,
+              "npy/names.npy: is a file of another table");
+  std::filesystem::remove(folder / "npy/names.npy");
   const Finished rank =
       akin_(folder, {"rank", "--target", target, "--labels", "5", "--sources", (folder / "b.safetensors").string(),
                      model, table, (folder / "npy").string(), "--metric", "parc,cka,leep", "--replicates", "20",

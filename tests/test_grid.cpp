@@ -7,6 +7,7 @@
 
 #include "distill/grid/origin.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/sha256.hpp"
 #include "tests/experiment_case.hpp"
 
 using namespace akin;
@@ -289,17 +290,56 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what is said of a file that does not descr
 
 TEST_CASE_FIXTURE(ExperimentFixture, "a student that was kept has the card of its own cell, or none") {
   const std::filesystem::path student = folder / "run/students/one/three/scratch-seed0.safetensors";
+  const auto origin = [](const std::filesystem::path& file) { return find_origin(file, sha256_file(file)); };
   options.keep_students = true;
-  REQUIRE(run(read(plain())).finished);
-  CHECK(find_cell_origin(student).known);
+  const std::string two = replaced(replaced(plain(), "seeds = [0]", "seeds = [0, 1]"), "methods = [\"scratch\"]",
+                                   "methods = [\"scratch\", \"fixmatch\"]");
+  REQUIRE(run(read(two)).finished);
+  StudentOrigin o = origin(student);
+  CHECK(o.known);
+  CHECK_EQ(o.method, "scratch");
+  CHECK_EQ(o.left_out, 0);
+  REQUIRE_EQ(o.report.methods.size(), 2);
+  for (const MethodResult& m : o.report.methods) CHECK_EQ(m.seeds.size(), 2);
+  // The name does not count.
+  std::filesystem::copy_file(student, folder / "run/students/one/three/other.safetensors");
+  CHECK_EQ(origin(folder / "run/students/one/three/other.safetensors").seed, "0");
+  std::filesystem::copy_file(folder / "four.safetensors", folder / "run/students/one/three/mine.safetensors");
+  CHECK_FALSE(origin(folder / "run/students/one/three/mine.safetensors").known);
+
+  // Seeds that were made with other settings are no spread of this one.
+  const Grid longer = read(replaced(two, "steps = 5", "steps = 6"));
+  options.redo_stale = true;
+  add_filter(options.only, "seed=1", longer);
+  REQUIRE(run(longer).finished);
+  for (const char* seed : {"0", "1"}) {
+    o = origin(folder / fmt::format("run/students/one/three/scratch-seed{}.safetensors", seed));
+    CHECK_EQ(o.left_out, 2);
+    REQUIRE_EQ(o.report.methods.size(), 2);
+    for (const MethodResult& m : o.report.methods) {
+      REQUIRE_EQ(m.seeds.size(), 1);
+      CHECK_EQ(std::to_string(m.seeds[0].seed), seed);
+    }
+  }
+  // A method of other settings stands beside it with what they are.
+  options.only = {};
+  add_filter(options.only, "variant=scratch", longer);
+  REQUIRE(run(longer).finished);
+  o = origin(student);
+  REQUIRE_EQ(o.report.methods.size(), 2);
+  CHECK_EQ(o.report.methods[0].name, "scratch");
+  CHECK_EQ(o.report.methods[0].seeds.size(), 2);
+  CHECK_EQ(o.report.methods[1].name, "fixmatch, with steps 5");
+  CHECK_EQ(o.report.methods[1].seeds.size(), 1);
+  options.only = {};
+
   std::filesystem::copy_file(student, folder / "kept.safetensors");
   options.keep_students = false;
-  options.redo_stale = true;
-  REQUIRE(run(read(replaced(plain(), "steps = 5", "steps = 6"))).finished);
+  REQUIRE(run(read(replaced(two, "steps = 5", "steps = 7"))).finished);
   CHECK_FALSE(std::filesystem::exists(student));
   CHECK_FALSE(std::filesystem::exists(folder / "run/students/one/three/scratch-seed0_best.safetensors"));
   std::filesystem::copy_file(folder / "kept.safetensors", student);
-  CHECK_FALSE(find_cell_origin(student).known);
+  CHECK_FALSE(origin(student).known);
 }
 
 TEST_CASE_FIXTURE(ExperimentFixture,

@@ -1,7 +1,8 @@
 // The card of an exported model: true figures, their absence said, and no text that breaks its tables.
 #include <doctest/doctest.h>
 
-#include "distill/grid/model_card.hpp"
+#include "distill/grid/cell.hpp"
+#include "distill/grid/origin.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
 #include "tests/report_example.hpp"
@@ -101,11 +102,12 @@ TEST_CASE_FIXTURE(Fixture, "model card: figures of the run, with their spread") 
         "    lambda = 0.2", "before its batch norms were folded"})
     CHECK_MESSAGE(has(card, part), std::string(part));
   for (const char* absent : {"load_state_dict", "akin eval"}) CHECK_FALSE(has(card, absent));
-  facts.origin.method = "";
-  CHECK(has(model_card(facts), "is not recorded"));
+  CHECK_FALSE(has(card, "do not count"));
+  facts.origin.left_out = 3;
+  CHECK(has(model_card(facts), "3 of the folder's students were made with other settings or data"));
 }
 
-TEST_CASE("model card: a student is found in its run by its bytes") {
+TEST_CASE_FIXTURE(Fixture, "model card: a student is found in its run by its bytes") {
   namespace fs = std::filesystem;
   const TempFolder folder;
   const auto put = [&](const std::string& name, const std::string& text) {
@@ -115,14 +117,18 @@ TEST_CASE("model card: a student is found in its run by its bytes") {
   };
   put("alone.safetensors", "x");
   CHECK_FALSE(find_origin(folder / "alone.safetensors", "x").known);
-  write_report(akin_test::example_run(), folder / "run");
   put("run/students/scratch-seed0.safetensors", "a");
   const std::string both = put("run/students/weighted-seed12.safetensors", "b");
   put("run/students/weighted-seed12_best.safetensors", "b");
-  put("run/students/notes.safetensors", "b");
   put("run/student.safetensors", "b");
   const std::string best = put("run/students/nearest-seed3_best.safetensors", "c");
   put("run/student_best.safetensors", "c");
+  ReportData report = akin_test::example_run();
+  write_report(report, folder / "run");
+  // A report that does not list the file proves nothing of it, whatever its name and folder.
+  CHECK_FALSE(find_origin(folder / "run/students/weighted-seed12.safetensors", both).known);
+  report.files = {{"DistillWeighted", 12, both, both}, {"DistillNearest", 3, "d", best}, {"Transfer", 1, "", ""}};
+  write_report(report, folder / "run");
   StudentOrigin o = find_origin(folder / "run/students/weighted-seed12.safetensors", both);
   CHECK(o.known);
   CHECK_EQ(o.method, "DistillWeighted");
@@ -134,9 +140,39 @@ TEST_CASE("model card: a student is found in its run by its bytes") {
   o = find_origin(folder / "run/student_best.safetensors", best);
   CHECK_EQ(o.method, "DistillNearest");
   CHECK(o.best);
-  o = find_origin(folder / "run/student.safetensors", "another");
-  CHECK(o.known);
-  CHECK_EQ(o.method, "");
+  for (const char* hash : {"another", ""}) CHECK_FALSE(find_origin(folder / "run/student.safetensors", hash).known);
+  // Without such a report a record tells, of the students that were made of the same.
+  GridTarget target{.name = "bars", .load = {}};
+  GridBudget budget{"labels", {}};
+  GridVariant variant{"scratch", Method::scratch};
+  const auto record = [&](std::uint64_t seed, std::int64_t steps, const std::string& network) {
+    const Cell cell{&target, &budget, seed, &variant, ""};
+    StudentRecord r;
+    r.settings = {{"method", "scratch"}, {"images", "i"}, {"seed", seed}, {"steps", steps}};
+    r.figures.seed = seed;
+    r.figures.test_accuracy = 0.5;
+    r.labelled = 30;
+    r.unlabelled = 0;
+    r.student_hash = sha256_hex(network);
+    write_record(GridFolder{folder / "run", true}.record(cell), cell, r);
+  };
+  record(0, 12, "a");
+  record(1, 12, "new");
+  record(2, 15, "longer");
+  for (const bool report_is_there : {true, false}) {
+    if (!report_is_there) fs::remove(folder / "run/report.json");
+    o = find_origin(folder / "run/students/scratch-seed0.safetensors", sha256_hex(std::string_view("a")));
+    CHECK(o.known);
+    CHECK_EQ(o.method, "Scratch");
+    CHECK_EQ(o.report.labelled, 30);
+    CHECK_EQ(o.report.command, "");
+    REQUIRE_EQ(o.report.methods.size(), 1);
+    CHECK_EQ(o.report.methods[0].seeds.size(), 2);
+    CHECK_EQ(o.left_out, 1);
+    facts.origin = o;
+    CHECK(has(model_card(facts), "| Scratch (this model's) | 50.0 ± 0.0 | – | 2 |"));
+    CHECK_FALSE(find_origin(folder / "run/student_best.safetensors", best).known != report_is_there);
+  }
   put("run/report.json", "{}");
   CHECK(has(error_of([&] { find_origin(folder / "run/student.safetensors", both); }), "report.json"));
 }

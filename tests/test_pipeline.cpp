@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "engine/io/sha256.hpp"
 #include "tests/pipeline_case.hpp"
 
 using namespace akin;
@@ -147,6 +148,25 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
     write_file_atomic(folder / "run/students/equal-seed0.safetensors", std::string_view("broken"));
     CHECK(has(error_of([&] { b.run(folder / "run"); }), "equal-seed0.safetensors"));
   }
+}
+
+TEST_CASE("a report knows its students by their bytes, and draws no curve of a probe over training steps") {
+  Bench b;
+  const TempFolder folder;
+  b.seeds = {0};
+  b.methods = {Method::scratch, Method::probe};
+  const ReportData report = b.run(folder / "run").report;
+  REQUIRE_EQ(report.curves.size(), 1);
+  CHECK_EQ(report.curves[0].method, "Scratch");
+  REQUIRE_EQ(report.files.size(), 2);
+  const auto digest = [&](const char* name) { return sha256_file(folder / "run/students" / name); };
+  CHECK_EQ(report.files[0].last, digest("scratch-seed0.safetensors"));
+  CHECK_EQ(report.files[0].best, digest("scratch-seed0_best.safetensors"));
+  CHECK_EQ(report.files[1].last, digest("probe-seed0.safetensors"));
+  const ReportData again = report_from_json(report_to_json(report), "report.json");
+  REQUIRE_EQ(again.files.size(), 2);
+  CHECK_EQ(again.files[1].method, report.files[1].method);
+  CHECK_EQ(again.files[0].best, report.files[0].best);
 }
 
 TEST_CASE("stopped or killed anywhere and resumed: students and results of a run that never stopped") {

@@ -77,7 +77,7 @@ std::string accuracy_part(const CardFacts& f) {
     text += fmt::format("On validation images: {}{}.\n", percent(info.validation_accuracy),
                         info.step >= 0 ? fmt::format(", after step {}", info.step) : "");
   if (!o.known)
-    return text + fmt::format("Spread over seeds: {} (the model was exported from outside a run folder).\n", kUnknown);
+    return text + fmt::format("Spread over seeds: {} (no run folder has a record or report of this file).\n", kUnknown);
   text += "\nAll methods of its run, test accuracy in per cent as mean ± standard deviation over seeds:\n\n";
   text += "| method | after the last step | best on validation | seeds |\n|---|---|---|---|\n";
   for (const MethodResult& m : o.report.methods) {
@@ -86,7 +86,10 @@ std::string accuracy_part(const CardFacts& f) {
     text += row({plain(m.name) + mark, show_percent_spread(last.mean, last.std),
                  best.n == 0 ? "–" : show_percent_spread(best.mean, best.std), std::to_string(last.n)});
   }
-  if (o.method.empty()) text += "\nWhich of them this model belongs to is not recorded.\n";
+  if (o.left_out > 0)
+    text += fmt::format(
+        "\n{} of the folder's students were made with other settings or data than these, and do not count.\n",
+        o.left_out);
   return text;
 }
 
@@ -169,34 +172,6 @@ std::string usage_part(const CardFacts& f) {
 }
 
 }  // namespace
-
-StudentOrigin find_origin(const std::filesystem::path& file, const std::string& hash) {
-  namespace fs = std::filesystem;
-  StudentOrigin o;
-  std::error_code none;
-  fs::path folder = fs::absolute(file, none).parent_path();
-  if (folder.filename() == "students") folder = folder.parent_path();
-  if (!fs::is_regular_file(folder / "report.json", none)) return o;
-  o.report = load_run(folder);
-  o.known = true;
-  for (const auto& entry : fs::directory_iterator(folder / "students", none)) {
-    if (entry.path().extension() != ".safetensors" || sha256_file(entry.path()) != hash) continue;
-    std::string name = entry.path().stem().string();  // <method>-seed<k>, perhaps with _best
-    const bool best = name.ends_with("_best");
-    if (best) name.erase(name.size() - 5);
-    const std::size_t at = name.rfind("-seed");
-    if (at == std::string::npos) continue;
-    try {
-      o.method = title_of(parse_method(name.substr(0, at)));
-    } catch (const UsageError&) {  // somebody else's file
-      continue;
-    }
-    o.seed = name.substr(at + 5);
-    o.best = best;
-    if (entry.path().filename() == file.filename()) break;  // the best step may be the last one: then two files agree
-  }
-  return o;
-}
 
 std::string model_card(const CardFacts& f) {
   std::string text = fmt::format("# {}\n\nAn image classifier made with akin.\n\n", plain(f.name)) + what_it_is(f);

@@ -11,19 +11,16 @@
 
 namespace akin {
 
-/// What a run folder knows of one of its students.
+/// What a run folder proves of one of its students, by the digest of its file.
 struct StudentOrigin {
-  bool known = false;  ///< false: the file lies in no run folder; the rest is empty
-  ReportData report;   ///< of the whole run; of an experiment, the student's target and budget
-  std::string method;  ///< as in the report; empty: not one of the run's students
-  std::string seed;    ///< of this student; empty: not known
-  bool cell = false;   ///< of an experiment: of the weights only the largest is known
-  bool best = false;   ///< the step that did best on validation images, not the last one
+  bool known = false;        ///< false: no report or record names this file; the rest is empty
+  ReportData report;         ///< of the whole run; of a record, what can stand beside the student
+  std::string method;        ///< as in the report
+  std::string seed;          ///< of this student
+  bool cell = false;         ///< told by its record alone: of the weights only the largest is known
+  bool best = false;         ///< the step that did best on validation images, not the last one
+  std::size_t left_out = 0;  ///< students of the folder that were made with other settings or data
 };
-
-/// Looks for the run folder of the model in `file` (its folder, or the one above `students/`) and for the student in
-/// it that has the same bytes (`hash`, SHA-256). Throws Error where the run's report is damaged.
-StudentOrigin find_origin(const std::filesystem::path& file, const std::string& hash);
 
 struct CardFacts {
   std::string name;    ///< of the export

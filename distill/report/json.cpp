@@ -218,6 +218,9 @@ std::string report_to_json(const ReportData& d) {
     for (const CurvePoint& p : c.points) points.push_back({p.step, number(p.loss), number(p.validation)});
     j["curves"].push_back({{"method", c.method}, {"seed", c.seed}, {"points", points}});
   }
+  j["files"] = Json::array();
+  for (const StudentFile& f : d.files)
+    j["files"].push_back({{"method", f.method}, {"seed", f.seed}, {"last", f.last}, {"best", f.best}});
   j["agreement"] = {{"both", d.agreement.both},
                     {"student_only", d.agreement.student_only},
                     {"baseline_only", d.agreement.baseline_only},
@@ -285,6 +288,11 @@ ReportData report_from_json(const std::string& text, const std::string& where) {
                    return CurvePoint{p.item(0).as<std::int64_t>(), p.item(1).as<double>(), p.item(2).as<double>()};
                  })};
   });
+  if (json.contains("files"))  // an earlier akin did not say
+    d.files = r.list("files", [](const Reader& f) {
+      return StudentFile{f.get<std::string>("method"), f.get<std::uint64_t>("seed"), f.get<std::string>("last"),
+                         f.get<std::string>("best")};
+    });
   d.samples = r.list("samples", read_sample);
   const Reader a = r.at("agreement");
   d.agreement = {a.get<std::int64_t>("both"), a.get<std::int64_t>("student_only"), a.get<std::int64_t>("baseline_only"),

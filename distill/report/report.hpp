@@ -53,6 +53,13 @@ struct Agreement {
   std::int64_t both = -1, student_only = -1, baseline_only = -1, neither = -1;
 };
 
+/// Which networks the figures are of: SHA-256 of their files, after the last step and best on validation; "" for none.
+struct StudentFile {
+  std::string method;
+  std::uint64_t seed = 0;
+  std::string last, best;
+};
+
 struct ReportData {
   std::string title;
   std::vector<std::pair<std::string, std::string>> task;  ///< lines "what: value" that describe the target
@@ -72,6 +79,7 @@ struct ReportData {
   /// The method the run was made for; empty: the taught method with the best validation accuracy.
   std::string student;
   std::vector<Curve> curves;
+  std::vector<StudentFile> files;
   std::vector<SampleImage> samples;
   Agreement agreement;
   std::vector<Confusion> confusions;  ///< the student's first
