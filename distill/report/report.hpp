@@ -53,7 +53,7 @@ struct Agreement {
   std::int64_t both = -1, student_only = -1, baseline_only = -1, neither = -1;
 };
 
-/// Which networks the figures are of: SHA-256 of their files, after the last step and best on validation; "" for none.
+/// Networks that the figures are of: SHA-256 of their files, of the last step and best on validation; "" for none.
 struct StudentFile {
   std::string method;
   std::uint64_t seed = 0;
