@@ -10,6 +10,7 @@
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
+#include "engine/io/path.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -72,7 +73,7 @@ void run(const CLI::App& app, Options& o) {
   check_run_folder(p.run_folder, {"results.csv", "students", "checkpoints"}, o.resume, o.force);
   const FolderLock owner(p.run_folder);
   if (o.cache != "none")
-    p.cache = o.cache.empty() ? p.run_folder.parent_path() / "cache" : std::filesystem::path(o.cache);
+    p.cache = o.cache.empty() ? whole_path(p.run_folder).parent_path() / "cache" : std::filesystem::path(o.cache);
   const std::filesystem::path data = o.task.target;
   const ImageFormat format = o.task.format.format();
   const GridTarget target{.name = last_name(data), .load = [&] { return load_target(data, format); }};

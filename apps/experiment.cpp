@@ -8,6 +8,7 @@
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
+#include "engine/io/path.hpp"
 
 namespace akin {
 
@@ -75,7 +76,7 @@ void run(const CLI::App& app, Options& o) {
   options.place.folder = o.out.empty() ? std::filesystem::path("runs") / file.stem() : std::filesystem::path(o.out);
   const std::filesystem::path& run_folder = options.place.folder;
   if (o.cache != "none")
-    options.cache = o.cache.empty() ? run_folder.parent_path() / "cache" : std::filesystem::path(o.cache);
+    options.cache = o.cache.empty() ? whole_path(run_folder).parent_path() / "cache" : std::filesystem::path(o.cache);
   for (const std::string& item : o.only) add_filter(options.only, item, grid);
   options.redo_stale = o.redo_stale;
   options.keep_students = o.keep_students;

@@ -69,7 +69,7 @@ std::string to_onnx(const LayerGraph& layers, const Model& model, const std::str
 void run(const Options& o) {
   const std::set<std::string> formats = parse_formats(o.formats);
   const std::filesystem::path source = o.file;
-  const std::string name = o.name.empty() ? source_name(std::filesystem::absolute(source).lexically_normal()) : o.name;
+  const std::string name = o.name.empty() ? source_name(source) : o.name;
   if (name.find('/') != std::string::npos || name == "." || name == ".." || name.empty())
     fail_usage("--name '{}': expected a file name without folder or ending", name);
   Context ctx(Device::cpu);

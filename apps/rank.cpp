@@ -263,6 +263,7 @@ void check_usage(const Options& o) {
 
 void run(Options& o) {
   check_usage(o);
+  if (!o.out.empty()) const AtomicFile probe(o.out);  // a file that cannot be written shall cost no measurement
   const std::vector<Metric> chosen = metrics_of(o);
   Context ctx = start(o.common);
   const Events events = make_events(o.common);

@@ -8,7 +8,7 @@
 namespace akin {
 
 void add_report(CLI::App& akin) {
-  CLI::App* app = akin.add_subcommand("report", "Rebuild report.html of a run from its report.json");
+  CLI::App* app = akin.add_subcommand("report", "Make the page and the tables of a run again from its report.json");
   struct Options {
     std::string run;
     CommonOptions common;
@@ -16,13 +16,22 @@ void add_report(CLI::App& akin) {
   const auto o = std::make_shared<Options>();
   app->add_option("run", o->run, "Run folder")->required()->type_name("DIR");
   add_output(*app, o->common);
-  app->footer("Example:\n  akin report runs/demo");
+  app->footer(
+      "Writes report.html, results.csv, log.jsonl and, where the run has them, similarity.csv, weights.csv and\n"
+      "oracle.csv.\n\n"
+      "Example:\n  akin report runs/demo");
   app->callback([o] {
     const ReportData data = load_run(o->run);
     write_report(data, o->run);
+    const std::vector<std::string> tables = write_tables(data, o->run);
     print(o->common.json ? results_json(data)
                          : (data.sources.empty() ? "" : sources_table(data) + "\n") + results_table(data));
-    say(o->common, (std::filesystem::path(o->run) / "report.html").string() + ": written");
+    say(o->common, fmt::format("{}: report.html, {}", o->run, fmt::join(tables, ", ")));
+    if (data.tables.empty())
+      say(o->common,
+          fmt::format("{}: an earlier akin made this run and kept no other table in report.json; its command "
+                      "with --resume writes them again, without training",
+                      o->run));
   });
 }
 

@@ -17,8 +17,9 @@ namespace {
 /// Sums over seeds of what one source got; divided by the number of seeds at the end.
 void add_source(std::vector<SourceResult>& total, const Ranking& ranking, const Weights& weights,
                 const std::vector<Source>& sources) {
+  const bool first = total.empty();
   total.resize(sources.size());
-  const auto add = [](double& to, double v) { to = std::isnan(to) ? v : to + v; };
+  const auto add = [&](double& to, double v) { to = first ? v : to + v; };  // not measured for one seed: for none
   for (std::size_t s = 0; s < sources.size(); ++s) {
     const SimilarityRow& row = ranking.rows[s];
     total[s].name = sources[s].name;
@@ -47,7 +48,13 @@ std::string tagged(const std::string& csv, std::uint64_t seed, bool header) {
   return text;
 }
 
-/// The weights that the report shows: DistillWeighted's, else those of another method with teachers, else the nearest.
+bool is_measured(const Ranking& ranking) {
+  return std::all_of(ranking.rows.begin(), ranking.rows.end(),
+                     [](const SimilarityRow& row) { return row.undefined.empty(); });
+}
+
+/// The weights that the report shows: DistillWeighted's, else those of another method with teachers, else the nearest,
+/// where the similarities say which that is.
 Weights shown_weights(const std::vector<StudentPlan>& plans, const Ranking& ranking, double power) {
   const StudentPlan* shown = nullptr;
   for (const StudentPlan& p : plans) {
@@ -55,7 +62,11 @@ Weights shown_weights(const std::vector<StudentPlan>& plans, const Ranking& rank
     const bool first = shown == nullptr || p.method < shown->method;
     if (shown == nullptr || p.method == Method::weighted || (shown->method != Method::weighted && first)) shown = &p;
   }
-  return shown != nullptr ? shown->weights : weights_for(Method::nearest, ranking, power);
+  if (shown != nullptr) return shown->weights;
+  if (is_measured(ranking)) return weights_for(Method::nearest, ranking, power);
+  Weights none = single_weights(ranking, 0);
+  none.alpha.assign(none.alpha.size(), not_measured);
+  return none;
 }
 
 /// Copies a file of this run, or removes an older one where there is none to copy.
@@ -92,7 +103,14 @@ class Reporter {
     weights_text_ += tagged(weights_csv(weights), g.seed, first);
     write_file_atomic(place_.folder / "similarity.csv", std::string_view(similarity_text_));
     write_file_atomic(place_.folder / "weights.csv", std::string_view(weights_text_));
-    say(events_, fmt::format("seed {}: nearest source {}", g.seed, sources[most_similar(*ranking)].name));
+    if (is_measured(*ranking)) {
+      say(events_, fmt::format("seed {}: nearest source {}", g.seed, sources[most_similar(*ranking)].name));
+      return;
+    }
+    for (const SimilarityRow& row : ranking->rows)  // a method that needs it would have stopped the run
+      if (!row.undefined.empty())
+        say(events_,
+            fmt::format("warning: source {}: {}; no student of this run depends on it", row.source, row.undefined));
   }
 
   /// Writes log.jsonl.
@@ -116,17 +134,17 @@ class Reporter {
       if (cell.variant == shown_) shown_answers_ = {title_of(cell.variant->method), cell.seed, answers()};
       if (cell.variant == scratch_) scratch_answers_ = {title_of(cell.variant->method), cell.seed, answers()};
     }
-    std::string log;
+    log_.clear();
     for (const ResultRow& r : rows_)
       for (const CurvePoint& p : r.record.curve)
-        log += Json{{"method", name_of(r.method)},
-                    {"seed", r.record.figures.seed},
-                    {"step", p.step},
-                    {"loss", p.loss},
-                    {"validation", p.validation}}
-                   .dump() +
-               "\n";
-    write_file_atomic(place_.folder / "log.jsonl", std::string_view(log));
+        log_ += Json{{"method", name_of(r.method)},
+                     {"seed", r.record.figures.seed},
+                     {"step", p.step},
+                     {"loss", p.loss},
+                     {"validation", p.validation}}
+                    .dump() +
+                "\n";
+    write_file_atomic(place_.folder / "log.jsonl", std::string_view(log_));
     say(events_,
         fmt::format("{}, seed {}{}: {:.2f} % of {} test images right ({:.1f} s)", title_of(cell.variant->method),
                     cell.seed, cell.teacher.empty() ? "" : ", taught by " + cell.teacher,
@@ -159,14 +177,13 @@ class Reporter {
     r.metric = metric.title;
     r.metric_scale = metric.scale();
     Evaluator::add_pictures(r, *task_, shown_answers_, scratch_ != nullptr ? &scratch_answers_ : nullptr);
-    write_file_atomic(place_.folder / "results.csv", std::string_view(results_csv(r)));
-    if (!oracle_csv_.empty())
-      write_file_atomic(place_.folder / "oracle.csv",
-                        std::string_view("seed,source,test_last,test_best\n" + oracle_csv_));
-    else
-      remove_file(place_.folder / "oracle.csv");
-    if (similarity_text_.empty())
-      for (const char* table : {"similarity.csv", "weights.csv"}) remove_file(place_.folder / table);
+    r.tables["log.jsonl"] = log_;
+    if (!oracle_csv_.empty()) r.tables["oracle.csv"] = "seed,source,test_last,test_best\n" + oracle_csv_;
+    if (!similarity_text_.empty()) {
+      r.tables["similarity.csv"] = similarity_text_;
+      r.tables["weights.csv"] = weights_text_;
+    }
+    write_tables(r, place_.folder);
     // The run's student: the last method named, of its first seed.
     const Cell chosen{&grid_.targets.front(), &grid_.budgets.front(), grid_.seeds.front(), &grid_.variants.back(), ""};
     replace(place_.student(chosen), place_.folder / "student.safetensors");
@@ -183,7 +200,7 @@ class Reporter {
   std::vector<ResultRow> rows_;
   const GridVariant *shown_ = nullptr, *scratch_ = nullptr;
   Evaluator::Pictured shown_answers_, scratch_answers_;
-  std::string similarity_text_, weights_text_, oracle_csv_;
+  std::string similarity_text_, weights_text_, oracle_csv_, log_;
 };
 
 }  // namespace

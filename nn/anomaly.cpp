@@ -37,6 +37,12 @@ void AnomalyWatch::forward(const char* op, const std::vector<Tensor>& inputs, co
   const std::string where = place(op, inputs);
   if (const auto b = broken(output))
     fail("{} gives {} at element {} of {}", where, b->value, b->element, output.shape().str());
+  // What it wrote besides: a variance that overflows leaves an output of zeros.
+  for (const Tensor& t : inputs)
+    for (const Parameter& p : parameters_)
+      if (p.kind == ParameterKind::buffer && t.defined() && t.handle() == p.tensor.handle())
+        if (const auto b = broken(t))
+          fail("{} makes {} {} at element {} of {}", where, p.name, b->value, b->element, t.shape().str());
 }
 
 void AnomalyWatch::backward(const char* op, const std::vector<Tensor>& inputs) {
@@ -48,6 +54,15 @@ void AnomalyWatch::backward(const char* op, const std::vector<Tensor>& inputs) {
            t.shape().str());
     }
   }
+}
+
+void AnomalyWatch::updated(const Optimizer& optimizer) const {
+  for (const Parameter& p : parameters_)
+    if (const auto b = broken(p.tensor))
+      fail("the update makes {} {} at element {} of {}", p.name, b->value, b->element, p.tensor.shape().str());
+  for (const auto& [name, moment] : optimizer.moments())
+    if (const auto b = broken(moment))
+      fail("the update makes {} {} at element {} of {}", name, b->value, b->element, moment.shape().str());
 }
 
 std::string first_broken_parameter(const ParameterList& parameters) {

@@ -6,16 +6,20 @@
 #include "engine/trace.hpp"
 #include "nn/module.hpp"
 #include "nn/objective.hpp"
+#include "nn/optimizer.hpp"
 
 namespace akin {
 
-/// Looks at what every op makes, forwards and backwards; throws Error naming op, layer, value and element at the first
-/// NaN or infinity. It waits for the device at every op, and so is for looking, not for training fast.
+/// Looks at what every op makes, forwards and backwards, running statistics included; throws Error naming op, layer,
+/// value and element at the first NaN or infinity. It waits for the device at every op, and so is for looking, not for
+/// training fast.
 class AnomalyWatch final : public OpWatch {
  public:
   explicit AnomalyWatch(const ParameterList& parameters) : parameters_(parameters) {}
   void forward(const char* op, const std::vector<Tensor>& inputs, const Tensor& output) override;
   void backward(const char* op, const std::vector<Tensor>& inputs) override;
+  /// After an update: the parameters, and the moments that later updates go on from.
+  void updated(const Optimizer& optimizer) const;
 
  private:
   /// "conv2d of layer1.0.conv1.weight", or "activation, after conv2d of ...".

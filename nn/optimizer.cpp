@@ -53,7 +53,6 @@ void OptimizerOptions::check() const {
 Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions options)
     : ctx_(ctx), options_(std::move(options)) {
   options_.check();
-  std::vector<std::int64_t> first;
   std::vector<bool> is_weight;
   std::int64_t size = 0;
   for (const Parameter& p : parameters) {
@@ -61,7 +60,8 @@ Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions op
     AKIN_CHECK(p.tensor.dtype() == DType::f32, "optimizer: parameter {} is {}, f32 is needed", p.name,
                name_of(p.tensor.dtype()));
     tensors_.push_back(p.tensor);
-    first.push_back(size);
+    names_.push_back(p.name);
+    offsets_.push_back(size);
     is_weight.push_back(p.is_weight());
     const bool decays = options_.decay_all || is_weight.back();
     if (decays && options_.weight_decay > 0) decay_.push_back({size, size + p.tensor.numel(), options_.weight_decay});
@@ -74,18 +74,18 @@ Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions op
   if (options_.kind == "adamw") second_ = Tensor::zeros(ctx, {size});
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     Tensor& t = tensors_[i];
-    const Tensor slice = values_.view(t.shape(), first[i]);
+    const Tensor slice = values_.view(t.shape(), offsets_[i]);
     slice.copy_from(t);
     t.handle()->storage = slice.handle()->storage;
     t.handle()->offset = slice.handle()->offset;
-    t.set_grad_buffer(gradients_.view(t.shape(), first[i]));
+    t.set_grad_buffer(gradients_.view(t.shape(), offsets_[i]));
   }
   if (ctx.gpu == nullptr) return;
   make_device_state();
   if (ctx.activations != DType::bf16) return;
   shadow_ = Tensor::empty(ctx, {size}, DType::bf16);
   for (std::size_t i = 0; i < tensors_.size(); ++i)
-    if (is_weight[i]) tensors_[i].set_shadow(shadow_.view(tensors_[i].shape(), first[i]));
+    if (is_weight[i]) tensors_[i].set_shadow(shadow_.view(tensors_[i].shape(), offsets_[i]));
   refresh();
 }
 
@@ -162,6 +162,15 @@ void Optimizer::apply() {
     const SgdStep s{.lr = lr_, .momentum = options_.momentum, .nesterov = options_.nesterov, .grad_scale = scale};
     sgd_step(n, s, decay_, values_.data<float>(), g, floats_or_null(first_));
   }
+}
+
+std::vector<std::pair<std::string, Tensor>> Optimizer::moments() const {
+  std::vector<std::pair<std::string, Tensor>> out;
+  for (const auto& [which, arena] : {std::pair{"first", &first_}, {"second", &second_}})
+    for (std::size_t i = 0; arena->defined() && i < tensors_.size(); ++i)
+      out.emplace_back(fmt::format("the {} moment of {}", which, names_[i]),
+                       arena->view(tensors_[i].shape(), offsets_[i]));
+  return out;
 }
 
 void Optimizer::save(SafeTensors& file) const {

@@ -2,6 +2,10 @@
 // with bf16 activations a further arena holds the parameters in bf16 (Tensor::shadow), written by the same call.
 #pragma once
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "engine/io/safetensors.hpp"
 #include "kernels/optim.hpp"
 #include "nn/module.hpp"
@@ -44,6 +48,8 @@ class Optimizer {
   /// To be called after parameters were written from outside: brings their bf16 copies up to date.
   void refresh();
 
+  /// "the first moment of conv1.weight", each of a trained parameter's shape; they share the optimizer's memory.
+  std::vector<std::pair<std::string, Tensor>> moments() const;
   /// Moments and step count, as arrays named "optimizer.*".
   void save(SafeTensors& file) const;
   void load(const SafeTensors& file);
@@ -56,6 +62,8 @@ class Optimizer {
   Context& ctx_;
   OptimizerOptions options_;
   std::vector<Tensor> tensors_;
+  std::vector<std::string> names_;
+  std::vector<std::int64_t> offsets_;  // in the arenas
   std::vector<DecayRange> decay_;
   Tensor values_, gradients_, first_, second_;
   Tensor shadow_;                    // bf16, as large as values_

@@ -162,6 +162,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
     const WatchScope watched(ctx, ctx.detect_anomaly ? &watch : ctx.watch);
     try {
       stepper.run(s.step, options.schedule.at(s.step));
+      if (ctx.detect_anomaly) watch.updated(optimizer);
     } catch (const LossNotFinite&) {
       throw;
     } catch (const Error& e) {

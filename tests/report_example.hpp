@@ -52,6 +52,7 @@ inline akin::ReportData example_run() {
   d.notes = {"A note."};
   d.command = "akin demo";
   d.config = "lambda = 0.2\n";
+  d.tables = {{"similarity.csv", "seed,source\n0,\"a, b\"\n"}, {"log.jsonl", "{}\n"}};
   return d;
 }
 

@@ -70,3 +70,37 @@ TEST_CASE("detect_anomaly stops at the first op, forwards or backwards; without 
   const std::string error = error_with(true, steep);
   CHECK_MESSAGE(has(error, "step 0: "), error);
 }
+
+TEST_CASE("detect_anomaly names what an op or an update leaves behind, though the loss stays finite") {
+  const auto error_of_run = [](const char* kind, const std::function<void(Run&)>& spoil) {
+    Run r(12, 1, kind);
+    r.ctx.detect_anomaly = true;
+    spoil(r);
+    return error_of([&] { r.go(); });
+  };
+  // The variance overflows and the output is zero: only the running statistics show it.
+  std::string error = error_of_run("sgd", [](Run& r) {
+    r.hooks.progress = [&r](std::int64_t t, double) {
+      for (const Parameter& p : r.net->parameters())
+        if (t == 3 && p.name == "layer2.0.conv1.weight")
+          for (std::int64_t i = 0; i < p.tensor.numel(); ++i) p.tensor.data<float>()[i] *= 1e30f;
+    };
+  });
+  CHECK_MESSAGE(
+      has(error, "training: step 3: batchnorm of layer2.0.bn1.weight makes layer2.0.bn1.running_var inf at element"),
+      error);
+  // Gradients of 1e25: their squares overflow, and AdamW would divide by infinity for ever.
+  const auto steep = [](Run& r) {
+    const auto loss = r.objective.loss;
+    r.objective.loss = [&r, loss](const LabelledBatch& b) { return ops::scale(r.ctx, loss(b), 1e25); };
+  };
+  error = error_of_run("adamw", steep);
+  CHECK_MESSAGE(has(error, "training: step 0: the update makes the second moment of "), error);
+  error = error_of_run("sgd", [&](Run& r) {
+    steep(r);
+    r.options.schedule.base = 1e30;
+  });
+  CHECK_MESSAGE(has(error, "training: step 0: the update makes "), error);
+  CHECK_MESSAGE(has(error, ".weight "), error);
+  CHECK_FALSE(has(error, "moment"));
+}

@@ -342,6 +342,33 @@ TEST_CASE_FIXTURE(ExperimentFixture, "a student that was kept has the card of it
   CHECK_FALSE(origin(student).known);
 }
 
+TEST_CASE_FIXTURE(ExperimentFixture, "finished cells are run again where their students are to be kept and were not") {
+  const Grid grid = read(plain());
+  REQUIRE(run(grid).finished);
+  const auto results = results_of(folder / "run");
+  options.keep_students = true;
+  const GridSurvey survey = survey_grid(ctx, grid, options);
+  for (const GridSurvey::Cell& c : survey.cells) {
+    CHECK(c.state == GridSurvey::Cell::State::pending);
+    CHECK_EQ(c.changed, "its student was not kept");
+  }
+  const GridOutcome again = run(grid);
+  CHECK_EQ(again.ran, again.cells);
+  CHECK(has(lines, fmt::format("{} finished cells are run again to keep their students", again.cells)));
+  CHECK(results_of(folder / "run") == results);
+  const std::filesystem::path student = folder / "run/students/one/three/scratch-seed0.safetensors";
+  const Bytes kept = read_file(student);
+  CHECK_EQ(run(grid).ran, 0);
+  std::filesystem::remove(student);
+  CHECK_EQ(run(grid).ran, 1);
+  CHECK(read_file(student) == kept);
+  std::filesystem::copy_file(folder / "run/students/one/three/scratch-seed0_best.safetensors", student,
+                             std::filesystem::copy_options::overwrite_existing);
+  CHECK(has(error_of([&] { run(grid); }), "scratch-seed0.safetensors: is not the file that was written with"));
+  options.keep_students = false;  // nobody asks for it
+  CHECK_EQ(run(grid).ran, 0);
+}
+
 TEST_CASE_FIXTURE(ExperimentFixture,
                   "sizes, channels and empty files of an experiment are taken as on the command line") {
   const auto with = [&](const std::string& line) {

@@ -172,3 +172,44 @@ TEST_CASE_FIXTURE(Resumed, "two sources whose students would share a file are re
   validation = 0;  // no best step, no second file
   CHECK(run(place).finished);
 }
+
+TEST_CASE_FIXTURE(Resumed, "a source whose students' files could not be named is refused before anything is made") {
+  const std::string name(228, 's');
+  add_source(name, toy_source(ctx, 4, 12));
+  methods = {Method::oracle};
+  // oracle-seed0-NAME_best.safetensors
+  CHECK_MESSAGE(has(refusal(), "a name in it has 258 bytes, 255 at most; give the source " + name), refusal());
+  CHECK_FALSE(std::filesystem::exists(place));
+  sources.pop_back();
+  const std::string fits(225, 's');  // 255 bytes
+  add_source(fits, toy_source(ctx, 4, 12));
+  CHECK(run(place).finished);
+  CHECK(std::filesystem::exists(place / ("students/oracle-seed0-" + fits + "_best.safetensors")));
+}
+
+TEST_CASE_FIXTURE(Resumed, "a similarity that no method needs may be undefined: told, and an empty cell") {
+  settings.probe = 4;  // one image a class: no two are alike, and PARC has nothing to compare
+  settings.transfer = "source4";
+  first({Method::scratch, Method::transfer, Method::equal, Method::oracle});
+  CHECK_MESSAGE(has(lines, "warning: source source4: PARC is undefined"), lines);
+  CHECK(has(lines, "no student of this run depends on it"));
+  CHECK_FALSE(has(lines, "nearest source"));
+  const auto table = table_of(place / "similarity.csv");
+  REQUIRE_EQ(table.size(), 3);
+  CHECK_EQ(table[1][3], "");
+  const auto weights = table_of(place / "weights.csv");
+  CHECK_EQ(weights[1][2], "");     // raw
+  CHECK_EQ(weights[1][4], "0.5");  // DistillEqual's, which is shown
+  methods = {Method::scratch};
+  CHECK(run(place).finished);
+  methods = {Method::transfer};
+  CHECK(run(place).finished);
+  CHECK_EQ(table_of(place / "weights.csv")[1].size(), 4);  // no weights: the last cell is empty
+  for (const Method m : {Method::nearest, Method::probe, Method::weighted_transfer}) {
+    methods = {Method::scratch, m};
+    CHECK_MESSAGE(has(refusal(), "seed 0: source source4: PARC is undefined"), refusal());
+  }
+  settings.transfer.clear();  // then the most similar one is asked for
+  methods = {Method::fixmatch_transfer};
+  CHECK(has(refusal(), "PARC is undefined"));
+}

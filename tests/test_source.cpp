@@ -89,6 +89,25 @@ TEST_CASE("task: an unlabelled split joins, is drawn from at random, and needs n
   CHECK_THROWS_AS(make_task(train, test, toy_set(6, 3, 2, 3), {.labels_per_class = 1}), Error);
 }
 
+TEST_CASE("a source has one name, however its path is spelt") {
+  const TempFolder folder;
+  const auto here = std::filesystem::current_path();
+  make_folder(folder / "a/students");
+  make_folder(folder / "b");
+  std::filesystem::current_path(folder / "a");
+  for (const char* path :
+       {"model.safetensors", "./model.safetensors", "../a/model.safetensors", ".././a//model.safetensors",
+        "students/../model.safetensors", "student.safetensors", ".", "./", "../a", "../a/", "../b/../a", "students/.."})
+    CHECK_MESSAGE(source_name(path) == "a", path);
+  CHECK_EQ(source_name((folder / "a/model.safetensors").string()), "a");
+  CHECK_EQ(source_name("./student_best.safetensors"), "a_best");
+  CHECK_EQ(source_name("students/scratch-seed0.safetensors"), "scratch-seed0");
+  CHECK_EQ(last_name("."), "a");  // of data sets
+  CHECK_EQ(last_name("../b/"), "b");
+  CHECK_EQ(source_name("/model.safetensors"), "model");
+  std::filesystem::current_path(here);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a model and tables of its outputs say the same") {
   Source model = open_source(ctx, path);
   CHECK_EQ(model.name, "digits");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "distill/grid/file_names.hpp"
 #include "distill/grid/target_bank.hpp"
 #include "distill/student/evaluator.hpp"
 #include "distill/student/run.hpp"
@@ -19,6 +20,7 @@ namespace {
 using State = GridSurvey::Cell::State;
 
 constexpr std::size_t kKeptBytes = std::size_t{1} << 31;
+constexpr const char* kNotKept = "its student was not kept";
 
 struct CellState {
   Cell cell;
@@ -45,8 +47,9 @@ class Runner {
 
   Opened open(const GridTarget& t) const {
     Opened out{TargetBank(ctx_, grid_, t, o_.cache), {}};
-    check_names(t, out.bank.teachers());
-    for (const Cell& c : cells_of(grid_, t, out.bank.teachers())) out.cells.push_back(state_of(c, out.bank.inputs()));
+    const std::vector<Cell> cells = cells_of(grid_, t, out.bank.teachers());
+    check_file_names(o_.place, cells, o_.keep_students);
+    for (const Cell& c : cells) out.cells.push_back(state_of(c, out.bank.inputs()));
     return out;
   }
 
@@ -56,6 +59,7 @@ class Runner {
     std::size_t bytes = 0;
     std::map<std::string, bool> busy;
     std::vector<CellState> stale;
+    std::size_t not_kept = 0;
     std::vector<std::filesystem::path> left;  // checkpoints of a run that was killed before it removed them
     for (const GridTarget& t : grid_.targets) {
       if (!o_.only.takes(t)) continue;
@@ -66,6 +70,7 @@ class Runner {
         if (!s.taken) continue;
         ++out.cells;
         if (s.state == State::stale) stale.push_back(s);
+        not_kept += s.changed == kNotKept;
         if (s.state == State::finished) left.push_back(o_.place.checkpoint(s.cell));
         if (s.state != State::finished) ++pending_;
         busy[t.name] |= s.state != State::finished;
@@ -75,6 +80,7 @@ class Runner {
       if (kept.empty() || bytes <= kKeptBytes) kept.emplace(t.name, std::move(opened));
     }
     refuse_stale(stale, out.cells);
+    if (not_kept > 0) say(events_, fmt::format("{} finished cells are run again to keep their students", not_kept));
     for (const std::filesystem::path& file : left) remove_file(file);
     for (const GridTarget& t : grid_.targets) {
       if (!o_.only.takes(t) || !busy[t.name]) continue;
@@ -89,21 +95,6 @@ class Runner {
   }
 
  private:
-  /// The best student of a source's oracle has the name of the student of a source called <name>_best.
-  void check_names(const GridTarget& t, const std::vector<std::string>& teachers) const {
-    const auto asked = [](const GridVariant& v) { return traits(v.method).weighting == Weighting::single; };
-    const auto chosen = [](const GridBudget& b) { return b.labels.validates(); };
-    if (!o_.keep_students || std::none_of(grid_.variants.begin(), grid_.variants.end(), asked) ||
-        std::none_of(grid_.budgets.begin(), grid_.budgets.end(), chosen))
-      return;
-    for (const std::string& name : teachers)
-      if (std::find(teachers.begin(), teachers.end(), name + "_best") != teachers.end())
-        fail_usage(
-            "{0}: sources {1} and {1}_best: with validation images, oracle would write two students to one file; "
-            "rename one of the sources, or leave out oracle",
-            t.name, name);
-  }
-
   CellState state_of(const Cell& c, const TargetInputs& inputs) const {
     CellState s{.cell = c, .settings = grid_.settings_of(*c.target, c.variant), .record = {}};
     s.taken = o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
@@ -116,6 +107,8 @@ class Runner {
           s.state = found->record.error.empty() ? State::stale : State::pending;
         else if (found->record.error.empty() && has_students(c, found->record))
           s.state = State::finished;
+        else if (found->record.error.empty() && !o_.place.flat)
+          s.changed = kNotKept;
         s.record = found->record;
         s.made = o_.place.record(c);
       } else if (s.changed = changes_of_checkpoint(c, settings); !s.changed.empty()) {
@@ -140,12 +133,12 @@ class Runner {
     }
   }
 
-  /// A flat folder is there for its students; those of an experiment are kept on request, and missed by nobody. Error
-  /// where one is not the file that its record is of.
+  /// A flat folder is there for its students; those of an experiment are missed where they are to be kept. Error where
+  /// one is not the file that its record is of.
   bool has_students(const Cell& c, const StudentRecord& record) const {
-    if (!o_.place.flat) return true;
+    if (!o_.keep_students) return true;
     const auto there = [&](const std::filesystem::path& file, const std::string& hash) {
-      if (!is_there(file)) return false;
+      if (!is_there(file) || (hash.empty() && !o_.place.flat)) return false;
       AKIN_CHECK(
           hash.empty() || sha256_file(file) == hash,
           "{}: is not the file that was written with {} (damaged, or another one); remove it, and its student is "

@@ -233,6 +233,7 @@ std::string report_to_json(const ReportData& d) {
   j["command"] = d.command;
   j["config"] = d.config;
   j["glossary"] = pairs_json(d.glossary);
+  j["tables"] = d.tables;
   j["samples"] = Json::array();
   for (const SampleImage& s : d.samples) {
     Json predictions = Json::array();
@@ -302,6 +303,9 @@ ReportData report_from_json(const std::string& text, const std::string& where) {
   d.command = r.get<std::string>("command");
   d.config = r.get<std::string>("config");
   d.glossary = r.pairs("glossary");
+  if (const auto tables = json.find("tables"); tables != json.end())
+    for (const char* name : kept_tables())
+      if (tables->contains(name)) d.tables[name] = r.at("tables").get<std::string>(name);
   return d;
 }
 
@@ -316,7 +320,7 @@ ReportData load_run(const std::filesystem::path& run_dir) {
   if (!is_there(file)) {
     fail(
         "{}: no such file; expected a run folder, as `akin distill` and `akin demo` write one, or the run has not "
-        "finished",
+        "finished (`akin experiment FILE` makes the tables of an experiment again)",
         file.string());
   }
   return report_from_json(read_text(file), file.string());

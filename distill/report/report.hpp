@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -88,7 +89,13 @@ struct ReportData {
   std::string command;                                        ///< reproduces the run
   std::string config;                                         ///< effective configuration, TOML
   std::vector<std::pair<std::string, std::string>> glossary;  ///< empty: the built-in one
+  /// The run's other tables, by the name of their file (kept_tables), as they were written. Empty: of an earlier akin,
+  /// which did not keep them.
+  std::map<std::string, std::string> tables;
 };
+
+/// Which tables of a run are kept in its report: similarity.csv, weights.csv, oracle.csv, log.jsonl.
+std::span<const char* const> kept_tables();
 
 /// Methods the page is about; null where the run has none.
 struct Contest {
@@ -117,7 +124,8 @@ std::vector<std::int64_t> confusion_counts(std::span<const int> labels, std::spa
 /// The whole page. Every string is escaped; nothing is loaded from outside.
 std::string render_report(const ReportData& data);
 
-/// The figures alone, for --json: title, metric, sources and methods with mean, std and every seed; null = not measured.
+/// The figures alone, for --json: title, metric, sources and methods with mean, std and every seed; null = not
+/// measured.
 std::string results_json(const ReportData& data);
 /// One JSON object that holds everything, images as base64 PNG; from_json checks sizes and throws Error naming `where`.
 std::string report_to_json(const ReportData& data);

@@ -5,6 +5,7 @@
 
 #include "distill/report/csv.hpp"
 #include "distill/report/html.hpp"
+#include "engine/io/file.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
@@ -141,6 +142,25 @@ std::string results_csv(const ReportData& data) {
       out += csv_line(cells);
     }
   return out;
+}
+
+std::span<const char* const> kept_tables() {
+  static constexpr const char* kTables[] = {"similarity.csv", "weights.csv", "oracle.csv", "log.jsonl"};
+  return kTables;
+}
+
+std::vector<std::string> write_tables(const ReportData& data, const std::filesystem::path& run_dir) {
+  std::vector<std::string> written = {"results.csv"};
+  write_file_atomic(run_dir / written.front(), std::string_view(results_csv(data)));
+  if (data.tables.empty()) return written;
+  for (const char* name : kept_tables())
+    if (const auto table = data.tables.find(name); table != data.tables.end()) {
+      write_file_atomic(run_dir / name, std::string_view(table->second));
+      written.emplace_back(name);
+    } else {
+      remove_file(run_dir / name);
+    }
+  return written;
 }
 
 }  // namespace akin

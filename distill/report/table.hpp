@@ -40,4 +40,8 @@ std::string sources_table(const ReportData& data);
 /// method,seed,test_accuracy,val_accuracy,best_step,best_val_accuracy,best_test_accuracy,seconds,images_per_second
 std::string results_csv(const ReportData& data);
 
+/// Writes results.csv and the kept_tables of a run; of these, one that the run has not goes. Where the report kept
+/// none, theirs are left alone. The names of what was written.
+std::vector<std::string> write_tables(const ReportData& data, const std::filesystem::path& run_dir);
+
 }  // namespace akin

@@ -38,7 +38,7 @@ std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, const std::vec
 std::optional<Outputs> reference_outputs(Context& ctx, const Task& task, const RankOptions& options,
                                          const OutputOptions& outputs);
 
-/// Stages FeatureBank and Similarity for one task. Error, with the source's name, where the metric is undefined.
+/// Stages FeatureBank and Similarity for one task. Where the metric is undefined for a source, its row says why.
 /// `known`: the outputs of an earlier ranking of the same sources for the same task, which are then not computed again.
 Ranking rank_sources(Context& ctx, const Task& task, const std::vector<Source>& sources, const RankOptions& options,
                      const OutputOptions& outputs, std::uint64_t seed, const Events& events = {},

@@ -152,6 +152,9 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
   if (!uses_sources(method)) return {plan};
   AKIN_CHECK(!sources.empty() && ranking.rows.size() == sources.size(), "{}: needs at least one source",
              title_of(method));
+  if (needs_similarity(t, settings))
+    for (const SimilarityRow& row : ranking.rows)
+      AKIN_CHECK(row.undefined.empty(), "source {}: {}", row.source, row.undefined);
   if (t.start == Start::transfer)
     plan.start = &sources[transfer_source(ctx, plan, sources, ranking, settings.transfer)];
   if (t.start == Start::nearest || t.start == Start::features) {

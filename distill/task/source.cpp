@@ -5,6 +5,7 @@
 
 #include "engine/io/file.hpp"
 #include "engine/io/npy.hpp"
+#include "engine/io/path.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 #include "engine/io/text.hpp"
@@ -100,8 +101,9 @@ std::string source_name(const std::filesystem::path& path) {
   std::error_code none;
   if (std::filesystem::is_directory(path, none))  // a table of .npy files
     return last_name(path);
-  const std::string name = readable_text(path.stem().string());
-  const std::string folder = last_name(path.parent_path());
+  const std::filesystem::path whole = whole_path(path);
+  const std::string name = readable_text(whole.stem().string());
+  const std::string folder = last_name(whole.parent_path());
   // What `akin train` and `akin distill` write has one name everywhere; the run folder tells them apart.
   if (folder.empty()) return name;
   if (name == "model" || name == "student") return folder;

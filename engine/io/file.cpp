@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "engine/io/gzip.hpp"
+#include "engine/io/path.hpp"
 #include "engine/io/text.hpp"
 
 namespace akin {
@@ -277,10 +278,7 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-std::string last_name(const fs::path& path) {
-  const fs::path clean = path.lexically_normal();
-  return readable_text((clean.has_filename() ? clean : clean.parent_path()).filename().string());
-}
+std::string last_name(const fs::path& path) { return readable_text(whole_path(path).filename().string()); }
 
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
