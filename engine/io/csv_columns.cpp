@@ -112,4 +112,23 @@ bool counts_rows(const std::vector<double>& values) {
   return true;
 }
 
+RowCount row_count_of(const std::vector<double>& values) {
+  if (values.size() < 3) return counts_rows(values) ? RowCount::numbers : RowCount::none;
+  const double last = static_cast<double>(values.size() - 1), step = (values.back() - values[0]) / last;
+  constexpr double kRounded = 0.01;  // of a step, as a few decimals leave it
+  const bool even = step != 0 && std::isfinite(step) && [&] {
+    for (std::size_t i = 1; i < values.size(); ++i)
+      if (!(std::abs(values[i] - values[0] - static_cast<double>(i) * step) <= kRounded * std::abs(step))) return false;
+    return true;
+  }();
+  const auto whole = [](double v) { return v == std::floor(v); };
+  if (!std::all_of(values.begin(), values.end(), whole)) return even ? RowCount::even : RowCount::none;
+  if (even) return counts_rows(values) ? RowCount::numbers : RowCount::steps;
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  if (*high - *low != last) return RowCount::none;
+  std::vector<bool> met(values.size(), false);
+  for (const double v : values) met[static_cast<std::size_t>(v - *low)] = true;
+  return std::find(met.begin(), met.end(), false) == met.end() ? RowCount::permuted : RowCount::none;
+}
+
 }  // namespace akin

@@ -41,4 +41,9 @@ void check_text(const Cells& cells, const std::string& what, const std::string& 
 /// Whether the values are 0, 1, 2 ... or 1, 2, 3 ... in order: row numbers.
 bool counts_rows(const std::vector<double>& values);
 
+/// What of the rows' order is in a column of numbers: 0, 1, 2 ... or 1, 2, 3 ...; other whole numbers in even steps up
+/// or down (100, 101 ...; 30, 20 ...); even steps in fractions, rounding aside; each whole number of a range once.
+enum class RowCount { none, numbers, steps, even, permuted };
+RowCount row_count_of(const std::vector<double>& values);
+
 }  // namespace akin

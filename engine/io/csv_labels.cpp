@@ -45,6 +45,7 @@ CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& ro
                         : role == ColumnRole::feature ? identity == Identity::names && !all_numbers(cells)
                                                       : false;
       if (identity == Identity::row_numbers) {
+        result.numbers = cells;
         result.notes.push_back(fmt::format("{}: {} numbers the rows and is left out", name, column_of(columns, c)));
       } else if (fits && !names) {
         names = c;
@@ -84,10 +85,13 @@ CsvLabels labels_of_table(const Table& rows, const std::string& name) {
   std::size_t labels = width;
   std::vector<std::size_t> other;  // columns that do not number the rows
   for (std::size_t c = 0; c < width; ++c) {
-    if (identity_of(column_at(rows, c, 0)) == Identity::row_numbers)
+    Cells cells = column_at(rows, c, 0);
+    if (identity_of(cells) == Identity::row_numbers) {
       result.notes.push_back(fmt::format("{}: {} numbers the rows and is left out", name, column_of({}, c)));
-    else
+      result.numbers = std::move(cells);
+    } else {
       other.push_back(c);
+    }
   }
   if (other.size() == 2) {  // names all differ, labels do not
     const bool first = identity_of(column_at(rows, other[0], 0)) == Identity::names;

@@ -40,6 +40,7 @@ class Table {
 
   CsvMatrix read() {
     while (!pass()) continue;
+    result_.numbers = std::move(numbers_);
     result_.notes.insert(result_.notes.begin(), layout_.notes.begin(), layout_.notes.end());
     return std::move(result_);
   }
@@ -227,6 +228,7 @@ class Table {
           names = c;
           continue;
         }
+        if (identity == Identity::row_numbers) numbers_ = cells;
         leave_out(c, identity == Identity::row_numbers        ? "numbers the rows"
                      : identity == Identity::repeated_numbers ? "holds numbers of rows or things"
                                                               : "is a second one of names");
@@ -266,6 +268,7 @@ class Table {
   std::vector<bool> left_out_;
   NumberFormat format_;
   NumberFormatEvidence evidence_;
+  Cells numbers_;  // of a column of row numbers
   // Of one pass:
   CsvMatrix result_;
   std::vector<double> values_;
