@@ -7,6 +7,7 @@
 #include "distill/task/table.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/npy.hpp"
+#include "engine/io/picture_kind.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/text.hpp"
 
@@ -55,7 +56,7 @@ void run(const Options& o) {
   const Array label_array = labels.empty() ? Array() : Array::from(labels, {static_cast<std::int64_t>(labels.size())});
   TableRows rows = rows_of(set, content_hash(set));
   rows.model_sha256 = model.hash;
-  if (path.extension() == ".safetensors") {
+  if (lower_ending(path) == ".safetensors") {
     SafeTensors file;
     file.add("features", out.features);
     file.add("logits", out.logits);

@@ -7,6 +7,7 @@
 #include "apps/flags.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/picture_kind.hpp"
 #include "nn/data/image_set.hpp"
 
 namespace akin {
@@ -30,8 +31,7 @@ std::string lines(const char* title, const std::vector<std::string>& names) {
 
 void run(const Options& o) {
   AKIN_CHECK(o.force || !is_there(o.out), "{}: exists; --force replaces it", o.out);
-  AKIN_CHECK(std::filesystem::path(o.out).extension() == ".safetensors", "{}: a model file ends in .safetensors",
-             o.out);
+  AKIN_CHECK(lower_ending(o.out) == ".safetensors", "{}: a model file ends in .safetensors", o.out);
   Context ctx = start(o.common);
   std::optional<ModelInfo> info = o.foreign.info();
   ImportOptions options{.new_head = o.new_head > 0, .seed = o.seed, .convert_stem = o.channels > 0};

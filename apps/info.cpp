@@ -6,6 +6,7 @@
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/picture_kind.hpp"
 #include "engine/io/safetensors.hpp"
 #include "kernels/common/onednn.hpp"
 #include "kernels/common/parallel.hpp"
@@ -96,7 +97,7 @@ SafeTensors open_file(const std::filesystem::path& path) {
   try {
     return read_safetensors(path);
   } catch (const Error&) {
-    if (path.extension() == ".safetensors" || !is_there(path)) throw;
+    if (lower_ending(path) == ".safetensors" || !is_there(path)) throw;
     fail("{}: is no .safetensors file; {}", path.string(), kReads);
   }
 }

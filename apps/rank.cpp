@@ -11,6 +11,7 @@
 #include "apps/flags.hpp"
 #include "distill/report/table.hpp"
 #include "distill/similarity/feature_table.hpp"
+#include "distill/task/table_file.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 
@@ -152,14 +153,9 @@ void add_predictions(std::vector<FeatureTable>& tables, const std::vector<std::s
   if (files.size() != tables.size())
     fail_usage("{}: {} files for {} tables; give one for each, in the same order", option, files.size(), tables.size());
   for (std::size_t t = 0; t < files.size(); ++t) {
-    FeatureTable given = read_feature_table(files[t]);
-    const Indices order = match_rows(given.rows, given.features.shape()[0], tables[t].rows, given.notes);
-    compare_labels(given.rows, order, tables[t].rows, given.notes);
-    tell(events, given.notes);
-    const Array values = pick_rows(given.features, order);
-    AKIN_CHECK(values.shape()[0] == tables[t].features.shape()[0], "{}: {} rows, {} has {}; one row an image", files[t],
-               values.shape()[0], tables[t].rows.file, tables[t].features.shape()[0]);
-    tables[t].probabilities = are_logits ? softmax_rows(values.cast(DType::f32)) : values;
+    const std::size_t told = tables[t].notes.size();
+    add_predictions(tables[t], read_feature_table(files[t]), are_logits);
+    tell(events, {tables[t].notes.begin() + std::ptrdiff_t(told), tables[t].notes.end()});
   }
 }
 
@@ -212,7 +208,8 @@ Bank bank_of_tables(Context& ctx, const Options& o, const Events& events) {
                                o.common.settings.probe);
   Bank bank{labels.rows.file, labels.labels.size(), candidates_of(tables, labels, probe, reference.features)};
   warn_of_trust(tables, events);
-  tell(events, columns_of_labels(tables, labels));
+  for (const FeatureTable& table : tables)
+    tell(events, columns_of_labels(table.features, labels.labels, table.rows.file));
   for (Candidate& candidate : bank.candidates) candidate.probe.ctx = &ctx;
   if (static_cast<std::int64_t>(probe.size()) < rows)
     say(o.common, fmt::format("{} of {} rows, evenly over the classes (--probe)", probe.size(), rows));
@@ -226,7 +223,7 @@ void set_layers(Bank& bank, const std::string& text) {
     fail_usage("--layers: {} numbers for {} sources; give one for each, in the same order", layers.size(),
                bank.candidates.size());
   for (std::size_t s = 0; s < layers.size(); ++s) {
-    if (!(layers[s] >= 1 && layers[s] <= 10000) || layers[s] != std::floor(layers[s]))
+    if (!(layers[s] >= 1 && layers[s] <= kMostLayers) || layers[s] != std::floor(layers[s]))
       fail_usage("--layers: {} is no number of layers", layers[s]);
     bank.candidates[s].layers = static_cast<int>(layers[s]);
   }

@@ -27,6 +27,7 @@ int main(int argc, char** argv) try {
   if (argc == 4) {
     labels = read_labels(argv[1]);
     for (int i = 2; i < argc; ++i) models.push_back(read_feature_table(argv[i]));
+    for (const std::string& note : align_tables(models, &labels)) fmt::print(stderr, "{}\n", note);
   } else if (argc == 1) {
     for (int i = 0; i < 60; ++i) labels.labels.push_back(i % 5);
     for (int c = 0; c < 5; ++c) labels.classes.push_back(std::to_string(c));

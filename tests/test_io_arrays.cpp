@@ -101,6 +101,7 @@ TEST_CASE("npy: round trip, and lies of the header") {
   CHECK(refusal("{'descr': '>f4'" + rest, 8).empty());
   const auto type = [&](const std::string& descr) { return refusal("{'descr': '" + descr + "'" + rest, 8); };
   CHECK(has(type("|O"), "'|O', Python objects, is not supported (rows of different lengths"));
+  CHECK(has(type("|O"), "a.astype(str) for text"));
   CHECK(has(type("<c8"), "complex numbers, is not supported (save a.real"));
   CHECK(has(type("<M8[ns]"), "times"));
   CHECK(has(type("<f16"), "more than 64 bits, is not supported (in Python: a.astype('<f4')"));

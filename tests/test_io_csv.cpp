@@ -244,3 +244,64 @@ TEST_CASE("csv: lists of labels") {
   CHECK(has(refused(""), "holds no label"));
   CHECK(has(refused("gr\xFCn\n"), "no UTF-8"));
 }
+
+TEST_CASE("csv: lists of labels keep the images' names, and tell what they leave out") {
+  const auto labels = [](const std::string& text) { return parse_csv_labels(text, "y.csv"); };
+  const auto refused = [&](const std::string& text) { return error_of([&] { labels(text); }); };
+  const Cells cells{"1", "0", "1"}, names{"b.png", "c.png", "a.png"};
+  for (const char* text :
+       {"name,label\nb.png,1\nc.png,0\na.png,1\n", "ImageId,label\nb.png,1\nc.png,0\na.png,1\n",
+        "photo,label\nb.png,1\nc.png,0\na.png,1\n", "Image ID;label\nb.png;1\nc.png;0\na.png;1\n",
+        "image-path,label\nb.png,1\nc.png,0\na.png,1\n", "photo,split,label\nb.png,x,1\nc.png,x,0\na.png,x,1\n",
+        "picked from,label\nb.png,1\nc.png,0\na.png,1\n", "id,file,label\n7,b.png,1\n9,c.png,0\n8,a.png,1\n",
+        "id_code,diagnosis\nb.png,1\nc.png,0\na.png,1\n", "path label\nb.png 1\nc.png 0\na.png 1\n",
+        "b.png 1\nc.png 0\na.png 1\n", "b.png\t1\nc.png\t0\na.png\t1\n"}) {
+    CAPTURE(text);
+    CsvLabels got;
+    CHECK_EQ(error_of([&] { got = labels(text); }), "");
+    CHECK(got.labels == cells);
+    CHECK(got.names == names);
+  }
+  CHECK(labels("name,label\n3.5,1\n1.5,0\n2.5,1\n").names == Cells{"3.5", "1.5", "2.5"});
+  CHECK(labels("my photos/1.png 1\nmy photos/0.png 0\n").names == Cells{"my photos/1.png", "my photos/0.png"});
+  CHECK(labels("5 1\n3 0\n9 1\n").names == Cells{"5", "3", "9"});
+  CHECK(labels("0 cat\n1 dog\n2 cat\n").labels == Cells{"cat", "dog", "cat"});
+  CHECK(labels("golden retriever\ntabby cat\n").labels[0] == "golden retriever");
+  const auto note = [&](const std::string& text) { return fmt::format("{}", fmt::join(labels(text).notes, "\n")); };
+  CHECK(has(note("photo,split,label\nb,x,1\nc,x,0\na,x,1\n"),
+            "column 2 (\"split\") is left out; the labels are column 3"));
+  CHECK(has(note("label,class\n0,1\n1,1\n"), "column 2 (\"class\") is left out; the labels are column 1 (\"label\")"));
+  CHECK(has(note("id,file,label\n7,b,1\n9,c,0\n"), "column 1 (\"id\") is left out"));
+  CHECK(has(note("made,label\nb,1\nc,0\n"), "column 1 (\"made\") is taken for the images' names"));
+  CHECK(has(note("a,b,c,d,e,label\n1,1,1,1,1,0\n1,1,1,1,1,1\n"), "column 3 (\"c\") and 2 more are left out"));
+  CHECK_EQ(note("file,label\nb,1\nc,0\n"), "");
+  for (const char* text :
+       {"name,label\nb.png,1\nb.png,0\na.png,1\n", "id,photo,label\n1,b.png,1\n2,b.png,0\n3,a.png,1\n"})
+    CHECK(has(refused(text), "holds \"b.png\" in rows 0 and 1; names of images all differ"));
+  CHECK(has(refused("file,label\nb.png,1\n,0\n"), "row 1 has no name in column 1 (\"file\")"));
+  CHECK(has(refused("b.png 1\nb.png 0\na.png 1\n"), "a column of names that all differ beside it"));
+}
+
+TEST_CASE("csv: points that may stand between thousands, and empty columns by the thousand") {
+  for (const char* text : {"a;b\n14.792;828\n30.115;3.204\n", "a\tb\n14.792\t828\n30.115\t3.204\n"})
+    CHECK(
+        has(complaint(text), "table.csv: \"14.792\" beside \"828\" may have a decimal point or one between thousands"));
+  CHECK(values_of(read("a,b\n14.792,828\n30.115,3.204\n")) == Values{14.792, 828, 30.115, 3.204});
+  CHECK(values_of(read("a;b\n14.792;828\n30.115;0.204\n")) == Values{14.792, 828, 30.115, 0.204});
+  CHECK(values_of(read("a;b\n14.792;8280\n30.115;3\n")) == Values{14.792, 8280, 30.115, 3});  // 8280 has no mark
+  CHECK(values_of(read("a;b\n14.792;8.281\n30.115;3.001\n")) == Values{14.792, 8.281, 30.115, 3.001});
+  CHECK(values_of(read("14.792;828;;\n30.115;3.2;;\n")) == Values{14.792, 828, 30.115, 3.2});
+
+  // A spreadsheet saves as many columns as it once showed: one look more, and one line.
+  const std::string many(2000, ',');
+  const CsvMatrix m = read("a,b" + many + "\n1.5,2" + many + "\n3,4.5" + many + "\n");
+  CHECK(values_of(m) == Values{1.5, 2, 3, 4.5});
+  REQUIRE_EQ(m.notes.size(), 1u);
+  CHECK_EQ(m.notes[0], "table.csv: column 3, column 4, column 5 and 1996 more are empty and are left out");
+  // Names in fractions are names; fractions that repeat are none.
+  CHECK(read("name,a\n3.5,1.5\n1.25,2\n").names == Cells{"3.5", "1.25"});
+  const CsvMatrix fractions = read("image,a\n3.5,1.5\n3.5,2\n");
+  CHECK(values_of(fractions) == Values{3.5, 1.5, 3.5, 2});
+  CHECK(has(fractions.notes.at(0), "is taken for a feature"));
+  CHECK(has(complaint("file,a\nb.png,1\n,2\n"), "row 1 has no name"));
+}

@@ -5,6 +5,7 @@
 
 #include "distill/similarity/feature_table.hpp"
 #include "distill/task/source.hpp"
+#include "distill/task/table_file.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/seal.hpp"
 #include "tests/temp_folder.hpp"
@@ -26,9 +27,11 @@ Indices matched(const TableRows& table, const TableRows& wanted, Notes& notes) {
   return match_rows(table, std::ssize(table.names), wanted, notes);
 }
 
+float value_of_row(std::int64_t i) { return 0.5f + static_cast<float>(i * i); }
+
 Array numbered_rows(std::int64_t rows) {
   Array a(DType::f32, {rows, 2});
-  for (std::int64_t i = 0; i < rows; ++i) a.as<float>()[static_cast<std::size_t>(2 * i)] = 0.5f + static_cast<float>(i);
+  for (std::int64_t i = 0; i < rows; ++i) a.as<float>()[static_cast<std::size_t>(2 * i)] = value_of_row(i);
   return a;
 }
 
@@ -72,6 +75,26 @@ TEST_CASE("table rows: names put rows right, whatever is before and behind them"
   CHECK(has(
       e, "table: has no row for 1 of the 3 images of table: \"train/cat/2.png\" (its names are like \"cat/1.png\")"));
   CHECK(has(error_of([&] { matched(named({"1.png", "2.png"}), wanted, notes); }), "has no row for"));
+  // The same names in another split are other images.
+  const Cells tails[] = {{"val/cat/1.png", "val/cat/2.png", "val/dog/1.png"},
+                         {"/d/Testing/cat/1.png", "/d/Testing/cat/2.png", "/d/Testing/dog/1.png"},
+                         {"x\\valid\\cat\\1.png", "x\\valid\\cat\\2.png", "x\\valid\\dog\\1.png"}};
+  for (const Cells& names : tails) {
+    CAPTURE(names[0]);
+    CHECK(
+        has(error_of([&] { matched(named(names), wanted, notes); }), "split, \"train/cat/1.png\" of table of a train"));
+    TableRows same = named(names), here = wanted;
+    same.images_sha256 = here.images_sha256 = "ab";
+    CHECK_EQ(error_of([&] { matched(same, here, notes); }), "");
+  }
+  notes.clear();
+  CHECK(matched(named({"/d/training/cat/1.png", "/d/training/cat/2.png", "/d/training/dog/1.png"}), wanted, notes) ==
+        Indices{0, 1, 2});
+  CHECK(matched(named({"/val/x/cat/1.png", "/val/x/cat/2.png", "/val/x/dog/1.png"}),
+                named({"cat/1.png", "cat/2.png", "dog/1.png"}), notes) == Indices{0, 1, 2});
+  const TableRows twice = named({"cat/1.png", "dog/1.png", "cat/1.png"});
+  CHECK_EQ(error_of([&] { matched(twice, twice, notes); }),
+           "table: rows 0 and 2 (from 0) are both called \"cat/1.png\"; names tell images apart and all differ");
 }
 
 TEST_CASE("table rows: digests and labels") {
@@ -157,7 +180,8 @@ TEST_CASE("table rows: a source's table is matched to the target's images") {
         std::reverse(rows.names.begin(), rows.names.end());
         t = {};
         Array features = numbered_rows(12);
-        for (std::size_t i = 0; i < 12; ++i) features.as<float>()[2 * i] = 11.5f - static_cast<float>(i);
+        for (std::int64_t i = 0; i < 12; ++i)
+          features.as<float>()[static_cast<std::size_t>(2 * i)] = value_of_row(11 - i);
         t.add("features", features);
         add_rows(t, rows);
       },
@@ -268,8 +292,25 @@ TEST_CASE("table rows: tables for ranking are put into one order, and what they 
   CHECK(first_column(tables[1]) == std::vector<double>{30, 50, 15});
   tables = read();
   const LabelList bare = read_labels(folder / "bare.csv");
-  CHECK_EQ(align_tables(tables, &bare).size(), 1u);  // b follows a
-  CHECK(first_column(tables[1]) == std::vector<double>{15, 30, 50});
+  // Whether the labels follow a or b cannot be told, in whatever order the tables are given.
+  for (int turn = 0; turn < 2; ++turn, std::swap(tables[0], tables[1]))
+    CHECK(has(error_of([&] {
+                auto copy = tables;
+                align_tables(copy, &bare);
+              }),
+              "names no images, and the rows of"));
+  tables.pop_back();
+  const Notes trust = align_tables(tables, &bare);
+  REQUIRE_EQ(trust.size(), 1u);
+  CHECK(has(trust[0], "bare.csv: names no images; its labels are taken to be in the order of the rows of"));
+  CHECK(has(trust[0], "a.csv, on trust"));
+  // Labels of a table show which order it is.
+  write_file_atomic(folder / "b.csv",
+                    std::string_view("file,x,z,label\n1.png,15,20,dog\n2.png,30,40,dog\n3.png,50,70,cat\n"));
+  write_file_atomic(folder / "turned.csv", std::string_view("file,x,z\n3.png,5,7\n1.png,1.5,2\n2.png,3,4\n"));
+  tables = {read_feature_table(folder / "turned.csv"), read_feature_table(folder / "b.csv")};
+  CHECK_EQ(align_tables(tables, &bare).size(), 1u);
+  CHECK(first_column(tables[0]) == std::vector<double>{1.5, 3, 5});
   // A table's own labels against the list.
   write_file_atomic(folder / "c.csv", std::string_view("x,z,label\n1,2,dog\n3,4,cat\n5,7,dog\n"));
   tables = {read_feature_table(folder / "c.csv")};
@@ -279,7 +320,8 @@ TEST_CASE("table rows: tables for ranking are put into one order, and what they 
   leak.as<float>()[1] = leak.as<float>()[3] = 1;
   write_npy(folder / "leak.npy", leak);
   tables = {read_feature_table(folder / "leak.npy")};
-  CHECK(has(columns_of_labels(tables, bare).at(0), "column 2 of its features is the label itself"));
+  CHECK(has(columns_of_labels(tables[0].features, bare.labels, tables[0].rows.file).at(0),
+            "column 2 of its features is the label itself"));
   // A folder's rows, and text in .npy.
   make_folder(folder / "d");
   write_npy(folder / "d/features.npy", numbered_rows(3));

@@ -20,7 +20,7 @@ struct LabelList {
 
 /// One label a row: .npy or .safetensors (tensor `labels`, or the only one) with whole numbers or text, or .csv/.txt
 /// with whole numbers or names, one a line, or a table with a column of labels (engine/io/csv.hpp). Names are numbered
-/// in byte order. `classes`: of the target; 0: the largest label and one. Error on anything else, naming row and
+/// in byte order; those that look alike are told in `notes`, those that stand for no label are refused. `classes`: of the target; 0: the largest label and one. Error on anything else, naming row and
 /// remedy.
 LabelList read_labels(const std::filesystem::path& file, int classes = 0);
 
@@ -31,6 +31,7 @@ struct FeatureTable {
   Array probabilities = {};             ///< [N, Z]
   int layers = 0;                       ///< of the model, where the file says
   TableRows rows = {};                  ///< which images they are
+  TableRows prediction_rows = {};       ///< of probabilities, where only those say which images they are
   std::vector<std::string> notes = {};  ///< what was left out or taken for something, for people
 };
 
@@ -39,14 +40,15 @@ struct FeatureTable {
 /// features.csv, and if there probabilities, logits, labels and names likewise. Error on NaN, with row and column.
 FeatureTable read_feature_table(const std::filesystem::path& file);
 
+/// What the table's source says of its images, from a file of its own: matched by names where both have them. Error
+/// where rows or labels contradict.
+void add_predictions(FeatureTable& table, FeatureTable given, bool are_logits);
+
 /// Puts the rows of all tables (those of `tables` and of `more`) into the order of the labels' names or, where the list
-/// has none, of the first table that has names, and compares digests and labels (match_rows, compare_labels). Returns
-/// what was put right or cannot be told.
+/// has none, of the first table that has names, and compares digests and labels (match_rows, compare_labels). Error
+/// where a list without names meets tables in two orders. Returns what was put right or cannot be told.
 std::vector<std::string> align_tables(std::vector<FeatureTable>& tables, const LabelList* labels,
                                       const std::vector<FeatureTable*>& more = {});
-
-/// A line for each column of features that is the labels, or the labels and one, in every row.
-std::vector<std::string> columns_of_labels(const std::vector<FeatureTable>& tables, const LabelList& labels);
 
 /// Labels that the tables bring themselves. Error where none does, or two differ.
 LabelList labels_of(const std::vector<FeatureTable>& tables, int classes = 0);

@@ -10,11 +10,13 @@
 
 namespace akin {
 
+inline constexpr int kMostLayers = 10000;  ///< of a model
+
 /// A source as metrics see it. All candidates of a bank have the same labels.
 struct Candidate {
   std::string name;
   Probe probe;
-  int layers = 0;  ///< weight layers, for plasticity; 0: unknown
+  int layers = 0;  ///< weight layers, up to kMostLayers, for plasticity; 0: unknown
 };
 
 /// One metric over the bank.

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "engine/io/csv_columns.hpp"
 #include "engine/io/number_text.hpp"
+#include "nn/data/set_layout.hpp"
 
 namespace akin {
 namespace {
@@ -24,6 +26,33 @@ std::string key_of(const std::string& name, std::size_t parts, bool ending) {
   if (!ending && dot != std::string::npos && dot > 0 && (slash == std::string::npos || dot > slash + 1))
     key.resize(dot);
   return key;
+}
+
+/// The split that the folders before the last `parts` parts of a path name; empty where they name none.
+std::string split_before(const std::string& name, std::size_t parts) {
+  std::string path = name, found;
+  std::replace(path.begin(), path.end(), '\\', '/');
+  path.resize(path.size() - std::min(path.size(), key_of(path, parts, true).size()));
+  for (std::size_t begin = 0; begin < path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    if (const std::string word = split_word(path.substr(begin, end - begin)); !word.empty()) found = word;
+    begin = end + 1;
+  }
+  return found;
+}
+
+/// Error where names agree but for the split: 0.png of val/ is no 0.png of train/.
+void check_splits(const TableRows& table, const TableRows& wanted, const Indices& order, std::size_t parts) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::string& here = wanted.names[i];
+    const std::string& there = table.names[static_cast<std::size_t>(order[i])];
+    const std::string a = split_before(here, parts), b = split_before(there, parts);
+    AKIN_CHECK(
+        a.empty() || b.empty() || a == b,
+        "{}: its row \"{}\" is of a {} split, \"{}\" of {} of a {} split; give a table of the same images, or take "
+        "the folders before {} off its names where they are the same",
+        table.file, there, b, here, wanted.file, a, key_of(there, parts, true));
+  }
 }
 
 std::size_t parts_of(const std::string& name) {
@@ -61,6 +90,7 @@ bool match_names(const TableRows& table, const TableRows& wanted, Indices& order
   std::size_t most = 1;
   for (const std::string& name : wanted.names) most = std::max(most, parts_of(name));
   Indices best;
+  std::size_t best_parts = most;
   std::ptrdiff_t found = 0;
   const auto wanted_rows = static_cast<std::ptrdiff_t>(wanted.names.size());
   for (const bool ending : {true, false}) {
@@ -69,6 +99,7 @@ bool match_names(const TableRows& table, const TableRows& wanted, Indices& order
       const auto hits = std::count_if(rows.begin(), rows.end(), [](std::int64_t row) { return row >= 0; });
       if (hits <= found) continue;
       found = hits;
+      best_parts = parts;
       best = std::move(rows);
     }
   }
@@ -78,6 +109,10 @@ bool match_names(const TableRows& table, const TableRows& wanted, Indices& order
     return false;
   }
   if (found < wanted_rows) {
+    for (const TableRows* rows : {&table, &wanted})
+      if (const auto [first, second] = repeated(rows->names); second > 0)
+        fail("{}: rows {} and {} (from 0) are both called \"{}\"; names tell images apart and all differ", rows->file,
+             first, second, rows->names[first]);
     std::string missing;
     std::size_t shown = 0;
     for (std::size_t i = 0; i < wanted.names.size() && shown < 3; ++i) {
@@ -88,6 +123,8 @@ bool match_names(const TableRows& table, const TableRows& wanted, Indices& order
          wanted_rows - found, wanted_rows, wanted.file, missing,
          static_cast<std::size_t>(wanted_rows - found) > shown ? ", ..." : "", table.names[0]);
   }
+  const bool same_images = !table.images_sha256.empty() && table.images_sha256 == wanted.images_sha256;
+  if (!same_images) check_splits(table, wanted, best, best_parts);
   const std::size_t extra = table.names.size() - wanted.names.size();
   if (extra > 0)
     notes.push_back(

@@ -25,6 +25,7 @@
 #include <utility>
 
 #include "engine/io/json.hpp"
+#include "engine/io/picture_kind.hpp"
 
 namespace akin {
 
@@ -91,7 +92,7 @@ std::string suggestion(std::string_view name, const std::vector<std::string>& kn
 
 SettingsTable SettingsTable::read(const std::filesystem::path& file) {
   const std::string text = read_text(file, kMaxSettingsBytes), where = file.string();
-  if (file.extension() != ".json") return {parse_toml(text, where), where};
+  if (lower_ending(file) != ".json") return {parse_toml(text, where), where};
   try {
     return {parse_json(text, where), where};
   } catch (const Error& e) {

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "distill/task/table_file.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/path.hpp"
+#include "engine/io/picture_kind.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 #include "engine/io/text.hpp"
@@ -34,6 +36,11 @@ Array checked_table(const Array& a, const std::string& name, const std::string& 
 /// Without logits the source has no head: it can be ranked by its features, and cannot teach.
 Source table_source(Source source, const Array& features, const Array* logits, const std::string& file) {
   source.table.features = checked_table(features, "features", file, source.notes);
+  if (logits != nullptr && sums_to_one(*logits))
+    source.notes.push_back(
+        fmt::format("{}: its logits are at least 0 and sum to 1 in every row; are they "
+                    "probabilities? Then give their logarithms",
+                    file));
   source.table.logits = logits != nullptr ? checked_table(*logits, "logits", file, source.notes)
                                           : Array(DType::f32, {source.table.features.shape()[0], 0});
   AKIN_CHECK(source.table.features.shape()[0] == source.table.logits.shape()[0],
@@ -131,22 +138,46 @@ std::string described_hash(const Model& model) {
                                 fmt::join(n.mean, ","), fmt::join(n.std, ",")));
 }
 
+std::string no_head(const std::string& file) {
+  return fmt::format(
+      "{}: holds probabilities and no logits, which a source teaches by; give their logarithms as logits", file);
+}
+
+/// The rows of logits in the order of those of features, where both say which images they are.
+void take_logits(Source& source, TableFile& logits, const Array& features, const std::filesystem::path& folder) {
+  if (features.shape().rank() != 2 || logits.values.shape().rank() != 2) return;  // table_source says what is wrong
+  take_rows_of_folder(logits.rows, logits.values.shape()[0], folder, source.rows, features.shape()[0]);
+  const Indices order =
+      rows_beside(source.rows, features.shape()[0], logits.rows, logits.values.shape()[0], source.notes);
+  logits.values = pick_rows(logits.values, order);
+  if (!source.rows.keyed()) source.logit_rows = logits.rows;
+}
+
 }  // namespace
 
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
   Source source;
   source.name = source_name(path);
   if (is_folder(path)) {
-    AKIN_CHECK(is_there(path / "features.npy"),
-               "{}: a source folder holds features.npy and, for a source that teaches, logits.npy", path.string());
-    const bool head = is_there(path / "logits.npy");
+    const auto features_file = table_part(path, "features"), logits_file = table_part(path, "logits");
+    AKIN_CHECK(features_file,
+               "{}: a source folder holds features.npy and, for a source that teaches, logits.npy (or .csv of either)",
+               path.string());
     source.hash = table_hash(path);
-    const Array logits = head ? read_npy(path / "logits.npy") : Array(), features = read_npy(path / "features.npy");
-    source.rows = rows_of(path, features.shape().rank() > 0 ? features.shape()[0] : 0);
-    return table_source(std::move(source), features, head ? &logits : nullptr, path.string());
+    TableFile features = read_table_file(*features_file), logits;
+    source.notes = std::move(features.notes);
+    source.rows = rows_of_part(path, features, source.notes);
+    if (logits_file) {
+      logits = read_table_file(*logits_file);
+      source.notes.insert(source.notes.end(), logits.notes.begin(), logits.notes.end());
+      take_logits(source, logits, features.values, path);
+    } else if (table_part(path, "probabilities")) {
+      source.notes.push_back(no_head(path.string()));
+    }
+    return table_source(std::move(source), features.values, logits_file ? &logits.values : nullptr, path.string());
   }
   AKIN_CHECK(
-      path.extension() == ".safetensors" || !is_there(path),
+      lower_ending(path) == ".safetensors" || !is_there(path),
       "{}: is no source; a source is a .safetensors file (a model, or a table of features and logits) or a folder "
       "with features.npy and logits.npy",
       path.string());
@@ -159,7 +190,14 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
     source.hash = hash;
     const Array& features = file.at("features");
     source.rows = rows_of(file, features.shape().rank() > 0 ? features.shape()[0] : 0);
-    return table_source(std::move(source), features, file.find("logits"), path.string());
+    const Array *logits = file.find("logits"), *shares = file.find("probabilities");
+    if (shares != nullptr && logits == nullptr) source.notes.push_back(no_head(path.string()));
+    source = table_source(std::move(source), features, logits, path.string());
+    if (shares != nullptr && logits != nullptr)
+      compare_predictions(softmax_rows(source.table.logits),
+                          table_numbers(*shares, "probabilities", path.string(), {}, source.notes), path.string(),
+                          source.notes);
+    return source;
   }
   AKIN_CHECK(file.find("logits") == nullptr, "{}: holds logits without features; a table has features, or both",
              path.string());
@@ -200,11 +238,17 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
         "their order",
         source.name, order.size(), task.pool().images.shape()[0]);
     compare_labels(source.rows, order, images, notes);
+    const TableRows& own = source.logit_rows;
+    const Indices heads = own.names.empty() ? order : match_rows(own, source.table.logits.shape()[0], images, notes);
+    compare_labels(own, heads, images, notes);
     if (options.tell)
       for (const std::string& note : notes) options.tell("warning: " + note);
-    Indices rows;
-    for (const std::int64_t image : task.target) rows.push_back(order[static_cast<std::size_t>(image)]);
-    return {pick_rows(source.table.features, rows), pick_rows(source.table.logits, rows)};
+    Indices rows, logit_rows;
+    for (const std::int64_t image : task.target) {
+      rows.push_back(order[static_cast<std::size_t>(image)]);
+      logit_rows.push_back(heads.at(static_cast<std::size_t>(image)));
+    }
+    return {pick_rows(source.table.features, rows), pick_rows(source.table.logits, logit_rows)};
   }
   check_channels(source, task, options.match_channels);
   const std::int64_t D = source.model.network->feature_size(), C = source.classes();

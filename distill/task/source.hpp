@@ -19,6 +19,7 @@ struct Source {
   Model model;                          ///< network is null for a table
   Outputs table;                        ///< of a table: one row an image
   TableRows rows = {};                  ///< which images they are
+  TableRows logit_rows = {};            ///< of the logits, where only those say which images they are
   std::vector<std::string> notes = {};  ///< of its reading, for people
   bool is_table() const { return model.network == nullptr; }
   std::int64_t classes() const;
@@ -29,7 +30,7 @@ struct Source {
 std::string source_name(const std::filesystem::path& path);
 
 /// Opens a source: a model (.safetensors with a network), or a table: a .safetensors file with tensors `features` [N,D]
-/// and `logits` [N,C], or a folder with features.npy and logits.npy; without logits it has no head. Its name is the
+/// and `logits` [N,C], or a folder with features.npy and logits.npy (or .csv); without logits it has no head. Its name is the
 /// file's, without ending; of a model.safetensors or student.safetensors that of its folder, likewise with _best.
 /// Throws on weights or tables with NaN, naming file and tensor. `fallback`: see load_model; an error for a table, and
 /// for a file that describes itself as another network.

@@ -140,8 +140,12 @@ TableRows rows_of(const fs::path& folder, std::int64_t count) {
     const auto text = parse_npy_text(read_file(names), names.string());
     AKIN_CHECK(text.has_value(), "{}: holds numbers; names of images were expected", names.string());
     rows.names = *text;
-  } else if (const fs::path lines = folder / "names.txt"; is_there(lines)) {
-    rows.names = split(read_text(lines, kMaxFileBytes), '\n');
+  }
+  if (const fs::path lines = folder / "names.txt"; is_there(lines)) {
+    const std::vector<std::string> names = split(read_text(lines, kMaxFileBytes), '\n');
+    AKIN_CHECK(rows.names.empty() || rows.names == names,
+               "{}: names.npy and names.txt name the rows differently; keep the right one", folder.string());
+    rows.names = names;
   }
   if (is_there(folder / "labels.npy")) rows.labels = label_cells_of_npy(folder / "labels.npy");
   check_count(rows.names, "names", count, rows.file);
@@ -153,6 +157,8 @@ std::string table_hash(const fs::path& folder) {
   std::string text;
   for (const char* part : {"features.npy", "logits.npy"})
     if (is_there(folder / part)) text += sha256_file(folder / part);
+  for (const char* part : {"features.csv", "logits.csv"})
+    if (is_there(folder / part)) text += fmt::format("|{} {}", part, sha256_file(folder / part));
   for (const char* part : {"names.npy", "names.txt", "labels.npy", "table.json"})
     if (is_there(folder / part)) text += fmt::format("|{} {}", part, sha256_file(folder / part));
   return sha256_hex(text);
@@ -204,9 +210,13 @@ std::vector<std::string> label_cells(const Array& values, const std::string& fil
   const Array numbers = values.cast(DType::f64);
   std::vector<std::string> cells;
   for (const double value : numbers.as<double>()) {
-    AKIN_CHECK(std::isfinite(value) && value == std::floor(value) && std::abs(value) < 1e9,
+    AKIN_CHECK(std::isfinite(value) && value == std::floor(value),
                "{}: label {} in row {} is no whole number; are these features or probabilities?", file, value,
                cells.size());
+    AKIN_CHECK(std::abs(value) < 0x1p53,
+               "{}: label {:.0f} in row {} is too large to be told from its neighbours; "
+               "number the classes from 0, or give their names as text",
+               file, value, cells.size());
     cells.push_back(std::to_string(static_cast<long>(value)));
   }
   return cells;
@@ -235,10 +245,17 @@ Array table_numbers(const Array& values, const std::string& what, const std::str
     AKIN_CHECK(std::isfinite(at(i)), "{}: {} hold {} in row {}, {} (rows from 0); finite numbers are needed", file,
                what, at(i), i / D, column_of(columns, i % D));
   std::vector<double> column(N);
+  std::vector<std::size_t> even, permuted;
   for (std::size_t c = 0; c < D; ++c) {
-    if (N > 1 && at(c) != 0 && at(c) != 1) continue;
+    const double a = at(c), b = N > 1 ? at(D + c) : a, d = N > 2 ? at(2 * D + c) : a;
+    const bool may_step = N < 3 || std::abs(d - b - (b - a)) <= 0.1 * std::abs(b - a);
+    if (!may_step && (a != std::floor(a) || b != std::floor(b) || d != std::floor(d))) continue;
     for (std::size_t i = 0; i < N; ++i) column[i] = at(i * D + c);
-    if (!counts_rows(column)) continue;
+    const RowCount kind = row_count_of(column);
+    if (kind == RowCount::none || (kind != RowCount::numbers && N < kFewRows)) continue;
+    if (kind == RowCount::even) even.push_back(c);
+    if (kind == RowCount::permuted) permuted.push_back(c);
+    if (kind == RowCount::even || kind == RowCount::permuted) continue;
     const std::string line =
         fmt::format("{}: {} of {} is {}, {}, {} ... in the order of the rows", file, column_of(columns, c), what,
                     column[0], column[1], N > 2 ? column[2] : column[1]);
@@ -247,6 +264,16 @@ Array table_numbers(const Array& values, const std::string& what, const std::str
     AKIN_CHECK(N < kFewRows, "{}: a row number is no feature. {}", line, remedy);
     if (N > 2) notes.push_back(line + "; is it a row number?");
   }
+  if (!even.empty())
+    notes.push_back(
+        fmt::format("{}: {} of {} goes by one step from row to row, as a time or an axis; leave it out "
+                    "where it is no feature",
+                    file, columns_of(columns, even), what));
+  if (!permuted.empty())
+    notes.push_back(
+        fmt::format("{}: {} of {} holds every whole number between its smallest and its largest once; are "
+                    "these numbers of rows in another order?",
+                    file, columns_of(columns, permuted), what));
   return result;
 }
 

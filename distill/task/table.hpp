@@ -14,12 +14,13 @@ namespace akin {
 
 /// Each part may be empty: not said.
 struct TableRows {
-  std::string file;                      ///< for messages
-  std::string images_sha256 = {};        ///< content_hash of the images
-  std::string images_size = {};          ///< "32x32x3": the digest is that of images brought to this size
-  std::string model_sha256 = {};         ///< of the model's file
-  std::vector<std::string> names = {};   ///< of the images' files, one a row
-  std::vector<std::string> labels = {};  ///< numbers or names of classes, one a row; "" and "-1": unknown
+  std::string file;                       ///< for messages
+  std::string images_sha256 = {};         ///< content_hash of the images
+  std::string images_size = {};           ///< "32x32x3": the digest is that of images brought to this size
+  std::string model_sha256 = {};          ///< of the model's file
+  std::vector<std::string> names = {};    ///< of the images' files, one a row
+  std::vector<std::string> labels = {};   ///< numbers or names of classes, one a row; "" and "-1": unknown
+  std::vector<std::string> numbers = {};  ///< cells of a column that numbers the rows, where there are no names
 
   /// Whether anything tells which row is which image.
   bool keyed() const { return !images_sha256.empty() || !names.empty(); }

@@ -36,6 +36,7 @@ struct CsvMatrix {
   Array values;                      ///< f64 [rows, columns]
   std::vector<std::string> labels;   ///< cells of the column of labels, if there is one
   std::vector<std::string> names;    ///< cells of the column of file names, if there is one
+  std::vector<std::string> numbers;  ///< of one that numbers the rows and was left out
   std::vector<std::string> notes;    ///< what was left out or taken for something, and why
 };
 
@@ -51,7 +52,7 @@ CsvMatrix parse_csv(std::string_view text, const std::string& name);
 
 /// Labels and, where a column holds them, names of images: one a line, or a table whose columns are told as above.
 struct CsvLabels {
-  std::vector<std::string> labels, names, notes;
+  std::vector<std::string> labels, names, numbers, notes;
 };
 CsvLabels parse_csv_labels(std::string_view text, const std::string& name);
 

@@ -33,10 +33,6 @@ bool may_be_number(const std::string& cell) {
   return false;
 }
 
-bool is_whole(const std::string& cell) {
-  return !cell.empty() && cell.find_first_not_of("0123456789") == std::string::npos;
-}
-
 /// "0", "1", "2" ... or "1", "2", ...: how data frames name columns that have no names.
 bool counts(const Cells& cells) {
   const auto from = [&](std::size_t first) {
@@ -117,7 +113,7 @@ bool names_columns(const Look& look) {
     if (!may_be_number(row[c])) {
       text.push_back(c);
       all_missing = all_missing && is_missing(row[c]);
-    } else if (is_whole(row[c])) {
+    } else if (only_digits(row[c])) {
       whole.push_back(row[c]);
     } else {
       other_numbers = true;
@@ -127,7 +123,7 @@ bool names_columns(const Look& look) {
   const auto rest = std::span(look.rows).subspan(1);
   if (text.empty()) {
     // Whoever writes 0.5 writes 0.0 as well: whole numbers above fractions are no row.
-    const auto fraction = [](const std::string& cell) { return !is_whole(cell) && may_be_number(cell); };
+    const auto fraction = [](const std::string& cell) { return !only_digits(cell) && may_be_number(cell); };
     const auto any = [&](const Cells& cells) { return std::any_of(cells.begin(), cells.end(), fraction); };
     const auto all = [&](const Cells& cells) { return std::all_of(cells.begin(), cells.end(), fraction); };
     return counts(whole) && (row.size() >= kCounted ? std::any_of(rest.begin(), rest.end(), any)
@@ -179,7 +175,7 @@ CsvLayout layout_of_table(std::string_view text, const std::string& name) {
     AKIN_CHECK(layout.columns.size() == layout.width,
                "{}: the first line names {} columns, the lines below have {} cells", name, layout.columns.size(),
                layout.width);
-    if (std::all_of(layout.columns.begin(), layout.columns.end(), is_whole))
+    if (std::all_of(layout.columns.begin(), layout.columns.end(), only_digits))
       layout.notes.push_back(fmt::format("{}: the first line (0, 1, 2 ...) numbers the columns and is no row", name));
   } else if (best->comment && best->comment->size() == best->width &&
              std::none_of(best->comment->begin(), best->comment->end(), may_be_number)) {

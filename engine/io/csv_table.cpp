@@ -40,6 +40,7 @@ class Table {
 
   CsvMatrix read() {
     while (!pass()) continue;
+    result_.numbers = std::move(numbers_);
     result_.notes.insert(result_.notes.begin(), layout_.notes.begin(), layout_.notes.end());
     return std::move(result_);
   }
@@ -62,6 +63,7 @@ class Table {
     truths_.assign(layout_.width, 0);
     filled_.assign(layout_.width, 0);
     hollow_.clear();
+    evidence_ = {};
     CsvRows rows(text_, name_, layout_.separator);
     Cells cells;
     std::size_t count = 0, comments = 0, blank_line = 0;
@@ -111,6 +113,7 @@ class Table {
            column_of(layout_.columns, c));
     }
     ++filled_[c];
+    if (layout_.separator != ',' && format_ == NumberFormat{}) evidence_.add(cell);
     if (parse_truth(cell, value)) {
       ++truths_[c];
     } else if (!parse_number(cell, value, format_)) {
@@ -185,40 +188,47 @@ class Table {
       for (std::size_t c = 0; c < std::min(cells.size(), layout_.width); ++c)
         if (is_feature(c)) evidence.add(cells[c]);
     });
-    return evidence.settle(name_);
+    return evidence.settle(name_, layout_.separator);
+  }
+
+  bool is_empty(std::size_t c) const {
+    if (roles_[c] == ColumnRole::feature) return hollow_.contains(c) && filled_[c] == 0;
+    return (roles_[c] == ColumnRole::name || roles_[c] == ColumnRole::index) &&
+           std::all_of(other_[c].begin(), other_[c].end(), [](const std::string& cell) { return cell.empty(); });
   }
 
   bool finish(std::size_t count, std::size_t comments) {
-    for (std::size_t c = 0; c < layout_.width; ++c) {
-      if (is_feature(c) && hollow_.contains(c) && filled_[c] == 0) {
-        leave_out(c, "is empty");
-        return false;
-      }
+    std::vector<std::size_t> empty;
+    for (std::size_t c = 0; c < layout_.width; ++c)
+      if (!left_out_[c] && is_empty(c)) empty.push_back(c);
+    if (!empty.empty()) {  // a spreadsheet may have thousands of them
+      for (const std::size_t c : empty) left_out_[c] = true;
+      layout_.notes.push_back(fmt::format("{}: {} {} empty and {} left out", name_, columns_of(layout_.columns, empty),
+                                          empty.size() > 1 ? "are" : "is", empty.size() > 1 ? "are" : "is"));
+      return false;
     }
+    if (format_ == NumberFormat{}) evidence_.settle(name_, layout_.separator);
     std::optional<std::size_t> names;
     for (const ColumnRole role : {ColumnRole::name, ColumnRole::index}) {
       for (std::size_t c = 0; c < layout_.width; ++c) {
         if (roles_[c] != role || left_out_[c]) continue;
         const Cells& cells = other_[c];
-        if (std::all_of(cells.begin(), cells.end(), [](const std::string& cell) { return cell.empty(); })) {
-          leave_out(c, "is empty");
-          return false;
-        }
         const Identity identity = identity_of(cells);
-        if (identity == Identity::numbers) {
+        const bool fractions = identity == Identity::numbers && repeated(cells).second == 0;
+        if (identity == Identity::numbers && !(fractions && role == ColumnRole::name)) {
           roles_[c] = ColumnRole::feature;
+          if (role == ColumnRole::name)
+            layout_.notes.push_back(
+                fmt::format("{}: {} holds fractions, some more than once, and is taken for a feature", name_,
+                            column_of(layout_.columns, c)));
           return false;
         }
-        AKIN_CHECK(
-            identity != Identity::repeated_text,
-            "{}: {} holds \"{}\" in rows {} and {}; names of images all differ. If these are labels, call it label; "
-            "else leave it out",
-            name_, column_of(layout_.columns, c), cells[repeated(cells).first], repeated(cells).first,
-            repeated(cells).second);
-        if (identity == Identity::names && !names) {
+        if (identity == Identity::repeated_text) check_names(cells, column_of(layout_.columns, c), name_);
+        if ((identity == Identity::names || fractions) && !names) {
           names = c;
           continue;
         }
+        if (identity == Identity::row_numbers) numbers_ = cells;
         leave_out(c, identity == Identity::row_numbers        ? "numbers the rows"
                      : identity == Identity::repeated_numbers ? "holds numbers of rows or things"
                                                               : "is a second one of names");
@@ -227,9 +237,10 @@ class Table {
     }
     if (names) {
       result_.names = std::move(other_[*names]);
+      check_names(result_.names, column_of(layout_.columns, *names), name_);
       check_text(result_.names, "name", name_);
     }
-    if (names && roles_[*names] == ColumnRole::index)
+    if (names && (roles_[*names] == ColumnRole::index || identity_of(result_.names) == Identity::numbers))
       result_.notes.push_back(
           fmt::format("{}: {} is taken for the images' names", name_, column_of(layout_.columns, *names)));
     for (std::size_t c = 0; c < layout_.width; ++c) {
@@ -256,6 +267,8 @@ class Table {
   std::vector<ColumnRole> roles_;
   std::vector<bool> left_out_;
   NumberFormat format_;
+  NumberFormatEvidence evidence_;
+  Cells numbers_;  // of a column of row numbers
   // Of one pass:
   CsvMatrix result_;
   std::vector<double> values_;

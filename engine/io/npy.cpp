@@ -47,7 +47,8 @@ constexpr const char* kCast = "in Python: a.astype('<f4'), or '<i8' for whole nu
 constexpr Foreign kForeign[] = {
     {'c', ", complex numbers,", "save a.real or numpy.abs(a)"},
     {'O', ", Python objects,",
-     "rows of different lengths, or a column of text? In Python: numpy.array(a.tolist(), dtype='<f4')"},
+     "rows of different lengths, or a column of text? In Python: numpy.array(a.tolist(), dtype='<f4') for numbers, "
+     "a.astype(str) for text"},
     {'V', ", raw bytes,", "bfloat16 of JAX? In Python: a.astype('<f4')"},
     {'M', ", times,", kCast},
     {'m', ", spans of time,", kCast},

@@ -90,6 +90,8 @@ bool parse_number(std::string_view cell, double& value, const NumberFormat& form
   return error == std::errc();
 }
 
+bool only_digits(std::string_view cell) { return only(cell, "0123456789"); }
+
 bool parse_truth(std::string_view cell, double& value) {
   const std::string text = lower(cell);
   value = text == "true";
@@ -138,10 +140,12 @@ void NumberFormatEvidence::add(std::string_view cell) {
     const bool either =
         grouped(digits, mark) && digits[0] != '0' && digits.size() == cell.size() - (digit(cell[0]) ? 0 : 1);
     keep(commas > 0 ? (either ? either_comma_ : decimal_comma_) : (either ? either_point_ : decimal_point_));
+  } else if (digits.size() == cell.size() - (digit(cell[0]) ? 0 : 1)) {
+    keep(digits.size() > 3 ? from_thousand_ : below_thousand_);
   }
 }
 
-NumberFormat NumberFormatEvidence::settle(const std::string& where) const {
+NumberFormat NumberFormatEvidence::settle(const std::string& where, char separator) const {
   const bool comma = !decimal_comma_.empty() || !grouped_by_point_.empty();
   const bool point = !decimal_point_.empty() || !grouped_by_comma_.empty();
   if (comma && point)
@@ -161,6 +165,11 @@ NumberFormat NumberFormatEvidence::settle(const std::string& where) const {
              "{}: \"{}\" may have a decimal comma or one between thousands; write it with a point, "
              "or without a mark",
              where, either_comma_);
+  // Where points stand between thousands, numbers below 1000 have none, and there are no larger ones without.
+  AKIN_CHECK(either_point_.empty() || below_thousand_.empty() || !from_thousand_.empty() || separator == ',',
+             "{}: \"{}\" beside \"{}\" may have a decimal point or one between thousands; write it without marks, or "
+             "all numbers with as many decimals",
+             where, either_point_, below_thousand_);
   return {};
 }
 

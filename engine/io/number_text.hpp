@@ -16,6 +16,9 @@ struct NumberFormat {
 /// double is 0, what is beyond the largest infinite. TRUE and FALSE are not.
 bool parse_number(std::string_view cell, double& value, const NumberFormat& format = {});
 
+/// A whole number without any sign or mark.
+bool only_digits(std::string_view cell);
+
 /// "true" or "false" in any case.
 bool parse_truth(std::string_view cell, double& value);
 
@@ -28,13 +31,15 @@ bool is_missing(std::string_view cell);
 class NumberFormatEvidence {
  public:
   void add(std::string_view cell);
-  /// Error, quoting a cell, where the cells contradict each other, or may be read in two ways. `where`: of the file.
-  NumberFormat settle(const std::string& where) const;
+  /// Error, quoting a cell, where the cells contradict each other, or may be read in two ways. `where`: of the file;
+  /// `separator`: between its cells.
+  NumberFormat settle(const std::string& where, char separator = ',') const;
 
  private:
   std::string decimal_comma_, decimal_point_;        // a cell that can be nothing else
   std::string grouped_by_comma_, grouped_by_point_;  // likewise, of marks between thousands
   std::string either_comma_, either_point_;          // 1,234 and 1.234
+  std::string below_thousand_, from_thousand_;       // without marks: 976 and 1976
 };
 
 }  // namespace akin

@@ -179,6 +179,11 @@ const char* name_of(Split split) {
   return split == Split::train ? "train" : split == Split::test ? "test" : "unlabeled";
 }
 
+std::string split_word(const std::string& folder) {
+  const std::optional<Meaning> meaning = meaning_of(folder);
+  return !meaning ? "" : meaning->validation ? "validation" : name_of(meaning->split);
+}
+
 SetLayout layout_of(const fs::path& folder) {
   const Names names = names_in(folder);
   SetLayout out;

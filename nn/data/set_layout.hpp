@@ -27,6 +27,9 @@ struct SetLayout {
   bool has(Split split) const { return images.contains(split); }
 };
 
+/// "train", "test", "validation" or "unlabeled" for any usual name of such a folder; empty for others.
+std::string split_word(const std::string& folder);
+
 /// Looks at names alone. A split may go by any usual name, in any case: train, training; test, testing, t10k (IDX), or
 /// else val, valid, validation; unlabeled, unlabelled, unsup. Throws, naming folder and remedy, where it is no data
 /// set, and where a split is there under two names.

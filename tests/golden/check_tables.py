@@ -2,7 +2,7 @@
 
     cmake --build build/ci --target read_table && /usr/bin/python3 tests/golden/check_tables.py build/ci/bin/read_table
 
-Writes 200 files into a temporary folder: .npy of every type, order and layout, .csv as programs and spreadsheets write them.
+Writes 223 files into a temporary folder: .npy of every type, order and layout, .csv as programs and spreadsheets write them.
 For each akin's numbers must be NumPy's or pandas's (which are told the separator and the decimal mark; akin is not), to
 the last bit. Where they differ akin must have said why: in an error, or in a note that names what was left out. Prints
 one line a kind; exit code 1 where a file was read otherwise in silence.
@@ -47,6 +47,11 @@ def npy_files(folder):
         "scalar": np.float64(3), "empty": np.zeros((0, 4)), "no_columns": np.zeros((4, 0)), "one": np.array([[2.5]]),
         "counter": np.column_stack([np.arange(12), rng.normal(size=(12, 2))]), "slice": rng.normal(size=(6, 6))[::2, ::3],
         "beyond_i64": np.full((2, 2), 2**63, "u8"),
+        "counter100": np.column_stack([np.arange(100, 112), rng.normal(size=(12, 2))]),
+        "countdown": np.column_stack([np.arange(12, 0, -1), rng.normal(size=(12, 2))]),
+        "times": np.column_stack([1.7e9 + 10 * np.arange(12), rng.normal(size=(12, 2))]),
+        "axis": np.column_stack([np.linspace(0, 1, 12), rng.normal(size=(12, 2))]),
+        "permuted": np.column_stack([rng.permutation(12), rng.normal(size=(12, 2))]),
     }
     for name, a in odd.items():
         np.save(folder / f"odd_{name}.npy", a, allow_pickle=True)
@@ -124,12 +129,23 @@ def csv_files(folder):
     yield write(x.assign(target=[0, 1] * 6).to_csv(index=False), "csv, labels")
     yield write(x.assign(file=[f"i/{k}.png" for k in range(12)]).to_csv(index=False), "csv, file names")
     yield write(x.set_index(pd.Index([f"i/{k}.png" for k in range(12)])).to_csv(), "csv, file names")
+    yield write(x.assign(ImageId=[f"i/{k}.png" for k in range(12)]).to_csv(index=False), "csv, file names")
+    yield write(x.assign(photo=[f"i/{k}.png" for k in range(12)]).to_csv(index=False), "csv, file names")
+    yield write(x.assign(file=[f"i/{k // 2}.png" for k in range(12)]).to_csv(index=False), "csv, a file name twice")
     yield write(x.assign(split="train").to_csv(index=False), "csv, column of text")
+    for count in [5, 500]:
+        yield write(x.to_csv(index=False).replace("\n", "," * count + "\n"), "csv, many empty columns")
     big = pd.DataFrame(rng.integers(1000, 10**9, (12, 2)), columns=["a", "b"])
     yield write(big.applymap("{:,}".format).to_csv(index=False), "csv, thousands", thousands=",")
     yield write(big.applymap(lambda v: f"{v:,}".replace(",", ".") + ",5").to_csv(index=False, sep=";"),
                 "csv, thousands", thousands=".", decimal=",", sep=";")
     yield write(big.to_csv(index=False), "csv, whole numbers")
+    some = pd.DataFrame(rng.integers(1, 10**5, (12, 2)), columns=["a", "b"])
+    some.iloc[0] = [976, 14792]
+    for sep in [";", "\t", "|"]:
+        yield write(some.applymap(lambda v: f"{v:,}".replace(",", ".")).to_csv(index=False, sep=sep), "csv, thousands with points",
+                    thousands=".", sep=sep)
+        yield write(x.abs().add(1).round(3).to_csv(index=False, sep=sep, float_format="%.3f"), "csv, three decimals", sep=sep)
     for value in ["", "NA", "nan", "inf", "-inf", "null", "?", "2024-01-05", "12:30", "abc", "5%", "1e400", "#DIV/0!", "1 234", "0x1F", "1d5"]:
         rows = x.to_csv(index=False).splitlines()
         rows[5] = rows[5].rsplit(",", 1)[0] + "," + value
