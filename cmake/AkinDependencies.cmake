@@ -6,6 +6,11 @@ find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_path(AKIN_STB_INCLUDE stb/stb_image.h REQUIRED)
 find_path(AKIN_TOML_INCLUDE toml++/toml.h REQUIRED)
+find_path(AKIN_UTF8PROC_INCLUDE utf8proc.h REQUIRED)
+find_library(AKIN_UTF8PROC_LIBRARY utf8proc REQUIRED)
+add_library(akin::utf8proc UNKNOWN IMPORTED)
+set_target_properties(akin::utf8proc PROPERTIES IMPORTED_LOCATION ${AKIN_UTF8PROC_LIBRARY}
+  INTERFACE_INCLUDE_DIRECTORIES ${AKIN_UTF8PROC_INCLUDE})
 
 # Debian's libdnnl-dev ships no CMake config in every release, so look for the files.
 set(AKIN_HAVE_ONEDNN FALSE)

@@ -102,7 +102,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libakin-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 # The archives hold calls into the release of fmt and oneDNN that they were compiled with.
 math(EXPR after "${fmt_VERSION_MAJOR} + 1")
-set(needs "g++, libfmt-dev (>= ${fmt_VERSION_MAJOR}), libfmt-dev (<< ${after}~), zlib1g-dev, nlohmann-json3-dev")
+set(needs "g++, libfmt-dev (>= ${fmt_VERSION_MAJOR}), libfmt-dev (<< ${after}~), zlib1g-dev, nlohmann-json3-dev, libutf8proc-dev")
 if(AKIN_HAVE_ONEDNN)
   find_file(AKIN_ONEDNN_VERSION dnnl_version.h HINTS ${AKIN_ONEDNN_INCLUDE} PATH_SUFFIXES oneapi/dnnl REQUIRED NO_DEFAULT_PATH)
   file(STRINGS ${AKIN_ONEDNN_VERSION} major REGEX "define DNNL_VERSION_MAJOR")

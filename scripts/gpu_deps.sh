@@ -6,7 +6,7 @@ usage() {
   cat <<'TEXT'
 Usage: scripts/gpu_deps.sh DIR
 
-Copies headers, CMake files and libraries of fmt, CLI11, nlohmann-json, stb, toml++, zlib, doctest and Google Benchmark from the
+Copies headers, CMake files and libraries of fmt, CLI11, nlohmann-json, stb, toml++, zlib, utf8proc, doctest and Google Benchmark from the
 Debian packages installed here into DIR (include/, lib/, share/; a few MiB). On the other machine:
   scripts/gpu_suite.sh --deps DIR        or        cmake ... -DCMAKE_PREFIX_PATH=DIR
 oneDNN is left out for its size; without it akin's convolutions on the CPU are slow, on the card the same.
@@ -25,7 +25,7 @@ esac
 (($# == 1)) || { say "gpu_deps.sh: name one folder (see --help)"; exit 2; }
 command -v dpkg-query > /dev/null || { say "gpu_deps.sh: this is no Debian or Ubuntu: dpkg-query is missing"; exit 1; }
 
-packages=(libfmt-dev libcli11-dev nlohmann-json3-dev libstb-dev libtomlplusplus-dev zlib1g-dev doctest-dev libbenchmark-dev)
+packages=(libfmt-dev libcli11-dev nlohmann-json3-dev libstb-dev libtomlplusplus-dev zlib1g-dev libutf8proc-dev doctest-dev libbenchmark-dev)
 missing=()
 for package in "${packages[@]}"; do
   [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null) == installed ]] || missing+=("$package")
@@ -35,7 +35,7 @@ if ((${#missing[@]})); then
   exit 1
 fi
 # The shared library is in a package of its own, of the same version.
-for package in libfmt-dev libbenchmark-dev; do
+for package in libfmt-dev libutf8proc-dev libbenchmark-dev; do
   while read -r runtime; do packages+=("$runtime"); done < <(
     dpkg-query -W -f '${Depends}\n' "$package" | tr ',' '\n' | sed -n 's/^ *\([^ ]*\) (= .*/\1/p')
 done

@@ -11,7 +11,8 @@ libcli11-dev header CLI/CLI.hpp
 nlohmann-json3-dev header nlohmann/json.hpp
 libstb-dev header stb/stb_image.h
 libtomlplusplus-dev header toml++/toml.h
-zlib1g-dev header zlib.h"
+zlib1g-dev header zlib.h
+libutf8proc-dev header utf8proc.h"
 
 # On top of that: tests and benchmarks.
 AKIN_TEST_NEEDS="doctest-dev header doctest/doctest.h
