@@ -1,5 +1,6 @@
 #include "apps/config_file.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <istream>
 
@@ -32,6 +33,12 @@ std::string toml_text(const std::string& text) {
       out += c;
   }
   return out + "\"";
+}
+
+/// Whether an option was given that goes without this one, as --labels without --labels-per-class.
+bool is_excluded(const CLI::Option& option) {
+  const auto others = option.get_excludes();
+  return std::any_of(others.begin(), others.end(), [](const CLI::Option* other) { return other->count() > 0; });
 }
 
 /// Of a flag, or of an option whose variable is a number (CLI11 names its type).
@@ -71,10 +78,11 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& in) const {
   const std::vector<std::string> names = command_path(*command);
   std::vector<CLI::ConfigItem> found;
   const auto add = [&](const std::string& key, const Json& value) {
+    const CLI::Option* option = command->get_option_no_throw("--" + key);
+    if (option != nullptr && is_excluded(*option)) return;  // the command line wins
     CLI::ConfigItem item;
     item.parents = names;
     item.name = key;
-    const CLI::Option* option = command->get_option_no_throw("--" + key);
     const Json values = value.is_array() ? value : Json::array({value});
     for (const Json& v : values) {
       if (v.is_number_float() && option != nullptr && !is_plain(*option))
@@ -121,7 +129,7 @@ std::string config_text(const CLI::App& app) {
     std::vector<std::string> values;
     if (option->count() > 0)
       values = option->reduced_results();
-    else if (!option->get_default_str().empty())
+    else if (!option->get_default_str().empty() && !is_excluded(*option))
       values = {option->get_default_str()};
     const bool is_flag = option->get_expected_min() == 0;
     if (is_flag && values.empty()) values = {"false"};

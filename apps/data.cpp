@@ -12,6 +12,7 @@
 #include "engine/io/json.hpp"
 #include "nn/data/glyphs/glyphs.hpp"
 #include "nn/data/png_sheets.hpp"
+#include "nn/data/same_form.hpp"
 #include "nn/evaluate.hpp"
 
 namespace akin {
@@ -68,16 +69,16 @@ void add_glyphs(CLI::App& data) {
   for (const GlyphSet& s : glyph_sets()) names.push_back(s.name);
   app->add_option("--set", o->set, fmt::format("{}", fmt::join(names, ", ")));
   app->add_option("--characters", o->characters, "A set of your own: each character of this text is a class");
-  app->add_option("--count", o->draw.count, "Training images")->check(whole_in(1, kMostGlyphs));
+  app->add_option("--count", o->draw.count, "Training images")->transform(whole_in(1, kMostGlyphs));
   app->add_option("--test-count", o->test_count, "Test images, from fonts held out of training")
-      ->check(whole_in(1, kMostGlyphs));
-  app->add_option("--side", o->draw.size, "Height and width of an image, pixels")->check(whole_in(8, 256));
+      ->transform(whole_in(1, kMostGlyphs));
+  app->add_option("--side", o->draw.size, "Height and width of an image, pixels")->transform(whole_in(8, 256));
   app->add_option("--seed", o->draw.seed, "Of everything drawn at random")
-      ->check(whole_in(0, std::numeric_limits<std::int64_t>::max()));
+      ->transform(whole_in(0, std::numeric_limits<std::int64_t>::max()));
   app->add_option("--out", o->out, "Folder of the data set")->required()->type_name("DIR");
   app->add_flag("--force", o->force, "Replace a data set that is there");
   app->add_option("--threads", o->common.threads, "0: OMP_NUM_THREADS, or all processors")
-      ->check(whole_in(0, kMostThreads))
+      ->transform(whole_in(0, kMostThreads))
       ->group("General");
   add_output(*app, o->common);
   app->footer("Example:\n  akin data glyphs --set digits --count 15000 --seed 0 --out data/digits");
@@ -168,7 +169,9 @@ void show(const ShowOptions& o) {
     const Split split = there[i];
     ImageSet& set = sets[i];
     const Shape& s = set.images.shape();
-    const Normalization n = measure_normalization(set.images);
+    Normalization n = measure_normalization(set.images);
+    for (float& std : n.std)
+      if (std == 1) std = 0;  // of a constant channel; that of any other is at most 0.5
     splits[name_of(split)] = {{"images", s[0]},   {"height", s[1]}, {"width", s[2]},
                               {"channels", s[3]}, {"mean", n.mean}, {"std", n.std}};
     text += fmt::format("{:<10} {:>7} images of {} x {}, {}; mean {:.3f}, std {:.3f}\n", name_of(split), s[0], s[1],
@@ -207,7 +210,7 @@ void add_show(CLI::App& data) {
   const auto o = std::make_shared<ShowOptions>();
   app->add_option("folder", o->folder, "Folder of the data set")->required()->type_name("DIR");
   app->add_option("--png", o->png, "Also write some images of each class as one picture")->type_name("FILE");
-  app->add_option("--columns", o->columns, "Images of each class in it")->check(whole_in(1, 200));
+  app->add_option("--columns", o->columns, "Images of each class in it")->transform(whole_in(1, 200));
   add_format(*app, o->format);
   add_output(*app, o->common);
   app->footer("Example:\n  akin data show data/fashion --png fashion.png");
@@ -235,6 +238,7 @@ void pack(const PackOptions& o) {
   std::vector<ImageSet> loaded = load_splits(o.folder, there, format);
   tell(o.common, loaded[0]);
   const Json account = json_of(loaded[0].account);
+  for (std::size_t i = 1; i < loaded.size(); ++i) check_form(loaded[0], loaded[i], name_of(there[i]));
   for (std::size_t i = there.size(); i-- > 0;) sets.emplace_back(there[i], std::move(loaded[i]));  // the training last
   if (!o.without.empty()) {
     const std::vector<std::string> names = split_list(o.without, "--without");

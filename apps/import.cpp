@@ -8,6 +8,7 @@
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/picture_kind.hpp"
+#include "nn/data/alike_names.hpp"
 #include "nn/data/image_set.hpp"
 
 namespace akin {
@@ -52,6 +53,8 @@ void run(const Options& o) {
     AKIN_CHECK(static_cast<std::int64_t>(found.classes.size()) == found.architecture.classes,
                "{}: {} names, the network tells {} classes apart", o.names, found.classes.size(),
                found.architecture.classes);
+    for (const std::string& name : names_twice(found.classes))
+      warn(fmt::format("{}: two classes are called '{}'", o.names, name));
   }
   if (!o.task.empty()) found.task = o.task;
   save_model(o.out, *foreign.model.network, found);
@@ -99,14 +102,15 @@ void add_import(CLI::App& akin) {
   app->add_option("--task", o->task, "What it was trained on, in words")->group(group);
   const char* changes = "Weights that shall not fit as they are";
   app->add_option("--new-head", o->new_head, "A head for this number of classes, random by --seed")
-      ->check(whole_in(1, 1'000'000))
+      ->transform(whole_in(1, 1'000'000))
       ->group(changes);
   app->add_option("--channels", o->channels,
                   "1: the first layer's weights summed over R, G, B; 3: a third of a grey layer's for each")
       ->check(CLI::IsMember({1, 3}))
+      ->transform(whole_in(0, kMostImages))
       ->group(changes);
   app->add_option("--seed", o->seed, "Of a new head")
-      ->check(whole_in(0, std::numeric_limits<std::int64_t>::max()))
+      ->transform(whole_in(0, std::numeric_limits<std::int64_t>::max()))
       ->group(changes);
   app->add_flag("--force", o->force, "Replace the file")->configurable(false);
   add_common(*app, o->common);

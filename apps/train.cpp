@@ -7,6 +7,7 @@
 #include "apps/flags.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
+#include "nn/data/same_form.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -61,6 +62,7 @@ void run(const CLI::App& app, Options& o) {
   const std::vector<ImageSet> sets = load_splits(o.data, wanted, o.format.format());
   const ImageSet &set = sets.front(), &test = sets.back();
   tell(o.common, set);
+  check_form(set, test, "test");
 
   check(o.common.settings, false);
   ClassifierOptions c = classifier_of(o.common.settings);

@@ -77,18 +77,54 @@ void describe_ends(const SafeTensors& file, Architecture& a) {
   const EndLayers ends = end_layers(a);
   if (const Array* head = find_any(file, ends.head); head && head->shape().rank() >= 2) a.classes = head->shape()[0];
   if (const Array* stem = find_any(file, ends.stem); stem && stem->shape().rank() == 4) {
-    a.channels = stem->shape()[1];
+    const Shape& s = stem->shape();
+    AKIN_CHECK(s[2] == s[3] || (s[0] != s[1] && s[1] != s[2]),
+               "{}: {} is {}, which looks like [{}] (Keras, TensorFlow); [out, in, height, width] is expected: "
+               "transpose the convolutions to ({}), and linear layers, and write the file again",
+               file.source, ends.stem[0], s.str(), s[0] == s[1] ? "height, width, in, out" : "out, height, width, in",
+               s[0] == s[1] ? "3, 2, 0, 1" : "0, 3, 1, 2");
+    a.channels = s[1];
     const bool free = a.name.starts_with("resnet") || a.name.starts_with("mobilenet");
     if (a.width == 0 && free) a.width = stem->shape()[0];
   }
 }
 
+std::filesystem::path graph_of(std::filesystem::path weights) { return weights.replace_extension(".graph.json"); }
+
+/// An error of `f` says which file it is about.
+template <class F>
+void naming(const std::filesystem::path& file, F&& f) {
+  const auto named = [&](const Error& e) {
+    const std::string what = e.what();
+    return what.find(file.string()) == std::string::npos ? file.string() + ": " + what : what;
+  };
+  try {
+    f();
+  } catch (const UsageError& e) {
+    fail_usage("{}", named(e));
+  } catch (const Error& e) {
+    fail("{}", named(e));
+  }
+}
+
+/// Of pixels in 0..1: nobody's mean is outside, and a std that is given by hand and below a thousandth is a slip. What
+/// akin measured may be smaller, of images that are nearly one colour.
+void check_statistics(const Normalization& norm, const std::filesystem::path& path, bool measured) {
+  const float least = measured ? std::numeric_limits<float>::min() : 1e-3f;
+  for (const float m : norm.mean)
+    AKIN_CHECK(m >= 0 && m <= 1,
+               "{}: mean {}: expected 0 to 1, for pixels count as 0 to 1; divide that of 0..255 by 255", path.string(),
+               m);
+  for (const float s : norm.std)
+    AKIN_CHECK(s >= least && s <= 1,
+               "{}: std {}: expected {} to 1, for pixels count as 0 to 1; divide that of 0..255 by 255", path.string(),
+               s, least);
+}
+
 /// What a converter of quantised models wrote beside the weights: the layers, and in words how pixels become numbers.
 bool describe_graph(const std::filesystem::path& path, SafeTensors& file, ModelInfo& info, NamePrefix& prefix,
                     bool pixels) {
-  std::filesystem::path graph = path;
-  graph.replace_extension(".graph.json");
-  std::error_code none;
+  const std::filesystem::path graph = graph_of(path);
   if (!is_there(graph)) return false;
   info.architecture = {.name = "graph", .graph = read_text(graph)};
   const GraphSummary summary = summarize_graph(info.architecture.graph, graph.string());
@@ -221,10 +257,12 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
   AKIN_CHECK(norm.mean.size() == channels && norm.std.size() == channels,
              "{}: mean has {} and std {} values for {} channels", path.string(), norm.mean.size(), norm.std.size(),
              channels);
-  for (const float m : norm.mean) AKIN_CHECK(std::isfinite(m), "{}: mean {} must be finite", path.string(), m);
-  for (const float s : norm.std) AKIN_CHECK(s > 0 && std::isfinite(s), "{}: std {} must be positive", path.string(), s);
-  check_size(model.info.architecture, file, options);
-  model.network = make_network(ctx, model.info.architecture);
+  check_statistics(norm, path, describes_itself(file));
+  const bool graph_beside = !file.metadata.contains("graph") && !model.info.architecture.graph.empty();
+  naming(graph_beside ? graph_of(path) : path, [&] {
+    check_size(model.info.architecture, file, options);
+    model.network = make_network(ctx, model.info.architecture);
+  });
   if (options.new_head) initialize(model.network->parameters(), options.seed);
   out.report = import_weights(*model.network, file, "", options);
   out.report.prefix = std::move(prefix);

@@ -179,7 +179,7 @@ ImportReport import_weights(Network& network, const SafeTensors& file, const std
                             const ImportOptions& options) {
   ImportReport report;
   std::map<std::string, const Array*> found;
-  std::vector<std::string> problems;
+  std::vector<std::string> problems, whole;
   const ParameterList list = network.parameters();
   const auto ours = [&](const std::string& name) {
     return std::any_of(list.begin(), list.end(), [&](const Parameter& p) { return p.name == name; });
@@ -227,7 +227,7 @@ ImportReport import_weights(Network& network, const SafeTensors& file, const std
       continue;
     }
     if (p.kind != ParameterKind::counter && !is_float(theirs.dtype())) {
-      problems.push_back(fmt::format("{} is of {}, a float type is expected", p.name, name_of(theirs.dtype())));
+      whole.push_back(p.name);
       continue;
     }
     check_values(p, theirs, file.source);
@@ -237,6 +237,11 @@ ImportReport import_weights(Network& network, const SafeTensors& file, const std
     if (stem && wanted[1] != given[1]) a = converted_stem(a, wanted[1]);
     ready.emplace(p.name, a.reshaped(wanted));
   }
+  if (!whole.empty())
+    problems.push_back(fmt::format(
+        "{}{} whole numbers, floats are expected (quantised weights are read where <name>_scale and <name>_zero_point "
+        "lie beside them)",
+        whole[0], whole.size() > 1 ? fmt::format(" and {} other tensors hold", whole.size() - 1) : " holds"));
   for (const auto& [name, array] : found)
     if (!ours(name)) problems.push_back("unexpected " + name);
   const auto layers = std::count_if(list.begin(), list.end(), [](const Parameter& p) { return p.is_weight(); });

@@ -61,6 +61,7 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   says("p = 1", "pp = 1", "variants 'weighted-p1': pp: this setting is unknown");
   says("title", "titel", "titel: this setting is unknown; did you mean 'title'?");
   says("per_class = 3", "per_clas = 3", "exactly one of per_class");
+  says("validation = 2", "validation = 1.0", "validation: a share of 1 leaves too few images");
   says("\"fixmatch\"", "\"fixmatsh\"", "method 'fixmatsh' is unknown; did you mean 'fixmatch'?");
   says("exclude = [\"table\"]", "exclude = [\"tabel\"]", "no source is called 'tabel'; did you mean 'table'?");
   says("lambda = 0.8", "lambda = 1.8", "variants 'weighted-p1': lambda: '1.8' is no number from 0 to 1");

@@ -199,6 +199,83 @@ TEST_CASE("damaged graphs and quantised tensors are refused with what is wrong")
   CHECK(has(error(kGraph), "expected above 0"));
 }
 
+TEST_CASE("what a graph asks for and would not get is refused, with file and node") {
+  Quantised q;
+  Context ctx;
+  const auto error = [&](const std::string& graph) {
+    q.write(graph);
+    return error_of([&] { load_model(ctx, q.path); });
+  };
+  const auto with = [](const std::string& key) { return edited("\"w\": \"b\",", "\"w\": \"b\", " + key + ","); };
+  CHECK(error(kGraph) == "");
+  for (const char* harmless : {"\"dilation\": [1, 1]", "\"groups\": 1", "\"name\": \"block/b\""})
+    CHECK_MESSAGE(error(with(harmless)) == "", harmless);
+  const std::string dilated = error(with("\"dilation\": 2"));
+  CHECK_MESSAGE(has(dilated, "q.graph.json: layer graph: node x2 has \"dilation\": 2, which akin does not know"),
+                dilated);
+  CHECK(has(error(with("\"groups\": 3")), "node x2 has \"groups\": 3"));
+  CHECK(has(error(with("\"activation\": \"relu\"")), "node x2 has \"activation\""));
+  CHECK(has(error(edited("\"act\": \"relu6\", ", "")), "node x1 (conv) has no \"act\""));
+  CHECK(has(error(edited("\"out\": \"x3\", \"act\": \"none\"", "\"out\": \"x3\"")), "node x3 (add) has no \"act\""));
+  CHECK(has(error(edited("\"out\": \"x4\"", "\"out\": \"x4\", \"act\": \"relu\"")),
+            "node x4 (global_avg_pool) has the activation \"relu\""));
+  CHECK(has(error(edited("\"out_shape_nhwc\": [1, 4, 4, 4]", "\"out_shape_nhwc\": [1, 8, 8, 4]")),
+            "node x1 has the out_shape_nhwc [1,8,8,4], but by its inputs, kernel, stride and pad it is [1,4,4,4]"));
+  CHECK(has(error(edited("\"out\": \"x4\"", "\"out\": \"x4\", \"out_shape_nhwc\": [1, 1, 1, 3]")), "it is [1,1,1,4]"));
+  CHECK(error(edited("\"out\": \"x4\"", "\"out\": \"x4\", \"out_shape_nhwc\": [1, 4]")) == "");
+  CHECK(has(error(edited("\"relu6\"", "\"gelu\"")), "q.graph.json: layer graph: activation 'gelu'"));
+}
+
+TEST_CASE("weights in another program's layout, of whole numbers, and statistics of 0..255 are called what they are") {
+  TempFolder folder;
+  Context ctx;
+  const auto path = folder / "w.safetensors";
+  const auto net = make_network(ctx, {.name = "resnet8", .width = 4, .channels = 3, .classes = 5});
+  initialize(net->parameters(), 2);
+  SafeTensors file;
+  export_weights(*net, file);
+  ModelInfo info;
+  info.architecture.name = "resnet8";
+  const auto error = [&] {
+    write_safetensors(path, file);
+    return error_of([&] { load_model(ctx, path, &info); });
+  };
+  CHECK(error() == "");
+  for (const auto& [mean, std, what] : std::vector<std::tuple<std::vector<float>, std::vector<float>, const char*>>{
+           {{123.675f, 116.28f, 103.53f}, {0.2f}, "mean 123.675: expected 0 to 1"},
+           {{-0.5f}, {0.2f}, "mean -0.5: expected 0 to 1"},
+           {{0.5f}, {58.4f, 57.1f, 57.4f}, "std 58.4: expected 0.001 to 1"},
+           {{0.5f}, {1e-30f}, "std 1e-30: expected 0.001 to 1"},
+           {{0.5f}, {0.0f}, "std 0: expected"},
+           {{std::nanf("")}, {0.5f}, "mean nan: expected"}}) {
+    info.normalization = {mean, std};
+    const std::string message = error();
+    CHECK_MESSAGE(has(message, what), message);
+    CHECK(has(message, "w.safetensors: "));
+  }
+  for (const Normalization& sound : {Normalization{{0}, {1.0f / 255}}, {{0}, {1}}, {{0.485f}, {0.229f}}}) {
+    info.normalization = sound;
+    CHECK(error() == "");
+  }
+  const SafeTensors good = file;
+  for (auto& [name, array] : file.tensors)
+    if (name == "conv1.weight") array = array.reshaped({3, 3, 3, 4});
+  const std::string keras = error();
+  CHECK_MESSAGE(has(keras, "w.safetensors: conv1.weight is [3, 3, 3, 4], which looks like [height, width, in, out]"),
+                keras);
+  for (auto& [name, array] : file.tensors)
+    if (name == "conv1.weight") array = Array(DType::f32, {4, 5, 5, 3});
+  CHECK(has(error(), "looks like [out, height, width, in]"));
+  file = good;
+  int whole = 0;
+  for (auto& [name, array] : file.tensors)
+    if (name.ends_with("conv1.weight")) array = Array(DType::i32, array.shape()), ++whole;
+  const std::string quantised = error();
+  CHECK_MESSAGE(has(quantised, fmt::format("conv1.weight and {} other tensors hold whole numbers", whole - 1)),
+                quantised);
+  CHECK(has(quantised, "<name>_scale and <name>_zero_point"));
+}
+
 TEST_CASE("timm's names, heads of another size and stems for other channels") {
   TempFolder folder;
   Context ctx;

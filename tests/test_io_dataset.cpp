@@ -208,6 +208,54 @@ TEST_CASE("IDX folders: other spellings, and files that are none of the splits")
   CHECK(has(error_of([&] { load_images(t / "python", Split::train); }), "CIFAR-10 in its version for Python"));
 }
 
+TEST_CASE("IDX folders: labels of another split than the images, and packed files that hold something else") {
+  const TempFolder t;
+  const fs::path m = t / "m";
+  make_mnist(m);
+  fs::rename(m / "t10k-images-idx3-ubyte.gz", m / "val-images-idx3-ubyte.gz");
+  const std::string mixed = error_of([&] { load_images(m, Split::test); });
+  CHECK_MESSAGE(has(mixed, "images of the validation split and labels of the test split"), mixed);
+  CHECK(has(mixed, "val-images-idx3-ubyte.gz and "));
+  write_idx(m / "val-labels-idx1-ubyte", labels({2, 0}));
+  CHECK(load_images(m, Split::test).labels == std::vector<int>{2, 0});  // those of the images
+  CHECK(
+      has(told(load_images(m, Split::test).account, "m")[0], "labels of a split without images passed over: 1 (t10k-"));
+  fs::rename(m / "val-images-idx3-ubyte.gz", m / "test-images-idx3-ubyte.gz");
+  CHECK(load_images(m, Split::test).labels == std::vector<int>{1, 2});
+  fs::remove(m / "t10k-labels-idx1-ubyte.gz");
+  CHECK(has(error_of([&] { load_images(m, Split::test); }), "images of the test split and labels of the validation"));
+
+  make_mnist(t / "n");
+  write_idx(t / "n/t10k-labels-idx1-ubyte", labels({1, 2}));
+  CHECK(load_images(t / "n", Split::test).labels == std::vector<int>{1, 2});
+  write_idx(t / "n/t10k-labels-idx1-ubyte", labels({2, 1}));
+  const std::string two = error_of([&] { load_images(t / "n", Split::train); });
+  CHECK_MESSAGE(has(two, "t10k-labels-idx1-ubyte.gz: hold different bytes once unpacked"), two);
+}
+
+TEST_CASE("IDX folders: a list of names in any case; a test label that no training image has is told of its file") {
+  const TempFolder t;
+  const fs::path m = t / "m";
+  make_mnist(m);
+  write_file_atomic(m / "Classes.TXT", std::string_view("a\nb\nc\n"));
+  const ImageSet set = load_images(m, Split::train);
+  CHECK(set.classes == std::vector<std::string>{"a", "b", "c"});
+  CHECK(set.account.lines.empty());
+  write_file_atomic(m / "Classes.TXT", std::string_view("a\nb\nc\nd\n"));
+  CHECK(has(error_of([&] { load_images(m, Split::train); }),
+            "class 3 (\"d\") has no training image; add some or take "
+            "the class out of Classes.TXT"));
+  write_file_atomic(m / "classes.txt", std::string_view("a\nb\nc\n"));
+  CHECK(has(error_of([&] { load_images(m, Split::train); }), "which one is meant"));
+  fs::remove(m / "classes.txt");
+  fs::remove(m / "Classes.TXT");
+  write_idx(m / "t10k-labels-idx1-ubyte.gz", labels({1, 7}));
+  const std::string odd = error_of([&] { load_images(m, Split::train); });
+  CHECK_MESSAGE(has(odd, "t10k-labels-idx1-ubyte.gz: image 1 has label 7, but the training labels"), odd);
+  CHECK(has(odd, "run from 0 to 2"));
+  CHECK(load_images(m, Split::test).classes.size() == 8);  // alone it may be of another model's classes
+}
+
 TEST_CASE("images that the splits of IDX files share are told by their numbers") {
   const TempFolder t;
   make_mnist(t / "m");
@@ -232,6 +280,11 @@ TEST_CASE("CIFAR-10 and CIFAR-100 folders") {
   write_file_atomic(t / "c10" / "batches.meta.txt", std::string_view("a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n"));
   CHECK(load_images(t / "c10", Split::test).classes[9] == "j");
   CHECK(has(error_of([&] { load_images(t / "c10", Split::unlabeled); }), "no unlabelled images"));
+  write_file_atomic(t / "c10" / "batches.meta.txt", std::string_view("a\nb\nc\nd\na\nf\ng\nh\ni\nj\n"));
+  CHECK(has(told(load_images(t / "c10", Split::test).account, "c")[0],
+            "warning: c: batches.meta.txt: names that two classes share: 1 (a)"));
+  write_file_atomic(t / "c10" / "batches.meta.txt", std::string_view("a\nb\nc\nd\n"));
+  CHECK(has(error_of([&] { load_images(t / "c10", Split::train); }), "(is batches.meta.txt complete?)"));
   fs::remove(t / "c10" / "data_batch_4.bin");
   CHECK(has(error_of([&] { load_images(t / "c10", Split::train); }), "data_batch_4.bin: cannot be opened"));
 

@@ -225,7 +225,22 @@ TEST_CASE("class folders: names that reports and models cannot hold, or that dif
   CHECK(load(t.path()).images.shape()[0] == 6);
   put(t / "test/DOG/0.png", to_png(picture(4, 4, 1, 43)));
   CHECK(has(error_of([&] { load(t.path()); }), "class \"DOG\" is not among the training classes"));
-  CHECK(has(error_of([&] { load(t.path()); }), "(there is \"dog\")"));
+  CHECK(has(error_of([&] { load(t.path()); }), "(there is \"dog\";"));
+}
+
+TEST_CASE("class folders whose names people take for one are told, each once") {
+  const TempFolder t;
+  make_set(t.path());
+  std::uint64_t seed = 80;
+  for (const char* name :
+       {"caf\xC3\xA9", "cafe\xCC\x81", "\xC3\x89t\xC3\xA9", "\xC3\xA9t\xC3\xA9", "cat ", "cat\xC2\xA0", "cafe"})
+    put(t / "train" / name / "0.png", to_png(picture(4, 4, 1, ++seed)));
+  CHECK(has(line_of(load(t.path()).account, "class folders whose names differ in case, blanks"),
+            "warning: set: class folders whose names differ in case, blanks or the spelling of letters alone: 4 "));
+  for (const char* name : {"Dog", "DOG"}) put(t / "train" / name / "0.png", to_png(picture(4, 4, 1, ++seed)));
+  CHECK(has(line_of(load(t.path()).account, "class folders whose names differ in upper"), ": 2 (first: train/Dog)"));
+  put(t / "test/dog\xE3\x80\x80/0.png", to_png(picture(4, 4, 1, 99)));  // an ideographic space
+  CHECK(has(error_of([&] { load(t.path()); }), "(there is \"dog\"; names that look alike may be spelled in two ways"));
 }
 
 TEST_CASE("names with line breaks, and with what a terminal obeys, are spelled out") {
@@ -263,6 +278,22 @@ TEST_CASE("pictures that are there twice are told, by content and whatever the f
   fs::remove(t / "train/cat/other_class.png");
   CHECK(has(line_of(load(t.path()).account, "training images that are there twice"),
             "1 (train/dog/1.png = train/dog/copy.bmp)"));
+}
+
+TEST_CASE("pictures that are there twice in the test split, or labelled and unlabelled, are told") {
+  const TempFolder t;
+  make_set(t.path());
+  put(t / "test/cat/same.png", to_png(read_image(t / "test/cat/0.png")));
+  CHECK(line_of(load(t.path()).account, "test images that are there") ==
+        "warning: set: test images that are there twice: 1 (test/cat/0.png = test/cat/same.png)");
+  put(t / "test/dog/other.png", to_png(read_image(t / "test/cat/0.png")));
+  CHECK(line_of(load(t.path()).account, "test images that are there under two") ==
+        "warning: set: test images that are there under two classes: 1 (test/cat/0.png = test/dog/other.png)");
+  put(t / "unlabeled/a.png", to_png(read_image(t / "train/dog/1.png")));
+  put(t / "unlabeled/b.png", to_png(read_image(t / "train/dog/1.png")));
+  CHECK(line_of(load(t.path()).account, "unlabelled images that are training") ==
+        "set: unlabelled images that are training images as well, whose labels are known: 2 (first: unlabeled/a.png = "
+        "train/dog/1.png)");
 }
 
 TEST_CASE("what pictures say of themselves is counted") {

@@ -160,6 +160,10 @@ TEST_CASE_FIXTURE(Fixture, "what a manifest gets wrong is named") {
   CHECK(has(error("per_class = 0"), "per_class: 0"));
   CHECK(has(error("fraction = 0"), "fraction: 0 is no share"));
   CHECK(has(error("fraction = 1.5"), "fraction: 1.5 is no share"));
+  CHECK(has(error("per_class = 2\nvalidation = 1.0"), "validation: a share of 1 leaves too few images"));
+  CHECK(has(error("fraction = 0.7\nvalidation = 0.5"), "validation: a share of 0.5 leaves too few images"));
+  CHECK_EQ(error("fraction = 0.5\nvalidation = 0.4"), "");
+  CHECK(error("per_class = 12").find("class 'class1'") > error("per_class = 12").find(".toml: "));  // the file is named
   CHECK(has(error("per_class = 2\nfraction = 0.5"), "exactly one of per_class, fraction"));
   CHECK(has(error("validation = 2"), "exactly one of per_class, fraction"));
   CHECK(has(error("per_clas = 2"), "exactly one of"));

@@ -104,6 +104,41 @@ TEST_CASE("measure: numbers whose products are none make no value") {
   CHECK(std::isfinite(measured.rows[2].similarity.value));
 }
 
+TEST_CASE("measure: features whose squares overflow or vanish are told as that by every metric") {
+  Probe probe = random_probe(64, 6, 3, 1.0, 5);  // a mean of 64 ones is one
+  const Array sound = probe.features.cast(DType::f64);
+  const auto times = [&](double scale, double first) {
+    std::vector<double> x(sound.as<double>().begin(), sound.as<double>().end());
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = i % 6 == 0 && first != 0 ? first : x[i] * scale;
+    return Array::from(x, {64, 6});
+  };
+  for (const char* name : {"parc", "parc:2", "cka", "cka-debiased", "nleep", "logme", "hscore", "hscore-reg",
+                           "transrate", "gbc", "gbc:full", "gbc:diagonal", "knn", "rsa", "dds"}) {
+    CAPTURE(name);
+    for (const double scale : {1e300, 1e160, 1e-200, 1e-300}) {
+      CAPTURE(scale);
+      probe.features = probe.reference = times(scale, 0);
+      const std::string why = error_of([&] { similarity(name, probe); });
+      CHECK_MESSAGE(has(why, scale > 1 ? "too large" : "too small"), why);
+      CHECK(has(why, "scale all numbers of the table alike"));
+    }
+  }
+  // One column is the same everywhere, and what varies in the others is lost beside it.
+  probe.features = times(1e-200, 1.0);
+  for (const char* name : {"gbc", "gbc:diagonal", "gbc:spherical", "nleep", "parc:2", "knn"}) {
+    CAPTURE(name);
+    const std::string why = error_of([&] { similarity(name, probe); });
+    CHECK_MESSAGE(has(why, "the same for all 64 images, as far as products of their numbers tell"), why);
+  }
+  const Metric knn = find_metric("knn");
+  CHECK(has(error_of([&] { knn.resampler(probe); }), "kNN is undefined"));
+  // Columns that are equal within every image, of numbers that are sound.
+  std::vector<double> rows;
+  for (int i = 0; i < 384; ++i) rows.push_back(0x1p60 + 256 * (i / 6 % 7));
+  probe.features = Array::from(rows, {64, 6});
+  CHECK(has(error_of([&] { similarity("parc", probe); }), "are equal as far as 16 digits tell"));
+}
+
 TEST_CASE("measure: plasticity is a z-score over the bank and the layers") {
   auto bank = bank_of_three();
   const auto base = measure(find_metric("knn"), bank, {.replicates = 40});

@@ -196,7 +196,7 @@ TEST_CASE_FIXTURE(Fixture, "every missing, unexpected and misshapen tensor is in
   const std::string e = error();
   for (const char* part : {"model.safetensors", "missing bn1.bias", "unexpected bn1.offset",
                            "layer1.0.conv1.weight is [4, 4, 3, 2], expected [4, 4, 3, 3]",
-                           "layer2.0.bn1.weight is of i32", "two tensors for fc.bias", "resnet8", "width 4"})
+                           "layer2.0.bn1.weight holds whole numbers", "two tensors for fc.bias", "resnet8", "width 4"})
     CHECK_MESSAGE(has(e, part), e);
   write([](SafeTensors& t) { std::erase_if(t.tensors, [](auto& n) { return n.first.starts_with("layer"); }); });
   CHECK(has(error(), "missing layer3.0.bn2.running_var"));
@@ -341,8 +341,8 @@ TEST_CASE("what a small file claims to be is compared with what it holds before 
     write_file_atomic(folder / "claim.graph.json",
                       std::string_view(fmt::format(
                           R"({{"input_shape_nhwc":[1,32,32,3],"nodes":[{{"op":"conv","in":["input"],"out":"a","w":"a",
-"kernel":[{},{}],"stride":{},"out_shape_nhwc":[1,8,8,{}]}},{{"op":"global_avg_pool","in":["a"],"out":"p"}},
-{{"op":"fc","in":["p"],"out":"f","w":"f"}}]}})",
+"act":"none","kernel":[{},{}],"stride":{},"out_shape_nhwc":[1,1,1,{}]}},{{"op":"global_avg_pool","in":["a"],"out":"p"}},
+{{"op":"fc","in":["p"],"out":"f","w":"f","act":"none"}}]}})",
                           kernel, kernel, stride, channels)));
     SafeTensors weights;
     weights.add("f.weight", Array(DType::f32, {2, 1}));

@@ -105,8 +105,9 @@ Measurement measure(const Metric& metric, std::span<const Candidate> bank, const
     try_for(row, [&] {
       row.similarity = metric.score(candidate.probe);
       AKIN_CHECK(std::isfinite(row.similarity.value),
-                 "{} is {}: numbers of the table are too large or too small to be multiplied; scale all of them alike",
-                 metric.name, row.similarity.value);
+                 "{} is undefined: numbers of the table are too large or too small to be multiplied; scale all of them "
+                 "alike",
+                 metric.name);
     });
     if (row.undefined.empty() && options.replicates > 0) {
       const double value = row.similarity.value;

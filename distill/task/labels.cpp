@@ -120,6 +120,8 @@ LabelManifest read_manifest(const SettingsTable& s, const SplitOptions& defaults
       m.draw.validation_per_class = count(s, "validation", 0);
     else
       m.draw.validation_fraction = share(s, "validation");
+    if (const double taken = m.draw.validation_fraction; taken >= 1 || taken + m.draw.fraction > 1 + 1e-9)
+      s.refuse("validation", fmt::format("a share of {} leaves too few images for the labelled ones", taken));
   }
   if (const Json v = s.value("unlabelled"); v.is_array())
     m.unlabelled = read_positions(s, "unlabelled");
@@ -179,7 +181,14 @@ TaskSplit split_pool(const ImageSet& pool, std::int64_t training, const std::str
   if (!m.labelled.empty())
     std::copy_if(out.labelled.begin(), out.labelled.end(), std::back_inserter(own),
                  [&](std::int64_t i) { return i < training; });
-  TaskSplit drawn = split_task(own_labels, pool.classes, drawing, more, m.labelled.empty() ? nullptr : &own);
+  TaskSplit drawn;
+  try {
+    drawn = split_task(own_labels, pool.classes, drawing, more, m.labelled.empty() ? nullptr : &own);
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& e) {
+    fail("{}: {}", m.source.empty() ? pool.source : m.source, e.what());
+  }
   const auto without_listed = [&](Indices part) {
     std::erase_if(part, [&](std::int64_t i) { return listed.has(i); });
     return part;

@@ -5,6 +5,7 @@
 
 #include "engine/io/sha256.hpp"
 #include "nn/data/image_view.hpp"
+#include "nn/data/same_form.hpp"
 
 namespace akin {
 
@@ -12,9 +13,7 @@ namespace {
 
 void append(ImageSet& pool, const ImageSet& more) {
   const Shape &a = pool.images.shape(), &b = more.images.shape();
-  AKIN_CHECK(a[1] == b[1] && a[2] == b[2] && a[3] == b[3],
-             "{}: unlabelled images are {}x{}x{}, training images {}x{}x{}; bring them to one size", more.source, b[1],
-             b[2], b[3], a[1], a[2], a[3]);
+  check_form(pool, more, "unlabelled");
   Array both(DType::u8, {a[0] + b[0], a[1], a[2], a[3]});
   std::memcpy(both.bytes(), pool.images.bytes(), pool.images.byte_size());
   std::memcpy(both.bytes() + pool.images.byte_size(), more.images.bytes(), more.images.byte_size());
@@ -31,11 +30,9 @@ void append(ImageSet& pool, const ImageSet& more) {
 std::shared_ptr<const TargetImages> target_images(ImageSet train, ImageSet test, const ImageSet& unlabelled) {
   AKIN_CHECK(train.classes.size() >= 2, "{}: a task needs at least two classes, found {}", train.source,
              train.classes.size());
-  const Shape &a = train.images.shape(), &b = test.images.shape();
-  AKIN_CHECK(test.images.numel() == 0 || (a[1] == b[1] && a[2] == b[2] && a[3] == b[3]),
-             "{}: test images are {}x{}x{}, training images {}x{}x{}", test.source, b[1], b[2], b[3], a[1], a[2], a[3]);
+  if (test.images.numel() > 0) check_form(train, test, "test");
   TargetImages out;
-  out.training = a[0];
+  out.training = train.images.shape()[0];
   out.pool = std::move(train);
   out.test = TestSplit(std::move(test));
   if (unlabelled.images.numel() > 0) append(out.pool, unlabelled);

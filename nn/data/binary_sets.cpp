@@ -1,11 +1,11 @@
 #include "nn/data/binary_sets.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "engine/io/cifar.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/idx.hpp"
+#include "nn/data/alike_names.hpp"
 
 namespace akin {
 namespace fs = std::filesystem;
@@ -55,10 +55,8 @@ void check_first_label(const fs::path& path, const std::vector<int>& labels, con
 }
 
 void check_names(const SetLayout& layout, ImageSet& set) {
-  std::set<std::string> seen;
-  for (const std::string& name : set.classes)
-    if (!seen.insert(name).second)
-      set.account.warn(layout.names.filename().string() + ": names that two classes share", name);
+  for (const std::string& name : names_twice(set.classes))
+    set.account.warn(layout.names.filename().string() + ": names that two classes share", name);
 }
 
 }  // namespace
@@ -81,7 +79,7 @@ ImageSet load_idx(const SetLayout& layout, Split split, const ImageFormat& forma
              s[3]);
   if (!layout.names.empty()) set.classes = read_names(layout.names);
   // Without classes.txt the number of classes is that of all labelled splits together, so that the splits agree.
-  int classes = 0;
+  int classes = 0, of_training = 0;
   for (const Split other : {Split::train, Split::test}) {
     const auto path = layout.labels.find(other);
     const bool there = path != layout.labels.end();
@@ -90,6 +88,14 @@ ImageSet load_idx(const SetLayout& layout, Split split, const ImageFormat& forma
     if (!there) continue;
     std::vector<int> labels = read_idx_labels(path->second, other == split ? s[0] : -1, images);
     for (const int label : labels) classes = std::max(classes, label + 1);
+    if (other == Split::train) of_training = classes;
+    if (other == Split::test && split == Split::train && of_training > 0 && layout.names.empty()) {
+      const auto odd = std::find_if(labels.begin(), labels.end(), [&](int label) { return label >= of_training; });
+      AKIN_CHECK(odd == labels.end(),
+                 "{}: image {} has label {}, but the training labels ({}) run from 0 to {}: no image shows that class",
+                 path->second.string(), odd - labels.begin(), *odd, layout.labels.at(Split::train).string(),
+                 of_training - 1);
+    }
     // A test split may lack a class, the first too.
     if (other == Split::train) check_first_label(path->second, labels, set.classes);
     if (other == split) set.labels = std::move(labels);
@@ -119,6 +125,7 @@ ImageSet load_cifar(const SetLayout& layout, Split split) {
   }
   set.images = Array::from(pixels, {static_cast<std::int64_t>(set.labels.size()), 32, 32, 3});
   set.classes = layout.names.empty() ? numbers(hundred ? 100 : 10) : read_names(layout.names);
+  check_names(layout, set);
   return set;
 }
 

@@ -8,9 +8,9 @@
 
 namespace akin {
 
-/// Names, one a line, as in classes.txt. A byte order mark, line ends of any kind and empty lines at the end do not
-/// count. Throws, naming file and line, on an empty line elsewhere and on text that is no UTF-8, and where there is no
-/// name. A name may be there twice: ImageNet has two kinds of crane.
+/// Names, one a line, as in classes.txt; byte order mark, kind of line ends, empty last lines, and numbers that count
+/// the lines ("0,cat", a title over them) do not count. Throws, with file and line: numbers in another order, an empty
+/// line, text that is no UTF-8, no name at all. A name may be there twice: ImageNet has two kinds of crane.
 std::vector<std::string> read_names(const std::filesystem::path& path);
 
 /// Whether model files and reports can hold the text.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <optional>
+#include <unordered_set>
 
 #include "kernels/common/parallel.hpp"
 
@@ -30,8 +31,9 @@ void for_each_file(std::size_t n, Faults& faults, Body&& body) {
   });
   for (const auto& e : others)
     if (e) std::rethrow_exception(e);
+  std::unordered_set<std::string> known(faults.begin(), faults.end());
   for (std::string& e : errors)
-    if (!e.empty() && std::find(faults.begin(), faults.end(), e) == faults.end()) faults.push_back(std::move(e));
+    if (!e.empty() && known.insert(e).second) faults.push_back(std::move(e));
 }
 
 void keep_account(const ImageNotes& n, const std::string& file, Account& account) {

@@ -4,9 +4,11 @@
 #include <array>
 #include <cctype>
 #include <system_error>
+#include <unordered_map>
 
 #include "engine/io/file.hpp"
 #include "engine/io/picture_kind.hpp"
+#include "nn/data/alike_names.hpp"
 #include "nn/data/class_names.hpp"
 
 namespace akin {
@@ -163,15 +165,18 @@ bool leads_out(const fs::path& link, const fs::path& root) {
 }
 
 void check_class_names(const ImageFolder& found, const fs::path& root, Listing& listing) {
+  std::unordered_map<std::string, std::size_t> seen;
   for (std::size_t c = 0; c < found.classes.size(); ++c) {
     const std::string& name = found.classes[c];
     if (!is_utf8(name))
       listing.faults.push_back(
           fmt::format("{}: class \"{}\": the folder's name is no UTF-8 text; rename it", root.string(), name));
-    for (std::size_t other = 0; other < c; ++other)
-      if (lower(found.classes[other]) == lower(name))
-        listing.account.warn("class folders whose names differ in upper and lower case alone",
-                             shown(root / name, listing));
+    const auto [first, fresh] = seen.emplace(alike_form(name), c);
+    if (fresh) continue;
+    const bool by_case = lower(found.classes[first->second]) == lower(name);
+    listing.account.warn(by_case ? "class folders whose names differ in upper and lower case alone"
+                                 : "class folders whose names differ in case, blanks or the spelling of letters alone",
+                         shown(root / name, listing));
   }
 }
 

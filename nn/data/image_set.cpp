@@ -1,7 +1,6 @@
 #include "nn/data/image_set.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 #include <iterator>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "engine/io/file.hpp"
 #include "engine/io/idx.hpp"
 #include "engine/io/sha256.hpp"
+#include "nn/data/alike_names.hpp"
 #include "nn/data/binary_sets.hpp"
 #include "nn/data/image_folder.hpp"
 #include "nn/data/repeats.hpp"
@@ -17,7 +17,8 @@ namespace akin {
 namespace fs = std::filesystem;
 namespace {
 
-void check_set(const ImageSet& set, Split split) {
+/// `list`: where the classes are named, or "".
+void check_set(const ImageSet& set, Split split, const std::string& list) {
   AKIN_CHECK(set.images.numel() > 0, "{}: the {} split has no image", set.source, name_of(split));
   if (split == Split::unlabeled) return;
   const auto images = static_cast<std::size_t>(set.images.shape()[0]);
@@ -26,13 +27,15 @@ void check_set(const ImageSet& set, Split split) {
   std::vector<std::size_t> count(set.classes.size());
   for (std::size_t i = 0; i < images; ++i) {
     AKIN_CHECK(set.labels[i] >= 0 && static_cast<std::size_t>(set.labels[i]) < set.classes.size(),
-               "{}: {} image {} has label {}, the {} classes are numbered 0..{} (is classes.txt complete?)", set.source,
-               name_of(split), i, set.labels[i], set.classes.size(), set.classes.size() - 1);
+               "{}: {} image {} has label {}, the {} classes are numbered 0..{}{}", set.source, name_of(split), i,
+               set.labels[i], set.classes.size(), set.classes.size() - 1,
+               list.empty() ? "" : fmt::format(" (is {} complete?)", list));
     ++count[static_cast<std::size_t>(set.labels[i])];
   }
   for (std::size_t c = 0; c < count.size() && split == Split::train; ++c) {
-    AKIN_CHECK(count[c] > 0, "{}: class {} (\"{}\") has no training image; add some or take the class out of the list",
-               set.source, c, set.classes[c]);
+    AKIN_CHECK(count[c] > 0, "{}: class {} (\"{}\") has no training image; add some or {}", set.source, c,
+               set.classes[c],
+               list.empty() ? "number the classes without gaps" : fmt::format("take the class out of {}", list));
   }
 }
 
@@ -97,15 +100,13 @@ class FolderReader {
     const std::vector<std::string>& classes = train_.classes;
     const auto at = std::lower_bound(classes.begin(), classes.end(), name);
     if (at != classes.end() && *at == name) return static_cast<int>(at - classes.begin());
-    const auto alike = [](char a, char b) {
-      return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
-    };
     std::string hint;
     for (const std::string& known : classes)
-      if (std::equal(known.begin(), known.end(), name.begin(), name.end(), alike))
-        hint = fmt::format(" (there is \"{}\")", known);
-    if (std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) > 127; }))
-      hint = " (names that look alike may be spelled in two ways: \u00e9 is one letter, or e and an accent)";
+      if (alike_form(known) == alike_form(name))
+        hint = fmt::format(
+            " (there is \"{}\"; names that look alike may be spelled in two ways: \u00e9 is one letter, or e and an "
+            "accent)",
+            known);
     fail("{}: class \"{}\" is not among the training classes of {}{}", folder_of(split).string(), name,
          folder_of(Split::train).string(), hint);
   }
@@ -137,7 +138,7 @@ std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Spli
     ImageSet& set = sets[i];
     set.source = folder.string();
     set.name = last_name(folder);
-    check_set(set, wanted[i]);
+    check_set(set, wanted[i], layout.names.filename().string());
     if (format.channels > 0) set.images = convert_channels(set.images, format.channels);
     if (format.height > 0 && format.width > 0) set.images = resize_images(set.images, format.height, format.width);
     named.push_back({wanted[i], &set});
@@ -174,7 +175,7 @@ void save_images(const ImageSet& set, Split split, const fs::path& folder) {
   }
   ImageSet named = set;
   named.source = folder.string();
-  check_set(named, split);
+  check_set(named, split, "the list of classes");
   make_folder(folder);
   const fs::path classes = folder / "classes.txt";
   AKIN_CHECK(!is_there(classes) || read_text(classes) == names,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <unordered_map>
 
 #include "nn/data/image_set.hpp"
@@ -61,16 +62,20 @@ void tell(Account& account, const char* what, const Pictures& a, std::size_t i, 
   account.warn(what, a.name(i) + " = " + b.name(j));
 }
 
-Index index_of(const Pictures& pictures, bool labelled, Account& account) {
+/// How repeats within a split are told; an unlabelled one may have them.
+struct Words {
+  const char *twice, *two_classes;
+};
+
+/// `words` == nullptr: nothing is told.
+Index index_of(const Pictures& pictures, const Words* words, Account& account) {
   Index first;
   first.reserve(pictures.count());
   for (std::size_t i = 0; i < pictures.count(); ++i) {
     const auto [at, fresh] = first.emplace(pictures.hash(i), i);
-    if (fresh || !labelled || !pictures.same(i, pictures, at->second)) continue;
-    tell(account,
-         pictures.label(i) == pictures.label(at->second) ? "training images that are there twice"
-                                                         : "training images that are there under two classes",
-         pictures, at->second, pictures, i);
+    if (fresh || words == nullptr || !pictures.same(i, pictures, at->second)) continue;
+    tell(account, pictures.label(i) == pictures.label(at->second) ? words->twice : words->two_classes, pictures,
+         at->second, pictures, i);
   }
   return first;
 }
@@ -78,23 +83,34 @@ Index index_of(const Pictures& pictures, bool labelled, Account& account) {
 }  // namespace
 
 void account_for_repeats(std::span<const NamedSplit> splits, Account& account) {
-  const NamedSplit* test = nullptr;
-  for (const NamedSplit& s : splits)
-    if (s.split == Split::test) test = &s;
-  for (const NamedSplit& s : splits) {
-    if (s.split == Split::test || (s.split == Split::unlabeled && test == nullptr)) continue;
-    const Pictures own(s);
-    const Index first = index_of(own, s.split == Split::train, account);
-    if (test == nullptr) continue;
-    const Pictures tests(*test);
-    for (std::size_t i = 0; own.comparable(tests) && i < tests.count(); ++i) {
-      const auto at = first.find(tests.hash(i));
-      if (at != first.end() && tests.same(i, own, at->second))
-        tell(account,
-             s.split == Split::train ? "test images that are training images as well"
-                                     : "test images that are unlabelled images as well",
-             tests, i, own, at->second);
+  static constexpr Words kTraining{"training images that are there twice",
+                                   "training images that are there under two classes"},
+      kTest{"test images that are there twice", "test images that are there under two classes"};
+  const auto find = [&](Split wanted) {
+    const auto at = std::find_if(splits.begin(), splits.end(), [&](const NamedSplit& s) { return s.split == wanted; });
+    return at == splits.end() ? std::optional<Pictures>() : std::optional<Pictures>(*at);
+  };
+  const std::optional<Pictures> train = find(Split::train), test = find(Split::test),
+                                unlabelled = find(Split::unlabeled);
+  const auto shared = [&](const std::optional<Pictures>& of, const Pictures& own, const Index& first, auto&& say) {
+    for (std::size_t i = 0; of && own.comparable(*of) && i < of->count(); ++i) {
+      const auto at = first.find(of->hash(i));
+      if (at != first.end() && of->same(i, own, at->second)) say(of->name(i) + " = " + own.name(at->second));
     }
+  };
+  if (train) {
+    const Index first = index_of(*train, &kTraining, account);
+    shared(test, *train, first,
+           [&](const std::string& pair) { account.warn("test images that are training images as well", pair); });
+    shared(unlabelled, *train, first, [&](const std::string& pair) {
+      account.note("unlabelled images that are training images as well, whose labels are known", pair);
+    });
+  }
+  if (test) index_of(*test, &kTest, account);
+  if (unlabelled && test) {
+    const Index first = index_of(*unlabelled, nullptr, account);
+    shared(test, *unlabelled, first,
+           [&](const std::string& pair) { account.warn("test images that are unlabelled images as well", pair); });
   }
 }
 

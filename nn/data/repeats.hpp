@@ -16,8 +16,9 @@ struct NamedSplit {
   const ImageSet* set;
 };
 
-/// Warns of images of equal pixels: test images that are training or unlabelled images too, and training images that
-/// are there twice, in one class or in two. One pass over the pixels and 16 bytes an image.
+/// Warns of images of equal pixels: test images that are training or unlabelled images too, and training or test images
+/// that are there twice, in one class or in two. Notes unlabelled images that are training images too. One pass over
+/// the pixels and 16 bytes an image.
 void account_for_repeats(std::span<const NamedSplit> splits, Account& account);
 
 }  // namespace akin

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <optional>
 #include <regex>
 #include <system_error>
 
 #include "engine/io/file.hpp"
+#include "nn/data/alike_names.hpp"
 #include "nn/data/image_folder.hpp"
 
 namespace akin {
@@ -58,22 +60,58 @@ struct Candidates {
   void add(const Meaning& meaning, const std::string& name) { (meaning.validation ? validation : own).push_back(name); }
 };
 
+/// Only one of the two is read.
+void check_same(const fs::path& plain, const fs::path& packed) {
+  AKIN_CHECK(read_file_gunzipped(plain) == read_file_gunzipped(packed),
+             "{} and {}: hold different bytes once unpacked; which one is meant? Remove one", plain.string(),
+             packed.string());
+}
+
 /// The one that is meant.
-std::string choose(const fs::path& folder, Candidates& c, Account& account) {
+std::string choose(Candidates& c, SetLayout& out) {
   std::vector<std::string>& names = c.own.empty() ? c.validation : c.own;
   std::sort(names.begin(), names.end());
   // The same file plain and packed is one file; two different names are a question only the user can answer.
   if (names.size() == 2 && names[1] == names[0] + ".gz") {
-    account.note("packed files passed over, for the same are there unpacked", names[1]);
+    out.account.note("packed files passed over, for the same are there unpacked", names[1]);
+    check_same(out.folder / names[0], out.folder / names[1]);
     names.pop_back();
   }
   if (names.size() > 1)
-    fail("{} and {}: which one is meant? Remove or rename one", (folder / names[0]).string(),
-         (folder / names[1]).string());
+    fail("{} and {}: which one is meant? Remove or rename one", (out.folder / names[0]).string(),
+         (out.folder / names[1]).string());
   if (!c.own.empty())
     for (const std::string& name : c.validation)
-      account.note("validation splits not read, for there is a test split", name);
+      out.account.note("validation splits not read, for there is a test split", name);
   return names[0];
+}
+
+/// Where both a test and a validation split may stand for one: labels of the kind that the images are of.
+void match_labels(SetLayout& layout, Candidates& images, Candidates& labels) {
+  const bool validation = images.own.empty();
+  std::vector<std::string>& matching = validation ? labels.validation : labels.own;
+  std::vector<std::string>& others = validation ? labels.own : labels.validation;
+  AKIN_CHECK(
+      !matching.empty() || others.empty(),
+      "{} and {}: images of the {} split and labels of the {} split, which are not of each other; remove one, or "
+      "rename it where it is called by the wrong name",
+      (layout.folder / (validation ? images.validation : images.own)[0]).string(), (layout.folder / others[0]).string(),
+      validation ? "validation" : "test", validation ? "test" : "validation");
+  if (!validation) return;
+  for (const std::string& name : others) layout.account.note("labels of a split without images passed over", name);
+  layout.used.insert(layout.used.end(), others.begin(), others.end());
+  others.clear();
+}
+
+/// The file of class names, whatever case its name is in; empty where there is none.
+std::string list_of_names(const std::vector<std::string>& files, const std::string& wanted, const fs::path& folder) {
+  std::vector<std::string> found;
+  std::copy_if(files.begin(), files.end(), std::back_inserter(found),
+               [&](const std::string& name) { return alike_form(name) == wanted; });
+  if (found.size() > 1)
+    fail("{} and {}: which one is meant? Remove or rename one", (folder / found[0]).string(),
+         (folder / found[1]).string());
+  return found.empty() ? "" : found[0];
 }
 
 /// Everything in the folder, files and folders apart.
@@ -129,9 +167,11 @@ std::vector<std::string> find_idx(const Names& names, SetLayout& out) {
     for (auto& [split, candidates] : found) {
       for (const auto* list : {&candidates.own, &candidates.validation})
         out.used.insert(out.used.end(), list->begin(), list->end());
-      put(split, out.folder / choose(out.folder, candidates, out.account));
+      put(split, out.folder / choose(candidates, out));
     }
   };
+  for (auto& [split, candidates] : labels)
+    if (images.contains(split)) match_labels(out, images.at(split), candidates);
   settle(images, [&](Split split, const fs::path& path) { out.images[split] = {path}; });
   settle(labels, [&](Split split, const fs::path& path) { out.labels[split] = path; });
   return unknown;
@@ -154,8 +194,9 @@ bool find_cifar(const Names& names, SetLayout& out) {
       take(Split::train, fmt::format("data_batch_{}.bin", i));  // one that is missing is an error when it is read
     if (names.has("test_batch.bin")) take(Split::test, "test_batch.bin");
   }
-  const std::string list = ten ? "batches.meta.txt" : "fine_label_names.txt";
-  if (names.has(list)) out.names = out.folder / list;
+  const std::string list = list_of_names(names.files, ten ? "batches.meta.txt" : "fine_label_names.txt", out.folder);
+  out.used.push_back(list);
+  if (!list.empty()) out.names = out.folder / list;
   return true;
 }
 
@@ -168,7 +209,7 @@ bool find_folders(const Names& names, SetLayout& out) {
   for (auto& [split, candidates] : found) {
     for (const auto* list : {&candidates.own, &candidates.validation})
       out.used.insert(out.used.end(), list->begin(), list->end());
-    out.images[split] = {out.folder / choose(out.folder, candidates, out.account)};
+    out.images[split] = {out.folder / choose(candidates, out)};
   }
   return true;
 }
@@ -192,8 +233,9 @@ SetLayout layout_of(const fs::path& folder) {
   if (!out.images.empty()) {
     out.used.insert(out.used.end(), unknown.begin(), unknown.end());
     for (const std::string& name : unknown) out.account.warn("IDX files whose names say no split passed over", name);
-    out.used.push_back("classes.txt");
-    if (names.has("classes.txt")) out.names = folder / "classes.txt";
+    const std::string list = list_of_names(names.files, "classes.txt", folder);
+    out.used.push_back(list);
+    if (!list.empty()) out.names = folder / list;
     return out;
   }
   if (find_cifar(names, out) || find_folders(names, out)) return out;

@@ -30,9 +30,9 @@ struct SetLayout {
 /// "train", "test", "validation" or "unlabeled" for any usual name of such a folder; empty for others.
 std::string split_word(const std::string& folder);
 
-/// Looks at names alone. A split may go by any usual name, in any case: train, training; test, testing, t10k (IDX), or
-/// else val, valid, validation; unlabeled, unlabelled, unsup. Throws, naming folder and remedy, where it is no data
-/// set, and where a split is there under two names.
+/// By names; IDX that is there plain and packed is compared. A split goes by any usual name, in any case: train; test,
+/// t10k (IDX), or else val, valid, validation; unlabeled, unsup ... Throws, naming folder and remedy, where it is no
+/// data set, where a split is there under two names, and where labels are of another split than the images.
 SetLayout layout_of(const std::filesystem::path& folder);
 
 }  // namespace akin

@@ -1,8 +1,10 @@
 #include "nn/zoo/graph_network.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "engine/io/json.hpp"
+#include "kernels/pool.hpp"
 
 namespace akin {
 
@@ -30,6 +32,44 @@ Activation activation_of(const std::string& name) {
   fail("layer graph: activation '{}' is unknown; known are none, relu, relu6, hardswish, hardsigmoid", name);
 }
 
+/// Whether the layer may have an activation.
+bool is_activated(const std::string& op) {
+  static const std::set<std::string> kActivated{"conv", "dwconv", "fc", "add", "concat", "activation"};
+  return kActivated.contains(op);
+}
+
+/// Throws where a node says what would be passed over, such as a dilation, or does not say what must not be guessed.
+void check_keys(const Json& node, const std::string& op, const std::string& name) {
+  static const std::set<std::string> kKnown{
+      "op", "in", "out", "act", "w", "kernel", "stride", "pad", "ceil", "channels", "out_shape_nhwc", "norm", "name"};
+  for (const auto& [key, value] : node.items()) {
+    const bool plain = (key == "dilation" || key == "groups") && (value == 1 || value == Json({1, 1}));
+    AKIN_CHECK(kKnown.contains(key) || plain,
+               "layer graph: node {} has \"{}\": {}, which akin does not know; take it out if the network is the same "
+               "without it",
+               name, key, json_line(value));
+  }
+  AKIN_CHECK(node.contains("act") || !is_activated(op),
+             "layer graph: node {} ({}) has no \"act\"; say \"none\" where it has no activation", name, op);
+  AKIN_CHECK(is_activated(op) || !node.contains("act") || node.at("act") == "none",
+             "layer graph: node {} ({}) has the activation {}; give it a node of its own, of the kind activation", name,
+             op, json_line(node.at("act")));
+}
+
+/// Height and width of a map; {0, 0}: a vector.
+using Sides = std::pair<std::int64_t, std::int64_t>;
+
+/// Throws where the node's out_shape_nhwc, if it has one, is another than that of what it makes.
+void check_out_shape(const Json& node, const std::string& name, const Sides& sides, std::int64_t channels) {
+  if (!node.contains("out_shape_nhwc")) return;
+  const Json& said = node.at("out_shape_nhwc");
+  const Json map = {1, std::max<std::int64_t>(sides.first, 1), std::max<std::int64_t>(sides.second, 1), channels};
+  const bool vector = sides.first <= 1 && sides.second <= 1;
+  AKIN_CHECK(said == map || (vector && said == Json({1, channels})),
+             "layer graph: node {} has the out_shape_nhwc {}, but by its inputs, kernel, stride and pad it is {}", name,
+             json_line(said), json_line(map));
+}
+
 /// TensorFlow's SAME padding along one side: at the beginning and at the end.
 std::pair<std::int64_t, std::int64_t> same_padding(std::int64_t side, std::int64_t window, std::int64_t stride) {
   const std::int64_t out = (side + stride - 1) / stride;
@@ -54,6 +94,8 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
   refuse_options(false, false, false);
   const Json graph = nodes_of(wanted.graph, "layer graph");
   std::map<std::string, std::int64_t> channels{{"input", wanted.channels}};  // of every node's output
+  const Json& input = graph["input_shape_nhwc"];
+  std::map<std::string, Sides> sides{{"input", {input[1].get<std::int64_t>(), input[2].get<std::int64_t>()}}};
   try {
     const Json& list = graph["nodes"];
     for (std::size_t i = 0; i < list.size(); ++i) {
@@ -70,6 +112,7 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
       AKIN_CHECK(!channels.contains(n.out), "layer graph: two nodes make {}", n.out);
       const std::int64_t in = channels.at(n.in[0]);
       const auto op = j.at("op").get<std::string>();
+      check_keys(j, op, n.out);
       const auto size = [&](const char* key, std::int64_t least, std::int64_t otherwise) {
         if (!j.contains(key)) return otherwise;
         return whole_number(j.at(key), fmt::format("layer graph: {} of node {}", key, n.out), least, kMost);
@@ -96,6 +139,13 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
       }
       std::int64_t out = in;
       const bool last = i + 1 == list.size();
+      const auto side_of = [&](std::int64_t side) -> std::int64_t {
+        if (op == "conv" || op == "dwconv")
+          return n.same ? (side + n.stride - 1) / n.stride : (side + 2 * n.pad - n.window) / n.stride + 1;
+        if (op == "max_pool") return PoolShape{1, side, side, 1, n.window, n.stride, n.pad, n.ceil}.P();
+        if (op == "shortcut_a") return (side + n.stride - 1) / n.stride;
+        return op == "fc" || op == "global_avg_pool" ? 0 : side;
+      };
       if (last) {
         AKIN_CHECK(
             (op == "fc" || (op == "conv" && n.window == 1 && n.stride == 1)) && n.activation == Activation::none &&
@@ -138,6 +188,8 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
       } else {
         fail("layer graph: node {} is of the unknown kind '{}'", n.out, op);
       }
+      const Sides& from = sides.at(n.in[0]);
+      check_out_shape(j, n.out, sides[n.out] = {side_of(from.first), side_of(from.second)}, out);
       channels[n.out] = out;
       nodes_.push_back(std::move(n));
     }

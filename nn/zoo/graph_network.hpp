@@ -11,9 +11,13 @@
 //   shortcut_a       "stride", "channels": the option-A shortcut of CIFAR ResNets
 //   scale            of a map by a vector: squeeze-excite
 //   activation, global_avg_pool, fc
-//   act              none, relu, relu6, hardswish or hardsigmoid, after any layer
+//   act              none, relu, relu6, hardswish or hardsigmoid, of conv, dwconv, fc, add, concat and activation,
+//   which
+//                    must say it
+//   out_shape_nhwc   of the output for an input of input_shape_nhwc; its channels are those of conv, dwconv and fc
 //
-// The last node is the head: fc, or a 1x1 conv on the pooled vector. Everything trains like any other network.
+// A key that is none of these is refused: what it asks for would not be done. The last node is the head: fc, or a 1x1
+// conv on the pooled vector. Everything trains like any other network.
 #pragma once
 
 #include <map>

@@ -54,31 +54,35 @@ Seeds seeds() {
   const auto graph = [](const std::string& name, int side, std::vector<Json> nodes) {
     return text_seed(name, json_line({{"input_shape_nhwc", {1, side, side, 3}}, {"nodes", nodes}}));
   };
-  const auto conv = [](int channels, int kernel, int stride, const Json& pad, const char* w) {
-    return Json{{"w", w},        {"kernel", {kernel, kernel}},           {"stride", stride}, {"pad", pad},
-                {"act", "relu"}, {"out_shape_nhwc", {1, 0, 0, channels}}};
+  const auto conv = [](int side, int channels, int kernel, int stride, const Json& pad, const char* w) {
+    return Json{{"w", w},           {"kernel", {kernel, kernel}},
+                {"stride", stride}, {"pad", pad},
+                {"act", "relu"},    {"out_shape_nhwc", {1, side, side, channels}}};
   };
-  const Json head = node("fc", {"p"}, "y", {{"w", "fc"}, {"out_shape_nhwc", {1, 3}}});
+  const Json head = node("fc", {"p"}, "y", {{"w", "fc"}, {"act", "none"}, {"out_shape_nhwc", {1, 3}}});
   const auto pool = [](const char* in) { return node("global_avg_pool", {in}, "p"); };
-  return {graph("plain", 8,
-                {node("conv", {"input"}, "a", conv(4, 3, 2, "same", "c1")),
-                 node("dwconv", {"a"}, "b", conv(4, 3, 1, 1, "c2")),
-                 node("conv", {"b"}, "c", conv(6, 1, 1, "valid", "c3")), pool("c"), head}),
-          graph("branches", 9,
-                {node("conv", {"input"}, "a", conv(4, 3, 1, 1, "c1")), node("conv", {"a"}, "b", conv(4, 5, 1, 2, "c2")),
-                 node("add", {"a", "b"}, "s", {{"act", "hardswish"}}), node("concat", {"s", "a"}, "d"),
-                 node("max_pool", {"d"}, "m", {{"kernel", {3, 3}}, {"stride", 2}, {"pad", 1}, {"ceil", true}}),
-                 pool("m"), head}),
-          graph("squeeze", 6,
-                {node("conv", {"input"}, "a", conv(4, 3, 1, "same", "c1")), node("global_avg_pool", {"a"}, "g"),
-                 node("fc", {"g"}, "h", {{"w", "s1"}, {"act", "relu"}, {"out_shape_nhwc", {1, 2}}}),
-                 node("fc", {"h"}, "k", {{"w", "s2"}, {"act", "hardsigmoid"}, {"out_shape_nhwc", {1, 4}}}),
-                 node("scale", {"a", "k"}, "z"), pool("z"), head}),
-          graph("shortcut", 8,
-                {node("conv", {"input"}, "a", conv(4, 3, 1, "same", "c1")),
-                 node("shortcut_a", {"a"}, "b", {{"stride", 2}, {"channels", 8}}),
-                 node("activation", {"b"}, "c", {{"act", "relu6"}}), pool("c"),
-                 node("conv", {"p"}, "y", {{"w", "fc"}, {"kernel", {1, 1}}, {"out_shape_nhwc", {1, 1, 1, 3}}})})};
+  return {
+      graph("plain", 8,
+            {node("conv", {"input"}, "a", conv(4, 4, 3, 2, "same", "c1")),
+             node("dwconv", {"a"}, "b", conv(4, 4, 3, 1, 1, "c2")),
+             node("conv", {"b"}, "c", conv(4, 6, 1, 1, "valid", "c3")), pool("c"), head}),
+      graph(
+          "branches", 9,
+          {node("conv", {"input"}, "a", conv(9, 4, 3, 1, 1, "c1")), node("conv", {"a"}, "b", conv(9, 4, 5, 1, 2, "c2")),
+           node("add", {"a", "b"}, "s", {{"act", "hardswish"}}), node("concat", {"s", "a"}, "d", {{"act", "none"}}),
+           node("max_pool", {"d"}, "m", {{"kernel", {3, 3}}, {"stride", 2}, {"pad", 1}, {"ceil", true}}), pool("m"),
+           head}),
+      graph("squeeze", 6,
+            {node("conv", {"input"}, "a", conv(6, 4, 3, 1, "same", "c1")), node("global_avg_pool", {"a"}, "g"),
+             node("fc", {"g"}, "h", {{"w", "s1"}, {"act", "relu"}, {"out_shape_nhwc", {1, 2}}}),
+             node("fc", {"h"}, "k", {{"w", "s2"}, {"act", "hardsigmoid"}, {"out_shape_nhwc", {1, 4}}}),
+             node("scale", {"a", "k"}, "z"), pool("z"), head}),
+      graph("shortcut", 8,
+            {node("conv", {"input"}, "a", conv(8, 4, 3, 1, "same", "c1")),
+             node("shortcut_a", {"a"}, "b", {{"stride", 2}, {"channels", 8}}),
+             node("activation", {"b"}, "c", {{"act", "relu6"}}), pool("c"),
+             node("conv", {"p"}, "y",
+                  {{"w", "fc"}, {"act", "none"}, {"kernel", {1, 1}}, {"out_shape_nhwc", {1, 1, 1, 3}}})})};
 }
 
 }  // namespace

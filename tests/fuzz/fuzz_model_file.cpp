@@ -121,19 +121,20 @@ Seeds seeds() {
     Json j = {{"tensors", {{"fc.weight", {"F32", {2, 4}, 1}}}}, {"import", {{"arch", name}}}};
     add("without_" + name, j);
   }
-  const Json graph = {{"input_shape_nhwc", {1, 8, 8, 3}},
-                      {"nodes",
-                       {{{"op", "conv"},
-                         {"w", "c"},
-                         {"in", {"input"}},
-                         {"out", "x"},
-                         {"act", "relu6"},
-                         {"stride", 2},
-                         {"kernel", {3, 3}},
-                         {"pad", "same"},
-                         {"out_shape_nhwc", {1, 4, 4, 4}}},
-                        {{"op", "global_avg_pool"}, {"in", {"x"}}, {"out", "p"}},
-                        {{"op", "fc"}, {"w", "fc"}, {"in", {"p"}}, {"out", "y"}, {"out_shape_nhwc", {1, 2}}}}}};
+  const Json graph = {
+      {"input_shape_nhwc", {1, 8, 8, 3}},
+      {"nodes",
+       {{{"op", "conv"},
+         {"w", "c"},
+         {"in", {"input"}},
+         {"out", "x"},
+         {"act", "relu6"},
+         {"stride", 2},
+         {"kernel", {3, 3}},
+         {"pad", "same"},
+         {"out_shape_nhwc", {1, 4, 4, 4}}},
+        {{"op", "global_avg_pool"}, {"in", {"x"}}, {"out", "p"}},
+        {{"op", "fc"}, {"w", "fc"}, {"in", {"p"}}, {"out", "y"}, {"act", "none"}, {"out_shape_nhwc", {1, 2}}}}}};
   Json quantised = {{"tensors",
                      {{"c.weight", {"U8", {4, 3, 3, 3}, 130}},
                       {"c.weight_scale", {"F32", {4}, 0.01}},

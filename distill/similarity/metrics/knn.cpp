@@ -23,6 +23,7 @@ std::vector<std::uint32_t> neighbours(Sample sample, std::int64_t depth) {
   for (std::int64_t i = 0; i < n; ++i)
     for (const double value : sample.row(i)) square[index(i)] += value * value;
   const double unit = std::max(*std::max_element(square.begin(), square.end()), 0x1p-1000) * 0x1p-40;
+  std::vector<char> apart(index(n));  // whether any image is elsewhere
   std::vector<std::uint32_t> result(index(n * depth));
   constexpr std::int64_t kBlock = 256;
   for (std::int64_t i0 = 0; i0 < n; i0 += kBlock) {
@@ -37,6 +38,7 @@ std::vector<std::uint32_t> neighbours(Sample sample, std::int64_t depth) {
         for (std::int64_t j = 0; j < n; ++j)
           distance[index(j)] =
               std::nearbyint((square[index(i)] + square[index(j)] - 2 * block[index((i - i0) * n + j)]) / unit);
+        apart[index(i)] = std::any_of(distance.begin(), distance.end(), [](double value) { return value != 0; });
         std::iota(order.begin(), order.begin() + i, 0u);
         std::iota(order.begin() + i, order.end(), static_cast<std::uint32_t>(i + 1));
         std::partial_sort(order.begin(), order.begin() + depth, order.end(), [&](std::uint32_t a, std::uint32_t b) {
@@ -46,6 +48,10 @@ std::vector<std::uint32_t> neighbours(Sample sample, std::int64_t depth) {
       }
     });
   }
+  AKIN_CHECK(std::find(apart.begin(), apart.end(), 1) != apart.end(),
+             "kNN is undefined: the features are the same for all {} images, as far as products of their numbers tell; "
+             "scale all features alike, or use leep or nce, which look at class probabilities",
+             n);
   return result;
 }
 

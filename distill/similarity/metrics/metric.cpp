@@ -1,8 +1,14 @@
 #include "distill/similarity/metrics/metric.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace akin {
+namespace {
+
+constexpr double kSmallest = 1e-145, kLargest = 1e145;  // sums of squares neither vanish nor overflow
+
+}  // namespace
 
 std::vector<std::string> check_labels(const std::string& metric, const Probe& probe) {
   AKIN_CHECK(probe.classes >= 2, "{}: the target has {} class(es); similarity needs at least 2", metric, probe.classes);
@@ -34,13 +40,18 @@ std::vector<double> matrix_of(const std::string& metric, const std::string& what
   AKIN_CHECK(values.dtype() == DType::f32 || values.dtype() == DType::f64, "{}: {} must be f32 or f64, got {}", metric,
              what, name_of(values.dtype()));
   std::vector<double> matrix(static_cast<std::size_t>(values.numel()));
+  double largest = 0;
   for (std::size_t i = 0; i < matrix.size(); ++i) {
     matrix[i] = values.dtype() == DType::f32 ? double(values.as<float>()[i]) : values.as<double>()[i];
     const auto columns = static_cast<std::size_t>(shape[1]);
     AKIN_CHECK(std::isfinite(matrix[i]),
                "{}: {} hold {} at row {}, column {}; check the source's weights and the scaling of its input", metric,
                what, matrix[i], i / columns, i % columns);
+    largest = std::max(largest, std::abs(matrix[i]));
   }
+  AKIN_CHECK(largest == 0 || (largest > kSmallest && largest < kLargest),
+             "{} is undefined: {} of at most {:.3g} are too {} to be multiplied; scale all numbers of the table alike",
+             metric, what, largest, largest > 1 ? "large" : "small");
   return matrix;
 }
 

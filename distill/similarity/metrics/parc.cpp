@@ -58,7 +58,8 @@ Rows standardised(const Probe& probe, const ParcOptions& options, std::vector<st
     flat = found;
   }
   AKIN_CHECK(flat < n,
-             "PARC: the {} feature column(s) of every image are equal, so images cannot be correlated; "
+             "PARC: the {} feature column(s) of every image are equal as far as 16 digits tell, so images cannot be "
+             "correlated; "
              "give features of at least 2 columns that vary, or use the metric cka",
              d);
   if (flat > 0) {

@@ -33,6 +33,10 @@ Decomposition decompose(std::span<const double> x, std::int64_t n, std::int64_t 
   const std::vector<double>& values = result.eigen.values;
   const double floor = values[0] * std::numeric_limits<double>::epsilon() * double(std::max(n, d));
   while (result.rank < m && values[static_cast<std::size_t>(result.rank)] > floor) ++result.rank;
+  AKIN_CHECK(result.rank > 0,
+             "principal components are undefined: the features are the same for all {} images, as far as products of "
+             "their numbers tell; scale all features alike, or use leep or nce, which look at class probabilities",
+             n);
   return result;
 }
 
