@@ -4,6 +4,8 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "distill/report/table.hpp"
+#include "engine/io/file.hpp"
+#include "engine/io/folder_lock.hpp"
 
 namespace akin {
 
@@ -18,6 +20,8 @@ void add_report(CLI::App& akin) {
   add_output(*app, o->common);
   app->footer("Example:\n  akin report runs/demo");
   app->callback([o] {
+    if (!is_folder(o->run)) load_run(o->run);  // says so
+    const FolderLock owner(o->run);
     const ReportData data = load_run(o->run);
     write_report(data, o->run);
     print(o->common.json ? results_json(data)

@@ -27,9 +27,12 @@ struct SetLayout {
   bool has(Split split) const { return images.contains(split); }
 };
 
+/// A file of this name says that akin is writing the data set, or was stopped doing so (nn/data/set_writer.hpp).
+inline constexpr const char* kUnfinishedSet = ".akin-unfinished";
+
 /// Looks at names alone. A split may go by any usual name, in any case: train, training; test, testing, t10k (IDX), or
 /// else val, valid, validation; unlabeled, unlabelled, unsup. Throws, naming folder and remedy, where it is no data
-/// set, and where a split is there under two names.
+/// set, where a split is there under two names, and where the set was not written to its end.
 SetLayout layout_of(const std::filesystem::path& folder);
 
 }  // namespace akin
