@@ -241,6 +241,7 @@ void AtomicFile::discard() noexcept {
 
 void AtomicFile::fail_writing(const char* step, int error) {
   discard();
+  check_still_locked(path_);  // the folder may have gone just now
   fail_to(path_, step, error);
 }
 
