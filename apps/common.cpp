@@ -255,21 +255,6 @@ std::string command_of(const CLI::App& app) {
   return text;
 }
 
-void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,
-                      bool force) {
-  if (resume || force) return;
-  for (const std::string& name : results) {
-    std::error_code ignored;
-    const std::filesystem::path path = folder / name;
-    const bool there = std::filesystem::is_directory(path, ignored) ? !std::filesystem::is_empty(path, ignored)
-                                                                    : std::filesystem::exists(path, ignored);
-    AKIN_CHECK(!there,
-               "{}: is there from an earlier run; --resume goes on with it, --force starts anew, --out DIR "
-               "chooses another folder",
-               path.string());
-  }
-}
-
 void sign_report(ReportData& report, const CLI::App& app, const Context& ctx, const std::string& begun,
                  std::chrono::steady_clock::time_point clock) {
   report.device = describe(ctx);

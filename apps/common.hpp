@@ -67,14 +67,10 @@ std::string iso_time();
 /// "20260131-120507", now: name of a run without one.
 std::string run_stamp();
 
-/// config_text to config.toml in a run folder that this process holds (FolderLock), whole or not at all.
+/// config_text to config.toml in a run folder that this process holds (RunFolder), whole or not at all.
 void save_config(const CLI::App& app, const std::filesystem::path& run_folder);
 /// "akin train --data ...": the options that were given, quoted for a shell.
 std::string command_of(const CLI::App& app);
-/// Refuses a run folder that holds an earlier run's `results` (files or folders in it), unless resume or force.
-void check_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& results, bool resume,
-                      bool force);
-
 /// Fills what a report says of the run itself: device, threads, commit, times, command and configuration.
 void sign_report(ReportData& report, const CLI::App& app, const Context& ctx, const std::string& begun,
                  std::chrono::steady_clock::time_point clock);

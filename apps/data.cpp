@@ -7,12 +7,14 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 #include "nn/data/glyphs/glyphs.hpp"
 #include "nn/data/png_sheets.hpp"
 #include "nn/data/same_form.hpp"
+#include "nn/data/set_writer.hpp"
 #include "nn/evaluate.hpp"
 
 namespace akin {
@@ -30,7 +32,7 @@ struct GlyphsOptions {
 };
 
 void draw_glyphs(const GlyphsOptions& o) {
-  check_run_folder(o.out, {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"}, false, o.force);
+  SetWriter writer(o.out, o.force);
   if (o.common.threads > 0) start(o.common);
   const GlyphSet set = o.characters.empty() ? glyph_set(o.set) : glyph_set_of("custom", o.characters);
   const char* home = std::getenv("HOME");
@@ -46,9 +48,9 @@ void draw_glyphs(const GlyphsOptions& o) {
   // The test split shows fonts that the training split has never seen.
   const GlyphImages train = draw(FontPart::train, o.draw.count, o.draw.seed);
   const GlyphImages test = draw(FontPart::held_out, o.test_count, o.draw.seed + 1);
-  if (o.force) std::filesystem::remove(std::filesystem::path(o.out) / "classes.txt");
-  save_images(test, Split::test, o.out);
-  save_images(train, Split::train, o.out);
+  writer.write(test, Split::test);
+  writer.write(train, Split::train);
+  writer.finish();
   if (o.common.json)
     print(json_text({{"folder", o.out},
                      {"classes", set.characters},
@@ -111,6 +113,7 @@ struct ShowOptions {
   FormatFlags format;
   std::string folder, png;
   int columns = 12;
+  bool force = false;
 };
 
 std::vector<std::int64_t> class_counts(const ImageSet& set) {
@@ -156,6 +159,10 @@ Json json_of(const Account& account) {
 }
 
 void show(const ShowOptions& o) {
+  if (!o.png.empty()) {
+    check_outside(o.png, o.folder);
+    check_output_file(o.png, o.force, {});
+  }
   Json splits = Json::object();
   std::string text;
   ImageSet labelled;
@@ -210,6 +217,7 @@ void add_show(CLI::App& data) {
   const auto o = std::make_shared<ShowOptions>();
   app->add_option("folder", o->folder, "Folder of the data set")->required()->type_name("DIR");
   app->add_option("--png", o->png, "Also write some images of each class as one picture")->type_name("FILE");
+  app->add_flag("--force", o->force, "Replace that picture")->configurable(false);
   app->add_option("--columns", o->columns, "Images of each class in it")->transform(whole_in(1, 200));
   add_format(*app, o->format);
   add_output(*app, o->common);
@@ -229,9 +237,8 @@ void pack(const PackOptions& o) {
   std::error_code ignored;
   if (std::filesystem::equivalent(o.folder, o.out, ignored)) fail_usage("--out {}: is the folder that is read", o.out);
   const ImageFormat format = o.format.format();
-  for (const Split split : {Split::train, Split::test, Split::unlabeled})
-    AKIN_CHECK(!is_folder(o.out) || !has_split(o.out, split),
-               "{}: holds a data set already; remove it, or choose another folder with --out DIR", o.out);
+  check_outside(o.out, o.folder);
+  SetWriter writer(o.out, false);
   std::string text;
   std::vector<std::pair<Split, ImageSet>> sets;  // all is read and checked before anything is written
   const std::vector<Split> there = splits_there(o.folder);
@@ -248,11 +255,12 @@ void pack(const PackOptions& o) {
   }
   Json splits = Json::object();
   for (const auto& [split, set] : sets) {
-    save_images(set, split, o.out);
+    writer.write(set, split);
     const Shape& s = set.images.shape();
     splits[name_of(split)] = s.dims();
     text += fmt::format("{}: {} images of {} x {} x {}\n", name_of(split), s[0], s[1], s[2], s[3]);
   }
+  writer.finish();
   Json j = {{"folder", o.out}, {"splits", splits}};
   if (!account.empty()) j["account"] = account;
   print(o.common.json ? json_text(j) : text);

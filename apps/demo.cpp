@@ -19,12 +19,13 @@ struct Options {
 void run(const CLI::App& app, Options& o) {
   DemoOptions& demo = o.demo;
   demo.data = o.run.data;
-  demo.out = o.run.out;
   demo.seeds = parse_seeds(o.run.seeds);
-  demo.resume = o.run.resume;
-  demo.made_by = version_line();
   for (Settings* s : {&demo.settings, &demo.bank.settings}) copy_settings(o.run.common.settings, "General", *s);
-  run_demo_command(app, o.run, [&](Context& ctx, const Events& events) { return run_demo(ctx, demo, events); });
+  GridInputs inputs;
+  for (const char* name : {"mnist", "fashion", "cifar10"}) inputs.data.push_back(demo.data / name);
+  run_demo_command(app, o.run, inputs, [&](Context& ctx, const PipelineOptions& place, const Events& events) {
+    return run_demo(ctx, demo, place, events);
+  });
 }
 
 }  // namespace

@@ -20,13 +20,13 @@ void run(const CLI::App& app, Options& o) {
   BirdsDemoOptions& demo = o.demo;
   demo.data = o.run.data;
   demo.weights = o.weights;
-  demo.out = o.run.out;
   demo.seeds = parse_seeds(o.run.seeds);
-  demo.resume = o.run.resume;
-  demo.made_by = version_line();
   copy_settings(o.run.common.settings, "General", demo.settings);
   check_birds_files(demo);
-  run_demo_command(app, o.run, [&](Context& ctx, const Events& events) { return run_birds_demo(ctx, demo, events); });
+  run_demo_command(app, o.run, {.data = {demo.data}, .files = {}},
+                   [&](Context& ctx, const PipelineOptions& place, const Events& events) {
+                     return run_birds_demo(ctx, demo, place, events);
+                   });
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include <chrono>
 
 #include "apps/flags.hpp"
+#include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
-#include "engine/io/folder_lock.hpp"
 
 namespace akin {
 
@@ -22,15 +22,21 @@ void add_demo_run(CLI::App& app, DemoRunOptions& options, Settings& students) {
   add_config(app);
 }
 
-void run_demo_command(const CLI::App& app, const DemoRunOptions& o,
-                      const std::function<PipelineResult(Context&, const Events&)>& run) {
+void run_demo_command(const CLI::App& app, const DemoRunOptions& o, const GridInputs& inputs,
+                      const std::function<PipelineResult(Context&, const PipelineOptions&, const Events&)>& run) {
   const auto clock = std::chrono::steady_clock::now();
   const std::string begun = iso_time();
   Context ctx = start(o.common);
-  const FolderLock owner(o.out);
-  save_config(app, o.out);
+  const RunFolder folder(app.get_name() == "birds" ? RunKind::birds : RunKind::demo, o.out, inputs,
+                         {.resume = o.resume, .takes_force = false});
   catch_interrupts();
-  PipelineResult result = run(ctx, make_events(o.common));
+  const PipelineOptions place{.run_folder = o.out,
+                              .cache = std::filesystem::path(o.out) / "cache",
+                              .resume = o.resume,
+                              .made_by = version_line(),
+                              .opened = [&](const Task&) { save_config(app, o.out); },
+                              .begins = [&](const std::vector<std::string>& written) { folder.begin(written); }};
+  PipelineResult result = run(ctx, place, make_events(o.common));
   AKIN_CHECK(result.finished, "stopped; the same command with --resume goes on from {}", o.out);
   sign_report(result.report, app, ctx, begun, clock);
   write_report(result.report, o.out);

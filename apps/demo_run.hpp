@@ -18,8 +18,8 @@ struct DemoRunOptions {
 /// --steps, --p, --lambda, --out, --seeds, --resume and those of all commands.
 void add_demo_run(CLI::App& app, DemoRunOptions& options, Settings& students);
 
-/// Runs a demo from its flags; `run` gets the context when the run folder is made.
-void run_demo_command(const CLI::App& app, const DemoRunOptions& options,
-                      const std::function<PipelineResult(Context&, const Events&)>& run);
+/// Runs a demo from its flags; `run` is called when the run folder is locked. `inputs`: what the demo reads.
+void run_demo_command(const CLI::App& app, const DemoRunOptions& options, const GridInputs& inputs,
+                      const std::function<PipelineResult(Context&, const PipelineOptions&, const Events&)>& run);
 
 }  // namespace akin

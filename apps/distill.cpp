@@ -6,10 +6,10 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/run_folder.hpp"
 #include "distill/pipeline.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
-#include "engine/io/folder_lock.hpp"
 #include "engine/io/path.hpp"
 #include "nn/zoo/zoo.hpp"
 
@@ -62,22 +62,22 @@ void run(const CLI::App& app, Options& o) {
   check(o.common.settings);
   const bool needs_bank = std::any_of(methods.begin(), methods.end(), uses_sources);
   if (needs_bank && o.sources.empty()) fail_usage("--sources: all methods but scratch and fixmatch need at least one");
-  if (o.out.empty()) {
-    if (o.resume) fail_usage("--resume: name the run folder to go on with, --out DIR");
-    o.out = "runs/" + run_stamp();
-  }
-  PipelineOptions p;
-  p.run_folder = o.out;
-  p.resume = o.resume;
-  p.made_by = version_line();
-  check_run_folder(p.run_folder, {"results.csv", "students", "checkpoints"}, o.resume, o.force);
-  const FolderLock owner(p.run_folder);
-  if (o.cache != "none")
-    p.cache = o.cache.empty() ? whole_path(p.run_folder).parent_path() / "cache" : std::filesystem::path(o.cache);
+  if (o.out.empty() && o.resume) fail_usage("--resume: name the run folder to go on with, --out DIR");
   const std::filesystem::path data = o.task.target;
   const ImageFormat format = o.task.format.format();
-  const GridTarget target{.name = last_name(data), .load = [&] { return load_target(data, format); }};
+  const GridTarget target{.name = last_name(data), .load = [&] { return load_target(data, format); }, .data = data};
   const Grid grid = single_grid(target, o.task.manifest(), o.sources, methods, parse_seeds(o.seeds), o.common.settings);
+  GridInputs inputs = inputs_of(grid);
+  if (!o.task.labels.empty()) inputs.files.emplace_back(o.task.labels);
+  const RunFolder folder(RunKind::distill, o.out, inputs, {.resume = o.resume, .force = o.force});
+  PipelineOptions p;
+  p.run_folder = folder.path();
+  p.resume = o.resume;
+  p.made_by = version_line();
+  p.begins = [&](const std::vector<std::string>& written) { folder.begin(written); };
+  if (o.cache != "none")
+    p.cache = o.cache.empty() ? whole_path(p.run_folder).parent_path() / "cache" : std::filesystem::path(o.cache);
+  if (needs_bank && !o.cache.empty() && !p.cache.empty()) check_outside(p.cache, data);
 
   Context ctx = start(o.common);
   std::string name;
@@ -88,7 +88,7 @@ void run(const CLI::App& app, Options& o) {
     shape = first.pool().images.shape();
     warn_of_small_images(*make_network(ctx, student_architecture(ctx, o.common.settings, first)), shape);
     if (o.resume && !is_there(p.run_folder / "config.toml"))
-      say(o.common, o.out + ": holds no stopped run; starting from the beginning");
+      say(o.common, p.run_folder.string() + ": holds no stopped run; starting from the beginning");
     if (needs_bank && !o.cache.empty() && !p.cache.empty()) {
       make_folder(p.cache);
       const AtomicFile probe(p.cache / "probe");
@@ -100,7 +100,7 @@ void run(const CLI::App& app, Options& o) {
   AKIN_CHECK(result.finished,
              "stopped on request; what is done is kept in {}: the same command with --resume --out {} "
              "goes on",
-             o.out, o.out);
+             p.run_folder.string(), p.run_folder.string());
 
   ReportData& report = result.report;
   describe_task(report, o, name, shape);
@@ -111,7 +111,7 @@ void run(const CLI::App& app, Options& o) {
   write_report(report, p.run_folder);
   print(o.common.json ? results_json(report)
                       : (report.sources.empty() ? "" : sources_table(report) + "\n") + results_table(report));
-  say(o.common, fmt::format("{}: report.html, student.safetensors, results.csv", o.out));
+  say(o.common, fmt::format("{}: report.html, student.safetensors, results.csv", p.run_folder.string()));
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
+#include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
-#include "engine/io/folder_lock.hpp"
 #include "engine/io/path.hpp"
 
 namespace akin {
@@ -87,7 +87,7 @@ void run(const CLI::App& app, Options& o) {
     return;
   }
   catch_interrupts();
-  const FolderLock owner(run_folder);
+  const RunFolder owner(RunKind::experiment, run_folder, inputs_of(grid), {.takes_force = false});
   options.listener.opened = [&](const Task&, const std::vector<Source>&) {
     write_file_atomic(run_folder / ("experiment" + file.extension().string()), std::string_view(read_text(file)));
   };

@@ -6,6 +6,7 @@
 #include "apps/flags.hpp"
 #include "distill/grid/origin.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/folder_lock.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
 #include "nn/export/graph_writer.hpp"
@@ -84,6 +85,7 @@ void run(const Options& o) {
     fail_usage("{}: does not say the size of its images; give --size HxW", o.file);
 
   const std::filesystem::path out = o.out.empty() ? source.parent_path() / "export" : std::filesystem::path(o.out);
+  const FolderLock owner(out);
   std::vector<std::string> files;
   for (const std::string& f : formats) files.push_back(name + "." + f);
   if (o.fold && formats.contains("safetensors")) files.push_back(name + ".graph.json");
@@ -115,7 +117,6 @@ void run(const Options& o) {
                         version_line()};
   const std::string card = model_card(facts);
 
-  make_folder(out);
   if (!onnx.empty()) write_file_atomic(out / (name + ".onnx"), std::string_view(onnx));
   if (folded != nullptr) write_json(out / (name + ".graph.json"), parse_json(folded->architecture().graph, name));
   if (formats.contains("safetensors"))

@@ -4,6 +4,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/run_folder.hpp"
 #include "distill/task/table.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/npy.hpp"
@@ -20,7 +21,7 @@ struct Options {
   std::string model, data, split = "target", out;
   FormatFlags format;
   ForeignFlags foreign;
-  bool match_channels = false;
+  bool match_channels = false, force = false;
 };
 
 ImageSet load(const Options& o) {
@@ -30,9 +31,23 @@ ImageSet load(const Options& o) {
   fail_usage("--split {}: use target (train and unlabeled), train, test or unlabeled", o.split);
 }
 
+/// A folder of --out, for this process alone; nothing where a file is meant. Throws where a table is there.
+std::unique_ptr<FolderLock> owned_folder(const Options& o) {
+  const std::filesystem::path path = o.out;
+  check_outside(path, o.data);
+  if (lower_ending(path) == ".safetensors") {
+    check_output_file(path, o.force, {o.model});
+    return nullptr;
+  }
+  refuse_other_parts(path);
+  auto lock = std::make_unique<FolderLock>(path);
+  for (const char* part : {"features.npy", "logits.npy", "table.json"}) check_output_file(path / part, o.force, {});
+  return lock;
+}
+
 void run(const Options& o) {
   const std::filesystem::path path = o.out;
-  if (path.extension() != ".safetensors") refuse_other_parts(path);
+  const std::unique_ptr<FolderLock> owner = owned_folder(o);
   Context ctx = start(o.common);
   const std::optional<ModelInfo> info = o.foreign.info();
   Model model = load_model(ctx, o.model, info ? &*info : nullptr);
@@ -70,7 +85,6 @@ void run(const Options& o) {
     seal(file);
     write_safetensors(path, file);
   } else {
-    make_folder(path);
     write_npy(path / "features.npy", out.features);
     write_npy(path / "logits.npy", out.logits);
     if (!labels.empty())
@@ -106,6 +120,7 @@ void add_features(CLI::App& akin) {
       ->required()
       ->type_name("FILE|DIR")
       ->group("Run");
+  app->add_flag("--force", o->force, "Replace a table that is there")->configurable(false)->group("Run");
   add_common(*app, o->common);
   app->footer(
       "Tensors: features [N, D] and logits [N, C] as f32, labels [N] as i32, a row an image in the data set's "

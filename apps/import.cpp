@@ -5,6 +5,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/run_folder.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/picture_kind.hpp"
@@ -31,7 +32,7 @@ std::string lines(const char* title, const std::vector<std::string>& names) {
 }
 
 void run(const Options& o) {
-  AKIN_CHECK(o.force || !is_there(o.out), "{}: exists; --force replaces it", o.out);
+  check_output_file(o.out, o.force, {o.file});
   AKIN_CHECK(lower_ending(o.out) == ".safetensors", "{}: a model file ends in .safetensors", o.out);
   Context ctx = start(o.common);
   std::optional<ModelInfo> info = o.foreign.info();

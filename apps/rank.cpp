@@ -9,6 +9,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
 #include "distill/similarity/feature_table.hpp"
 #include "distill/task/table_file.hpp"
@@ -26,6 +27,7 @@ struct Options {
   std::string metrics = "parc", layers, label_file, out;
   int classes = 0;
   std::uint64_t seed = 0;
+  bool force = false;
 };
 
 /// What is ranked, and on which labels.
@@ -258,8 +260,19 @@ void check_usage(const Options& o) {
   if (!o.probabilities.empty() && !o.logits.empty()) fail_usage("give --probabilities or --logits, not both");
 }
 
+/// Throws where --out would write over something else than an earlier list of values.
+void check_out(const Options& o) {
+  if (o.out.empty()) return;
+  std::vector<std::filesystem::path> inputs{o.label_file, o.task.labels, o.common.settings.reference};
+  for (const auto* files : {&o.sources, &o.tables, &o.probabilities, &o.logits})
+    inputs.insert(inputs.end(), files->begin(), files->end());
+  check_output_file(o.out, o.force, inputs);
+  if (!o.task.target.empty()) check_outside(o.out, o.task.target);
+}
+
 void run(Options& o) {
   check_usage(o);
+  check_out(o);
   if (!o.out.empty()) const AtomicFile probe(o.out);  // a file that cannot be written shall cost no measurement
   const std::vector<Metric> chosen = metrics_of(o);
   Context ctx = start(o.common);
@@ -337,6 +350,7 @@ void add_rank(CLI::App& akin) {
       ->group("Similarity");
   add_settings(*app, o->common.settings, "Similarity", false, {"metric"});
   app->add_option("--out", o->out, "Also write all values as CSV")->type_name("FILE")->group("Run");
+  app->add_flag("--force", o->force, "Replace that file")->configurable(false)->group("Run");
   add_common(*app, o->common);
   add_config(*app);
   app->footer(

@@ -4,6 +4,8 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "distill/report/table.hpp"
+#include "engine/io/file.hpp"
+#include "engine/io/folder_lock.hpp"
 
 namespace akin {
 
@@ -21,6 +23,8 @@ void add_report(CLI::App& akin) {
       "oracle.csv.\n\n"
       "Example:\n  akin report runs/demo");
   app->callback([o] {
+    if (!is_folder(o->run)) load_run(o->run);  // says so
+    const FolderLock owner(o->run);
     const ReportData data = load_run(o->run);
     write_report(data, o->run);
     const std::vector<std::string> tables = write_tables(data, o->run);

@@ -5,8 +5,8 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/run_folder.hpp"
 #include "engine/io/file.hpp"
-#include "engine/io/folder_lock.hpp"
 #include "nn/data/same_form.hpp"
 #include "nn/zoo/zoo.hpp"
 
@@ -36,10 +36,9 @@ bool is_finished(Context& ctx, const std::filesystem::path& out, const Json& set
   const std::optional<std::string> stopped = checkpoint_fingerprint(checkpoint);
   if (!stopped && !is_there(model)) return false;
   const std::string found = stopped ? *stopped : load_model(ctx, model).info.settings;
-  // A model of an akin that kept no settings passes for finished.
-  if (!stopped && found.empty()) return true;
   const Json before = json_or_null(found);
-  const std::string changes = before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
+  const std::string changes =
+      before.is_object() ? settings_changes(before, settings) : "another program or an earlier akin made it";
   AKIN_CHECK(changes.empty(),
              "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "
              "--out DIR chooses another folder",
@@ -48,13 +47,10 @@ bool is_finished(Context& ctx, const std::filesystem::path& out, const Json& set
 }
 
 void run(const CLI::App& app, Options& o) {
-  if (o.out.empty()) {
-    if (o.resume) fail_usage("--resume: name the run folder to go on with, --out DIR");
-    o.out = "runs/" + run_stamp();
-  }
-  const std::filesystem::path out = o.out, model_file = out / "model.safetensors";
-  check_run_folder(out, {"model.safetensors", "checkpoint.safetensors"}, o.resume, o.force);
-  const FolderLock owner(out);
+  if (o.out.empty() && o.resume) fail_usage("--resume: name the run folder to go on with, --out DIR");
+  const RunFolder folder(RunKind::train, o.out, {.data = {o.data}, .files = {}},
+                         {.resume = o.resume, .force = o.force});
+  const std::filesystem::path out = folder.path(), model_file = out / "model.safetensors";
   Context ctx = start(o.common);
   const bool has_test = has_split(o.data, Split::test);
   std::vector<Split> wanted{Split::train};
@@ -74,20 +70,24 @@ void run(const CLI::App& app, Options& o) {
   Json settings = settings_of_source(o.common.settings);
   settings["images"] = content_hash(set);
   settings["classes"] = class_names_hash(set);
+  settings["test"] = has_test ? content_hash(test) : "";
   if (o.resume && !o.force && is_finished(ctx, out, settings)) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
   }
   if (o.resume && !is_there(out / "checkpoint.safetensors"))
-    say(o.common, o.out + ": holds no stopped run; starting from the beginning");
+    say(o.common, out.string() + ": holds no stopped run; starting from the beginning");
+  const std::int64_t images = set.images.shape()[0], steps = std::max<std::int64_t>(1, c.epochs * images / c.batch);
+  Schedule schedule = c.train.schedule;  // what cannot be is said before an earlier run is removed
+  schedule.steps = steps;
+  schedule.check();
   catch_interrupts();
   save_config(app, out);
-  if (o.force) std::filesystem::remove(out / "checkpoint.safetensors");
+  folder.begin({"config.toml"});
   const Place place{.checkpoint = out / "checkpoint.safetensors",
                     .checkpoint_every = o.common.settings.checkpoint_every,
                     .resume = o.resume,
                     .fingerprint = settings.dump()};
-  const std::int64_t images = set.images.shape()[0], steps = std::max<std::int64_t>(1, c.epochs * images / c.batch);
   c.train.eval_every = std::max<std::int64_t>(1, images / c.batch);
   const Events events = make_events(o.common);
   TrainHooks hooks;
@@ -98,7 +98,7 @@ void run(const CLI::App& app, Options& o) {
   const auto clock = std::chrono::steady_clock::now();
   TrainedClassifier trained = train_classifier(ctx, set, c, hooks, place);
   AKIN_CHECK(trained.result.finished, "stopped at step {} of {}; {}: the same command with --resume --out {} goes on",
-             trained.result.steps, steps, place.checkpoint.string(), o.out);
+             trained.result.steps, steps, place.checkpoint.string(), out.string());
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
   trained.model.info.settings = settings.dump();
   // Saved before the test as well: a test that fails shall not cost the training. Until the end the checkpoint says

@@ -9,6 +9,7 @@
 #include "distill/report/table.hpp"
 #include "distill/student/evaluator.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/folder_lock.hpp"
 
 namespace akin {
 
@@ -111,6 +112,15 @@ class Reporter {
       if (!row.undefined.empty())
         say(events_,
             fmt::format("warning: source {}: {}; no student of this run depends on it", row.source, row.undefined));
+  }
+
+  /// What tells of this run before its first student.
+  std::vector<std::string> written() const {
+    std::vector<std::string> names{"config.toml"};
+    for (const std::uint64_t seed : grid_.seeds)
+      names.push_back(place_.labels(grid_.targets[0], grid_.budgets[0], seed).filename().string());
+    if (!similarity_text_.empty()) names.insert(names.end(), {"similarity.csv", "weights.csv"});
+    return names;
   }
 
   /// Writes log.jsonl.
@@ -232,6 +242,8 @@ Grid single_grid(GridTarget target, LabelManifest labels, const std::vector<std:
 PipelineResult run_pipeline(Context& ctx, const Grid& grid, const PipelineOptions& options, const Events& events) {
   AKIN_CHECK(grid.targets.size() == 1 && grid.budgets.size() == 1,
              "a run has one target and one budget, found {} and {}", grid.targets.size(), grid.budgets.size());
+  for (const GridVariant& v : grid.variants)  // what cannot be is said before an earlier run is removed
+    if (traits(v.method).start != Start::features) schedule_of(grid.settings_of(grid.targets[0], &v)).check();
   GridOptions o{.place = {options.run_folder, true}, .cache = options.cache};
   o.fresh = !options.resume;
   o.keep_students = o.strict = true;
@@ -242,11 +254,15 @@ PipelineResult run_pipeline(Context& ctx, const Grid& grid, const PipelineOption
     make_folder(options.run_folder / "students");
   };
   o.listener.planned = [&](const auto&... told) { reporter.planned(told...); };
+  o.listener.begins = [&] {
+    if (options.begins) options.begins(reporter.written());
+  };
   o.listener.finished = [&](const auto&... told) { reporter.finished(told...); };
   PipelineResult out;
   if (!run_grid(ctx, grid, o, events).finished) return out;
   out.report = reporter.report();
   std::error_code not_empty;  // checkpoints of methods that this run did not ask for
+  check_still_locked(options.run_folder);
   std::filesystem::remove(options.run_folder / "checkpoints", not_empty);
   out.finished = true;
   return out;

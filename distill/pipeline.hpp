@@ -41,6 +41,9 @@ struct PipelineOptions {
   std::string made_by = {};          ///< version, for the records
   /// All was opened and checked, and nothing is written yet; optional.
   std::function<void(const Task& first)> opened = {};
+  /// All students are planned, and the first of those that are missing is next: the time to forget what an earlier run
+  /// left. `written`: names of the files that tell of this one; optional.
+  std::function<void(const std::vector<std::string>& written)> begins = {};
 };
 
 struct PipelineResult {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "distill/demo/bank.hpp"
+#include "distill/demo/digits.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
 
@@ -90,8 +91,75 @@ TEST_CASE("a bank: characters and data sets, kept while the recipe is the same")
   events.stop = [&] { return true; };
   CHECK(make().empty());
   CHECK_FALSE(std::filesystem::exists(folder / "bank/fashion.safetensors"));
+  // Stopped on the way, a source goes on from there, and is to the bit the one that was not stopped.
+  events.stop = {};
+  make();
+  const Bytes whole = read_file(files[1]);
+  std::filesystem::remove(files[1]);
+  events.stop = [&] { return steps == 2; };
+  CHECK(make().empty());
+  CHECK(std::filesystem::exists(folder / "bank/fashion.checkpoint"));
+  events.stop = {};
+  make();
+  CHECK_EQ(steps, 1);
+  CHECK(read_file(files[1]) == whole);
+  CHECK_FALSE(std::filesystem::exists(folder / "bank/fashion.checkpoint"));
+  // Not where it was another one, or is damaged.
+  for (const bool damaged : {false, true}) {
+    events.stop = [&] { return steps == 2; };
+    std::filesystem::remove(files[1]);
+    CHECK(make().empty());
+    if (damaged) write_file_atomic(folder / "bank/fashion.checkpoint", std::string_view("no checkpoint"));
+    events.stop = {};
+    o.settings.seed += damaged ? 0 : 1;
+    if (!damaged) o.glyphs.clear();
+    make();
+    CHECK_EQ(steps, 3);
+    CHECK_EQ(has(lines, "source fashion is trained anew"), damaged);
+  }
   o.glyphs.clear();
   o.data = folder / "nowhere";
   std::vector<std::string> missing;
   CHECK(has(error_of([&] { make_bank(ctx, o, {}, missing); }), "no source"));
+}
+
+TEST_CASE("the demo looks at its target before it makes a bank, and keeps a bank that was stopped") {
+  Context ctx;
+  const TempFolder folder;
+  DemoOptions d = demo_options();
+  d.data = folder / "data";
+  save_images(toy_set(60, 3, 1, 1, 28), Split::train, folder / "data/mnist");
+  save_images(toy_set(12, 3, 2, 1, 28), Split::test, folder / "data/mnist");
+  d.seeds = {0};
+  d.methods = {Method::scratch, Method::equal};
+  d.unlabelled = 20;
+  d.validation = 3;
+  d.bank.glyphs = {"digits"};
+  d.bank.images = 40;
+  d.bank.test_images = 10;
+  d.bank.side = 12;
+  d.bank.settings.student_width = d.settings.student_width = 4;
+  d.bank.settings.epochs = 1;
+  d.bank.settings.batch = 10;
+  d.bank.settings.warmup = 0;
+  d.settings.steps = 2;
+  d.settings.replicates = 0;
+  PipelineOptions place{.run_folder = folder / "run"};
+  int opened = 0;
+  place.opened = [&](const Task&) { ++opened; };
+  d.labels_per_class = 1000;
+  CHECK(has(error_of([&] { run_demo(ctx, d, place, {}); }), "1000"));
+  CHECK_EQ(opened, 0);
+  CHECK_FALSE(std::filesystem::exists(folder / "run"));
+  d.labels_per_class = 2;
+  int steps = 0;
+  Events events;
+  events.progress = [&](const std::string& label, std::int64_t, std::int64_t, const std::string&, const std::string&) {
+    steps += label.starts_with("source ") ? 1 : 0;
+  };
+  events.stop = [&] { return steps == 3; };
+  CHECK_FALSE(run_demo(ctx, d, place, events).finished);
+  events.stop = {};
+  CHECK(run_demo(ctx, d, place, events).finished);
+  CHECK_EQ(steps, 4);
 }

@@ -77,7 +77,7 @@ std::vector<Work> works() {
        {"features", "--model", "a.safetensors", "--data", "data", "--split", "train", "--out", "tables/a.safetensors",
         "--quiet"},
        "tables",
-       ""},
+       "--force"},
       {"export", {"export", "a.safetensors", "--out", "run", "--quiet"}, "run", "--force"},
   };
 }

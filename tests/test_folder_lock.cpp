@@ -1,6 +1,7 @@
 // Who works in a folder, and what killed writers leave there.
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,6 +81,72 @@ TEST_CASE("a folder has one owner; the next one is told whose it is, until the o
   for (int i = 0; i < 3; ++i) const FolderLock again(run);
   write_file_atomic(t / "file", std::string_view("x"));
   CHECK(has(error_of([&] { const FolderLock mine(t / "file"); }), "folder"));
+}
+
+TEST_CASE("a folder that was moved or made anew is not written into by the owner of the old one") {
+  const TempFolder t;
+  const fs::path run = t / "run", file = run / "students/a.bin";
+  {
+    const FolderLock mine(run);
+    write_file_atomic(run / "first", std::string_view("x"));
+    AtomicFile open(run / "second");
+    fs::rename(run, t / "old");
+    const auto refused = [&](const auto& write) {
+      const std::string error = error_of(write);
+      CHECK_MESSAGE(has(error, run.string() + ": was moved, removed or made anew"), error);
+    };
+    const auto all = [&] {
+      refused([&] { write_file_atomic(run / "third", std::string_view("x")); });
+      refused([&] { make_folder(file.parent_path()); });
+      refused([&] { remove_file(run / "theirs"); });
+      refused([&] { open.commit(); });
+    };
+    all();
+    CHECK_FALSE(fs::exists(run));
+    fs::create_directory(run);  // another process's
+    for (const char* name : {".akin-lock", "theirs"}) std::ofstream(run / name) << "1";
+    all();
+    write_file_atomic(t / "beside", std::string_view("x"));
+  }
+  CHECK_EQ(read_text(run / ".akin-lock"), "1");
+  CHECK(fs::exists(run / "theirs"));
+  CHECK_FALSE(fs::exists(run / "third"));
+  CHECK_FALSE(fs::exists(t / "old/.akin-lock"));
+  CHECK(fs::exists(t / "old/first"));
+}
+
+TEST_CASE("a lock is a file of its own: what a link of its name leads to is left alone") {
+  const TempFolder t;
+  std::ofstream(t / "precious") << "mine";
+  const auto refused = [&] {
+    CHECK(has(error_of([&] { const FolderLock mine(t / "run"); }), "is a link or no plain file"));
+  };
+  fs::create_directory(t / "run");
+  fs::create_symlink(t / "precious", t / "run/.akin-lock");
+  refused();
+  fs::remove(t / "run/.akin-lock");
+  fs::create_hard_link(t / "precious", t / "run/.akin-lock");
+  refused();
+  fs::remove(t / "run/.akin-lock");
+  REQUIRE_EQ(::mkfifo((t / "run/.akin-lock").c_str(), 0600), 0);
+  refused();
+  CHECK_EQ(read_text(t / "precious"), "mine");
+  CHECK(fs::exists(t / "run/.akin-lock"));
+}
+
+TEST_CASE("a new folder is nobody else's; the folders that were made for nothing go; links to nowhere are named") {
+  const TempFolder t;
+  {
+    const FolderLock one = FolderLock::of_new_folder(t / "runs/now"), two = FolderLock::of_new_folder(t / "runs/now");
+    CHECK_EQ(one.folder(), t / "runs/now");
+    CHECK_EQ(two.folder(), t / "runs/now-2");
+  }
+  CHECK_FALSE(fs::exists(t / "runs"));
+  { const FolderLock deep(t / "a/b/c/"); }
+  CHECK_FALSE(fs::exists(t / "a"));
+  fs::create_symlink("nowhere", t / "link");
+  for (const char* name : {"link", "link/below"})
+    CHECK(has(error_of([&] { make_folder(t / name); }), "link: is a link to nowhere, which is not there"));
 }
 
 TEST_CASE("temporary files of killed writers go when somebody writes in their folder; those of living ones stay") {

@@ -65,6 +65,20 @@ std::string changes(const std::filesystem::path& model, const std::filesystem::p
   return sha256_file(model) == hash ? "" : model.string() + " is not the file that was made by it";
 }
 
+/// Goes on with a source that was stopped, where it is the same one.
+Place place_of(const BankOptions& o, const std::string& name, const std::string& recipe, const Events& events) {
+  Place place{.checkpoint = o.folder / (name + ".checkpoint"),
+              .checkpoint_every = o.settings.checkpoint_every,
+              .fingerprint = recipe};
+  try {
+    place.resume = is_checkpoint_of(place.checkpoint, recipe);
+  } catch (const Error& e) {
+    say(events, fmt::format("warning: {}; source {} is trained anew", e.what(), name));
+  }
+  if (!place.resume) remove_checkpoint(place.checkpoint);
+  return place;
+}
+
 }  // namespace
 
 std::pair<ImageSet, ImageSet> glyph_task(const std::string& set, FontPart part, std::int64_t train, std::int64_t test,
@@ -139,13 +153,15 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
       if (events.progress)
         events.progress("source " + recipe.name, done, steps, "steps", fmt::format("loss {:.3f}", loss));
     };
-    TrainedClassifier trained = train_classifier(ctx, train_set, classifier, hooks);
+    const Place place = place_of(options, recipe.name, wanted.dump(), events);
+    TrainedClassifier trained = train_classifier(ctx, train_set, classifier, hooks, place);
     if (!trained.result.finished) return {};
     trained.model.info.test_accuracy = evaluate_model(ctx, trained.model, test_set);
-    std::filesystem::remove(mark);
+    remove_file(mark);
     save_model(model, *trained.model.network, trained.model.info);
     wanted["model"] = sha256_file(model);
     write_sealed(mark, wanted);
+    remove_checkpoint(place.checkpoint);
     say(events, fmt::format("source {}: {} classes, {:.1f} % right on its own test images", recipe.name,
                             train_set.classes.size(), 100 * trained.model.info.test_accuracy));
   }

@@ -41,23 +41,22 @@ void check_birds_files(const BirdsDemoOptions& options) {
   file_of(options, kStart);
 }
 
-PipelineResult run_birds_demo(Context& ctx, const BirdsDemoOptions& options, const Events& events) {
+PipelineResult run_birds_demo(Context& ctx, const BirdsDemoOptions& options, const PipelineOptions& place,
+                              const Events& events) {
   check_birds_files(options);
   std::vector<std::string> sources;
   for (const char* name : kSources) sources.push_back(file_of(options, name).string());
   Settings settings = options.settings;
   settings.init = file_of(options, kStart).string();
   const ImageFormat format{.height = static_cast<int>(options.side), .width = static_cast<int>(options.side)};
-  const GridTarget target{.name = "birds", .load = [&] { return load_target(options.data, format); }};
+  const GridTarget target{
+      .name = "birds", .load = [&] { return load_target(options.data, format); }, .data = options.data};
   LabelManifest labels;
   labels.draw.labels_per_class = options.labels_per_class;
   const Grid grid = single_grid(target, labels, sources,
                                 {Method::scratch, Method::fixmatch, Method::equal, Method::nearest, Method::weighted},
                                 options.seeds, settings);
-  PipelineResult result = run_pipeline(
-      ctx, grid,
-      {.run_folder = options.out, .cache = options.out / "cache", .resume = options.resume, .made_by = options.made_by},
-      events);
+  PipelineResult result = run_pipeline(ctx, grid, place, events);
   if (!result.finished) return result;
 
   ReportData& r = result.report;

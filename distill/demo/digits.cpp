@@ -32,38 +32,39 @@ DemoOptions demo_options() {
   return o;
 }
 
-PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Events& events) {
+PipelineResult run_demo(Context& ctx, const DemoOptions& options, const PipelineOptions& place, const Events& events) {
   const bool mnist = !options.glyph_target && is_there(options.data / "mnist");
   BankOptions bank = options.bank;
-  bank.folder = options.out / "bank";
+  bank.folder = place.run_folder / "bank";
   bank.data = options.data;
   // A drawn target keeps a fifth of the font families to itself.
   bank.fonts = mnist ? FontPart::all : FontPart::train;
+  const std::shared_ptr<const TargetImages> images = [&] {
+    if (mnist) return load_target(options.data / "mnist", {});
+    auto [train, test] = glyph_task(kDrawnTarget, FontPart::held_out, options.unlabelled + options.validation + 1000,
+                                    4000, bank.side, 77);
+    return target_images(std::move(train), std::move(test));
+  }();
+  LabelManifest labels;
+  labels.draw.labels_per_class = options.labels_per_class;
+  labels.draw.unlabelled = options.unlabelled;
+  labels.draw.validation = options.validation;
+  // Too few images for the students are found before the bank takes its time.
+  Task first;
+  for (const std::uint64_t seed : options.seeds) {
+    LabelManifest drawn = labels;
+    drawn.draw.seed = seed;
+    first = make_task(images, drawn);
+  }
+  if (place.opened) place.opened(first);
   std::vector<std::string> missing;
   const std::vector<std::filesystem::path> files = make_bank(ctx, bank, events, missing);
   if (files.empty()) return {};
   std::vector<std::string> sources(files.size());
   std::transform(files.begin(), files.end(), sources.begin(), [](const auto& file) { return file.string(); });
-  const GridTarget target{.name = mnist ? "mnist" : kDrawnTarget, .load = [&] {
-                            if (mnist) return load_target(options.data / "mnist", {});
-                            auto [train, test] =
-                                glyph_task(kDrawnTarget, FontPart::held_out,
-                                           options.unlabelled + options.validation + 1000, 4000, bank.side, 77);
-                            return target_images(std::move(train), std::move(test));
-                          }};
-  LabelManifest labels;
-  labels.draw.labels_per_class = options.labels_per_class;
-  labels.draw.unlabelled = options.unlabelled;
-  labels.draw.validation = options.validation;
+  const GridTarget target{.name = mnist ? "mnist" : kDrawnTarget, .load = [&] { return images; }};
   const Grid grid = single_grid(target, labels, sources, options.methods, options.seeds, options.settings);
-  std::size_t test_images = 0;
-  PipelineResult result = run_pipeline(ctx, grid,
-                                       {.run_folder = options.out,
-                                        .cache = options.out / "cache",
-                                        .resume = options.resume,
-                                        .made_by = options.made_by,
-                                        .opened = [&](const Task& first) { test_images = first.test().size(); }},
-                                       events);
+  PipelineResult result = run_pipeline(ctx, grid, place, events);
   if (!result.finished) return result;
 
   ReportData& r = result.report;
@@ -73,7 +74,7 @@ PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Events& 
                              : "Cyrillic capitals, drawn in fonts that no source has seen"},
             {"labelled images", fmt::format("{} ({} a class)", r.labelled, options.labels_per_class)},
             {"unlabelled images", std::to_string(r.unlabelled)},
-            {"test images", std::to_string(test_images)},
+            {"test images", std::to_string(images->test.size())},
             {"sources",
              fmt::format("{}, {} of width {}", sources.size(), bank.settings.student, bank.settings.student_width)},
             {"student", fmt::format("{} of width {}", options.settings.student, options.settings.student_width)}};

@@ -8,7 +8,6 @@ namespace akin {
 
 struct DemoOptions {
   std::filesystem::path data = "data";  ///< with mnist/, fashion/, cifar10/ where they are at hand
-  std::filesystem::path out = "runs/demo";
   std::vector<std::uint64_t> seeds = {0, 1};
   std::int64_t labels_per_class = 2;
   std::int64_t unlabelled = 10000;
@@ -16,8 +15,6 @@ struct DemoOptions {
   BankOptions bank;                ///< folder, data and fonts are set by the demo
   Settings settings;               ///< of the students
   std::vector<Method> methods = {Method::scratch, Method::fixmatch, Method::equal, Method::nearest, Method::weighted};
-  bool resume = false;
-  std::string made_by = {};   ///< version, for the records
   bool glyph_target = false;  ///< use the drawn target even where MNIST is at hand
 };
 
@@ -25,7 +22,8 @@ struct DemoOptions {
 DemoOptions demo_options();
 
 /// Makes the bank, runs all methods and fills in title, task and notes of the report. Where MNIST is missing the target
-/// is a set of characters, in fonts that no source has seen; the report says so.
-PipelineResult run_demo(Context& ctx, const DemoOptions& options, const Events& events);
+/// is a set of characters, in fonts that no source has seen; the report says so. The bank lies in <run folder>/bank;
+/// the target is looked at before it, and `place.opened` called then.
+PipelineResult run_demo(Context& ctx, const DemoOptions& options, const PipelineOptions& place, const Events& events);
 
 }  // namespace akin

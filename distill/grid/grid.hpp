@@ -30,6 +30,7 @@ struct GridTarget {
   std::function<std::shared_ptr<const TargetImages>()> load;  ///< reads its images
   std::vector<std::string> sources = {};                      ///< names: those of the bank without the excluded ones
   SettingsTable settings = {};                                ///< its overrides
+  std::filesystem::path data = {};                            ///< where its images lie; empty: drawn
 };
 
 struct GridBudget {
@@ -61,6 +62,12 @@ struct Grid {
   /// The metrics that are measured for every source.
   std::vector<std::string> measured_metrics() const;
 };
+
+/// What a grid reads.
+struct GridInputs {
+  std::vector<std::filesystem::path> data, files;  ///< data sets; sources, models to start from, references
+};
+GridInputs inputs_of(const Grid& grid);
 
 /// `text` with {target} replaced by a name.
 std::string with_target(std::string text, const std::string& name);

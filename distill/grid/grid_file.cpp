@@ -83,6 +83,7 @@ GridTarget read_target(const SettingsTable& s, const std::filesystem::path& root
   const ImageFormat format = read_format(s);
   const std::int64_t images = s.whole("images", 0);
   if (images < 0) s.refuse("images", fmt::format("{}: expected a whole number from 0", images));
+  t.data = data;
   t.load = [data, format, images] { return load_target(data, format, images); };
   std::vector<std::string> all;
   for (const GridSource& b : bank) all.push_back(b.name);
@@ -112,6 +113,20 @@ Settings Grid::settings_of(const GridTarget& target, const GridVariant* variant)
   if (variant != nullptr) read_settings(variant->settings, root, false, s);
   s.reference = with_target(s.reference, target.name);
   return s;
+}
+
+GridInputs inputs_of(const Grid& grid) {
+  GridInputs out;
+  for (const GridTarget& t : grid.targets) {
+    if (!t.data.empty()) out.data.push_back(t.data);
+    for (const GridSource& s : grid.sources) out.files.emplace_back(with_target(s.path, t.name));
+    for (const GridVariant& v : grid.variants) {
+      const Settings s = grid.settings_of(t, &v);
+      for (const std::string* file : {&s.init, &s.reference})
+        if (!file->empty()) out.files.emplace_back(*file);
+    }
+  }
+  return out;
 }
 
 std::vector<std::string> Grid::measured_metrics() const {

@@ -199,6 +199,7 @@ class Runner {
         banks[g].forget_features();
       }
     if (o_.fresh) forget_earlier_run(opened);
+    if (o_.strict && pending_ > 0 && o_.listener.begins) o_.listener.begins();
     for (std::size_t g = 0; g < groups.size(); ++g) {
       if (!o_.strict && !prepare(opened, groups[g], banks[g])) return false;
       if (!run_group(opened, groups[g], banks[g], out)) return false;

@@ -22,6 +22,8 @@ struct GridListener {
   std::function<void(const GridGroup& group, const std::vector<Source>& sources, const Ranking* ranking,
                      const std::vector<StudentPlan>& plans)>
       planned = {};
+  /// All of a strict run is planned, and the first student that is missing is next.
+  std::function<void()> begins = {};
   /// A cell has its record, made now or by an earlier run. `answers` tests its student again where it was not made now.
   std::function<void(const GridGroup& group, const Cell& cell, const StudentRecord& record,
                      const std::function<TestAnswers()>& answers)>

@@ -7,6 +7,7 @@
 
 #include "distill/report/csv.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/folder_lock.hpp"
 
 namespace akin {
 
@@ -237,6 +238,7 @@ GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, 
     write_file_atomic(folder / "sources.csv", std::string_view(grid_sources_csv(tables)));
     write_file_atomic(folder / "results.md", std::string_view(grid_markdown(tables)));
     std::error_code not_empty;
+    check_still_locked(folder);
     std::filesystem::remove(folder / "checkpoints", not_empty);
   };
   options.listener.inputs = [&](const GridTarget& t, const TargetInputs& inputs) { opened[t.name] = inputs; };

@@ -317,13 +317,24 @@ void write_report(const ReportData& data, const std::filesystem::path& run_dir) 
 
 ReportData load_run(const std::filesystem::path& run_dir) {
   const std::filesystem::path file = run_dir / "report.json";
+  const std::filesystem::path config = run_dir / "config.toml";
   if (!is_there(file)) {
+    AKIN_CHECK(!is_there(config),
+               "{}: this run is not finished (it has no report.json); the command of {} with --resume "
+               "goes on",
+               run_dir.string(), config.string());
     fail(
         "{}: no such file; expected a run folder, as `akin distill` and `akin demo` write one, or the run has not "
         "finished (`akin experiment FILE` makes the tables of an experiment again)",
         file.string());
   }
-  return report_from_json(read_text(file), file.string());
+  ReportData data = report_from_json(read_text(file), file.string());
+  AKIN_CHECK(
+      data.config.empty() || !is_there(config) || read_text(config) == data.config,
+      "{}: is not of this run: {} is not the configuration it was made with. Either a run that began later has not "
+      "finished (the same command with --resume goes on), or one of the two files is another run's",
+      file.string(), config.string());
+  return data;
 }
 
 std::string results_json(const ReportData& data) {

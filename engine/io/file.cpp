@@ -15,6 +15,7 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/io/folder_lock.hpp"
 #include "engine/io/gzip.hpp"
 #include "engine/io/path.hpp"
 #include "engine/io/text.hpp"
@@ -176,6 +177,7 @@ Bytes read_file_gunzipped(const fs::path& path, std::uint64_t max_bytes) {
 }
 
 AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
+  check_still_locked(path);
   std::error_code ignored;
   if (fs::is_symlink(path_, ignored)) {
     const fs::path target = fs::weakly_canonical(path_, ignored);
@@ -240,6 +242,7 @@ void AtomicFile::discard() noexcept {
 
 void AtomicFile::fail_writing(const char* step, int error) {
   discard();
+  check_still_locked(path_);  // the folder may have gone just now
   fail_to(path_, step, error);
 }
 
@@ -256,6 +259,7 @@ void AtomicFile::write(ByteView bytes) {
 
 void AtomicFile::commit() {
   AKIN_CHECK(fd_ >= 0, "{}: finished twice", path_.string());
+  check_still_locked(path_);
   if (::fsync(fd_) != 0 && errno != EINVAL) fail_writing("flushed to the disk", errno);
   if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) fail_writing("closed", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_writing("renamed into place", errno);
@@ -286,13 +290,21 @@ bool is_folder(const fs::path& path) {
 }
 
 void make_folder(const fs::path& path) {
+  check_still_locked(path);
   std::error_code error;
+  for (fs::path part; const fs::path& name : path) {  // "exists", says the system of such a link
+    part /= name;
+    if (fs::is_symlink(part, error) && !is_there(part))
+      fail("{}: is a link to {}, which is not there; make that folder, or choose another one", part.string(),
+           fs::read_symlink(part, error).string());
+  }
   fs::create_directories(path, error);
   if (error) fail("{}: folder cannot be made: {} ({})", path.string(), error.message(), remedy_for(error.value()));
   AKIN_CHECK(is_folder(path), "{}: is a file, a folder was expected (remove it or choose another name)", path.string());
 }
 
 void remove_file(const fs::path& path) {
+  check_still_locked(path);
   std::error_code error;
   fs::remove(path, error);
   if (error) fail("{}: cannot be removed: {} ({})", path.string(), error.message(), remedy_for(error.value()));

@@ -1,4 +1,5 @@
-// Files read whole and written atomically. Every failure is one akin::Error naming the file and a remedy.
+// Files read whole and written atomically. Every failure is one akin::Error naming the file and a remedy. Nothing is
+// written or removed where a folder that this process has locked was moved or replaced (engine/io/folder_lock.hpp).
 #pragma once
 
 #include <cstddef>
@@ -70,7 +71,7 @@ bool is_folder(const std::filesystem::path& path);
 /// The last name of a path, also of "data/birds/" and "data/birds/.", as text (readable_text).
 std::string last_name(const std::filesystem::path& path);
 
-/// Makes the folder and its parents; it may exist. Throws where that cannot be done.
+/// Makes the folder and its parents; it may exist. Throws where that cannot be done, and on a link that leads nowhere.
 void make_folder(const std::filesystem::path& path);
 /// Removes a file, or an empty folder, where there is one. Throws where that cannot be done.
 void remove_file(const std::filesystem::path& path);

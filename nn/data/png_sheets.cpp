@@ -5,7 +5,7 @@
 
 #include "engine/io/image.hpp"
 #include "engine/io/json.hpp"
-#include "nn/data/image_set.hpp"
+#include "nn/data/set_writer.hpp"
 
 namespace akin {
 namespace {
@@ -54,12 +54,14 @@ std::vector<int> read_sheet_labels(const std::filesystem::path& path, std::int64
 }
 
 void convert_cifar10_sheets(const std::filesystem::path& from, const std::filesystem::path& to) {
+  SetWriter writer(to, false);
   const ImageSet test = read_split(from, {"test_batch.png"}, "test_lables.json");
   const ImageSet train = read_split(
       from, {"data_batch_1.png", "data_batch_2.png", "data_batch_3.png", "data_batch_4.png", "data_batch_5.png"},
       "train_lables.json");
-  save_images(test, Split::test, to);
-  save_images(train, Split::train, to);
+  writer.write(test, Split::test);
+  writer.write(train, Split::train);
+  writer.finish();
 }
 
 }  // namespace akin

@@ -227,6 +227,11 @@ std::string split_word(const std::string& folder) {
 
 SetLayout layout_of(const fs::path& folder) {
   const Names names = names_in(folder);
+  AKIN_CHECK(
+      !is_there(folder / kUnfinishedSet),
+      "{}: its data set is not finished ({} is in it): akin is writing it, or was stopped doing so; then run that "
+      "`akin data` command again, it begins anew",
+      folder.string(), kUnfinishedSet);
   SetLayout out;
   out.folder = folder;
   const std::vector<std::string> unknown = find_idx(names, out);

@@ -27,12 +27,16 @@ struct SetLayout {
   bool has(Split split) const { return images.contains(split); }
 };
 
+/// A file of this name says that akin is writing the data set, or was stopped doing so (nn/data/set_writer.hpp).
+inline constexpr const char* kUnfinishedSet = ".akin-unfinished";
+
 /// "train", "test", "validation" or "unlabeled" for any usual name of such a folder; empty for others.
 std::string split_word(const std::string& folder);
 
 /// By names; IDX that is there plain and packed is compared. A split goes by any usual name, in any case: train; test,
 /// t10k (IDX), or else val, valid, validation; unlabeled, unsup ... Throws, naming folder and remedy, where it is no
-/// data set, where a split is there under two names, and where labels are of another split than the images.
+/// data set, where a split is there under two names, where labels are of another split than the images; and where the
+/// set was not written to its end.
 SetLayout layout_of(const std::filesystem::path& folder);
 
 }  // namespace akin
