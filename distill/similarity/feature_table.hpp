@@ -20,8 +20,8 @@ struct LabelList {
 
 /// One label a row: .npy or .safetensors (tensor `labels`, or the only one) with whole numbers or text, or .csv/.txt
 /// with whole numbers or names, one a line, or a table with a column of labels (engine/io/csv.hpp). Names are numbered
-/// in byte order; those that look alike are told in `notes`, those that stand for no label are refused. `classes`: of the target; 0: the largest label and one. Error on anything else, naming row and
-/// remedy.
+/// in byte order; those that look alike are told in `notes`, those that stand for no label are refused. `classes`: of
+/// the target; 0: the largest label and one. Error on anything else, naming row and remedy.
 LabelList read_labels(const std::filesystem::path& file, int classes = 0);
 
 /// One source's table.

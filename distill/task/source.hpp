@@ -30,10 +30,10 @@ struct Source {
 std::string source_name(const std::filesystem::path& path);
 
 /// Opens a source: a model (.safetensors with a network), or a table: a .safetensors file with tensors `features` [N,D]
-/// and `logits` [N,C], or a folder with features.npy and logits.npy (or .csv); without logits it has no head. Its name is the
-/// file's, without ending; of a model.safetensors or student.safetensors that of its folder, likewise with _best.
-/// Throws on weights or tables with NaN, naming file and tensor. `fallback`: see load_model; an error for a table, and
-/// for a file that describes itself as another network.
+/// and `logits` [N,C], or a folder with features.npy and logits.npy (or .csv); without logits it has no head. Its name
+/// is the file's, without ending; of a model.safetensors or student.safetensors that of its folder, likewise with
+/// _best. Throws on weights or tables with NaN, naming file and tensor. `fallback`: see load_model; an error for a
+/// table, and for a file that describes itself as another network.
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
 
 struct OutputOptions {

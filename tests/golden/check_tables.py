@@ -2,7 +2,7 @@
 
     cmake --build build/ci --target read_table && /usr/bin/python3 tests/golden/check_tables.py build/ci/bin/read_table
 
-Writes 223 files into a temporary folder: .npy of every type, order and layout, .csv as programs and spreadsheets write them.
+Writes 221 files into a temporary folder: .npy of every type, order and layout, .csv as programs and spreadsheets write them.
 For each akin's numbers must be NumPy's or pandas's (which are told the separator and the decimal mark; akin is not), to
 the last bit. Where they differ akin must have said why: in an error, or in a note that names what was left out. Prints
 one line a kind; exit code 1 where a file was read otherwise in silence.
