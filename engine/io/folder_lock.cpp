@@ -58,11 +58,6 @@ std::string owner_in(int fd) {
   return good ? " (process " + number + ")" : "";
 }
 
-fs::path whole_path(const fs::path& path) {
-  const fs::path whole = fs::absolute(path).lexically_normal();
-  return whole.has_filename() ? whole : whole.parent_path();
-}
-
 /// How many of the folder and its parents are not there.
 int missing_levels(const fs::path& folder) {
   int missing = 0;
