@@ -15,6 +15,8 @@ std::vector<std::string> reordered(int argc, const char* const* argv) {
     const std::string argument = argv[i];
     const bool separate = argument == "--config" && i + 1 < argc;
     if (separate || argument.starts_with("--config=")) {
+      if ((separate ? argv[i + 1] : argument.substr(9)) == std::string())
+        fail_usage("--config: is empty; give a file, or leave it out");
       front.push_back(argument);
       if (separate) front.emplace_back(argv[++i]);
     } else {
@@ -46,6 +48,18 @@ std::string used(const CLI::App& app) {
   return name;
 }
 
+/// `--size "$SIZE"` without a SIZE is a slip, and not as if the option were not there. Where empty means something, the
+/// option's help says what.
+void refuse_empty_values(CLI::App& app) {
+  for (CLI::Option* option : app.get_options([](CLI::Option*) { return true; })) {
+    const bool takes_value = option->get_expected_min() > 0 && !option->get_group().empty();
+    if (takes_value && option->get_description().find("empty") == std::string::npos)
+      option->check(CLI::Validator(
+          [](const std::string& text) { return text.empty() ? "is empty; give a value, or leave it out" : ""; }, ""));
+  }
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) refuse_empty_values(*command);
+}
+
 }  // namespace
 
 int run_command_line(int argc, const char* const* argv, const std::function<void(CLI::App&)>& declared) {
@@ -73,6 +87,7 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
   add_report(app);
   add_info(app);
   add_demo(app);
+  refuse_empty_values(app);
   if (declared) declared(app);
   try {
     app.parse(reordered(argc, argv));
@@ -92,6 +107,8 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
       fail_usage("--config: {}: unknown or unusable setting '{}' (see {} --help)", config_file(argc, argv),
                  key.substr(key.find('.') + 1), command);
     }
+    if (dynamic_cast<const CLI::ExcludesError*>(&e) != nullptr)  // "--labels excludes --labels-per-class"
+      fail_usage("{}: give one of the two (see {} --help)", e.what(), command);
     fail_usage("{} (see {} --help)", e.what(), command);
   }
   return 0;

@@ -1,5 +1,6 @@
 #include "apps/config_file.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <istream>
 
@@ -34,6 +35,12 @@ std::string toml_text(const std::string& text) {
   return out + "\"";
 }
 
+/// Whether an option was given that goes without this one, as --labels without --labels-per-class.
+bool is_excluded(const CLI::Option& option) {
+  const auto others = option.get_excludes();
+  return std::any_of(others.begin(), others.end(), [](const CLI::Option* other) { return other->count() > 0; });
+}
+
 bool is_plain(const std::string& text) {
   if (text == "true" || text == "false" || text == "inf" || text == "-inf" || text == "nan") return true;
   if (text.empty() || text.find_first_not_of("0123456789+-.eE") != std::string::npos) return false;
@@ -62,6 +69,8 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& in) const {
   const std::string name = command->get_name();
   std::vector<CLI::ConfigItem> found;
   const auto add = [&](const std::string& key, const Json& value) {
+    const CLI::Option* option = command->get_option_no_throw("--" + key);
+    if (option != nullptr && is_excluded(*option)) return;  // the command line wins
     CLI::ConfigItem item;
     item.parents = {name};
     item.name = key;
@@ -94,7 +103,7 @@ std::string config_text(const CLI::App& app) {
     std::vector<std::string> values;
     if (option->count() > 0)
       values = option->reduced_results();
-    else if (!option->get_default_str().empty())
+    else if (!option->get_default_str().empty() && !is_excluded(*option))
       values = {option->get_default_str()};
     const bool is_flag = option->get_expected_min() == 0;
     if (is_flag && values.empty()) values = {"false"};

@@ -41,16 +41,16 @@ void add_demo(CLI::App& akin) {
   app->add_flag("--drawn-target", d.glyph_target, "Use drawn characters as the target even where MNIST is at hand")
       ->group("Data");
   app->add_option("--labels-per-class", d.labels_per_class, "Labelled target images of each class")
-      ->check(whole_in(1, 1000))
+      ->transform(whole_in(1, 1000))
       ->group("Data");
   app->add_option("--unlabelled", d.unlabelled, "Unlabelled target images; 0: all")
-      ->check(whole_in(0, kMostImages))
+      ->transform(whole_in(0, kMostImages))
       ->group("Data");
   app->add_option("--bank-images", d.bank.images, "Training images of a source")
-      ->check(whole_in(1, 1'000'000))
+      ->transform(whole_in(1, 1'000'000))
       ->group("Training");
   app->add_option("--bank-epochs", d.bank.settings.epochs, "Passes over them")
-      ->check(whole_in(1, 1'000'000))
+      ->transform(whole_in(1, 1'000'000))
       ->group("Training");
   add_demo_run(*app, o->run, d.settings);
   app->footer(

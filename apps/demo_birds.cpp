@@ -38,9 +38,11 @@ void add_demo_birds(CLI::App& demo) {
   app->add_option("--data", o->run.data, "Pictures of 20 species (docs/data.md)")->type_name("DIR")->group("Data");
   app->add_option("--weights", o->weights, "Folder of the networks (docs/data.md)")->type_name("DIR")->group("Data");
   app->add_option("--labels-per-class", d.labels_per_class, "Labelled pictures of each species")
-      ->check(whole_in(1, 1000))
+      ->transform(whole_in(1, 1000))
       ->group("Data");
-  app->add_option("--side", d.side, "Pixels a side of the student's images")->check(whole_in(32, 224))->group("Data");
+  app->add_option("--side", d.side, "Pixels a side of the student's images")
+      ->transform(whole_in(32, 224))
+      ->group("Data");
   add_demo_run(*app, o->run, d.settings);
   app->footer(
       "Writes report.html, results.csv and the students.\n\nExample:\n  akin demo birds --labels-per-class 3 --seeds "

@@ -17,15 +17,23 @@ CLI::Option* add_switch(CLI::App& app, const std::string& option, bool& value, c
       ->default_str(value ? "true" : "false");
 }
 
+/// The whole text as a decimal number.
+std::optional<std::int64_t> whole_of(const std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+
 }  // namespace
 
 CLI::Validator whole_in(std::int64_t low, std::int64_t high) {
   return CLI::Validator(
-      [low, high](const std::string& text) {
-        std::int64_t value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && end == text.data() + text.size() && value >= low && value <= high;
-        return good ? std::string() : fmt::format("'{}' is no whole number from {} to {}", text, low, high);
+      [low, high](std::string& text) {
+        const std::optional<std::int64_t> value = whole_of(text);
+        if (!value || *value < low || *value > high)
+          return fmt::format("'{}' is no whole number from {} to {}", text, low, high);
+        text = std::to_string(*value);
+        return std::string();
       },
       "");
 }
@@ -59,6 +67,7 @@ void add_format(CLI::App& app, FormatFlags& flags) {
       ->group("Data");
   app.add_option("--channels", flags.channels, "Bring images to 1 (grey) or 3 (colour) channels; 0: as they are")
       ->check(CLI::IsMember({0, 1, 3}).description(""))
+      ->transform(whole_in(0, kMostImages))
       ->group("Data");
 }
 
@@ -75,7 +84,14 @@ CLI::Option* add_row(CLI::App& app, Settings& settings, const Setting& row, bool
           return app.add_option(option, value, row.help);
       },
       row.field);
-  added->check(CLI::Validator([&row](std::string& text) { return problem_of(row, text); }, ""));
+  added->transform(CLI::Validator(
+      [&row](std::string& text) {
+        std::string why = problem_of(row, text);
+        if (why.empty() && std::holds_alternative<std::int64_t Settings::*>(row.field))
+          text = std::to_string(whole_of(text).value());
+        return why;
+      },
+      ""));
   if (row.range.file) added->type_name("FILE");
   return added->group(row.group);
 }
@@ -116,7 +132,7 @@ void add_foreign(CLI::App& app, ForeignFlags& flags) {
                  fmt::format("{}, or graph (layers in <name>.graph.json)", fmt::join(known_architectures(), ", ")))
       ->group(group);
   app.add_option("--width", flags.architecture.width, "Channels of the first stage; 0: as the file has it")
-      ->check(whole_in(0, 4096))
+      ->transform(whole_in(0, 4096))
       ->group(group);
   app.add_option("--shortcut", flags.architecture.shortcut, "A or conv; empty: the family's own")->group(group);
   app.add_option("--stem", flags.architecture.stem,
@@ -148,19 +164,21 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
       ->required()
       ->type_name("DIR")
       ->group("Data");
-  app.add_option("--labels-per-class", flags.split.labels_per_class, "Labelled images of each class")
-      ->check(whole_in(1, kMostImages))
-      ->group("Data");
+  CLI::Option* per_class =
+      app.add_option("--labels-per-class", flags.split.labels_per_class, "Labelled images of each class")
+          ->transform(whole_in(1, kMostImages))
+          ->group("Data");
   app.add_option("--labels", flags.labels,
                  "The same, or a manifest file: a share of each class, or a list of images (docs/data.md)")
+      ->excludes(per_class)
       ->type_name("N|FILE")
       ->group("Data");
   if (semi) {
     app.add_option("--unlabelled", flags.split.unlabelled, "Unlabelled images at most; 0: all")
-        ->check(whole_in(0, kMostImages))
+        ->transform(whole_in(0, kMostImages))
         ->group("Data");
     app.add_option("--validation", flags.split.validation, "Labelled images held out for curves and choice of a step")
-        ->check(whole_in(0, kMostImages))
+        ->transform(whole_in(0, kMostImages))
         ->group("Data");
   }
   add_format(app, flags.format);

@@ -11,8 +11,9 @@
 
 namespace akin {
 
-/// Whole numbers in low..high, checked on the text: what does not fit is refused, never cut or rounded to fit. Without a
-/// name of its own, which would crowd the help.
+/// Whole numbers in low..high, checked on the text: what does not fit is refused, never cut or rounded to fit. For
+/// Option::transform: the option gets the number in plain digits, for CLI11 itself takes 010 for 8. Without a name of
+/// its own, which would crowd the help.
 CLI::Validator whole_in(std::int64_t low, std::int64_t high);
 /// Finite numbers in low..high, likewise.
 CLI::Validator number_in(double low, double high);
@@ -50,7 +51,7 @@ struct TaskFlags {
   std::string target, labels;
   SplitOptions split;
   FormatFlags format;
-  /// The label budget: --labels where it is given, else --labels-per-class.
+  /// The label budget: of --labels or --labels-per-class, which exclude each other.
   LabelManifest manifest() const;
 };
 /// `semi`: also the options of unlabelled and validation images.

@@ -311,7 +311,7 @@ void add_rank(CLI::App& akin) {
       ->group("Data");
   add_setting(*app, o->common.settings, "match_channels");
   app->add_option("--seed", o->seed, "Draws the labelled images")
-      ->check(whole_in(0, std::numeric_limits<std::int64_t>::max()))
+      ->transform(whole_in(0, std::numeric_limits<std::int64_t>::max()))
       ->group("Data");
   const char* tables = "Tables instead of images";
   const auto add_files = [&](const char* name, std::vector<std::string>& files, const char* help) {
@@ -327,7 +327,7 @@ void add_rank(CLI::App& akin) {
             "The sources' class probabilities, one file a table, for leep and nce");
   add_files("--logits", o->logits, "The same before the softmax");
   app->add_option("--classes", o->classes, "Classes of the target; 0: as many as the labels show")
-      ->check(whole_in(0, 1'000'000))
+      ->transform(whole_in(0, 1'000'000))
       ->group(tables);
   app->add_option("--metric", o->metrics,
                   "One or more of " + list_of_metrics() + "; or all. Also parc:K, knn:K, " +
