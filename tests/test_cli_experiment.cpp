@@ -146,7 +146,13 @@ TEST_CASE("cli: distill with every method, and with the split of an earlier run"
   CHECK(has(akin_(folder, {"report", (folder / "first").string()}).out, "FineTune"));
 
   const std::string manifest = (folder / "first/labels-seed0.json").string();
-  Arguments second = distill_arguments(folder, "second", {"--labels", manifest, "--seeds", "5"});
+  const auto with_labels = [&](const std::string& out, const std::string& labels, const Arguments& more = {}) {
+    Arguments arguments = distill_arguments(folder, out, more);
+    *std::find(arguments.begin(), arguments.end(), "--labels-per-class") = "--labels";
+    *(std::find(arguments.begin(), arguments.end(), "--labels") + 1) = labels;
+    return arguments;
+  };
+  const Arguments second = with_labels("second", manifest, {"--seeds", "5"});
   const Finished other = akin_(folder, second);
   CAPTURE(other.err);
   REQUIRE_EQ(other.code, 0);
@@ -156,7 +162,7 @@ TEST_CASE("cli: distill with every method, and with the split of an earlier run"
   for (const char* part : {"labelled", "validation", "unlabelled", "data"}) CHECK_EQ(a[part], b[part]);
   a["data"] = std::string(64, '0');
   write_file_atomic(manifest, std::string_view(a.dump()));
-  check_fails(folder, distill_arguments(folder, "third", {"--labels", manifest}), 1, "was made for other images");
-  check_fails(folder, distill_arguments(folder, "third", {"--labels", "0"}), 2, "--labels 0");
-  check_fails(folder, distill_arguments(folder, "third", {"--labels", (folder / "x.toml").string()}), 1, "x.toml");
+  check_fails(folder, with_labels("third", manifest), 1, "was made for other images");
+  check_fails(folder, with_labels("third", "0"), 2, "--labels 0");
+  check_fails(folder, with_labels("third", (folder / "x.toml").string()), 1, "x.toml");
 }
