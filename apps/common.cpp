@@ -237,7 +237,7 @@ void save_config(const CLI::App& app, const std::filesystem::path& run_folder) {
 }
 
 std::string command_of(const CLI::App& app) {
-  std::string text = "akin " + app.get_name();
+  std::string text = fmt::format("akin {}", fmt::join(command_path(app), " "));
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() == 0 || option->get_lnames().empty()) continue;
     const std::string& name = option->get_lnames().front();

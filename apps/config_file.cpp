@@ -1,6 +1,6 @@
 #include "apps/config_file.hpp"
 
-#include <charconv>
+#include <functional>
 #include <istream>
 
 #include "distill/task/settings_file.hpp"
@@ -34,19 +34,28 @@ std::string toml_text(const std::string& text) {
   return out + "\"";
 }
 
-bool is_plain(const std::string& text) {
-  if (text == "true" || text == "false" || text == "inf" || text == "-inf" || text == "nan") return true;
-  if (text.empty() || text.find_first_not_of("0123456789+-.eE") != std::string::npos) return false;
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::size_t digits = text.find_first_not_of("-");
-  const bool leading_zero = digits != std::string::npos && text[digits] == '0' && digits + 1 < text.size() &&
-                            text[digits + 1] >= '0' && text[digits + 1] <= '9';  // no number in TOML
-  const bool open = text.ends_with('.') || text.find(".e") != std::string::npos || text[digits] == '.';
-  return error == std::errc() && end == text.data() + text.size() && !leading_zero && !open;
+/// Of a flag, or of an option whose variable is a number (CLI11 names its type).
+bool is_plain(const CLI::Option& option) {
+  const std::string type = option.get_type_name().substr(0, option.get_type_name().find(':'));  // validators follow
+  return option.get_expected_min() == 0 || type == "INT" || type == "UINT" || type == "FLOAT";
 }
 
-std::string shown(const std::string& value) { return is_plain(value) ? value : toml_text(value); }
+/// Whether TOML gives the text back as it is where it stands without quotes: not 1.10, nor what is no number in TOML.
+bool survives_plain(const std::string& text) {
+  try {
+    return value_text(parse_toml("value = " + text, "").at("value")) == text;
+  } catch (const UsageError&) {
+    return false;
+  }
+}
+
+std::string shown(const CLI::Option& option, const std::string& value) {
+  return is_plain(option) && survives_plain(value) ? value : toml_text(value);
+}
+
+std::vector<const CLI::App*> parsed_in(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* a) { return a->parsed(); });
+}
 
 }  // namespace
 
@@ -57,37 +66,55 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& in) const {
   const std::string where = "--config: " + file_;
   if (text.size() > kMaxBytes)
     fail_usage("{}: longer than {} bytes, which no file of settings is; is it the right file?", where, kMaxBytes);
-  const std::vector<const CLI::App*> commands = app_.get_subcommands([](const CLI::App* a) { return a->parsed(); });
-  const CLI::App* command = commands.empty() ? &app_ : commands.front();
-  const std::string name = command->get_name();
+  const CLI::App* command = &app_;
+  for (auto next = parsed_in(app_); !next.empty(); next = parsed_in(*command)) command = next.front();
+  const std::vector<std::string> names = command_path(*command);
   std::vector<CLI::ConfigItem> found;
   const auto add = [&](const std::string& key, const Json& value) {
     CLI::ConfigItem item;
-    item.parents = {name};
+    item.parents = names;
     item.name = key;
-    if (value.is_array())
-      for (const Json& v : value) item.inputs.push_back(value_text(v));
-    else
-      item.inputs.push_back(value_text(value));
+    const CLI::Option* option = command->get_option_no_throw("--" + key);
+    const Json values = value.is_array() ? value : Json::array({value});
+    for (const Json& v : values) {
+      if (v.is_number_float() && option != nullptr && !is_plain(*option))
+        fail_usage("{}: {}: a text is expected, found the number {}; put it in quotes (1.10 and 1.1 are one number)",
+                   where, key, value_text(v));
+      item.inputs.push_back(value_text(v));
+    }
     if (!item.inputs.empty()) found.push_back(std::move(item));  // []: as if it were not there
   };
-  const Json table = parse_toml(text, where);
-  for (const auto& [key, value] : table.items()) {
-    if (!value.is_object()) {
-      add(key, value);
-      continue;
+  const std::string own = fmt::format("{}", fmt::join(names, ".")), called = fmt::format("{}", fmt::join(names, " "));
+  const std::function<void(const Json&, const std::string&)> read = [&](const Json& table, const std::string& path) {
+    for (const auto& [key, value] : table.items()) {
+      const std::string name = path.empty() ? key : path + "." + key;
+      const bool on_the_way = (own + ".").starts_with(name + ".");
+      if (!value.is_object()) {
+        if (!path.empty() && path != own)
+          fail_usage("{}: [{}] holds {}, a setting of another command than {}", where, path, key, called);
+        add(key, value);
+      } else if (path == own && command->get_subcommands({}).empty()) {
+        fail_usage("{}: a table [{}] stands where a value is expected", where, name);
+      } else if (!on_the_way) {
+        fail_usage("{}: holds [{}], the settings of another command than {}", where, name, called);
+      } else {
+        read(value, name);
+      }
     }
-    if (key != name) fail_usage("{}: holds [{}], the settings of another command than {}", where, key, name);
-    for (const auto& [own, v] : value.items()) {
-      if (v.is_object()) fail_usage("{}: a table [{}.{}] stands where a value is expected", where, key, own);
-      add(own, v);
-    }
-  }
+  };
+  read(parse_toml(text, where), "");
   return found;
 }
 
+std::vector<std::string> command_path(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* at = &app; at->get_parent() != nullptr; at = at->get_parent())
+    names.insert(names.begin(), at->get_name());
+  return names;
+}
+
 std::string config_text(const CLI::App& app) {
-  std::string text = fmt::format("# {}\n[{}]\n", version_line(), app.get_name());
+  std::string text = fmt::format("# {}\n[{}]\n", version_line(), fmt::join(command_path(app), "."));
   for (const CLI::Option* option : app.get_options()) {
     if (!option->get_configurable() || option->get_lnames().empty()) continue;
     const std::string& name = option->get_lnames().front();
@@ -100,7 +127,7 @@ std::string config_text(const CLI::App& app) {
     if (is_flag && values.empty()) values = {"false"};
     if (values.empty()) continue;
     if (is_flag || option->get_items_expected_max() == 1) {
-      text += fmt::format("{}={}\n", name, shown(values.front()));
+      text += fmt::format("{}={}\n", name, shown(*option, values.front()));
       continue;
     }
     text += name + "=[";

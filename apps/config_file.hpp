@@ -21,8 +21,11 @@ class ConfigFile : public CLI::ConfigTOML {
   std::string file_;
 };
 
-/// The effective settings of a parsed subcommand as TOML, under its name; `akin <command> --config` reads it, whatever
-/// characters the values hold.
+/// {"demo", "birds"}: the names of a command, from below the program.
+std::vector<std::string> command_path(const CLI::App& app);
+
+/// The effective settings of a parsed subcommand as TOML, under its name ("[demo.birds]"); `akin <command> --config`
+/// reads the very same texts, whatever characters they hold: numbers and flags are written plain, all else in quotes.
 std::string config_text(const CLI::App& app);
 
 }  // namespace akin

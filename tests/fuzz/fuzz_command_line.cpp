@@ -17,7 +17,8 @@ namespace {
 
 struct Parsed {
   bool runs = false, saves = false;  ///< a command is called; it takes --config
-  std::string command, config;
+  std::vector<std::string> command;
+  std::string config;
 };
 
 /// What a command would run. It owns what the command's options write to, so that somebody has to hold it.
@@ -29,8 +30,9 @@ class Opened : public CLI::App {
 void disarm(CLI::App& app, Parsed& parsed) {
   for (CLI::App* command : app.get_subcommands({})) {
     command->callback([command, &parsed, held = Opened::what_runs(*command)] {
+      if (!command->get_subcommands().empty()) return;  // that one runs
       parsed.runs = true;
-      parsed.command = command->get_name();
+      parsed.command = command_path(*command);
       parsed.saves = command->get_option_no_throw("--config") != nullptr;
       if (parsed.saves) parsed.config = config_text(*command);
     });
@@ -72,7 +74,9 @@ void run(ByteView input) {
   const auto parsed = parse(arguments);
   if (!parsed || !parsed->saves || !is_utf8(parsed->config)) return;  // what is no UTF-8 cannot stand in TOML
   const std::string saved = file_with("saved.toml", bytes_of(parsed->config)).string();
-  const auto again = parse({parsed->command, "--config", saved});
+  std::vector<std::string> same = parsed->command;
+  same.insert(same.end(), {"--config", saved});
+  const auto again = parse(same);
   if (!again || again->config != parsed->config)
     finding(fmt::format("settings that were saved do not come back:\n{}\nbut\n{}", parsed->config,
                         again ? again->config : "an error"));
