@@ -122,17 +122,17 @@ TEST_CASE("cli: export") {
   // Nor does it keep the record of the student from telling: it goes, or is another run's.
   fs::remove(run / "report.json");
   CHECK_EQ(akin_(folder, {"export", student.string(), "--force", "--quiet"}).code, 0);
-  std::string card = read_text(run / "export/run.md");
-  CHECK_FALSE(has(card, "Method: not recorded"));
-  CHECK(has(card, "- Run: not recorded"));
+  std::string told = read_text(run / "export/run.md");
+  CHECK_FALSE(has(told, "Method: not recorded"));
+  CHECK(has(told, "- Run: not recorded"));
   // What lies in a run folder and is none of its students has nothing of the run.
   fs::copy_file(folder / "kept.json", run / "report.json");
   fs::copy_file(folder / "f/small.safetensors", run / "guest.safetensors");
   fs::copy_file(folder / "f/small.graph.json", run / "guest.graph.json");
   CHECK_EQ(akin_(folder, {"export", (run / "guest.safetensors").string(), "--quiet"}).code, 0);
-  card = read_text(run / "export/guest.md");
+  told = read_text(run / "export/guest.md");
   for (const char* what : {"Method", "Label budget", "Sources", "Settings"})
-    CHECK_MESSAGE(has(card, fmt::format("- {}: not recorded", what)), std::string(what));
+    CHECK_MESSAGE(has(told, fmt::format("- {}: not recorded", what)), std::string(what));
 }
 
 TEST_CASE("cli: export says what is wrong") {
