@@ -191,7 +191,7 @@ TEST_CASE("cli: the same seed gives the same bits; so does a run that was stoppe
   check_fails(folder, a, 1, "or data (classes: other content)");
   write_file_atomic(folder / "data_a/classes.txt", std::string_view(classes));
   write_bars(folder / "data_a", 77, false);
-  check_fails(folder, a, 1, "or data (images: other content)");
+  check_fails(folder, a, 1, "or data (images: other content, test: other content)");
   CHECK(read_file(folder / "stopped_a/model.safetensors") == model);
   b = distill_arguments(folder, "one", {"--resume", "--lr", "0.2"});
   check_fails(folder, b, 1, "lr was 0.1 and is 0.2");

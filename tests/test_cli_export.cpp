@@ -18,7 +18,7 @@ namespace {
 std::vector<float> akins_logits(const TempFolder& folder, const fs::path& model) {
   const fs::path table = folder / "table.safetensors";
   const Finished f = akin_(folder, {"features", "--model", model.string(), "--data", (folder / "target").string(),
-                                    "--split", "test", "--out", table.string(), "--quiet"});
+                                    "--split", "test", "--out", table.string(), "--force", "--quiet"});
   CAPTURE(f.err);
   REQUIRE_EQ(f.code, 0);
   const Array logits = read_safetensors(table).at("logits");
