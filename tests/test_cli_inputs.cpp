@@ -93,10 +93,10 @@ TEST_CASE("cli: --labels and --labels-per-class exclude each other, and a saved 
   check_fails(folder, {"rank", "--target", "d", "--sources", "s", "--labels-per-class", "5", "--labels", "5"}, 2,
               "--labels");
   const std::string saved = run("a", with(distill, {"--labels", "3"}));
-  CHECK(has(saved, "labels=3\n"));
+  CHECK(has(saved, "labels=\"3\"\n"));
   CHECK_FALSE(has(saved, "labels-per-class"));
   const Arguments again{"distill", "--quiet", "--config", (folder / "a/config.toml").string()};
-  CHECK(has(run("b", again), "labels=3\n"));
+  CHECK(has(run("b", again), "labels=\"3\"\n"));
   CHECK(read_file(folder / "a/student.safetensors") == read_file(folder / "b/student.safetensors"));
   // The command line wins over the file.
   const std::string other = run("c", with(again, {"--labels-per-class", "4"}));

@@ -350,7 +350,9 @@ TEST_CASE("table rows: tables for ranking are put into one order, and what they 
   // A file more than table.json knows is of another table.
   for (const char* more : {"names.npy", "probabilities.npy", "probabilities.csv", "features.csv", "logits.csv"}) {
     write_npy(folder / "d" / more, numbered_rows(3));
-    CHECK(has(folder_error(), fmt::format("d/{}: belongs to the table that", more)));
+    const std::string said = folder_error();  // two files may claim to be one part, which is seen first
+    CHECK((has(said, fmt::format("d/{}: belongs to the table that", more)) ||
+           (has(said, fmt::format("d/{}: which one holds", more)))));
     CHECK(has(error_of([&] { refuse_other_parts(folder / "d"); }), fmt::format("d/{}: is a file of another", more)));
     std::filesystem::remove(folder / "d" / more);
   }

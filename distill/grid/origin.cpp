@@ -115,6 +115,12 @@ void add_sources(ReportData& report, const StudentRecord& own, const std::option
   }
 }
 
+/// Whether the file has the name of that student.
+bool is_called(const fs::path& file, const std::string& method, std::uint64_t seed) {
+  const std::string stem = file.stem().string(), name = fmt::format("{}-seed{}", method, seed);
+  return stem == name || stem == name + "_best" || stem.starts_with(name + "@");
+}
+
 /// What the records in `folder` prove: one of them has the digest of the file. Others of its target and budget alone
 /// stand beside it.
 StudentOrigin origin_of_record(const fs::path& folder, const fs::path& file, const std::string& hash, bool flat,
@@ -123,9 +129,12 @@ StudentOrigin origin_of_record(const fs::path& folder, const fs::path& file, con
   std::vector<StoredRecord> records = records_in(folder);
   if (!flat)
     std::erase_if(records, [&](const auto& r) { return r.target != group.target || r.budget != group.budget; });
-  const auto mine = std::find_if(records.begin(), records.end(), [&](const StoredRecord& r) {
-    return r.record.student_hash == hash || r.record.best_hash == hash;
+  const auto fits = [&](const StoredRecord& r) { return r.record.student_hash == hash || r.record.best_hash == hash; };
+  // Two methods may make the same student: then the file's name tells.
+  auto mine = std::find_if(records.begin(), records.end(), [&](const StoredRecord& r) {
+    return fits(r) && is_called(file, r.variant, r.record.figures.seed);
   });
+  if (mine == records.end()) mine = std::find_if(records.begin(), records.end(), fits);
   if (hash.empty() || mine == records.end()) return o;
   const StudentRecord& own = mine->record;
   const bool both = own.student_hash == own.best_hash;  // the best step may be the last one: the name tells which file
@@ -171,7 +180,11 @@ StudentOrigin find_origin(const fs::path& student, const std::string& hash) {
       for (const bool best : {false, true}) {
         if ((best ? f.best : f.last) != hash || hash.empty()) continue;
         const bool fits = file.stem().string().ends_with("_best") == best;
-        if (o.known && !fits) continue;  // the best step may be the last one: then the name tells
+        // The best step may be the last one, and two methods may make one student: then the name tells.
+        const auto it =
+            std::find_if(methods().begin(), methods().end(), [&](const auto& m) { return f.method == m.title; });
+        const bool named = it != methods().end() && is_called(file, it->name, f.seed);
+        if (o.known && !(fits && named)) continue;
         o.known = true;
         o.method = f.method;
         o.seed = std::to_string(f.seed);
