@@ -162,6 +162,9 @@ TEST_CASE("cli: distill with every method, and with the split of an earlier run"
   for (const char* part : {"labelled", "validation", "unlabelled", "data"}) CHECK_EQ(a[part], b[part]);
   a["data"] = std::string(64, '0');
   write_file_atomic(manifest, std::string_view(a.dump()));
+  check_fails(folder, with_labels("third", manifest), 2, "its content is not what akin wrote");
+  a.erase("sha256");
+  write_file_atomic(manifest, std::string_view(a.dump()));
   check_fails(folder, with_labels("third", manifest), 1, "was made for other images");
   check_fails(folder, with_labels("third", "0"), 2, "--labels 0");
   check_fails(folder, with_labels("third", (folder / "x.toml").string()), 1, "x.toml");

@@ -176,6 +176,7 @@ StudentOrigin find_origin(const fs::path& student, const std::string& hash) {
   if (fs::is_regular_file(run / "report.json", none)) {
     StudentOrigin o;
     o.report = load_run(run);
+    bool sure = false;
     for (const StudentFile& f : o.report.files)
       for (const bool best : {false, true}) {
         if ((best ? f.best : f.last) != hash || hash.empty()) continue;
@@ -184,7 +185,8 @@ StudentOrigin find_origin(const fs::path& student, const std::string& hash) {
         const auto it =
             std::find_if(methods().begin(), methods().end(), [&](const auto& m) { return f.method == m.title; });
         const bool named = it != methods().end() && is_called(file, it->name, f.seed);
-        if (o.known && !(fits && named)) continue;
+        if ((sure && !named) || (o.known && !fits)) continue;
+        sure = named && fits;
         o.known = true;
         o.method = f.method;
         o.seed = std::to_string(f.seed);
