@@ -142,6 +142,7 @@ Model probe_model(Context& ctx, const Task& task, const Source& source, const Pr
   plan.architecture.channels = task.pool().images.shape()[3];
   Settings settings;
   settings.match_channels = true;
+  settings.unfold = false;
   model.network = std::move(make_student_model(ctx, task, plan, settings).network);
   const auto [weight, bias] = plain_head(head);
   for (const Parameter& p : model.network->parameters()) {

@@ -22,6 +22,9 @@ bool trained(T m, S) { return m.start != Start::features; }
 bool own_network(T m, S s) { return trained(m, s) && m.start != Start::nearest; }
 bool named_network(T m, S s) { return own_network(m, s) && s.student != "init"; }
 bool begun(T m, S s) { return m.start == Start::fresh || (own_network(m, s) && s.student == "init"); }
+bool pretrained(T m, S s) {
+  return m.start == Start::transfer || m.start == Start::nearest || (m.start == Start::fresh && !s.init.empty());
+}
 bool by_sgd(T m, S s) { return trained(m, s) && s.optimizer == "sgd"; }
 bool probed(T m, S) { return m.start == Start::features; }
 bool semi(T m, S) { return m.term != Term::none; }
@@ -91,6 +94,13 @@ const std::vector<Setting>& table() {
        &Settings::init,
        {.file = true},
        begun},
+      {"unfold",
+       nullptr,
+       "Network",
+       "Put batch norms back into a folded network (a layer graph) that a student starts from",
+       &Settings::unfold,
+       {},
+       pretrained},
 
       {"steps", nullptr, "Training", "Training steps", &Settings::steps, whole(1), trained},
       {nullptr, "epochs", "Training", "Passes over the data", &Settings::epochs, whole(1, 1e9), nobody},

@@ -21,6 +21,7 @@ struct Settings {
   std::int64_t student_width = 0;
   std::string student_shortcut, student_stem;
   std::string init;  ///< a model file: Start::fresh begins with its extractor instead of random weights
+  bool unfold = true;
   // Training.
   std::int64_t steps = 1000, batch = 64, unlabelled_batch = 64, eval_every = 0;
   bool augment = true, flip = false;

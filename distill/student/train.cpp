@@ -7,6 +7,7 @@
 
 #include "distill/student/batches.hpp"
 #include "distill/student/loss.hpp"
+#include "nn/zoo/unfold.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -95,6 +96,11 @@ Model make_student_model(Context& ctx, const Task& task, const StudentPlan& plan
     start_from(plan.start->model, *model.network, "source " + plan.start->name);
   else if (!settings.init.empty())
     start_from(ctx, *model.network, settings.init);
+  if (settings.unfold && is_folded(*model.network) && (from_source || !settings.init.empty())) {
+    model.network = unfold_batchnorm(ctx, *model.network, task.pool().images,
+                                     all_indices(task.pool().images.shape()[0]), info.normalization);
+    info.architecture = model.network->architecture();
+  }
   return model;
 }
 
