@@ -35,11 +35,13 @@ void check_student(const StudentPlan& plan, const Settings& settings, const Task
 /// Copies all but the head; false, with nothing copied, where the parameters differ in names or shapes.
 bool copy_extractor(const Network& from, const Network& to) {
   std::vector<std::pair<Tensor, Tensor>> pairs;
-  const ParameterList ours = to.parameters(), theirs = from.parameters();
+  ParameterList ours = to.parameters(), theirs = from.parameters();
+  if (to.head_name() != from.head_name()) return false;
+  std::erase_if(ours, [&](const Parameter& p) { return to.in_head(p.name); });
+  std::erase_if(theirs, [&](const Parameter& p) { return from.in_head(p.name); });
   if (ours.size() != theirs.size()) return false;
   for (std::size_t i = 0; i < ours.size(); ++i) {
     if (ours[i].name != theirs[i].name) return false;
-    if (to.in_head(ours[i].name)) continue;
     if (!(ours[i].tensor.shape() == theirs[i].tensor.shape())) return false;
     pairs.emplace_back(ours[i].tensor, theirs[i].tensor);
   }
@@ -69,6 +71,7 @@ bool fits_student(Context& ctx, const Source& source, const Architecture& studen
   const std::unique_ptr<Network> network = make_network(ctx, student);
   Architecture a = source.model.info.architecture;
   a.classes = student.classes;
+  a.taught_share = student.taught_share;
   return a == network->architecture() && copy_extractor(*source.model.network, *network);
 }
 

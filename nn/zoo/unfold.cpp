@@ -7,6 +7,7 @@
 #include "engine/io/json.hpp"
 #include "nn/data/image_batch.hpp"
 #include "nn/zoo/graph_network.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 
@@ -97,7 +98,7 @@ std::unique_ptr<Network> unfold_batchnorm(Context& ctx, const Network& folded, c
   }
   Architecture a = folded.architecture();
   a.graph = with_norms(a.graph, found);
-  auto out = std::make_unique<GraphNetwork>(ctx, a);
+  std::unique_ptr<Network> out = make_network(ctx, a);
   std::map<std::string, Tensor> old;
   for (const Parameter& p : folded.parameters()) old[p.name] = p.tensor;
   std::map<std::string, Tensor> made;
