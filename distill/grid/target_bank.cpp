@@ -36,7 +36,7 @@ OutputOptions TargetBank::output_options(const Settings& settings) const {
 GroupBank TargetBank::of(const GridGroup& group, const Events& events) {
   if (sources_.empty()) return {};
   const OutputOptions options = output_options(grid_->settings_of(*target_));
-  if (!share_) return {bank_outputs(*ctx_, group.task, sources_, options, events), {}};
+  if (!share_) return {bank_outputs(*ctx_, group.task, sources_, options, events), {}, {}};
   if (pool_outputs_.empty()) pool_outputs_ = bank_outputs(*ctx_, whole_pool(images_), sources_, options, events);
   GroupBank out;
   for (const Outputs& o : pool_outputs_)
@@ -63,10 +63,8 @@ const Ranking& TargetBank::ranking(const GridGroup& group, GroupBank& bank, cons
 
 Json TargetBank::ranking_settings(const GridBudget& budget, std::uint64_t seed) const {
   const Settings own = grid_->settings_of(*target_);
-  Json settings = {{"images", inputs_.images},
-                   {"labels", budget_settings(budget.labels)},
-                   {"seed", seed},
-                   {"probe", own.probe}};
+  Json settings = {
+      {"images", inputs_.images}, {"labels", budget_settings(budget.labels)}, {"seed", seed}, {"probe", own.probe}};
   if (own.replicates > 0) settings["replicates"] = own.replicates;
   if (!own.reference.empty()) settings["reference"] = sha256_of_path(own.reference);
   for (const Setting& s : setting_list())  // what changes the bits of outputs

@@ -26,7 +26,7 @@ bool pretrained(T m, S s) {
   return m.start == Start::transfer || m.start == Start::nearest || (m.start == Start::fresh && !s.init.empty());
 }
 bool by_sgd(T m, S s) { return trained(m, s) && s.optimizer == "sgd"; }
-bool probed(T m, S) { return m.start == Start::features; }
+bool probed(T m, S) { return m.start == Start::features && m.weighting != Weighting::probe; }
 bool semi(T m, S) { return m.term != Term::none; }
 bool pseudo_labelled(T m, S) { return m.term == Term::pseudo_labels; }
 bool taught(T m, S) { return m.term == Term::teachers; }
@@ -392,7 +392,8 @@ std::string settings_changes(const Json& before, const Json& now) {
 
 bool needs_similarity(const MethodTraits& m, const Settings& s) {
   return m.weighting == Weighting::nearest || m.weighting == Weighting::weighted || m.start == Start::nearest ||
-         m.start == Start::features || (m.start == Start::transfer && s.transfer.empty());
+         (m.start == Start::features && m.weighting != Weighting::probe) ||
+         (m.start == Start::transfer && s.transfer.empty());
 }
 
 }  // namespace akin

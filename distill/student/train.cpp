@@ -104,6 +104,13 @@ Model make_student_model(Context& ctx, const Task& task, const StudentPlan& plan
                                      all_indices(task.pool().images.shape()[0]), info.normalization);
     info.architecture = model.network->architecture();
   }
+  if (is_probed(plan.method) && settings.lambda < 1) {  // predictions are mixed as the loss is
+    model.network->set_taught_head(ctx, 1 - settings.lambda);
+    info.architecture = model.network->architecture();
+    ParameterList taught;
+    model.network->taught_head().collect(kTaughtHead, taught);
+    initialize(taught, plan.seed ^ kHeadSeed);
+  }
   return model;
 }
 
