@@ -80,8 +80,8 @@ TEST_CASE("the table of methods: names read back, titles differ, and an unknown 
     titles.insert(m.title);
     CHECK(has(method_names(), m.name));
   }
-  CHECK_EQ(names.size(), 13);
-  CHECK_EQ(titles.size(), 13);
+  CHECK_EQ(names.size(), 16);
+  CHECK_EQ(titles.size(), 16);
   const std::string e = error_of([] { parse_method("best"); });
   for (const MethodTraits& m : methods()) CHECK(has(e, m.name));
   CHECK(has(title_of(Method::oracle), "analysis only"));
@@ -96,6 +96,19 @@ TEST_CASE("every method learns the toy task, is best on validation as the curve 
       const StudentRecord r = b.run(plan, {folder / "s.safetensors", folder / "b.safetensors"});
       // Chance is 0.25 with a deviation of sqrt(.25 .75 / 40) = 0.07.
       CHECK(r.figures.test_accuracy > 0.25 + 4 * 0.07);
+      if (m.weighting == Weighting::probe) {
+        CHECK(r.figures.teacher_accuracy > 0.25 + 4 * 0.07);
+        CHECK(r.figures.teacher_cv_accuracy > 0.25);
+        CHECK_EQ(r.figures.label_head_accuracy > 0.25, is_taught(m.method));
+        CHECK_EQ(r.figures.taught_head_accuracy > 0.25 + 4 * 0.07, is_taught(m.method));
+      }
+      CHECK_EQ(uses_sources(m.method), !r.source.empty());
+      if (m.method == Method::probe_cv) {  // cross-validation chose it, once; it is no network
+        CHECK_EQ(r.figures.test_accuracy, r.figures.teacher_accuracy);
+        CHECK(r.figures.val_accuracy > 0.25);
+        CHECK_EQ(read_safetensors(folder / "s.safetensors").metadata.at("format"), "akin-probe-1");
+        continue;
+      }
       CHECK(r.figures.best_test_accuracy > 0.25 + 4 * 0.07);
       REQUIRE_FALSE(r.curve.empty());
       double top = -1;
@@ -107,7 +120,6 @@ TEST_CASE("every method learns the toy task, is best on validation as the curve 
         }
       CHECK_EQ(r.figures.best_val_accuracy, top);
       CHECK_EQ(r.figures.best_step, step);
-      CHECK_EQ(uses_sources(m.method), !r.source.empty());
       // The saved networks have the accuracies told.
       Model last = load_model(b.ctx, folder / "s.safetensors"), best = load_model(b.ctx, folder / "b.safetensors");
       CHECK_EQ(evaluate_model(b.ctx, last, toy_set(40, 4, 2)), r.figures.test_accuracy);
@@ -356,8 +368,8 @@ TEST_CASE("a run with all methods: the oracle is its best single student, and ev
   };
   const PipelineResult r = run_pipeline(b.ctx, grid, o, events);
   REQUIRE(r.finished);
-  CHECK_EQ(steps, 2 * (11 + 3) * 8);  // the probe takes no steps, the oracle three students
-  CHECK_EQ(r.report.methods.size(), 13);
+  CHECK_EQ(steps, 2 * (13 + 3) * 8);  // the probes take no steps, the oracle three students
+  CHECK_EQ(r.report.methods.size(), 16);
   const std::string oracle = read_text(folder / "run/oracle.csv");
   CHECK_EQ(std::count(oracle.begin(), oracle.end(), '\n'), 1 + 2 * 3);
   for (std::size_t i = 0; i < 2; ++i) {

@@ -1,6 +1,7 @@
 #include "distill/student/run.hpp"
 
 #include <chrono>
+#include <cmath>
 
 #include "distill/student/evaluator.hpp"
 #include "distill/student/linear_probe.hpp"
@@ -100,6 +101,13 @@ void run_probe_cv(Context& ctx, const StudentInputs& in, const StudentPlan& plan
              title_of(plan.method), probe.trial().name);
   answers = Evaluator::test(in.task, *predictor, {}, false, f);
   f.teacher_accuracy = f.test_accuracy;
+  if (const Indices& held_out = in.task.split.validation; !held_out.empty()) {
+    ImageSet images;
+    images.images = pick_images(in.task.pool().images, held_out);
+    std::vector<int> labels;
+    for (const std::int64_t i : held_out) labels.push_back(in.task.labels[static_cast<std::size_t>(i)]);
+    f.val_accuracy = accuracy(argmax_rows((*predictor)(images)), labels);
+  }
   if (place.student.empty()) return;
   remove_file(place.best);
   save_probe_teacher(place.student, probe, in.sources, in.task);
@@ -138,6 +146,13 @@ bool run_network_student(Context& ctx, const StudentInputs& in, const StudentPla
     const ProbeTeacher& probe = probe_of(in, plan, events, own);
     if (const auto predictor = predictor_of(ctx, in, probe))
       record.figures.teacher_accuracy = Evaluator::accuracy_of(in.task, *predictor);
+    const Figures& f = record.figures;
+    if (run.model.info.architecture.taught_share > 0)
+      say(events,
+          fmt::format("{}: label head {:.1f} %, taught head {:.1f} %, both as mixed {:.1f} %; its teacher {}",
+                      plan.label(), 100 * f.label_head_accuracy, 100 * f.taught_head_accuracy, 100 * f.test_accuracy,
+                      std::isnan(f.teacher_accuracy) ? std::string("asks a table and was not tested")
+                                                     : fmt::format("{:.1f} %", 100 * f.teacher_accuracy)));
   }
   if (place.student.empty()) return true;
   remove_file(place.best);
