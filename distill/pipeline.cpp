@@ -51,7 +51,7 @@ std::string tagged(const std::string& csv, std::uint64_t seed, bool header) {
 Weights shown_weights(const std::vector<StudentPlan>& plans, const Ranking& ranking, double power) {
   const StudentPlan* shown = nullptr;
   for (const StudentPlan& p : plans) {
-    if (traits(p.method).role != MethodRole::taught) continue;
+    if (traits(p.method).role != MethodRole::taught || p.weights.alpha.empty()) continue;
     const bool first = shown == nullptr || p.method < shown->method;
     if (shown == nullptr || p.method == Method::weighted || (shown->method != Method::weighted && first)) shown = &p;
   }

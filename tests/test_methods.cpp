@@ -9,6 +9,7 @@
 #include "distill/student/evaluator.hpp"
 #include "distill/student/linear_probe.hpp"
 #include "distill/student/run.hpp"
+#include "engine/io/npy.hpp"
 #include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
@@ -338,6 +339,34 @@ TEST_CASE("what a method cannot work with is named before anything is trained") 
   b.sources.clear();
   b.ranking = {};
   CHECK(has(b.plan_error(Method::probe), "at least one source"));
+}
+
+TEST_CASE("probe-taught: a table of features without a head teaches, and nothing else has to be there") {
+  Bench b;
+  const TempFolder folder;
+  b.how.steps = 30;
+  const auto images = target_images(toy_set(90, 4, 1), toy_set(40, 4, 2));
+  make_folder(folder / "table");
+  write_npy(folder / "table/features.npy", source_outputs(b.ctx, b.sources[0], whole_pool(images)).features);
+  LabelManifest labels;
+  labels.draw = {.labels_per_class = 4, .unlabelled = 40, .validation = 0};
+  const auto run = [&](const std::vector<Method>& all, const std::string& out) {
+    const Grid grid = single_grid({.name = "toy", .load = [&] { return images; }}, labels,
+                                  {(folder / "table").string()}, all, {0}, b.how);
+    return run_pipeline(b.ctx, grid, {.run_folder = folder / out, .cache = folder / "cache"}, {});
+  };
+  const PipelineResult r = run({Method::scratch, Method::probe_taught}, "run");
+  const Figures& f = r.report.methods.back().seeds[0];
+  CHECK(f.test_accuracy > 0.25 + 4 * 0.07);
+  CHECK(f.teacher_cv_accuracy > 0.25);
+  CHECK(std::isnan(f.teacher_accuracy));  // a table says nothing of test images
+  const Model student = load_model(b.ctx, folder / "run/student.safetensors");
+  CHECK_EQ(student.info.architecture.taught_share, doctest::Approx(1 - b.how.lambda));
+  CHECK_EQ(evaluate_model(b.ctx, student, toy_set(40, 4, 2)), f.test_accuracy);
+  CHECK(has(error_of([&] { run({Method::weighted}, "w"); }), "has features and no head"));
+  CHECK(has(error_of([&] { run({Method::probe_cv}, "p"); }), "asks a table"));
+  b.how.teacher_view = "same";
+  CHECK(has(error_of([&] { run({Method::probe_taught}, "v"); }), "--teacher-view clean"));
 }
 
 TEST_CASE("a run with all methods: the oracle is its best single student, and everything is kept on resume") {
