@@ -1,12 +1,8 @@
 #include "distill/student/settings.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <map>
 
 #include "distill/similarity/metrics.hpp"
-#include "engine/io/sha256.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -204,108 +200,9 @@ const std::vector<Setting>& table() {
   return all;
 }
 
-template <class V>
-std::optional<V> parsed(const std::string& text) {
-  V value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
-template <class V>
-bool within(const Range& r, V value) {
-  const auto v = static_cast<double>(value);
-  if (std::isinf(v)) return r.infinite && v > 0;
-  return (r.below ? v < r.high : v <= r.high) && (r.above ? v > r.low : v >= r.low);  // false for NaN
-}
-
-/// Of the file, and of the layer graph beside it where there is one.
-std::string digest_of_model(const std::filesystem::path& file) {
-  std::filesystem::path graph = file;
-  graph.replace_extension(".graph.json");
-  const std::string digest = sha256_of_path(file);
-  return is_there(graph) ? sha256_hex(digest + sha256_file(graph)) : digest;
-}
-
-Json json_of(const Setting& setting, const Settings& settings) {
-  return std::visit(
-      [&](auto field) -> Json {
-        const auto& value = settings.*field;
-        using V = std::decay_t<decltype(value)>;
-        if constexpr (std::is_same_v<V, double>) {
-          if (std::isinf(value)) return "inf";
-        }
-        if constexpr (std::is_same_v<V, std::string>) {
-          if (setting.range.file && !value.empty()) return digest_of_model(value);
-        }
-        return value;
-      },
-      setting.field);
-}
-
-void flatten(const Json& j, const std::string& path, std::map<std::string, std::string>& out) {
-  if (!j.is_object()) {
-    out[path] = j.dump(-1, ' ', false, Json::error_handler_t::replace);
-    return;
-  }
-  for (const auto& [key, value] : j.items()) flatten(value, path.empty() ? key : path + "." + key, out);
-}
-
-/// A SHA-256 in quotes.
-bool is_digest(const std::string& text) {
-  return text.size() == 66 && text.find_first_not_of("0123456789abcdef", 1) == 65;
-}
-
 }  // namespace
 
 std::span<const Setting> setting_list() { return table(); }
-
-std::string option_of(std::string_view name) {
-  std::string option = "--" + std::string(name);
-  std::replace(option.begin(), option.end(), '_', '-');
-  return option;
-}
-
-std::string range_text(const Setting& s) {
-  const Range& r = s.range;
-  if (std::holds_alternative<bool Settings::*>(s.field)) return "true or false";
-  if (!r.choices.empty()) {
-    std::vector<std::string> some = r.choices;
-    std::erase(some, "");
-    return fmt::format("{}{}", fmt::join(some, " or "), some.size() < r.choices.size() ? ", or empty" : "");
-  }
-  if (r.file) return "file";
-  if (std::holds_alternative<std::string Settings::*>(s.field)) return "name";
-  const char* number = std::holds_alternative<std::int64_t Settings::*>(s.field) ? "whole number" : "number";
-  if (r.below) return fmt::format("{} from {}, below {}", number, r.low, r.high);
-  if (r.high < Range{}.high)
-    return fmt::format("{} from {} to {}", number, r.low,
-                       r.high < 1e9 ? fmt::format("{}", r.high) : fmt::format("{:g}", r.high));
-  return fmt::format("{} {} {:g}{}", number, r.above ? "above" : "from", r.low, r.infinite ? ", or inf" : "");
-}
-
-std::string problem_of(const Setting& s, const std::string& text) {
-  const auto no = [&] { return fmt::format("'{}' is no {}", text, range_text(s)); };
-  return std::visit(
-      [&](auto field) -> std::string {
-        using V = std::decay_t<decltype(std::declval<Settings>().*field)>;
-        if constexpr (std::is_same_v<V, bool>) {
-          return text == "true" || text == "false" ? "" : fmt::format("'{}' is neither true nor false", text);
-        } else if constexpr (std::is_same_v<V, std::string>) {
-          if (s.range.problem != nullptr) return s.range.problem(text);
-          const auto& c = s.range.choices;
-          if (c.empty() || std::find(c.begin(), c.end(), text) != c.end()) return "";
-          return fmt::format("'{}' is not {}", text, range_text(s));
-        } else {
-          const std::optional<V> value = parsed<V>(text);
-          return value && within(s.range, *value) ? "" : no();
-        }
-      },
-      s.field);
-}
-
-std::string text_of(const Setting& s, const Settings& settings) {
-  return std::visit([&](auto field) { return fmt::format("{}", settings.*field); }, s.field);
-}
 
 void check(const Settings& settings, bool student) {
   for (const Setting& s : table()) {
@@ -352,42 +249,6 @@ void read_settings(const SettingsTable& file, const std::filesystem::path& root,
 void copy_settings(const Settings& from, std::string_view group, Settings& to) {
   for (const Setting& s : table())
     if (s.group == group) std::visit([&](auto field) { to.*field = from.*field; }, s.field);
-}
-
-Json settings_of_student(const Settings& settings, const MethodTraits& method, bool files) {
-  Json out = Json::object();
-  for (const Setting& s : table())
-    if (s.name != nullptr && s.matters != nullptr && s.matters(method, settings) && (files || !s.range.file))
-      out[s.name] = json_of(s, settings);
-  return out;
-}
-
-Json settings_of_source(const Settings& settings) {
-  Json out = Json::object();
-  for (const Setting& s : table()) {
-    const bool matters = s.matters != nullptr || s.name == nullptr;  // what only a source has counts for it
-    if (s.source != nullptr && matters) out[s.source] = json_of(s, settings);
-  }
-  return out;
-}
-
-std::string settings_changes(const Json& before, const Json& now) {
-  std::map<std::string, std::string> a, b;
-  flatten(before, "", a);
-  flatten(now, "", b);
-  std::vector<std::string> changes;
-  for (const auto& [key, value] : b) {
-    const auto it = a.find(key);
-    if (it == a.end())
-      changes.push_back(is_digest(value) ? key + " is new" : fmt::format("{} is new ({})", key, value));
-    else if (it->second != value)
-      changes.push_back(is_digest(value) && is_digest(it->second)
-                            ? key + ": other content"
-                            : fmt::format("{} was {} and is {}", key, it->second, value));
-  }
-  for (const auto& [key, value] : a)
-    if (!b.contains(key)) changes.push_back(key + " is gone");
-  return fmt::format("{}", fmt::join(changes, ", "));
 }
 
 bool needs_similarity(const MethodTraits& m, const Settings& s) {
