@@ -15,13 +15,16 @@ using S = const Settings&;
 // Whose students depend on a setting.
 bool everybody(T, S) { return true; }
 bool trained(T m, S) { return m.start != Start::features; }
+bool moved(T m, S s) { return trained(m, s) && (s.augment || m.term == Term::pseudo_labels); }
 bool own_network(T m, S s) { return trained(m, s) && m.start != Start::nearest; }
 bool named_network(T m, S s) { return own_network(m, s) && s.student != "init"; }
 bool begun(T m, S s) { return m.start == Start::fresh || (own_network(m, s) && s.student == "init"); }
-bool pretrained(T m, S s) {
-  return m.start == Start::transfer || m.start == Start::nearest || (m.start == Start::fresh && !s.init.empty());
-}
-bool by_sgd(T m, S s) { return trained(m, s) && s.optimizer == "sgd"; }
+bool pretrained(T m, S s) { return begins_trained(m, s); }
+// The common recipe is that of trained weights too where theirs does not say otherwise.
+bool by_lr(T m, S s) { return trained(m, s) && !(pretrained(m, s) && s.pretrained_lr > 0); }
+bool by_optimizer(T m, S s) { return trained(m, s) && !(pretrained(m, s) && !s.pretrained_optimizer.empty()); }
+bool by_decay(T m, S s) { return trained(m, s) && !(pretrained(m, s) && s.pretrained_weight_decay >= 0); }
+bool by_sgd(T m, S s) { return trained(m, s) && with_recipe(s, m).optimizer == "sgd"; }
 bool probed(T m, S) { return m.start == Start::features; }
 bool semi(T m, S) { return m.term != Term::none; }
 bool pseudo_labelled(T m, S) { return m.term == Term::pseudo_labels; }
@@ -61,6 +64,13 @@ std::string unknown_metric(const std::string& name) {
 }
 std::string unknown_mapping(const std::string& name) {
   return name.empty() ? "" : refusal([&] { parse_mapping(name); });
+}
+
+std::string unknown_flip(const std::string& name) {
+  const bool known = name == "none" || name == "h" || name == "v" || name == "hv";
+  if (known) return "";
+  const bool old = name == "true" || name == "false";
+  return fmt::format("'{}' is not none, h, v or hv{}", name, old ? "; what was true is h now, false is none" : "");
 }
 
 std::string list_of_networks() { return fmt::format("{}", fmt::join(known_architectures(), ", ")); }
@@ -109,20 +119,37 @@ const std::vector<Setting>& table() {
       {"augment",
        "augment",
        "Training",
-       "Shift images at random; without it nothing is mirrored but FixMatch's strong view",
+       "Move and mirror images at random; without it FixMatch's strong view alone",
        &Settings::augment,
        {},
        trained},
-      {"flip", "flip", "Training", "Mirror them, too; not for characters", &Settings::flip, {}, trained},
-      {"lr", "lr", "Training", "Highest learning rate", &Settings::lr, above(0), trained},
+      {"flip",
+       "flip",
+       "Training",
+       "Mirror every second one: h left-right, v upside down (where no side is up), hv both; not characters",
+       &Settings::flip,
+       {.choices = {"none", "h", "v", "hv"}, .problem = unknown_flip},
+       moved},
+      {"shift", "shift", "Training", "Pixels that they move by at most; 0: none; -1: an eighth of the side",
+       &Settings::shift, whole(kShiftBySide, 4096), moved, false, true},
+      {"lr", "lr", "Training", "Highest learning rate", &Settings::lr, above(0), by_lr},
       {"schedule", "schedule", "Training", "cosine, step or constant", &Settings::schedule,
        one_of({"cosine", "step", "constant"}), trained},
       {"warmup", "warmup", "Training", "Steps of linear warm-up", &Settings::warmup, whole(0), trained},
-      {"optimizer", "optimizer", "Training", "sgd or adamw", &Settings::optimizer, one_of({"sgd", "adamw"}), trained},
+      {"optimizer", "optimizer", "Training", "sgd or adamw", &Settings::optimizer, one_of({"sgd", "adamw"}),
+       by_optimizer},
       {"momentum", "momentum", "Training", "Of sgd", &Settings::momentum, {.low = 0, .high = 1, .below = true}, by_sgd},
       {"nesterov", "nesterov", "Training", "Nesterov's momentum", &Settings::nesterov, {}, by_sgd},
       {"weight_decay", "weight_decay", "Training", "Pull of all weights towards 0", &Settings::weight_decay, from(0),
-       trained},
+       by_decay},
+      {"pretrained_lr", nullptr, "Training", "lr of students that begin with trained weights; 0: as the others'",
+       &Settings::pretrained_lr, from(0), pretrained, false, true},
+      {"pretrained_optimizer", nullptr, "Training", "Likewise the optimizer; empty: as the others'",
+       &Settings::pretrained_optimizer, one_of({"", "sgd", "adamw"}), pretrained, false, true},
+      {"pretrained_weight_decay", nullptr, "Training", "Likewise the weight decay; -1: as the others'",
+       &Settings::pretrained_weight_decay, from(-1), pretrained, false, true},
+      {"head_lr", nullptr, "Training", "Factor on the learning rate of the head, and of the heads for the sources",
+       &Settings::head_lr, above(0), trained, false, true},
       {"clip_norm", "clip_norm", "Training", "Shorten longer gradients to this length; 0: off", &Settings::clip_norm,
        from(0), trained},
       {"graph", "graph", "Training", "A GPU captures one training step and repeats it", &Settings::graph, {}, nobody},
@@ -238,8 +265,12 @@ void read_settings(const SettingsTable& file, const std::filesystem::path& root,
             value = file.whole(s.name, value);
           else if constexpr (std::is_same_v<V, double>)
             value = file.number(s.name, value);
-          else if (value = file.text(s.name); s.range.file && !value.empty())
-            value = (root / value).lexically_normal().string();
+          else {
+            if (s.field == Setting::Field(&Settings::flip) && file.value(s.name).is_boolean())  // as it once was
+              file.refuse(s.name, unknown_flip(json_line(file.value(s.name))));
+            value = file.text(s.name);
+            if (s.range.file && !value.empty()) value = (root / value).lexically_normal().string();
+          }
         },
         s.field);
     if (const std::string why = problem_of(s, text_of(s, out)); !why.empty()) file.refuse(s.name, why);
@@ -249,6 +280,10 @@ void read_settings(const SettingsTable& file, const std::filesystem::path& root,
 void copy_settings(const Settings& from, std::string_view group, Settings& to) {
   for (const Setting& s : table())
     if (s.group == group) std::visit([&](auto field) { to.*field = from.*field; }, s.field);
+}
+
+bool begins_trained(const MethodTraits& m, const Settings& s) {
+  return m.start == Start::transfer || m.start == Start::nearest || (m.start == Start::fresh && !s.init.empty());
 }
 
 bool needs_similarity(const MethodTraits& m, const Settings& s) {

@@ -1,5 +1,7 @@
 // Settings in records: what a student or a source depends on, and what has changed since.
+#include <algorithm>
 #include <map>
+#include <string_view>
 
 #include "distill/student/settings.hpp"
 #include "engine/io/sha256.hpp"
@@ -40,6 +42,21 @@ void flatten(const Json& j, const std::string& path, std::map<std::string, std::
   for (const auto& [key, value] : j.items()) flatten(value, path.empty() ? key : path + "." + key, out);
 }
 
+/// The values of a record of any age as records of today have them: flip was true or false once.
+void renew(std::map<std::string, std::string>& record) {
+  for (auto& [path, value] : record)
+    if (path == "flip" || path.ends_with(".flip"))
+      value = value == "true" ? "\"h\"" : value == "false" ? "\"none\"" : value;
+}
+
+/// Whether a record without this setting is older than it, and was made as its default says.
+bool was_default(const std::string& path, const std::string& value) {
+  const std::string name = path.substr(path.rfind('.') + 1);
+  const std::span<const Setting> all = setting_list();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Setting& s) { return s.later && name == s.name && json_of(s, {}).dump() == value; });
+}
+
 /// A SHA-256 in quotes.
 bool is_digest(const std::string& text) {
   return text.size() == 66 && text.find_first_not_of("0123456789abcdef", 1) == 65;
@@ -68,9 +85,11 @@ std::string settings_changes(const Json& before, const Json& now) {
   std::map<std::string, std::string> a, b;
   flatten(before, "", a);
   flatten(now, "", b);
+  renew(a);
   std::vector<std::string> changes;
   for (const auto& [key, value] : b) {
     const auto it = a.find(key);
+    if (it == a.end() && was_default(key, value)) continue;
     if (it == a.end())
       changes.push_back(is_digest(value) ? key + " is new" : fmt::format("{} is new ({})", key, value));
     else if (it->second != value)
