@@ -129,7 +129,7 @@ const std::vector<Setting>& table() {
        "Mirror every second one: h left-right, v upside down (where no side is up), hv both; not characters",
        &Settings::flip,
        {.choices = {"none", "h", "v", "hv"}, .problem = unknown_flip},
-       moved},
+       trained},  // as earlier records have it, augmented or not
       {"shift", "shift", "Training", "Pixels that they move by at most; 0: none; -1: an eighth of the side",
        &Settings::shift, whole(kShiftBySide, 4096), moved, false, true},
       {"lr", "lr", "Training", "Highest learning rate", &Settings::lr, above(0), by_lr},
