@@ -8,7 +8,7 @@
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 #include "nn/data/image_set.hpp"
-#include "nn/zoo/unfold.hpp"
+#include "nn/unfold.hpp"
 
 namespace akin {
 

@@ -38,7 +38,8 @@ bool is_finished(Context& ctx, const std::filesystem::path& out, const Json& set
   // A model of an akin that kept no settings passes for finished.
   if (!stopped && found.empty()) return true;
   const Json before = json_or_null(found);
-  const std::string changes = before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
+  std::string changes = before.is_object() ? settings_changes(before, settings) : "an earlier akin made it";
+  if (changes.empty() && stopped && *stopped != settings.dump()) changes = "an earlier akin made it";
   AKIN_CHECK(changes.empty(),
              "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "
              "--out DIR chooses another folder",

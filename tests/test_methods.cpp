@@ -41,7 +41,7 @@ struct Bench {
     how.student_width = 4;
     how.batch = 12;
     how.unlabelled_batch = 20;
-    how.flip = true;
+    how.flip = "h";
     how.steps = 60;
     how.replicates = 0;
     how.mapping = "softmax";

@@ -9,7 +9,7 @@
 #include "nn/evaluate.hpp"
 #include "nn/export/graph_writer.hpp"
 #include "nn/model_file.hpp"
-#include "nn/zoo/unfold.hpp"
+#include "nn/unfold.hpp"
 #include "tests/small_nets.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"

@@ -149,6 +149,7 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
                                        const Settings& settings) {
   const MethodTraits& t = traits(method);
   if (needs_unlabelled(method)) check_unlabelled(task, method);
+  check_shift(task.pool().images.shape()[1], settings.shift);
   StudentPlan plan{.method = method, .seed = seed, .architecture = student_architecture(ctx, settings, task)};
   if (!uses_sources(method)) return {plan};
   AKIN_CHECK(!sources.empty() && ranking.rows.size() == sources.size(), "{}: needs at least one source",

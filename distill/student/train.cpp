@@ -7,7 +7,7 @@
 
 #include "distill/student/batches.hpp"
 #include "distill/student/loss.hpp"
-#include "nn/zoo/unfold.hpp"
+#include "nn/unfold.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -99,7 +99,7 @@ Model make_student_model(Context& ctx, const Task& task, const StudentPlan& plan
     start_from(plan.start->model, *model.network, "source " + plan.start->name);
   else if (!settings.init.empty())
     start_from(ctx, *model.network, settings.init);
-  if (settings.unfold && is_folded(*model.network) && (from_source || !settings.init.empty())) {
+  if (settings.unfold && is_folded(*model.network) && begins_trained(traits(plan.method), settings)) {
     model.network = unfold_batchnorm(ctx, *model.network, task.pool().images,
                                      all_indices(task.pool().images.shape()[0]), info.normalization);
     info.architecture = model.network->architecture();
@@ -125,10 +125,11 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
     std::copy_if(all_teachers.begin(), all_teachers.end(), std::back_inserter(teachers),
                  [](const Teacher& t) { return t.alpha > 0; });
   check_student(plan, settings, task, teachers);
-  const TrainOptions options{.schedule = schedule_of(settings),
-                             .optimizer = optimizer_of(settings),
-                             .eval_every = settings.eval_every,
-                             .graph = settings.graph};
+  const Settings recipe = with_recipe(settings, traits(plan.method));
+  TrainOptions options{.schedule = schedule_of(recipe),
+                       .optimizer = optimizer_of(recipe),
+                       .eval_every = settings.eval_every,
+                       .graph = settings.graph};
 
   StudentRun run;
   run.model = make_student_model(ctx, task, plan, settings);
@@ -137,7 +138,10 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
   StudentLoss loss(ctx, network, teachers, plan, settings);
   // The source heads serve the loss only; they are not part of the network and never reach a file but the checkpoint.
   ParameterList parameters = network.parameters();
+  const std::size_t first_own = parameters.size();
   parameters.insert(parameters.end(), loss.own_parameters().begin(), loss.own_parameters().end());
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    options.optimizer.rates.push_back(i >= first_own || network.in_head(parameters[i].name) ? settings.head_lr : 1);
 
   StudentBatches batches(ctx, task, teachers, plan, settings, info.normalization);
   std::unique_ptr<StudentFeed> feed;

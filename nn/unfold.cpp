@@ -1,4 +1,4 @@
-#include "nn/zoo/unfold.hpp"
+#include "nn/unfold.hpp"
 
 #include <algorithm>
 #include <cmath>
