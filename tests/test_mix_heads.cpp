@@ -1,6 +1,7 @@
 // Two heads as one: values against double loops on every device, and what a network of two heads is on disk and folded.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
