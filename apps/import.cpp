@@ -11,6 +11,7 @@
 #include "engine/io/picture_kind.hpp"
 #include "nn/data/alike_names.hpp"
 #include "nn/data/image_set.hpp"
+#include "nn/unfold.hpp"
 
 namespace akin {
 
@@ -19,7 +20,7 @@ namespace {
 struct Options {
   CommonOptions common;
   ForeignFlags foreign;
-  std::string file, out, names, task, size;
+  std::string file, out, names, task, size, unfold;
   std::int64_t new_head = 0, channels = 0;
   std::uint64_t seed = 0;
   bool force = false;
@@ -29,6 +30,14 @@ std::string lines(const char* title, const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += fmt::format("{:<9} {}\n", title, name);
   return text;
+}
+
+void unfold(Context& ctx, const std::string& folder, Model& model) {
+  const ImageFormat size{.height = static_cast<int>(model.info.height), .width = static_cast<int>(model.info.width)};
+  const ImageSet set = load_pool(folder, model.info.height > 0 ? size : ImageFormat{});
+  model.network =
+      unfold_batchnorm(ctx, *model.network, set.images, all_indices(set.images.shape()[0]), model.info.normalization);
+  model.info.architecture = model.network->architecture();
 }
 
 void run(const Options& o) {
@@ -58,6 +67,7 @@ void run(const Options& o) {
       warn(fmt::format("{}: two classes are called '{}'", o.names, name));
   }
   if (!o.task.empty()) found.task = o.task;
+  if (!o.unfold.empty()) unfold(ctx, o.unfold, foreign.model);
   save_model(o.out, *foreign.model.network, found);
   const ImportReport& r = foreign.report;
   if (o.common.json) {
@@ -109,6 +119,11 @@ void add_import(CLI::App& akin) {
                   "1: the first layer's weights summed over R, G, B; 3: a third of a grey layer's for each")
       ->check(CLI::IsMember({1, 3}))
       ->transform(whole_in(0, kMostImages))
+      ->group(changes);
+  app->add_option("--unfold", o->unfold,
+                  "Put batch norms back into a network without: they are measured on images of this data set, and the "
+                  "network says the same and can be trained")
+      ->type_name("DIR")
       ->group(changes);
   app->add_option("--seed", o->seed, "Of a new head")
       ->transform(whole_in(0, std::numeric_limits<std::int64_t>::max()))

@@ -37,8 +37,9 @@ bool is_finished(Context& ctx, const std::filesystem::path& out, const Json& set
   if (!stopped && !is_there(model)) return false;
   const std::string found = stopped ? *stopped : load_model(ctx, model).info.settings;
   const Json before = json_or_null(found);
-  const std::string changes =
+  std::string changes =
       before.is_object() ? settings_changes(before, settings) : "another program or an earlier akin made it";
+  if (changes.empty() && stopped && *stopped != settings.dump()) changes = "an earlier akin made it";
   AKIN_CHECK(changes.empty(),
              "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "
              "--out DIR chooses another folder",

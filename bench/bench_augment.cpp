@@ -10,7 +10,9 @@ const bool registered = [] {
   for (const Activation& a : {Activation{28, 1}, {32, 3}, {64, 3}}) {  // side, channels
     const std::int64_t side = a.M, C = a.C, images = 10000, pixels = side * side * C;
     const std::pair<const char*, AugmentOptions> presets[] = {
-        {"clean", {}}, {"weak", augment_weak(side, C == 3)}, {"strong", augment_strong(side, C == 3)}};
+        {"clean", {}},
+        {"weak", augment_weak(side, C == 3 ? Flip::hv : Flip::none)},
+        {"strong", augment_strong(side, C == 3 ? Flip::hv : Flip::none)}};
     for (const auto& [name, preset] : presets)
       add(fmt::format("{}/{}x{}x{}", name, side, side, C), [=, options = preset](benchmark::State& state) {
         std::vector<std::uint8_t> data(static_cast<std::size_t>(images * pixels));

@@ -11,7 +11,7 @@ const bool registered = [] {
   for (const std::int64_t n : {20'000, 77'000, 272'000, 11'200'000}) {
     const auto size = static_cast<double>(n);
     const std::string at = "/" + std::to_string(n);
-    const DecayRange decay{0, n - n / 50, 5e-4};  // the rest: batch norm and biases
+    const OptimRange decay{0, n - n / 50, 5e-4};  // the rest: batch norm and biases
     add("sgd" + at, [=](benchmark::State& state) {
       Rotating<> t({n, n, n});
       const SgdStep step{.lr = 1e-6};

@@ -59,7 +59,7 @@ bool is_measured(const Ranking& ranking) {
 Weights shown_weights(const std::vector<StudentPlan>& plans, const Ranking& ranking, double power) {
   const StudentPlan* shown = nullptr;
   for (const StudentPlan& p : plans) {
-    if (traits(p.method).role != MethodRole::taught) continue;
+    if (traits(p.method).role != MethodRole::taught || p.weights.alpha.empty()) continue;
     const bool first = shown == nullptr || p.method < shown->method;
     if (shown == nullptr || p.method == Method::weighted || (shown->method != Method::weighted && first)) shown = &p;
   }

@@ -110,4 +110,10 @@ struct KdSources {
 /// sum_s alpha_s T^2 mean_b CE(softmax(teacher/T), softmax(student/T)): a scalar [1]. Both logits are [B, sum C_s].
 Tensor kd_multi(Context& ctx, const Tensor& student, const Tensor& teacher, const KdSources& sources);
 
+
+// mix_heads
+/// log((1 - share) softmax(x) + share softmax(z)) of logits [B,C], share in 0..1. For predictions: the backward pass
+/// throws.
+Tensor mix_heads(Context& ctx, const Tensor& x, const Tensor& z, double share);
+
 }  // namespace akin::ops

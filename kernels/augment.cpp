@@ -8,12 +8,27 @@
 
 namespace akin {
 
-AugmentOptions augment_weak(std::int64_t side, bool flip) {
-  return {.shift = static_cast<int>(side <= 28 ? side / 14 : side / 8), .flip = flip};
+void check_shift(std::int64_t side, std::int64_t shift) {
+  AKIN_CHECK(shift == kShiftBySide || (shift >= 0 && shift < side),
+             "shift {}: images of {} pixels a side may move by 0 to {} pixels ({}: an eighth of the side)", shift, side,
+             side - 1, kShiftBySide);
 }
 
-AugmentOptions augment_strong(std::int64_t side, bool flip) {
-  return {.shift = static_cast<int>(side / 8),
+namespace {
+
+int shift_of(std::int64_t side, std::int64_t wanted, std::int64_t by_side) {
+  check_shift(side, wanted);
+  return static_cast<int>(wanted == kShiftBySide ? by_side : wanted);
+}
+
+}  // namespace
+
+AugmentOptions augment_weak(std::int64_t side, Flip flip, std::int64_t shift) {
+  return {.shift = shift_of(side, shift, side <= 28 ? side / 14 : side / 8), .flip = flip};
+}
+
+AugmentOptions augment_strong(std::int64_t side, Flip flip, std::int64_t shift) {
+  return {.shift = shift_of(side, shift, side / 8),
           .flip = flip,
           .rotate = 0.25f,
           .shear = 0.2f,
@@ -100,21 +115,22 @@ void move_whole(const Plan& plan, const AugmentParams& p, const float* pad, std:
   const auto dx = static_cast<std::int64_t>(p.dx), dy = static_cast<std::int64_t>(p.dy);
   for (std::int64_t w = 0; w < W; ++w) {
     const std::int64_t from = std::clamp<std::int64_t>(w - dx, -1, W);
-    const std::int64_t first = ((p.flip ? W - 1 - from : from) + 1) * K;
+    const std::int64_t first = ((p.flip_h ? W - 1 - from : from) + 1) * K;
     for (std::int64_t k = 0; k < K; ++k) columns[w * K + k] = static_cast<std::int32_t>(first + k);
   }
   for (std::int64_t h = 0; h < H; ++h) {
-    const float* row = pad + (std::clamp<std::int64_t>(h - dy, -1, H) + 1) * pitch;
+    const std::int64_t from = std::clamp<std::int64_t>(h - dy, -1, H);
+    const float* row = pad + ((p.flip_v ? H - 1 - from : from) + 1) * pitch;
     for (std::int64_t i = 0; i < plan.row; ++i) out[h * plan.row + i] = row[columns[i]];
   }
 }
 
 void move_affine(const Plan& plan, const AugmentParams& p, const float* pad, float* out) {
   const std::int64_t H = plan.x.H, W = plan.x.W, K = plan.K, pitch = plan.row + 2 * K;
-  // M = scale [cos -sin; sin cos] [1 shear; 0 1] [f 0; 0 1]; its inverse, from right to left.
+  // M = scale [cos -sin; sin cos] [1 shear; 0 1] [f 0; 0 g]; its inverse, from right to left.
   const double c = std::cos(double{p.angle}) / double{p.scale}, s = std::sin(double{p.angle}) / double{p.scale};
-  const double f = p.flip ? -1 : 1, shear = p.shear;
-  const double xx = f * (c + shear * s), xy = f * (s - shear * c), yx = -s, yy = c;
+  const double f = p.flip_h ? -1 : 1, g = p.flip_v ? -1 : 1, shear = p.shear;
+  const double xx = f * (c + shear * s), xy = f * (s - shear * c), yx = g * -s, yy = g * c;
   const double cx = 0.5 * static_cast<double>(W - 1), cy = 0.5 * static_cast<double>(H - 1);
   const auto right = static_cast<float>(W), bottom = static_cast<float>(H);
   for (std::int64_t h = 0; h < H; ++h) {
@@ -169,7 +185,7 @@ void augment(const Stream<Dev>&, const ImageView& x, bool gathered, const Augmen
     plan.bias.push_back(static_cast<float>(-double{norm.mean[k]} / double{norm.std[k]}));
   }
   for (const float m : norm.mean) plan.border.push_back(o.border == Border::mean ? 255 * m : 0.0f);
-  const bool light = o.brightness != 0 || o.contrast != 0, moves = o.shift != 0 || o.flip || o.affine();
+  const bool light = o.brightness != 0 || o.contrast != 0, moves = o.shift != 0 || o.flip != Flip::none || o.affine();
   parallel_for(B, 32, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> pad(static_cast<std::size_t>((x.H + 2) * (x.W + 2) * K));
     std::vector<std::int32_t> columns(static_cast<std::size_t>(plan.row));

@@ -1,5 +1,5 @@
-// augment: a block of 256 threads an image, blocks stride over the batch. Every thread draws the image's ten numbers
-// itself (forty multiplications, no barrier, no shared memory); then each makes packs of 16 bytes of the output, so
+// augment: a block of 256 threads an image, blocks stride over the batch. Every thread draws the image's eleven numbers
+// itself (sixty multiplications, no barrier, no shared memory); then each makes packs of 16 bytes of the output, so
 // that stores are whole and neighbours read neighbouring bytes. The source is read through the L1 cache: an image of
 // bytes is a few kilobytes, and a bilinear pixel reads four of them. Light needs the mean of the moved image before the
 // first value can be written: the block then goes over its pixels twice, which costs arithmetic but no memory traffic.
@@ -68,9 +68,10 @@ __device__ __forceinline__ float source_pixel(const AugmentPlan& plan, const std
 template <bool Affine>
 __device__ __forceinline__ float moved_pixel(const AugmentPlan& plan, const Moved& m, int h, int w, int k) {
   if constexpr (!Affine) {
-    int from = w - static_cast<int>(m.p.dx);
-    if (m.p.flip) from = plan.W - 1 - from;
-    return source_pixel(plan, m.x, h - static_cast<int>(m.p.dy), from, k);
+    int row = h - static_cast<int>(m.p.dy), column = w - static_cast<int>(m.p.dx);
+    if (m.p.flip_h) column = plan.W - 1 - column;
+    if (m.p.flip_v) row = plan.H - 1 - row;
+    return source_pixel(plan, m.x, row, column, k);
   } else {
     const double cx = 0.5 * (plan.W - 1), cy = 0.5 * (plan.H - 1);
     const double u = w - cx - m.p.dx, v = h - cy - m.p.dy;
@@ -107,12 +108,13 @@ __global__ void __launch_bounds__(kBlock, 2)
             0,
             0};
     if constexpr (Affine) {
-      const double angle = m.p.angle, scale = m.p.scale, shear = m.p.shear, f = m.p.flip ? -1 : 1;
+      const double angle = m.p.angle, scale = m.p.scale, shear = m.p.shear, f = m.p.flip_h ? -1 : 1,
+                   g = m.p.flip_v ? -1 : 1;
       const double c = cos(angle) / scale, s = sin(angle) / scale;
       m.xx = f * (c + shear * s);
       m.xy = f * (s - shear * c);
-      m.yx = -s;
-      m.yy = c;
+      m.yx = g * -s;
+      m.yy = g * c;
     }
     float mean = 0, base = 0;
     if (light) {

@@ -1,14 +1,14 @@
 // augment: a batch of images from a data set of bytes, converted to float, transformed at random and normalised.
 //   clean      y[b,h,w,c] = (x[i_b,h,w,c] / 255 - mean[c]) / std[c]
-//   geometry   output pixel q shows input pixel  c + M^-1 (q - c - t),  M = scale rotate(angle) shear flip,  c =
-//   centre,
-//              t = (dx, dy). Only shift and flip: whole pixels, values untouched. Otherwise bilinear.
+//   geometry   output pixel q shows input pixel  c + M^-1 (q - c - t),  M = scale rotate(angle) shear flip,
+//              flip = diag(+-1, +-1) in (x, y),  c = centre,  t = (dx, dy). Only shift and flip: whole pixels, values
+//              untouched. Otherwise bilinear.
 //   light      v' = clamp(m + contrast (v - m) + 255 brightness, 0, 255), m = the transformed image's mean over all
 //              channels
 //   cutout     a square of the mean colour (0 after normalisation) around a random pixel, cut off at the border
 //              (DeVries, Taylor, "Improved regularization of convolutional neural networks with cutout", 2017)
 // The random numbers of an image depend on (seed, epoch, image, options.view) alone: not on the batch, its order or the
-// thread. All ten numbers are drawn whatever the options, so that turning one on leaves the others as they were.
+// thread. All eleven numbers are drawn whatever the options, so that turning one on leaves the others as they were.
 // Shapes: images u8 [N, H, W, C]; out f32 [B, H, W, K], K = size of mean: K = C, or K = 1 (mean of C channels), or C =
 // 1 (repeated K times). FLOPs: about 3 an element clean, 12 bilinear. Bytes: reads H W C, writes 4 H W K an image.
 #pragma once
@@ -35,10 +35,18 @@ struct Normalization {
 /// What an image shows beyond its border.
 enum class Border { black, edge, mean };
 
+/// Which ways every second image is mirrored; of hv, each way for itself.
+enum class Flip : std::uint8_t {
+  none = 0,
+  h = 1,  ///< left-right
+  v = 2,  ///< upside down
+  hv = h | v
+};
+
 /// All zero (the default): no change but the normalisation.
 struct AugmentOptions {
   int shift = 0;                        ///< |dx|, |dy| at most, pixels; "crop with padding p" is shift = p
-  bool flip = false;                    ///< left-right, every second image; not for characters
+  Flip flip = Flip::none;               ///< not for characters
   float rotate = 0;                     ///< |angle| at most, radians
   float shear = 0;                      ///< |x shift per y| at most
   float scale_low = 1, scale_high = 1;  ///< size factor
@@ -48,20 +56,28 @@ struct AugmentOptions {
   Border border = Border::black;
   std::uint32_t view = 0;  ///< two views of one image in one epoch (weak, strong) draw different numbers
 
+  AKIN_HOST_DEVICE bool flips(Flip way) const {
+    return (static_cast<unsigned>(flip) & static_cast<unsigned>(way)) != 0;
+  }
   /// False: whole-pixel moves only, no interpolation.
   AKIN_HOST_DEVICE bool affine() const { return rotate != 0 || shear != 0 || scale_low != 1 || scale_high != 1; }
 };
 
-/// Presets for images of `side` pixels: weak moves by 2 pixels at 28, 4 at 32, 1/8 of the side above.
-AugmentOptions augment_weak(std::int64_t side, bool flip);
+/// Presets for images of `side` pixels, which move by `shift` at most; kShiftBySide: weak by 2 pixels at 28, 4 at 32,
+/// 1/8 of the side above, strong by 1/8.
+inline constexpr std::int64_t kShiftBySide = -1;
+AugmentOptions augment_weak(std::int64_t side, Flip flip, std::int64_t shift = kShiftBySide);
 /// The strong view of FixMatch (Sohn et al., NeurIPS 2020): every distortion at once, each milder than RandAugment's
 /// strongest (akin's choice).
-AugmentOptions augment_strong(std::int64_t side, bool flip);
+AugmentOptions augment_strong(std::int64_t side, Flip flip, std::int64_t shift = kShiftBySide);
+
+/// Error where a shift may leave nothing of the image.
+void check_shift(std::int64_t side, std::int64_t shift);
 
 /// What was drawn for one image.
 struct AugmentParams {
   float dx = 0, dy = 0;  ///< pixels; whole numbers unless options.affine()
-  bool flip = false;
+  bool flip_h = false, flip_v = false;
   float angle = 0, shear = 0, scale = 1;
   float brightness = 0, contrast = 1;
   std::int64_t cut_x = 0, cut_y = 0;  ///< the square's centre
@@ -76,7 +92,7 @@ AKIN_HOST_DEVICE inline AugmentParams draw_augment(const AugmentOptions& o, std:
   AugmentParams p;
   p.dx = o.affine() ? rng.uniform(-reach, reach) : whole();
   p.dy = o.affine() ? rng.uniform(-reach, reach) : whole();
-  p.flip = rng.below(2) == 1 && o.flip;
+  p.flip_h = rng.below(2) == 1 && o.flips(Flip::h);
   p.angle = rng.uniform(-o.rotate, o.rotate);
   p.shear = rng.uniform(-o.shear, o.shear);
   p.scale = rng.uniform(o.scale_low, o.scale_high);
@@ -84,6 +100,7 @@ AKIN_HOST_DEVICE inline AugmentParams draw_augment(const AugmentOptions& o, std:
   p.contrast = rng.uniform(1 - o.contrast, 1 + o.contrast);
   p.cut_x = rng.below(static_cast<std::uint32_t>(W));
   p.cut_y = rng.below(static_cast<std::uint32_t>(H));
+  p.flip_v = rng.below(2) == 1 && o.flips(Flip::v);  // last: what came before it stayed as it was
   return p;
 }
 

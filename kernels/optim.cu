@@ -1,5 +1,5 @@
 // optim: a block of 256 threads takes chunks of 1024 elements, 4 a thread: one 16-byte access for each of p, g, m (and
-// v), all in flight together; every arena is read once and written once. A chunk mostly lies in one decay range or in
+// v), all in flight together; every arena is read once and written once. A chunk mostly lies in one range or in
 // none: the block keeps the index of the first range that ends behind its chunk (chunks of a block ascend, so the walk
 // over the ranges is paid once a launch) and decides for the whole chunk; only a chunk with an edge inside looks up
 // each element. What changes from step to step is read from device memory.
@@ -13,6 +13,11 @@ namespace {
 
 constexpr int kBlock = 256, kEach = kPack<float>, kChunk = kBlock * kEach;
 
+/// What the elements of one range share in this step.
+struct Piece {
+  float decay, rate;
+};
+
 struct Sgd {
   float momentum;
   bool nesterov;
@@ -21,15 +26,17 @@ struct Sgd {
     rate = s.rate;
     scale = s.grad_scale * clip;
   }
-  __device__ float decay(double d) const { return static_cast<float>(d); }
-  __device__ void operator()(float decay, float& p, float g, float& m, float&) const {
-    const float d = scale * g + decay * p;
+  __device__ Piece piece(double decay, double times) const {
+    return {static_cast<float>(decay), rate * static_cast<float>(times)};
+  }
+  __device__ void operator()(const Piece& piece, float& p, float g, float& m, float&) const {
+    const float d = scale * g + piece.decay * p;
     if (momentum == 0) {
-      p -= rate * d;
+      p -= piece.rate * d;
       return;
     }
     m = momentum * m + d;
-    p -= rate * (nesterov ? d + momentum * m : m);
+    p -= piece.rate * (nesterov ? d + momentum * m : m);
   }
 };
 
@@ -43,19 +50,21 @@ struct AdamW {
     scale = s.grad_scale * clip;
     lr = s.lr;
   }
-  __device__ float decay(double d) const { return static_cast<float>(1 - lr * d); }  // the factor that is kept
-  __device__ void operator()(float keep, float& p, float g, float& m, float& v) const {
+  __device__ Piece piece(double decay, double times) const {
+    return {static_cast<float>(1 - lr * times * decay), rate * static_cast<float>(times)};  // the factor that is kept
+  }
+  __device__ void operator()(const Piece& piece, float& p, float g, float& m, float& v) const {
     const float d = scale * g;
     m = beta1 * m + rest1 * d;
     v = beta2 * v + rest2 * d * d;
-    p = keep * p - rate * m / (sqrtf(v) * root + eps);
+    p = piece.decay * p - piece.rate * m / (sqrtf(v) * root + eps);
   }
 };
 
 /// m and v may be nullptr where the rule has no use for them.
 template <class Rule>
 __global__ void __launch_bounds__(kBlock)
-    step_kernel(std::int64_t n, Rule rule, const OptimParams* params, GradClip clip, const DecayRange* ranges, int R,
+    step_kernel(std::int64_t n, Rule rule, const OptimParams* params, GradClip clip, const OptimRange* ranges, int R,
                 float* p, const float* g, float* m, float* v, bf16* shadow, bool packs) {
   AKIN_SHARED(float, factor, [1]);
   if (threadIdx.x == 0) {
@@ -71,12 +80,12 @@ __global__ void __launch_bounds__(kBlock)
     while (r < R && ranges[r].end <= base) ++r;
     const bool outside = r == R || ranges[r].begin >= base + kChunk;
     const bool inside = !outside && ranges[r].begin <= base && base + kChunk <= ranges[r].end;
-    const float common = rule.decay(inside ? ranges[r].decay : 0.0);
-    const auto decay_of = [&](std::int64_t i) {
+    const Piece common = inside ? rule.piece(ranges[r].decay, ranges[r].rate) : rule.piece(0, 1);
+    const auto piece_of = [&](std::int64_t i) {
       if (outside || inside) return common;
       int k = r;
       while (k < R && ranges[k].end <= i) ++k;
-      return rule.decay(k < R && ranges[k].begin <= i ? ranges[k].decay : 0.0);
+      return k < R && ranges[k].begin <= i ? rule.piece(ranges[k].decay, ranges[k].rate) : rule.piece(0, 1);
     };
     if (packs && base + kChunk <= n) {
       const std::int64_t i = base + static_cast<std::int64_t>(threadIdx.x) * kEach;
@@ -85,7 +94,7 @@ __global__ void __launch_bounds__(kBlock)
       if (m != nullptr) pm = load_pack(m + i);
       if (v != nullptr) pv = load_pack(v + i);
 #pragma unroll
-      for (int k = 0; k < kEach; ++k) rule(decay_of(i + k), pp.v[k], pg.v[k], pm.v[k], pv.v[k]);
+      for (int k = 0; k < kEach; ++k) rule(piece_of(i + k), pp.v[k], pg.v[k], pm.v[k], pv.v[k]);
       store_pack(p + i, pp);
       if (m != nullptr) store_pack(m + i, pm);
       if (v != nullptr) store_pack(v + i, pv);
@@ -100,7 +109,7 @@ __global__ void __launch_bounds__(kBlock)
     } else {
       for (std::int64_t i = base + threadIdx.x; i < base + kChunk && i < n; i += kBlock) {
         float pi = p[i], mi = m == nullptr ? 0.0f : m[i], vi = v == nullptr ? 0.0f : v[i];
-        rule(decay_of(i), pi, g[i], mi, vi);
+        rule(piece_of(i), pi, g[i], mi, vi);
         p[i] = pi;
         if (m != nullptr) m[i] = mi;
         if (v != nullptr) v[i] = vi;
@@ -114,9 +123,9 @@ __global__ void set_params_kernel(OptimParams values, OptimParams* to) { *to = v
 
 template <class Rule>
 void run_step(const char* name, const Stream<ThisGpu>& stream, std::int64_t n, const Rule& rule,
-              const OptimParams* params, const GradClip& clip, const DecayRange* ranges, std::int64_t R, float* p,
+              const OptimParams* params, const GradClip& clip, const OptimRange* ranges, std::int64_t R, float* p,
               const float* g, float* m, float* v, bf16* shadow) {
-  AKIN_CHECK(R >= 0 && R <= 0x7fffffff, "{}: {} decay ranges", name, R);
+  AKIN_CHECK(R >= 0 && R <= 0x7fffffff, "{}: {} ranges", name, R);
   if (n > 0)
     launch(name, step_kernel<Rule>, {.grid = blocks_for(stream, n, kChunk), .block = kBlock}, stream, n, rule, params,
            clip, ranges, R, p, g, m, v, shadow, aligned16(p, g, m, v, shadow));
@@ -131,19 +140,18 @@ void set_params(const Stream<Gpu>& stream, const OptimParams& values, OptimParam
 
 template <class Gpu>
 void sgd_step(const Stream<Gpu>& stream, std::int64_t n, const OptimParams* params, double momentum, bool nesterov,
-              const GradClip& clip, const DecayRange* decay, std::int64_t ranges, float* p, const float* g, float* m,
+              const GradClip& clip, const OptimRange* ranges, std::int64_t R, float* p, const float* g, float* m,
               bf16* shadow) {
   AKIN_CHECK(!nesterov || momentum > 0, "sgd_step: Nesterov needs a momentum above 0, found {}", momentum);
   AKIN_CHECK(momentum == 0 || m != nullptr || n == 0, "sgd_step: momentum {} without a momentum arena", momentum);
   const Sgd rule{.momentum = static_cast<float>(momentum), .nesterov = nesterov, .rate = 0, .scale = 0};
-  run_step("sgd_step", stream, n, rule, params, clip, decay, ranges, p, g, momentum == 0 ? nullptr : m, nullptr,
-           shadow);
+  run_step("sgd_step", stream, n, rule, params, clip, ranges, R, p, g, momentum == 0 ? nullptr : m, nullptr, shadow);
 }
 
 template <class Gpu>
 void adamw_step(const Stream<Gpu>& stream, std::int64_t n, const OptimParams* params, double beta1, double beta2,
-                double eps, const GradClip& clip, const DecayRange* decay, std::int64_t ranges, float* p,
-                const float* g, float* m, float* v, bf16* shadow) {
+                double eps, const GradClip& clip, const OptimRange* ranges, std::int64_t R, float* p, const float* g,
+                float* m, float* v, bf16* shadow) {
   const AdamW rule{.beta1 = static_cast<float>(beta1),
                    .beta2 = static_cast<float>(beta2),
                    .rest1 = static_cast<float>(1 - beta1),
@@ -153,14 +161,14 @@ void adamw_step(const Stream<Gpu>& stream, std::int64_t n, const OptimParams* pa
                    .root = 0,
                    .scale = 0,
                    .lr = 0};
-  run_step("adamw_step", stream, n, rule, params, clip, decay, ranges, p, g, m, v, shadow);
+  run_step("adamw_step", stream, n, rule, params, clip, ranges, R, p, g, m, v, shadow);
 }
 
 using S = Stream<ThisGpu>;
 template void set_params<ThisGpu>(const S&, const OptimParams&, OptimParams*);
 template void sgd_step<ThisGpu>(const S&, std::int64_t, const OptimParams*, double, bool, const GradClip&,
-                                const DecayRange*, std::int64_t, float*, const float*, float*, bf16*);
+                                const OptimRange*, std::int64_t, float*, const float*, float*, bf16*);
 template void adamw_step<ThisGpu>(const S&, std::int64_t, const OptimParams*, double, double, double, const GradClip&,
-                                  const DecayRange*, std::int64_t, float*, const float*, float*, float*, bf16*);
+                                  const OptimRange*, std::int64_t, float*, const float*, float*, float*, bf16*);
 
 }  // namespace akin

@@ -1,13 +1,13 @@
 // optim: one step of an optimiser over flat arenas of n elements: parameters p, gradients g, moments m (and v).
-//   d  = grad_scale g + decay p
+//   lr = the step's times the element's rate;  d  = grad_scale g + decay p
 //   sgd    m = momentum m + d;  p -= lr (nesterov ? d + momentum m : m)
 //          As torch.optim.SGD with dampening 0: its first step sets m = d, which is this formula for m = 0 at the
 //          start. momentum = 0: p -= lr d, and m may be nullptr.
 //   adamw  p -= lr decay p;  m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2  with g' = grad_scale g;
 //          p -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps),  t = 1 at the first step
 //          Loshchilov, Hutter, "Decoupled weight decay regularization", ICLR 2019; as torch.optim.AdamW.
-// `decay` is piecewise constant: ranges in ascending order without overlap; what no range covers does not decay, so
-// that batch-norm parameters and biases can be left out.
+// `decay` and `rate` are piecewise constant: ranges in ascending order without overlap. What no range covers does not
+// decay, so that batch-norm parameters and biases can be left out, and has rate 1.
 // FLOPs: 6 n and 14 n. Bytes: sgd reads p, g, m and writes p, m once each; adamw v too. Every element is independent of
 // the others, so the result does not depend on the thread count.
 #pragma once
@@ -20,10 +20,10 @@
 
 namespace akin {
 
-/// Elements begin..end-1 of the arena decay by `decay`.
-struct DecayRange {
+/// Elements begin..end-1 of the arena decay by `decay`, and learn `rate` times as fast as the step says.
+struct OptimRange {
   std::int64_t begin, end;
-  double decay;
+  double decay, rate = 1;
 };
 
 struct SgdStep {
@@ -43,9 +43,10 @@ struct AdamWStep {
 /// On the host: a step's numbers are arguments. Throws Error on ranges outside the arena or out of order, and on
 /// Nesterov without momentum.
 template <class T>
-void sgd_step(std::int64_t n, const SgdStep& step, std::span<const DecayRange> decay, T* p, const T* g, T* m);
+void sgd_step(std::int64_t n, const SgdStep& step, std::span<const OptimRange> ranges, T* p, const T* g, T* m);
 template <class T>
-void adamw_step(std::int64_t n, const AdamWStep& step, std::span<const DecayRange> decay, T* p, const T* g, T* m, T* v);
+void adamw_step(std::int64_t n, const AdamWStep& step, std::span<const OptimRange> ranges, T* p, const T* g, T* m,
+                T* v);
 
 /// ||g||_2, accumulated in double.
 template <class T>
@@ -75,15 +76,15 @@ struct GradClip {
 template <class Gpu>
 void set_params(const Stream<Gpu>& stream, const OptimParams& values, OptimParams* to);
 
-/// The same steps on a device, in float; all pointers are on the device, `decay` [ranges] as there. One launch.
+/// The same steps on a device, in float; all pointers are on the device, `ranges` [R] as there. One launch.
 /// `shadow` [n] gets the new parameters in bf16; it may be nullptr.
 template <class Gpu>
 void sgd_step(const Stream<Gpu>& stream, std::int64_t n, const OptimParams* params, double momentum, bool nesterov,
-              const GradClip& clip, const DecayRange* decay, std::int64_t ranges, float* p, const float* g, float* m,
+              const GradClip& clip, const OptimRange* ranges, std::int64_t R, float* p, const float* g, float* m,
               bf16* shadow);
 template <class Gpu>
 void adamw_step(const Stream<Gpu>& stream, std::int64_t n, const OptimParams* params, double beta1, double beta2,
-                double eps, const GradClip& clip, const DecayRange* decay, std::int64_t ranges, float* p,
-                const float* g, float* m, float* v, bf16* shadow);
+                double eps, const GradClip& clip, const OptimRange* ranges, std::int64_t R, float* p, const float* g,
+                float* m, float* v, bf16* shadow);
 
 }  // namespace akin

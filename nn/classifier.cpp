@@ -34,7 +34,7 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
   initialize(network.parameters(), options.seed);
 
   options.train.schedule.steps = std::max<std::int64_t>(1, options.epochs * N / options.batch);
-  const AugmentOptions augment = options.augment ? augment_weak(side, options.flip) : AugmentOptions{};
+  const AugmentOptions augment = options.augment ? augment_weak(side, options.flip, options.shift) : AugmentOptions{};
   LabelledBatches batches(ctx, set.images, set.labels, {all_indices(N), options.batch, options.seed, kOrder}, augment,
                           info.normalization, options.seed);
   std::unique_ptr<LabelledFeed> feed;

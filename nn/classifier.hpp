@@ -1,6 +1,7 @@
 // Supervised training of one network on one labelled data set: how the sources of a bank are made.
 #pragma once
 
+#include "kernels/augment.hpp"
 #include "nn/data/image_set.hpp"
 #include "nn/model_file.hpp"
 #include "nn/trainer.hpp"
@@ -12,8 +13,9 @@ struct ClassifierOptions {
   std::int64_t epochs = 8;
   std::int64_t batch = 128;
   std::uint64_t seed = 0;
-  bool flip = false;    ///< mirror images at random; not for characters
-  bool augment = true;  ///< shifts of an eighth of the side at most
+  Flip flip = Flip::none;  ///< mirror images at random; not for characters
+  std::int64_t shift = kShiftBySide;
+  bool augment = true;  ///< false: neither flips nor shifts
   TrainOptions train;   ///< schedule.steps is set from epochs
 };
 

@@ -35,7 +35,9 @@ Outputs run_network(Context& ctx, const Network& network, const Array& images, s
     const Tensor x =
         augment_images(ctx, view, upload(ctx, gather_images(ctx, view, items)), 0, n, {}, normalization, 0);
     const Tensor f = network.features(ctx, x, false), seen = network.pooled(ctx, f);
-    const Tensor z = network.head(ctx, f);
+    const Tensor z = options.head == Head::labels   ? network.head(ctx, f)
+                     : options.head == Head::taught ? network.taught_head()(ctx, seen)
+                                                    : network.predict(ctx, f);
     ops::convert(ctx, seen, DType::f32).copy_to(out.features.bytes() + static_cast<std::size_t>(i * D) * sizeof(float));
     ops::convert(ctx, z, DType::f32).copy_to(out.logits.bytes() + static_cast<std::size_t>(i * C) * sizeof(float));
     if (options.progress) options.progress(i + n);

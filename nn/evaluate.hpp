@@ -15,10 +15,14 @@ struct Outputs {
   Array logits;    ///< f32 [N, C]
 };
 
+/// Which of a network's heads speaks (nn/network.hpp).
+enum class Head { predicted, labels, taught };
+
 struct RunOptions {
   std::int64_t batch = 0;              ///< 0: 256 images of 64x64, fewer larger ones
   std::int64_t height = 0, width = 0;  ///< bring images to this size before (resize_images); 0: as they are
   std::function<void(std::int64_t)> progress = {};  ///< called with the number of images done
+  Head head = Head::predicted;
 };
 
 /// `images` u8 [M,H,W,C]; `index` picks N of them. Error where the image channels cannot be brought to the network's.

@@ -175,6 +175,7 @@ void save_model(const std::filesystem::path& path, const Network& network, const
             {"test_accuracy", info.test_accuracy}};
   if (!a.stem.empty()) j["stem"] = a.stem;
   if (a.norm_eps > 0) j["norm_eps"] = a.norm_eps;
+  if (a.taught_share > 0) j["taught_share"] = a.taught_share;
   if (info.step >= 0) j["step"] = info.step;
   if (info.validation_accuracy >= 0) j["validation_accuracy"] = info.validation_accuracy;
   if (!info.settings.empty()) j["settings"] = info.settings;
@@ -214,6 +215,7 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
       a.classes = whole("classes", 1, 1'000'000);
       a.stem = j.value("stem", "");
       a.norm_eps = j.value("norm_eps", 0.0);
+      a.taught_share = j.value("taught_share", 0.0);
       if (const auto graph = file.metadata.find("graph"); graph != file.metadata.end()) a.graph = graph->second;
       model.info.height = whole("image_height", 0, 65536);
       model.info.width = whole("image_width", 0, 65536);

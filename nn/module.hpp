@@ -78,6 +78,10 @@ class ConvNorm {
   Tensor operator()(Context& ctx, const Tensor& x, bool training, const Tensor& residual = {}) const {
     return norm_(ctx, conv_(ctx, x), training, activation_, residual);
   }
+  Tensor padded(Context& ctx, const Tensor& x, bool training, std::int64_t pad, std::int64_t pad_end) const {
+    return norm_(ctx, conv_.padded(ctx, x, pad, pad_end), training, activation_);
+  }
+  const ConvShape& shape() const { return conv_.shape(); }
   void collect(const std::string& conv, const std::string& norm, ParameterList& list) const {
     conv_.collect(conv, list);
     norm_.collect(norm, list);
@@ -101,6 +105,7 @@ class ConvBias {
     return ops::channel_bias(ctx, conv_.padded(ctx, x, pad, pad_end), bias_, activation_);
   }
   const ConvShape& shape() const { return conv_.shape(); }
+  const Conv2d& conv() const { return conv_; }  ///< without the bias
   void collect(const std::string& prefix, ParameterList& list) const;
 
  private:

@@ -22,4 +22,24 @@ void Network::refuse_options(bool width, bool shortcut, bool stem) const {
   if (!stem && !a.stem.empty()) fail_usage("{}: has no stem for small images", a.name);
 }
 
+Tensor Network::predict(Context& ctx, const Tensor& x) const {
+  const Tensor own = head(ctx, x);
+  if (architecture_.taught_share <= 0) return own;
+  return ops::mix_heads(ctx, own, taught_(ctx, pooled(ctx, x)), architecture_.taught_share);
+}
+
+void Network::set_taught_head(Context& ctx, double share) {
+  AKIN_CHECK(share >= 0 && share <= 1, "the taught head's share is {}, expected 0..1", share);
+  architecture_.taught_share = share;
+  taught_ = share > 0 ? Linear(ctx, feature_size(), architecture_.classes) : Linear();
+}
+
+ParameterList Network::parameters() const {
+  ParameterList list;
+  collect_extractor(list);
+  fc.collect(head_, list);
+  if (architecture_.taught_share > 0) taught_.collect(kTaughtHead, list);
+  return list;
+}
+
 }  // namespace akin

@@ -22,8 +22,12 @@ struct Architecture {
                            ///< published
   double norm_eps = 0;     ///< added to the variance by batch norms; 0 = as torchvision has it
   std::string graph = "";  ///< of name "graph": the layers as JSON, see nn/zoo/graph_network.hpp
+  /// Above 0: a second head, which teachers taught, and its share in what is predicted (kernels/mix_heads.hpp).
+  double taught_share = 0;
   bool operator==(const Architecture&) const = default;
 };
+
+inline constexpr const char* kTaughtHead = "taught_head";  ///< prefix of its parameters
 
 class Network {
  public:
@@ -35,17 +39,20 @@ class Network {
   virtual Tensor head(Context& ctx, const Tensor& features) const { return fc(ctx, features); }
   /// Features -> [N,D]: what similarity is measured on and source heads read.
   virtual Tensor pooled(Context&, const Tensor& features) const { return features; }
-  Tensor logits(Context& ctx, const Tensor& x, bool training) const { return head(ctx, features(ctx, x, training)); }
+  /// Features -> what is predicted [N, classes]: the head's logits, mixed with the taught head's where there is one.
+  Tensor predict(Context& ctx, const Tensor& features) const;
+  Tensor logits(Context& ctx, const Tensor& x, bool training) const { return predict(ctx, features(ctx, x, training)); }
+  /// A linear layer on what pooled() gives; only where architecture().taught_share > 0.
+  const Linear& taught_head() const { return taught_; }
+  /// Adds one of zero weights, or takes it away (share 0).
+  void set_taught_head(Context& ctx, double share);
 
-  /// Names are torchvision's; the head's come last.
-  ParameterList parameters() const {
-    ParameterList list;
-    collect_extractor(list);
-    fc.collect(head_, list);
-    return list;
+  /// Names are torchvision's; the head's come last, "taught_head" behind it.
+  ParameterList parameters() const;
+  /// Whether a parameter of this name belongs to a head.
+  bool in_head(const std::string& name) const {
+    return name.starts_with(head_ + ".") || name.starts_with(std::string(kTaughtHead) + ".");
   }
-  /// Whether a parameter of this name belongs to the head.
-  bool in_head(const std::string& name) const { return name.starts_with(head_ + "."); }
   const std::string& head_name() const { return head_; }
   /// Names that timm gives layers of this network, where they differ: {timm's, ours}.
   virtual std::vector<std::pair<std::string, std::string>> aliases() const { return {}; }
@@ -67,6 +74,9 @@ class Network {
   Architecture architecture_;  // with the defaults filled in
   std::string head_;
   Linear fc;
+
+ private:
+  Linear taught_;
 };
 
 }  // namespace akin

@@ -26,10 +26,11 @@ T* as(const Tensor& bytes) {
 float* floats_or_null(const Tensor& t) { return t.defined() ? t.data<float>() : nullptr; }
 
 /// Ranges that only padding separates, as one: a kernel has less to look up, and padding is zero and stays so.
-std::vector<DecayRange> merged(const std::vector<DecayRange>& ranges, std::int64_t align) {
-  std::vector<DecayRange> out;
-  for (const DecayRange& r : ranges) {
-    if (!out.empty() && out.back().decay == r.decay && (out.back().end + align - 1) / align * align == r.begin)
+std::vector<OptimRange> merged(const std::vector<OptimRange>& ranges, std::int64_t align) {
+  std::vector<OptimRange> out;
+  for (const OptimRange& r : ranges) {
+    if (!out.empty() && out.back().decay == r.decay && out.back().rate == r.rate &&
+        (out.back().end + align - 1) / align * align == r.begin)
       out.back().end = r.end;
     else
       out.push_back(r);
@@ -48,6 +49,9 @@ void OptimizerOptions::check() const {
   if (!(weight_decay >= 0) || !std::isfinite(weight_decay))
     fail_usage("weight decay {}: must not be negative", weight_decay);
   if (!(clip_norm >= 0)) fail_usage("gradient clipping at {}: must not be negative", clip_norm);
+  for (const double rate : rates)
+    if (!(rate > 0) || !std::isfinite(rate))
+      fail_usage("factor {} on a parameter's learning rate: must be a number above 0", rate);
 }
 
 Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions options)
@@ -55,7 +59,10 @@ Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions op
   options_.check();
   std::vector<bool> is_weight;
   std::int64_t size = 0;
-  for (const Parameter& p : parameters) {
+  AKIN_CHECK(options_.rates.empty() || options_.rates.size() == parameters.size(),
+             "optimizer: {} factors on the learning rates of {} parameters", options_.rates.size(), parameters.size());
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const Parameter& p = parameters[i];
     if (!p.trainable()) continue;
     AKIN_CHECK(p.tensor.dtype() == DType::f32, "optimizer: parameter {} is {}, f32 is needed", p.name,
                name_of(p.tensor.dtype()));
@@ -63,8 +70,9 @@ Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions op
     names_.push_back(p.name);
     offsets_.push_back(size);
     is_weight.push_back(p.is_weight());
-    const bool decays = options_.decay_all || is_weight.back();
-    if (decays && options_.weight_decay > 0) decay_.push_back({size, size + p.tensor.numel(), options_.weight_decay});
+    const double decay = options_.decay_all || is_weight.back() ? options_.weight_decay : 0;
+    const double rate = options_.rates.empty() ? 1 : options_.rates[i];
+    if (decay > 0 || rate != 1) ranges_.push_back({size, size + p.tensor.numel(), decay, rate});
     size += (p.tensor.numel() + kAlign - 1) / kAlign * kAlign;
   }
   AKIN_CHECK(size > 0, "optimizer: no parameter to train");
@@ -97,9 +105,9 @@ Optimizer::~Optimizer() {
 void Optimizer::make_device_state() {
   const OptimParams none;
   params_ = bytes_of(ctx_, &none, 1);
-  const std::vector<DecayRange> ranges = merged(decay_, kAlign);
+  const std::vector<OptimRange> ranges = merged(ranges_, kAlign);
   device_ranges_ = static_cast<std::int64_t>(ranges.size());
-  ranges_ = bytes_of(ctx_, ranges.data(), ranges.size());
+  range_table_ = bytes_of(ctx_, ranges.data(), ranges.size());
   if (options_.clip_norm > 0) {
     sum_scratch_ = Tensor::empty(ctx_, {kSumBlocks}, DType::f64);
     square_sum_ = Tensor::empty(ctx_, {1}, DType::f64);
@@ -135,7 +143,7 @@ void Optimizer::apply_on(const S& stream) {
     clip = {square_sum_.data<double>(), options_.clip_norm};
   }
   const auto* params = as<OptimParams>(params_);
-  const auto* ranges = as<DecayRange>(ranges_);
+  const auto* ranges = as<OptimRange>(range_table_);
   bf16* shadow = shadow_.defined() ? shadow_.data<bf16>() : nullptr;
   if (options_.kind == "adamw") {
     const AdamWStep s{.lr = lr_, .t = steps_};
@@ -157,10 +165,10 @@ void Optimizer::apply() {
   if (options_.clip_norm > 0) scale = clip_scale(grad_norm(n, g), options_.clip_norm);
   if (options_.kind == "adamw") {
     const AdamWStep s{.lr = lr_, .t = steps_, .grad_scale = scale};
-    adamw_step(n, s, decay_, values_.data<float>(), g, first_.data<float>(), second_.data<float>());
+    adamw_step(n, s, ranges_, values_.data<float>(), g, first_.data<float>(), second_.data<float>());
   } else {
     const SgdStep s{.lr = lr_, .momentum = options_.momentum, .nesterov = options_.nesterov, .grad_scale = scale};
-    sgd_step(n, s, decay_, values_.data<float>(), g, floats_or_null(first_));
+    sgd_step(n, s, ranges_, values_.data<float>(), g, floats_or_null(first_));
   }
 }
 

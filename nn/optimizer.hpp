@@ -19,6 +19,8 @@ struct OptimizerOptions {
   double weight_decay = 5e-4;
   bool decay_all = true;  ///< false: weight decay spares norms and biases
   double clip_norm = 0;   ///< gradients longer than this are shortened to it; 0 = off
+  /// Factor on the learning rate of each parameter of the list; empty: 1 for all.
+  std::vector<double> rates = {};
   /// Throws UsageError.
   void check() const;
 };
@@ -64,10 +66,10 @@ class Optimizer {
   std::vector<Tensor> tensors_;
   std::vector<std::string> names_;
   std::vector<std::int64_t> offsets_;  // in the arenas
-  std::vector<DecayRange> decay_;
+  std::vector<OptimRange> ranges_;
   Tensor values_, gradients_, first_, second_;
   Tensor shadow_;                    // bf16, as large as values_
-  Tensor params_, ranges_;           // OptimParams and DecayRanges on the GPU, as bytes
+  Tensor params_, range_table_;      // OptimParams and OptimRanges on the GPU, as bytes
   Tensor sum_scratch_, square_sum_;  // f64, for clipping on the GPU
   std::int64_t device_ranges_ = 0;
   std::int64_t steps_ = 0;

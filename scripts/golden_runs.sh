@@ -83,7 +83,7 @@ make_data() {
 
 make_train() {
   step 0 train/letters.txt train --data data/letters --arch resnet8 --width 4 --epochs 4 --batch 16 --schedule step \
-    --warmup 3 --flip --nesterov "${on_cpu[@]}" --out train/letters
+    --warmup 3 --flip h --nesterov "${on_cpu[@]}" --out train/letters
   step 0 train/symbols.json train --data data/symbols --arch resnet14 --width 4 --epochs 3 --batch 16 \
     --optimizer adamw --lr 0.003 --clip-norm 1 --no-augment --seed 3 --json "${on_cpu[@]}" --out train/symbols
   step 0 train/colour.txt train --data data/colour --size 32x32 --arch mobilenet_v1 --width 4 --epochs 1 --batch 16 \
@@ -126,7 +126,7 @@ make_distill() {
 make_variants() {
   local sources=(--sources "$letters" "$symbols") all=distill/all
   step 0 variants/view.txt distill "${labels[@]}" "${sources[@]}" --methods equal,nearest-transfer,weighted \
-    "${student[@]}" --teacher-view same --flip --metric cka --mapping rank --p 2 --lambda 0.7 --temperature 2 \
+    "${student[@]}" --teacher-view same --flip h --metric cka --mapping rank --p 2 --lambda 0.7 --temperature 2 \
     --transfer letters --cache none "${on_cpu[@]}" --out variants/view
   step 0 variants/again.json distill --config variants/view/config.toml --out variants/again --json
   step 0 variants/init.json distill "${labels[@]}" "${sources[@]}" --methods probe,scratch,weighted "${student[@]}" \
@@ -175,7 +175,7 @@ warmup = 1
 [[targets]]
 name = "one"
 data = "data/target"
-flip = true
+flip = "h"
 [[budgets]]
 name = "three"
 per_class = 3

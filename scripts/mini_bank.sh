@@ -38,7 +38,7 @@ train() {
     return
   fi
   "$akin" train --data "$data" --size 32x32 --channels 3 --arch "$6" --width 16 --epochs "$3" --batch "$4" --lr "$5" \
-    --flip --out "$bank/$name" --force
+    --flip h --out "$bank/$name" --force
 }
 
 case ${1-} in

@@ -68,9 +68,9 @@ inline std::vector<double> reference(const Images& x, const std::vector<std::int
   std::vector<double> all_images;
   for (const std::int64_t n : index) {
     const AugmentParams p = draw_augment(o, x.H, x.W, seed, epoch, n);
-    const double a = p.angle, s = p.scale, f = p.flip ? -1 : 1, sh = p.shear;
-    const double m00 = s * std::cos(a) * f, m01 = s * (std::cos(a) * sh - std::sin(a)), m10 = s * std::sin(a) * f,
-                 m11 = s * (std::sin(a) * sh + std::cos(a)), det = m00 * m11 - m01 * m10;
+    const double a = p.angle, s = p.scale, f = p.flip_h ? -1 : 1, g = p.flip_v ? -1 : 1, sh = p.shear;
+    const double m00 = s * std::cos(a) * f, m01 = s * (std::cos(a) * sh - std::sin(a)) * g, m10 = s * std::sin(a) * f,
+                 m11 = s * (std::sin(a) * sh + std::cos(a)) * g, det = m00 * m11 - m01 * m10;
     const double cx = static_cast<double>(x.W - 1) / 2, cy = static_cast<double>(x.H - 1) / 2;
     std::vector<double> v;
     for (std::int64_t h = 0; h < x.H; ++h)

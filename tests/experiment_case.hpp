@@ -69,7 +69,7 @@ data = "one"
 name = "two"
 data = "two"
 exclude = ["table"]
-flip = false
+flip = "none"
 )";
 inline constexpr const char* kGrid = R"(
 title = "toy grid"
@@ -82,7 +82,7 @@ student_width = 4
 steps = 5
 batch = 8
 unlabelled_batch = 8
-flip = true
+flip = "h"
 mapping = "softmax"
 eval_every = 2
 [[budgets]]

@@ -319,6 +319,19 @@ inline OnnxTensor OnnxFile::run(const OnnxTensor& x) const {
       y = broadcast(*in.at(0), *in.at(1), [&](double a, double b) {
         return op == 'A' ? a + b : op == 'S' ? a - b : op == 'M' ? a * b : a / b;
       });
+    } else if (n.op == "Max") {
+      y = broadcast(*in.at(0), *in.at(1), [](double a, double b) { return std::max(a, b); });
+    } else if (n.op == "Exp" || n.op == "Log") {
+      y = n.op == "Exp" ? each([](double v) { return std::exp(v); }) : each([](double v) { return std::log(v); });
+    } else if (n.op == "LogSoftmax") {
+      AKIN_CHECK(n.ints.at("axis") == Dims{1} && in.at(0)->dims.size() == 2, "LogSoftmax {}: axis", n.name);
+      y = *in[0];
+      const auto C = static_cast<std::size_t>(y.dims[1]);
+      for (std::size_t row = 0; row < y.v.size(); row += C) {
+        double sum = 0;
+        for (std::size_t c = 0; c < C; ++c) sum += std::exp(in[0]->v[row + c]);
+        for (std::size_t c = 0; c < C; ++c) y.v[row + c] -= std::log(sum);
+      }
     } else if (n.op == "BatchNormalization") {
       y = *in.at(0);
       const auto C = static_cast<std::size_t>(y.dims[1]), pixels = static_cast<std::size_t>(y.numel() / y.dims[0]) / C;

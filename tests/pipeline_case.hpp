@@ -62,7 +62,7 @@ struct Bench {
       add_source("source" + std::to_string(classes), toy_source(ctx, classes, static_cast<std::uint64_t>(classes)));
     settings.student_width = 4;
     settings.batch = settings.unlabelled_batch = 12;
-    settings.flip = true;
+    settings.flip = "h";
     settings.steps = 6;
     settings.eval_every = 4;
     settings.checkpoint_every = 2;

@@ -25,23 +25,34 @@ TEST_CASE("augment: clean is (x / 255 - mean) / std, whatever the channels") {
   }
 }
 
-TEST_CASE("augment: whole-pixel moves and flips take the clean values, bit for bit") {
+TEST_CASE("augment: whole-pixel moves and flips of either way take the clean values, bit for bit") {
   const Normalization shifted{{0.1f}, {0.5f}};
-  for (const auto& [H, W] : {std::pair{28, 28}, {7, 10}, {31, 33}, {1, 1}})
+  for (const auto& [H, W, flip] : {std::tuple{28, 28, Flip::h},
+                                   {7, 10, Flip::h},
+                                   {31, 33, Flip::none},
+                                   {31, 33, Flip::h},
+                                   {31, 33, Flip::v},
+                                   {31, 33, Flip::hv},
+                                   {10, 7, Flip::v},
+                                   {7, 10, Flip::hv},
+                                   {1, 257, Flip::hv},
+                                   {1, 1, Flip::hv}})
     for (const Border border : {Border::black, Border::edge, Border::mean}) {
       const Images x(40, H, W, 1);
-      const AugmentOptions o{.shift = 3, .flip = true, .border = border};
+      const AugmentOptions o{.shift = 3, .flip = flip, .border = border};
       const std::vector<float> clean = run(x, all(x), {}, shifted), y = run(x, all(x), o, shifted);
       const float fill = border == Border::black ? (0.0f - 0.1f) / 0.5f : 0.0f;
       bool equal = true;
-      int flips = 0;
+      int flips_h = 0, flips_v = 0;
       for (std::int64_t n = 0; n < x.N; ++n) {
         const AugmentParams p = draw_augment(o, H, W, 3, 5, n);
-        flips += p.flip;
+        flips_h += p.flip_h;
+        flips_v += p.flip_v;
         for (std::int64_t h = 0; h < H; ++h)
           for (std::int64_t w = 0; w < W; ++w) {
             std::int64_t r = h - std::lround(p.dy), c = w - std::lround(p.dx);
-            if (p.flip) c = W - 1 - c;
+            if (p.flip_h) c = W - 1 - c;
+            if (p.flip_v) r = H - 1 - r;
             const float found = y[static_cast<std::size_t>((n * H + h) * W + w)];
             const bool inside = r >= 0 && r < H && c >= 0 && c < W;
             if (!inside && border != Border::edge) {
@@ -54,8 +65,11 @@ TEST_CASE("augment: whole-pixel moves and flips take the clean values, bit for b
           }
       }
       CHECK(equal);
-      CHECK(flips > 5);
-      CHECK(flips < 35);
+      const auto some = [](int flips) { return flips > 5 && flips < 35; };
+      CHECK(o.flips(Flip::h) == (flip == Flip::h || flip == Flip::hv));
+      CHECK(o.flips(Flip::v) == (flip == Flip::v || flip == Flip::hv));
+      CHECK((o.flips(Flip::h) ? some(flips_h) : flips_h == 0));
+      CHECK((o.flips(Flip::v) ? some(flips_v) : flips_v == 0));
     }
 }
 
@@ -67,13 +81,19 @@ TEST_CASE("augment: affine, light and cutout against a double reference; mutants
     for (const Border border : {Border::black, Border::edge, Border::mean}) {
       CAPTURE(H);
       const Images grey(20, H, W, 1), rgb(20, H, W, 3);
-      AugmentOptions strong = augment_strong(H, true);
+      AugmentOptions strong = augment_strong(H, Flip::hv);
       strong.border = border;
       CHECK(worst(run(grey, all(grey), strong, kGrey), reference(grey, all(grey), strong, kGrey)) <= tol);
       CHECK(worst(run(rgb, all(rgb), strong, kRgb), reference(rgb, all(rgb), strong, kRgb)) <= tol);
       CHECK(worst(run(rgb, all(rgb), strong, kGrey), reference(rgb, all(rgb), strong, kGrey)) <= tol);
-      const AugmentOptions turn{.rotate = 3.0f, .border = border};
-      CHECK(worst(run(grey, all(grey), turn, kGrey), reference(grey, all(grey), turn, kGrey)) <= tol);
+      for (const Flip flip : {Flip::none, Flip::h, Flip::v, Flip::hv}) {
+        const AugmentOptions turn{.flip = flip, .rotate = 3.0f, .border = border};
+        CHECK(worst(run(grey, all(grey), turn, kGrey), reference(grey, all(grey), turn, kGrey)) <= tol);
+        if (H > 1 && flip != Flip::hv)  // a flip that is left out, or one too many
+          CHECK(worst(run(grey, all(grey), turn, kGrey),
+                      reference(grey, all(grey), {.flip = Flip::hv, .rotate = 3.0f, .border = border}, kGrey)) >
+                10 * tol);
+      }
       const AugmentOptions light{.brightness = 0.5f, .contrast = 1.0f, .cutout = 5, .border = border};
       CHECK(worst(run(grey, all(grey), light, kGrey), reference(grey, all(grey), light, kGrey)) <= 2 * tol);
       if (H == 1) continue;
@@ -94,11 +114,20 @@ TEST_CASE("augment: the numbers drawn are those of an independent Philox") {
   std::int64_t image = 0;
   int shift = 0, affine = 0, lines = 0;
   while (file >> seed >> epoch >> image >> view >> shift >> affine) {
-    AugmentOptions o{.shift = shift, .flip = true, .brightness = 0.2f, .contrast = 0.4f, .view = view};
+    AugmentOptions o{.shift = shift, .flip = Flip::hv, .brightness = 0.2f, .contrast = 0.4f, .view = view};
     if (affine) o.rotate = 0.35f, o.shear = 0.25f, o.scale_low = 0.8f, o.scale_high = 1.2f;
     const AugmentParams p = draw_augment(o, 28, 20, seed, epoch, image);
-    const double found[] = {p.dx,    p.dy,         p.flip ? 1.0 : 0.0, p.angle,         p.shear,
-                            p.scale, p.brightness, p.contrast,         double(p.cut_x), double(p.cut_y)};
+    const double found[] = {p.dx,
+                            p.dy,
+                            p.flip_h ? 1.0 : 0.0,
+                            p.angle,
+                            p.shear,
+                            p.scale,
+                            p.brightness,
+                            p.contrast,
+                            double(p.cut_x),
+                            double(p.cut_y),
+                            p.flip_v ? 1.0 : 0.0};
     for (const double f : found) {
       double expected = NAN;
       file >> expected;
@@ -110,9 +139,9 @@ TEST_CASE("augment: the numbers drawn are those of an independent Philox") {
 }
 
 TEST_CASE("augment: parameters cover their range, evenly") {
-  const AugmentOptions weak{.shift = 2, .flip = true};
+  const AugmentOptions weak{.shift = 2, .flip = Flip::hv};
   const AugmentOptions strong{.shift = 3,
-                              .flip = true,
+                              .flip = Flip::hv,
                               .rotate = 0.35f,
                               .shear = 0.25f,
                               .scale_low = 0.8f,
@@ -122,15 +151,18 @@ TEST_CASE("augment: parameters cover their range, evenly") {
                               .cutout = 9,
                               .view = 1};
   const int n = 20000;
-  int moves[5][5] = {}, flips = 0, same = 0;
+  int moves[5][5] = {}, flips = 0, upside_down = 0, both = 0, same = 0, same_v = 0;
   double sum[7] = {}, low[7], high[7];
   std::fill_n(low, 7, 1e9);
   std::fill_n(high, 7, -1e9);
   for (int i = 0; i < n; ++i) {
     const AugmentParams w = draw_augment(weak, 28, 28, 11, 0, i), s = draw_augment(strong, 28, 28, 11, 0, i);
     ++moves[std::lround(w.dy) + 2][std::lround(w.dx) + 2];
-    flips += w.flip;
-    same += w.flip == s.flip;
+    flips += w.flip_h;
+    upside_down += w.flip_v;
+    both += w.flip_h && w.flip_v;
+    same += w.flip_h == s.flip_h;
+    same_v += w.flip_v == s.flip_v;
     const double v[] = {s.dx, s.dy, s.angle, s.shear, double(s.scale) - 1, s.brightness, double(s.contrast) - 1};
     for (int k = 0; k < 7; ++k) {
       sum[k] += v[k];
@@ -143,7 +175,10 @@ TEST_CASE("augment: parameters cover their range, evenly") {
   for (const auto& row : moves)
     for (const int count : row) CHECK(near(count, 1.0 / 25));
   CHECK(near(flips, 0.5));
-  CHECK(near(same, 0.5));  // the two views are independent
+  CHECK(near(upside_down, 0.5));
+  CHECK(near(both, 0.25));  // each way for itself
+  CHECK(near(same, 0.5));   // the two views are independent
+  CHECK(near(same_v, 0.5));
   const double reach[] = {double(strong.shift), double(strong.shift), strong.rotate, strong.shear, 0.2, 0.2, 0.4};
   for (int k = 0; k < 7; ++k) {
     CAPTURE(k);
@@ -159,7 +194,7 @@ TEST_CASE("augment: an image does not depend on its batch, its place in it or th
   const Images x(200, 28, 28, 1);
   const std::size_t size = 28 * 28;
   const int threads = max_threads();
-  for (const AugmentOptions& o : {augment_weak(28, true), augment_strong(28, true)}) {
+  for (const AugmentOptions& o : {augment_weak(28, Flip::hv), augment_strong(28, Flip::hv)}) {
     set_threads(1);
     const std::vector<float> together = run(x, all(x), o, kGrey);
     std::vector<std::int64_t> order = all(x);
@@ -188,24 +223,55 @@ TEST_CASE("augment: an image does not depend on its batch, its place in it or th
 }
 
 TEST_CASE("augment: one option leaves the others' numbers alone") {
-  const AugmentOptions plain{.shift = 3}, more{.shift = 3, .flip = true, .brightness = 0.3f, .cutout = 8};
+  const AugmentOptions plain{.shift = 3}, more{.shift = 3, .flip = Flip::h, .brightness = 0.3f, .cutout = 8};
+  AugmentOptions upside_down = more;
+  upside_down.flip = Flip::hv;
   for (std::int64_t n = 0; n < 50; ++n) {
     const AugmentParams a = draw_augment(plain, 28, 28, 1, 2, n), b = draw_augment(more, 28, 28, 1, 2, n);
     CHECK_EQ(a.dx, b.dx);
     CHECK_EQ(a.dy, b.dy);
-    CHECK_FALSE(a.flip);
+    CHECK_FALSE(a.flip_h);
+    const AugmentParams c = draw_augment(upside_down, 28, 28, 1, 2, n);
+    CHECK_EQ(b.flip_h, c.flip_h);
+    CHECK_FALSE(b.flip_v);
+    CHECK_EQ(b.brightness, c.brightness);
+    CHECK_EQ(b.cut_x, c.cut_x);
+    CHECK_EQ(b.cut_y, c.cut_y);
   }
+  // Left-right alone is what it was before there was another way: the images that are not upside down are the same.
+  const Images x(50, 7, 10, 1);
+  const AugmentOptions one_way{.shift = 3, .flip = Flip::h}, both_ways{.shift = 3, .flip = Flip::hv};
+  const std::vector<float> h = run(x, all(x), one_way, kGrey), hv = run(x, all(x), both_ways, kGrey);
+  int turned = 0;
+  for (std::int64_t n = 0; n < x.N; ++n) {
+    const bool same = std::equal(&h[static_cast<std::size_t>(n) * 70], &h[static_cast<std::size_t>(n) * 70] + 70,
+                                 &hv[static_cast<std::size_t>(n) * 70]);
+    const bool v = draw_augment(both_ways, 7, 10, 3, 5, n).flip_v;
+    CHECK_EQ(same, !v);
+    turned += v;
+  }
+  CHECK(turned > 10);
 }
 
 TEST_CASE("augment: presets") {
-  CHECK_EQ(augment_weak(28, false).shift, 2);
-  CHECK_EQ(augment_weak(32, true).shift, 4);
-  CHECK_EQ(augment_weak(64, false).shift, 8);
-  CHECK_FALSE(augment_weak(28, false).flip);
-  CHECK_FALSE(augment_weak(28, false).affine());
-  CHECK(augment_strong(28, false).affine());
-  CHECK_FALSE(augment_strong(28, false).flip);
-  CHECK_NE(augment_strong(28, false).view, augment_weak(28, false).view);
+  CHECK_EQ(augment_weak(28, Flip::none).shift, 2);
+  CHECK_EQ(augment_weak(32, Flip::h).shift, 4);
+  CHECK_EQ(augment_weak(64, Flip::none).shift, 8);
+  CHECK_FALSE(augment_weak(28, Flip::none).affine());
+  CHECK(augment_strong(28, Flip::none).affine());
+  CHECK_EQ(augment_strong(28, Flip::none).shift, 3);
+  CHECK_NE(augment_strong(28, Flip::none).view, augment_weak(28, Flip::none).view);
+  for (const Flip flip : {Flip::none, Flip::h, Flip::v, Flip::hv}) {
+    CHECK_EQ(augment_weak(28, flip).flip, flip);
+    CHECK_EQ(augment_strong(28, flip).flip, flip);
+  }
+  for (const std::int64_t shift : {0, 1, 27}) {
+    CHECK_EQ(augment_weak(28, Flip::none, shift).shift, shift);
+    CHECK_EQ(augment_strong(28, Flip::none, shift).shift, shift);
+  }
+  for (const std::int64_t shift : {-2, 28, 1 << 20})
+    CHECK_THROWS_WITH_AS(augment_weak(28, Flip::none, shift),
+                         doctest::Contains("images of 28 pixels a side may move by 0 to 27"), Error);
 }
 
 TEST_CASE("augment: bad input is named") {
@@ -223,7 +289,7 @@ TEST_CASE("augment: bad input is named") {
 
 TEST_CASE("augment: the weak view is a move of whole pixels, whatever the side: a copy, nothing to compute") {
   for (const std::int64_t side : {8, 12, 28, 32, 64, 224})
-    for (const bool flip : {false, true}) {
+    for (const Flip flip : {Flip::none, Flip::h, Flip::v, Flip::hv}) {
       const AugmentOptions o = augment_weak(side, flip);
       CAPTURE(side);
       CHECK_FALSE(o.affine());
@@ -236,7 +302,7 @@ TEST_CASE("augment: the weak view is a move of whole pixels, whatever the side: 
   const Images x(6, 28, 28, 1);
   const std::vector<float> clean = run(x, all(x), {}, kGrey);
   for (std::uint32_t epoch = 0; epoch < 8; ++epoch) {
-    const std::vector<float> moved = run(x, all(x), augment_weak(28, true), kGrey, 1, epoch);
+    const std::vector<float> moved = run(x, all(x), augment_weak(28, Flip::hv), kGrey, 1, epoch);
     for (std::size_t n = 0; n < 6; ++n) {
       const std::set<float> known(clean.begin() + static_cast<std::ptrdiff_t>(784 * n),
                                   clean.begin() + static_cast<std::ptrdiff_t>(784 * (n + 1)));
@@ -285,8 +351,10 @@ TEST_CASE("augment: the CUDA kernel shows what the specification shows") {
             {grey, kGrey}, {rgb, kRgb}, {grey, kRgb}, {rgb, kGrey}};
         for (const auto& [x, norm] : channels) {
           // Whole-pixel moves: the same pixels, each scaled and shifted with one or two roundings of numbers below 5.
-          for (const AugmentOptions& o :
-               {AugmentOptions{}, {.shift = 3, .flip = true, .cutout = 5, .border = border}}) {
+          for (const AugmentOptions& o : {AugmentOptions{},
+                                          {.shift = 3, .flip = Flip::h, .cutout = 5, .border = border},
+                                          {.shift = 3, .flip = Flip::v, .cutout = 5, .border = border},
+                                          {.shift = 3, .flip = Flip::hv, .cutout = 5, .border = border}}) {
             const std::vector<float> expected = run(x, index, o, norm);
             CHECK(worst(on_device_run<float>(ctx, x, index, false, o, norm), expected) <= 3 * 5 * kEps);
             CHECK(worst(on_device_run<bf16>(ctx, x, index, true, o, norm, 1), expected) <= 5 * 0x1p-8);
@@ -294,7 +362,7 @@ TEST_CASE("augment: the CUDA kernel shows what the specification shows") {
           // As above: coordinates are rounded to eps/2 of the side.
           const double side = std::max(H, W);
           const double tol = (2 * side * kEps * 255 + 8 * 255 * kEps) * 1.4 / (255 * 0.22);
-          AugmentOptions strong = augment_strong(H, true);
+          AugmentOptions strong = augment_strong(H, Flip::hv);
           strong.border = border;
           const std::vector<float> expected = run(x, index, strong, norm);
           CHECK(worst(on_device_run<float>(ctx, x, index, true, strong, norm, 1), expected) <= tol);

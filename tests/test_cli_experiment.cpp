@@ -71,7 +71,7 @@ unlabelled = 60
   const Finished table = akin_(folder, with({"--dry-run"}));
   CHECK(has(table.out, "4 cells, 4 finished"));
 
-  write_file_atomic(file, std::string_view(text + "flip = true\n"));  // of the target
+  write_file_atomic(file, std::string_view(text + "flip = \"h\"\n"));  // of the target
   check_fails(folder, base, 1, "4 of 4 cells were made with other settings or data");
   check_fails(folder, with({"--only", "method=scrtach"}), 2, "did you mean");
   write_file_atomic(file, std::string_view(text + "flop = true\n"));
@@ -119,7 +119,7 @@ metric = "leep"
                                   "main teacher: " + top, "| " + top + " | – | – |", std::string(" | 1.000 |"),
                                   std::string("\"steps\": 2"), std::string("Label budget's name: two")})
     CHECK_MESSAGE(has(taught, part), part);
-  CHECK(has(taught, "| 2 |\n"));        // both seeds in the table
+  CHECK(has(taught, "| 2 |\n"));         // both seeds in the table
   CHECK_FALSE(has(taught, "| oracle"));  // no student of its own
   CHECK(has(alone, "None: the method uses no source"));
   CHECK(has(card_of("oracle-seed3@b"), "Method: oracle, seed 3"));

@@ -233,12 +233,19 @@ TEST_CASE("cli: settings from a file, and the command line wins") {
   CHECK(read_file(folder / "first/model.safetensors") == read_file(folder / "second/model.safetensors"));
 
   // A switch is true or false wherever it stands, as in an experiment's file.
-  write_file_atomic(folder / "switch.toml", std::string_view("flip = \"yes\"\n"));
+  write_file_atomic(folder / "switch.toml", std::string_view("nesterov = \"yes\"\n"));
   check_fails(folder, {"train", "--data", "x", "--config", (folder / "switch.toml").string()}, 2,
-              "--flip: 'yes' is neither");
+              "--nesterov: 'yes' is neither");
   for (const char* word : {"2", "-1", "on"})
-    check_fails(folder, {"distill", "--target", "x", "--methods", "scratch", std::string("--flip=") + word}, 2,
-                fmt::format("--flip: '{}' is neither true nor false", word));
+    check_fails(folder, {"distill", "--target", "x", "--methods", "scratch", std::string("--nesterov=") + word}, 2,
+                fmt::format("--nesterov: '{}' is neither true nor false", word));
+  // flip was a switch once.
+  write_file_atomic(folder / "old.toml", std::string_view("flip = true\n"));
+  check_fails(folder, {"train", "--data", "x", "--config", (folder / "old.toml").string()}, 2,
+              "--flip: 'true' is not none, h, v or hv; what was true is h now, false is none");
+  check_fails(folder, {"distill", "--target", "x", "--methods", "scratch", "--flip=false"}, 2,
+              "--flip: 'false' is not none, h, v or hv; what was true is h now, false is none");
+  check_fails(folder, {"train", "--flip", "--data", "x"}, 2, "--flip");
   for (const char* option : {"--labels-per-class", "--bank-images", "--bank-epochs"})
     check_fails(folder, {"demo", option, "0"}, 2, "'0' is no whole number from 1");
   check_fails(folder, {"demo", "birds", "--labels-per-class", "0"}, 2, "'0' is no whole number from 1");

@@ -116,8 +116,8 @@ TEST_CASE_FIXTURE(ExperimentFixture,
     CHECK_EQ(o.ran, cells / 2);
     CHECK_EQ(outputs, 0);  // the sources have spoken about all images
     const Grid variant = read(replaced(all(), "[[variants]]",
-                                             "[[variants]]\nname=\"hot\"\nmethod=\"nearest\"\n"
-                                             "temperature=2\n[[variants]]"));
+                                       "[[variants]]\nname=\"hot\"\nmethod=\"nearest\"\n"
+                                       "temperature=2\n[[variants]]"));
     CHECK_EQ(run(variant).ran, 4);
     CHECK_EQ(table_of(folder / "run/results.csv").size(), 1 + 2 * 2 * 8);
   }
@@ -135,7 +135,7 @@ TEST_CASE_FIXTURE(ExperimentFixture,
     CHECK(stale(replaced(all(), "p = 1", "p = 2")) == std::map<std::string, int>{{"weighted-p1", 4}});
     CHECK_EQ(stale(replaced(all(), "batch = 8", "batch = 9")).count("probe"), 0);
     CHECK_EQ(stale(replaced(all(), "batch = 8", "batch = 9"))["scratch"], 4);
-    CHECK_EQ(stale(replaced(all(), "flip = false", "flip = true"))["scratch"], 2);       // target two
+    CHECK_EQ(stale(replaced(all(), "flip = \"none\"", "flip = \"v\""))["scratch"], 2);   // target two
     CHECK_EQ(stale(replaced(all(), "validation = 2", "validation = 1")).size(), 6 + 3);  // all, the oracle's by source
     write_table(60);
     CHECK(stale(all()).empty());

@@ -57,7 +57,7 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   };
   CHECK_EQ(error(all()), "");
   says("steps = 5", "stpes = 5", "settings: stpes: this setting is unknown; did you mean 'steps'?");
-  says("flip = false", "flop = false", "targets 'two': flop: this setting is unknown; did you mean 'flip'?");
+  says("flip = \"none\"", "flop = \"none\"", "targets 'two': flop: this setting is unknown; did you mean 'flip'?");
   says("p = 1", "pp = 1", "variants 'weighted-p1': pp: this setting is unknown");
   says("title", "titel", "titel: this setting is unknown; did you mean 'title'?");
   says("per_class = 3", "per_clas = 3", "exactly one of per_class");

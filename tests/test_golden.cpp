@@ -303,7 +303,7 @@ TEST_CASE("optimiser steps agree with PyTorch in double") {
   };
   const auto sgd = [&](double momentum, bool nesterov) {
     return trail([&, momentum, nesterov](std::int64_t, double* p, const double* g, double* m, double*) {
-      const DecayRange decay[] = {{0, n, 5e-4}};
+      const OptimRange decay[] = {{0, n, 5e-4}};
       sgd_step<double>(n, {.lr = 0.1, .momentum = momentum, .nesterov = nesterov}, decay, p, g, m);
     });
   };
@@ -313,7 +313,7 @@ TEST_CASE("optimiser steps agree with PyTorch in double") {
   CHECK(!(difference(sgd(0.9, true), values_of(file.at("momentum"))) <= 1e-14));
   const auto adamw = [&](double wd) {
     return trail([&, wd](std::int64_t t, double* p, const double* g, double* m, double* v) {
-      const DecayRange decay[] = {{0, n, wd}};
+      const OptimRange decay[] = {{0, n, wd}};
       adamw_step<double>(n, {.lr = 1e-2, .t = t + 1}, decay, p, g, m, v);
     });
   };

@@ -89,7 +89,7 @@ TEST_CASE_FIXTURE(ExperimentFixture, "rankings are those of the file, though eve
     options.place.folder = kept;
     return found;
   };
-  CHECK(again(replaced(plain(), "flip = true", "flip = true\nprobe = 8")) != before);
+  CHECK(again(replaced(plain(), "flip = \"h\"", "flip = \"h\"\nprobe = 8")) != before);
   CHECK(again(plain()) == before);
   CHECK_EQ(again(replaced(plain(), "data = \"one\"", "data = \"one\"\nexclude = [\"three\"]")).size(), 2);
   // A source with another content.
@@ -106,7 +106,7 @@ TEST_CASE_FIXTURE(ExperimentFixture, "intervals stand in a ranking where replica
     return nlohmann::json::parse(read_text(file));
   };
   for (const auto& source : ranking(plain())["sources"]) CHECK_FALSE(source.contains("intervals"));
-  const auto drawn = ranking(replaced(plain(), "flip = true", "flip = true\nreplicates = 20"));
+  const auto drawn = ranking(replaced(plain(), "flip = \"h\"", "flip = \"h\"\nreplicates = 20"));
   CHECK_EQ(drawn["settings"]["replicates"], 20);
   REQUIRE_EQ(drawn["sources"].size(), 3);
   for (const auto& source : drawn["sources"]) {
@@ -120,7 +120,7 @@ TEST_CASE_FIXTURE(ExperimentFixture, "intervals stand in a ranking where replica
     }
   }
   // One image a class: PARC has no value, and so no interval.
-  const auto undefined = ranking(replaced(plain(), "flip = true", "flip = true\nreplicates = 5\nprobe = 4"));
+  const auto undefined = ranking(replaced(plain(), "flip = \"h\"", "flip = \"h\"\nreplicates = 5\nprobe = 4"));
   for (const auto& source : undefined["sources"]) {
     CHECK(source["values"]["parc"].is_null());
     CHECK(source["intervals"]["parc"][0].is_null());
@@ -380,7 +380,7 @@ TEST_CASE_FIXTURE(ExperimentFixture,
   CHECK(has(with("channels = 2"), "channels: 2: 1 (grey)"));
   CHECK(has(with("channels = 4294967297"), "channels: 4294967297: 1 (grey)"));
   // "" is no file, whatever the root.
-  const Grid e = read(replaced(plain(), "flip = true", "flip = true\ninit = \"four.safetensors\"") +
+  const Grid e = read(replaced(plain(), "flip = \"h\"", "flip = \"h\"\ninit = \"four.safetensors\"") +
                       "[[variants]]\nname = \"bare\"\nmethod = \"scratch\"\ninit = \"\"\n");
   CHECK_EQ(e.settings_of(e.targets[0], &e.variants[1]).init, "");
   CHECK_NE(e.settings_of(e.targets[0], &e.variants[0]).init, "");

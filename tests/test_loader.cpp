@@ -93,7 +93,7 @@ TEST_CASE("loader: batches equal those made in turn, while the other thread trai
   Context ctx;
   const ImageSet set = toy_set(20, 3, 1);
   const Normalization normalization{{0.3f}, {0.4f}};
-  const AugmentOptions weak = augment_weak(12, true);
+  const AugmentOptions weak = augment_weak(12, Flip::h);
   const auto batches = [&] {
     return LabelledBatches(ctx, set.images, set.labels, {all_indices(20), 7, 3, 1}, weak, normalization, 3);
   };

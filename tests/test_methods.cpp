@@ -9,6 +9,7 @@
 #include "distill/student/evaluator.hpp"
 #include "distill/student/linear_probe.hpp"
 #include "distill/student/run.hpp"
+#include "engine/io/npy.hpp"
 #include "nn/zoo/zoo.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy.hpp"
@@ -40,7 +41,7 @@ struct Bench {
     how.student_width = 4;
     how.batch = 12;
     how.unlabelled_batch = 20;
-    how.flip = true;
+    how.flip = "h";
     how.steps = 60;
     how.replicates = 0;
     how.mapping = "softmax";
@@ -80,8 +81,8 @@ TEST_CASE("the table of methods: names read back, titles differ, and an unknown 
     titles.insert(m.title);
     CHECK(has(method_names(), m.name));
   }
-  CHECK_EQ(names.size(), 13);
-  CHECK_EQ(titles.size(), 13);
+  CHECK_EQ(names.size(), 16);
+  CHECK_EQ(titles.size(), 16);
   const std::string e = error_of([] { parse_method("best"); });
   for (const MethodTraits& m : methods()) CHECK(has(e, m.name));
   CHECK(has(title_of(Method::oracle), "analysis only"));
@@ -96,6 +97,19 @@ TEST_CASE("every method learns the toy task, is best on validation as the curve 
       const StudentRecord r = b.run(plan, {folder / "s.safetensors", folder / "b.safetensors"});
       // Chance is 0.25 with a deviation of sqrt(.25 .75 / 40) = 0.07.
       CHECK(r.figures.test_accuracy > 0.25 + 4 * 0.07);
+      if (m.weighting == Weighting::probe) {
+        CHECK(r.figures.teacher_accuracy > 0.25 + 4 * 0.07);
+        CHECK(r.figures.teacher_cv_accuracy > 0.25);
+        CHECK_EQ(r.figures.label_head_accuracy > 0.25, is_taught(m.method));
+        CHECK_EQ(r.figures.taught_head_accuracy > 0.25 + 4 * 0.07, is_taught(m.method));
+      }
+      CHECK_EQ(uses_sources(m.method), !r.source.empty());
+      if (m.method == Method::probe_cv) {  // cross-validation chose it, once; it is no network
+        CHECK_EQ(r.figures.test_accuracy, r.figures.teacher_accuracy);
+        CHECK(r.figures.val_accuracy > 0.25);
+        CHECK_EQ(read_safetensors(folder / "s.safetensors").metadata.at("format"), "akin-probe-1");
+        continue;
+      }
       CHECK(r.figures.best_test_accuracy > 0.25 + 4 * 0.07);
       REQUIRE_FALSE(r.curve.empty());
       double top = -1;
@@ -107,7 +121,6 @@ TEST_CASE("every method learns the toy task, is best on validation as the curve 
         }
       CHECK_EQ(r.figures.best_val_accuracy, top);
       CHECK_EQ(r.figures.best_step, step);
-      CHECK_EQ(uses_sources(m.method), !r.source.empty());
       // The saved networks have the accuracies told.
       Model last = load_model(b.ctx, folder / "s.safetensors"), best = load_model(b.ctx, folder / "b.safetensors");
       CHECK_EQ(evaluate_model(b.ctx, last, toy_set(40, 4, 2)), r.figures.test_accuracy);
@@ -328,6 +341,34 @@ TEST_CASE("what a method cannot work with is named before anything is trained") 
   CHECK(has(b.plan_error(Method::probe), "at least one source"));
 }
 
+TEST_CASE("probe-taught: a table of features without a head teaches, and nothing else has to be there") {
+  Bench b;
+  const TempFolder folder;
+  b.how.steps = 30;
+  const auto images = target_images(toy_set(90, 4, 1), toy_set(40, 4, 2));
+  make_folder(folder / "table");
+  write_npy(folder / "table/features.npy", source_outputs(b.ctx, b.sources[0], whole_pool(images)).features);
+  LabelManifest labels;
+  labels.draw = {.labels_per_class = 4, .unlabelled = 40, .validation = 0};
+  const auto run = [&](const std::vector<Method>& all, const std::string& out) {
+    const Grid grid = single_grid({.name = "toy", .load = [&] { return images; }}, labels,
+                                  {(folder / "table").string()}, all, {0}, b.how);
+    return run_pipeline(b.ctx, grid, {.run_folder = folder / out, .cache = folder / "cache"}, {});
+  };
+  const PipelineResult r = run({Method::scratch, Method::probe_taught}, "run");
+  const Figures& f = r.report.methods.back().seeds[0];
+  CHECK(f.test_accuracy > 0.25 + 4 * 0.07);
+  CHECK(f.teacher_cv_accuracy > 0.25);
+  CHECK(std::isnan(f.teacher_accuracy));  // a table says nothing of test images
+  const Model student = load_model(b.ctx, folder / "run/student.safetensors");
+  CHECK_EQ(student.info.architecture.taught_share, doctest::Approx(1 - b.how.lambda));
+  CHECK_EQ(evaluate_model(b.ctx, student, toy_set(40, 4, 2)), f.test_accuracy);
+  CHECK(has(error_of([&] { run({Method::weighted}, "w"); }), "has features and no head"));
+  CHECK(has(error_of([&] { run({Method::probe_cv}, "p"); }), "asks a table"));
+  b.how.teacher_view = "same";
+  CHECK(has(error_of([&] { run({Method::probe_taught}, "v"); }), "--teacher-view clean"));
+}
+
 TEST_CASE("a run with all methods: the oracle is its best single student, and everything is kept on resume") {
   Bench b;
   const TempFolder folder;
@@ -356,8 +397,8 @@ TEST_CASE("a run with all methods: the oracle is its best single student, and ev
   };
   const PipelineResult r = run_pipeline(b.ctx, grid, o, events);
   REQUIRE(r.finished);
-  CHECK_EQ(steps, 2 * (11 + 3) * 8);  // the probe takes no steps, the oracle three students
-  CHECK_EQ(r.report.methods.size(), 13);
+  CHECK_EQ(steps, 2 * (13 + 3) * 8);  // the probes take no steps, the oracle three students
+  CHECK_EQ(r.report.methods.size(), 16);
   const std::string oracle = read_text(folder / "run/oracle.csv");
   CHECK_EQ(std::count(oracle.begin(), oracle.end(), '\n'), 1 + 2 * 3);
   for (std::size_t i = 0; i < 2; ++i) {

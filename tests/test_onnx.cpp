@@ -121,6 +121,12 @@ TEST_CASE("onnx: ResNets of every kind give akin's logits, folded too") {
          9)
         .check();
   }
+  SUBCASE("two heads") {
+    for (const double share : {0.8, 0.3, 1.0})
+      Case(random_net(shared(), {.name = "resnet8", .width = 4, .channels = 3, .classes = 7, .taught_share = share}), 3,
+           13, 11)
+          .check();
+  }
   SUBCASE("max pool and four stages") {
     Case(random_net(shared(), {.name = "resnet18", .width = 4, .channels = 3, .classes = 5}), 2, 33, 40).check();
   }

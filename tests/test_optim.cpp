@@ -29,6 +29,7 @@ Values random(std::int64_t n, std::uint64_t seed, std::uint32_t stream) {
 struct Sgd {
   double lr, momentum, decay;
   bool nesterov;
+  double rate = 1;  ///< of the elements in the last range
 };
 
 /// torch.optim.SGD as its documentation states it, one parameter at a time, the first step apart.
@@ -63,11 +64,12 @@ double adamw_reference(double lr, double decay, double p, const std::function<do
 constexpr int kSteps = 5;
 constexpr std::int64_t kSizes[] = {1, 7, 10, 31, 33, 257, 40001};
 
-/// Ranges with a gap in the middle: the gap and the end do not decay.
-std::vector<DecayRange> ranges(std::int64_t n, double decay) {
-  return {{0, n / 3, decay}, {n / 3, n / 3, 99}, {n / 2, n - n / 8, decay}};
+/// Ranges with a gap in the middle: the gap and the end do not decay. The last one has a rate of its own.
+std::vector<OptimRange> ranges(std::int64_t n, double decay, double rate = 1) {
+  return {{0, n / 3, decay}, {n / 3, n / 3, 99}, {n / 2, n - n / 8, decay, rate}};
 }
-bool decays(std::int64_t i, std::int64_t n) { return i < n / 3 || (i >= n / 2 && i < n - n / 8); }
+bool in_last(std::int64_t i, std::int64_t n) { return i >= n / 2 && i < n - n / 8; }
+bool decays(std::int64_t i, std::int64_t n) { return i < n / 3 || in_last(i, n); }
 
 /// Parameters of order 1 and five steps of some 8 roundings each, every one at most eps/2 of a number below 4.
 template <class T>
@@ -96,16 +98,19 @@ std::vector<Values> gradients(std::int64_t n) {
 }
 
 template <class T>
-bool sgd_agrees(std::int64_t n, const Sgd& o, const SgdStep& step) {
+bool sgd_agrees(std::int64_t n, const Sgd& o, const SgdStep& step, double found_rate = 1) {
   Arena<T> a(n);
   for (int t = 1; t <= kSteps; ++t)
-    sgd_step<T>(n, step, ranges(n, o.decay), a.p.data(), a.gradient(t).data(), o.momentum == 0 ? nullptr : a.m.data());
+    sgd_step<T>(n, step, ranges(n, o.decay, o.rate * found_rate), a.p.data(), a.gradient(t).data(),
+                o.momentum == 0 ? nullptr : a.m.data());
   const Values p = random(n, 1, 0);
   const auto g = gradients(n);
   for (std::int64_t i = 0; i < n; ++i) {
     const auto at = static_cast<std::size_t>(i);
+    Sgd own = o;
+    own.lr *= in_last(i, n) ? o.rate : 1;
     const double expected = sgd_reference(
-        o, p[at], [&](int t) { return g[static_cast<std::size_t>(t)][at]; }, kSteps, decays(i, n));
+        own, p[at], [&](int t) { return g[static_cast<std::size_t>(t)][at]; }, kSteps, decays(i, n));
     if (!(std::abs(static_cast<double>(a.p[at]) - expected) <= tolerance<T>())) return false;
   }
   return true;
@@ -116,7 +121,8 @@ bool sgd_agrees(std::int64_t n, const Sgd& o, const SgdStep& step) {
 TEST_CASE_TEMPLATE("optim: sgd follows torch's recurrence", T, float, double) {
   for (const std::int64_t n : kSizes)
     for (const Sgd& o :
-         {Sgd{0.1, 0.9, 5e-2, false}, Sgd{0.1, 0.9, 5e-2, true}, Sgd{0.05, 0, 1e-2, false}, Sgd{0.1, 0.5, 0, false}}) {
+         {Sgd{0.1, 0.9, 5e-2, false}, Sgd{0.1, 0.9, 5e-2, true}, Sgd{0.05, 0, 1e-2, false}, Sgd{0.1, 0.5, 0, false},
+          Sgd{0.1, 0.9, 5e-2, false, 0.25}, Sgd{0.05, 0.9, 5e-2, true, 2}, Sgd{0.05, 0, 1e-2, false, 0.1}}) {
       CAPTURE(n);
       CAPTURE(o.momentum);
       CAPTURE(o.nesterov);
@@ -130,28 +136,39 @@ TEST_CASE("optim: sgd mutants are rejected") {
   CHECK_FALSE(sgd_agrees<float>(33, o, {.lr = 0.1, .momentum = 0.9, .nesterov = false}));
   CHECK_FALSE(sgd_agrees<float>(33, o, {.lr = 0.1, .momentum = 0.9, .nesterov = true, .grad_scale = 1.001}));
   CHECK_FALSE(sgd_agrees<float>(33, o, {.lr = 0.1001, .momentum = 0.9, .nesterov = true}));
+  CHECK_FALSE(sgd_agrees<float>(33, o, {.lr = 0.1, .momentum = 0.9, .nesterov = true}, 1.001));
 }
 
 TEST_CASE_TEMPLATE("optim: adamw follows torch's recurrence, and coupled decay does not", T, float, double) {
   const double lr = 0.01, decay = 0.1;
-  for (const std::int64_t n : kSizes) {
+  for (const auto& [n, rate] : {std::pair{std::int64_t{1}, 1.0},
+                                {7, 1.0},
+                                {10, 0.25},
+                                {31, 1.0},
+                                {33, 1.0},
+                                {33, 0.25},
+                                {257, 2.0},
+                                {40001, 1.0},
+                                {40001, 0.1}}) {
     CAPTURE(n);
+    CAPTURE(rate);
     Arena<T> a(n);
     for (int t = 1; t <= kSteps; ++t)
-      adamw_step<T>(n, {.lr = lr, .t = t}, ranges(n, decay), a.p.data(), a.gradient(t).data(), a.m.data(), a.v.data());
+      adamw_step<T>(n, {.lr = lr, .t = t}, ranges(n, decay, rate), a.p.data(), a.gradient(t).data(), a.m.data(),
+                    a.v.data());
     const Values p = random(n, 1, 0);
     const auto g = gradients(n);
     double worst = 0, coupled = 0;
     for (std::int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<std::size_t>(i);
       const auto gradient = [&](int t) { return g[static_cast<std::size_t>(t)][at]; };
-      const double wd = decays(i, n) ? decay : 0;
+      const double wd = decays(i, n) ? decay : 0, own = in_last(i, n) ? lr * rate : lr;
       worst =
-          std::fmax(worst, std::abs(static_cast<double>(a.p[at]) - adamw_reference(lr, wd, p[at], gradient, kSteps)));
+          std::fmax(worst, std::abs(static_cast<double>(a.p[at]) - adamw_reference(own, wd, p[at], gradient, kSteps)));
       CHECK(std::isfinite(static_cast<double>(a.p[at])));
       const auto mixed = [&](int t) { return gradient(t) + wd * p[at]; };
       coupled =
-          std::fmax(coupled, std::abs(static_cast<double>(a.p[at]) - adamw_reference(lr, 0, p[at], mixed, kSteps)));
+          std::fmax(coupled, std::abs(static_cast<double>(a.p[at]) - adamw_reference(own, 0, p[at], mixed, kSteps)));
     }
     CHECK(worst <= tolerance<T>());
     if (n >= 7) CHECK(coupled > 10 * tolerance<float>());
@@ -160,7 +177,7 @@ TEST_CASE_TEMPLATE("optim: adamw follows torch's recurrence, and coupled decay d
 
 TEST_CASE("optim: known values of one step") {
   // p = 1, g = 0.5, lr 0.1, decay 0.01: d = 0.51.
-  const std::vector<DecayRange> all{{0, 1, 0.01}};
+  const std::vector<OptimRange> all{{0, 1, 0.01}};
   double p = 1, g = 0.5, m = 0, v = 0;
   sgd_step<double>(1, {.lr = 0.1}, all, &p, &g, &m);
   CHECK_EQ(p, doctest::Approx(1 - 0.1 * 0.51).epsilon(1e-15));
@@ -216,10 +233,10 @@ TEST_CASE("optim: a NaN gradient shows, the norm is the norm, clipping bounds it
 
 TEST_CASE("optim: impossible asks are named") {
   std::vector<float> a(10), b(10), c(10), d(10);
-  const auto sgd = [&](const SgdStep& s, std::vector<DecayRange> r, float* m) {
+  const auto sgd = [&](const SgdStep& s, std::vector<OptimRange> r, float* m) {
     sgd_step<float>(10, s, r, a.data(), b.data(), m);
   };
-  CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {{0, 11, 0.1}}, c.data()), doctest::Contains("decay range 0..11"), Error);
+  CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {{0, 11, 0.1}}, c.data()), doctest::Contains("range 0..11"), Error);
   CHECK_THROWS_WITH_AS(sgd({.lr = 1}, {{3, 5, 0.1}, {4, 6, 0.1}}, c.data()),
                        doctest::Contains("4..6 does not follow 5"), Error);
   CHECK_THROWS_WITH_AS(sgd({.lr = 1, .momentum = 0, .nesterov = true}, {}, c.data()), doctest::Contains("Nesterov"),
@@ -235,7 +252,7 @@ namespace {
 std::string device_differs(Context& ctx, std::int64_t n, std::int64_t first, bool adamw, bool nesterov, double momentum,
                            double clip, float mutant = 1) {
   Arena<float> a(n);
-  const auto decay = ranges(n, adamw ? 0.1 : 5e-2);
+  const auto decay = ranges(n, adamw ? 0.1 : 5e-2, 0.25);
   const Tensor p = on_device(ctx, a.p, first), m = on_device(ctx, a.m, first), v = on_device(ctx, a.v, first);
   const Tensor shadow = room<bf16>(ctx, n, first), table = bytes_on_device(ctx, decay);
   const Tensor params = bytes_on_device(ctx, std::vector<OptimParams>(1));
@@ -257,10 +274,10 @@ std::string device_differs(Context& ctx, std::int64_t n, std::int64_t first, boo
         c = {square.data<double>(), clip};
       }
       if (adamw)
-        adamw_step(stream, n, as<OptimParams>(params), 0.9, 0.999, 1e-8, c, as<DecayRange>(table), 3, p.data<float>(),
+        adamw_step(stream, n, as<OptimParams>(params), 0.9, 0.999, 1e-8, c, as<OptimRange>(table), 3, p.data<float>(),
                    dg.data<float>(), m.data<float>(), v.data<float>(), shadow.data<bf16>());
       else
-        sgd_step(stream, n, as<OptimParams>(params), momentum, nesterov, c, as<DecayRange>(table), 3, p.data<float>(),
+        sgd_step(stream, n, as<OptimParams>(params), momentum, nesterov, c, as<OptimRange>(table), 3, p.data<float>(),
                  dg.data<float>(), momentum == 0 ? nullptr : m.data<float>(), shadow.data<bf16>());
     });
     ctx.launches = nullptr;

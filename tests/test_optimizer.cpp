@@ -170,6 +170,34 @@ TEST_CASE("two modules in one optimiser are updated together") {
   CHECK_NE(floats(list[0].tensor), conv_before);
 }
 
+TEST_CASE("a parameter with a factor on its rate moves as under an optimiser of that rate, the others as ever") {
+  for (const char* kind : {"sgd", "adamw"})
+    for (const double decay : {0.0, 0.1}) {
+      CAPTURE(kind);
+      CAPTURE(decay);
+      const auto run = [&](double lr, const std::vector<double>& rates) {
+        Context ctx(Device::cpu, {.poison = true});
+        const Tensor w = leaf(ctx, {1, -2, 3}, {3, 1}), b = leaf(ctx, {10, 0.5f}, {2});
+        Optimizer optimizer(ctx,
+                            {{"n", Tensor::zeros(ctx, Shape{}, DType::i64), ParameterKind::counter},
+                             {"w", w, ParameterKind::linear_weight},
+                             {"b", b, ParameterKind::bias}},
+                            {.kind = kind, .weight_decay = decay, .rates = rates});
+        for (int i = 0; i < 3; ++i) {
+          optimizer.zero_grad();
+          backward_sum(ctx, {{w, 0.5 * (i + 1)}, {b, -1.0}});
+          optimizer.step(lr / (i + 1));
+        }
+        return std::pair{floats(w), floats(b)};
+      };
+      const auto whole = run(0.1, {}), half = run(0.05, {}), mixed = run(0.1, {7, 1, 0.5});
+      CHECK_EQ(mixed.first, whole.first);
+      CHECK_EQ(mixed.second, half.second);
+      CHECK_NE(whole.second, half.second);
+      CHECK_EQ(run(0.1, {1, 1, 1}), whole);
+    }
+}
+
 TEST_CASE("moments and step count survive a file; another optimiser's or a damaged one is refused") {
   for (const char* kind : {"sgd", "adamw"}) {
     CAPTURE(kind);
@@ -217,10 +245,15 @@ TEST_CASE("options out of range and nothing to train are refused") {
   for (const OptimizerOptions& o :
        {OptimizerOptions{.kind = "lion"}, OptimizerOptions{.momentum = 1}, OptimizerOptions{.momentum = -0.1},
         OptimizerOptions{.momentum = 0, .nesterov = true}, OptimizerOptions{.weight_decay = -1},
-        OptimizerOptions{.weight_decay = NAN}, OptimizerOptions{.clip_norm = -1}, OptimizerOptions{.clip_norm = NAN}})
+        OptimizerOptions{.weight_decay = NAN}, OptimizerOptions{.clip_norm = -1}, OptimizerOptions{.clip_norm = NAN},
+        OptimizerOptions{.rates = {1, 0}}, OptimizerOptions{.rates = {NAN}}})
     CHECK_THROWS_AS(o.check(), UsageError);
   Context ctx;
   CHECK_THROWS_AS(Optimizer(ctx, {}, {}), Error);
+  CHECK(has(error_of([&] {
+              Optimizer(ctx, {{"w", Tensor::zeros(ctx, {1}), ParameterKind::bias}}, {.rates = {1, 1}});
+            }),
+            "2 factors on the learning rates of 1 parameters"));
   CHECK(has(error_of([&] {
               Optimizer(ctx, {{"wide", Tensor::zeros(ctx, {1}, DType::f64), ParameterKind::bias}}, {});
             }),
@@ -268,7 +301,9 @@ TEST_CASE("the arenas on a device: steps, shadows, files and missing gradients a
   };
   for (const OptimizerOptions& options :
        {OptimizerOptions{.nesterov = true, .decay_all = false}, OptimizerOptions{.kind = "adamw", .weight_decay = 0.1},
-        OptimizerOptions{.momentum = 0, .clip_norm = 0.5}, OptimizerOptions{.kind = "adamw", .clip_norm = 0.5}}) {
+        OptimizerOptions{.momentum = 0, .clip_norm = 0.5}, OptimizerOptions{.kind = "adamw", .clip_norm = 0.5},
+        OptimizerOptions{.weight_decay = 0, .rates = {1, 0.25}},
+        OptimizerOptions{.kind = "adamw", .weight_decay = 0.1, .rates = {3, 1}}}) {
     Context cpu;
     const std::vector<float> expected = run(cpu, options, false);
     on_gpus([&](Context& ctx) {

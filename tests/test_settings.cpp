@@ -36,8 +36,8 @@ const Setting& row(std::string_view name) {
 /// Another value than the default, in range, as text.
 std::string other_value(const Setting& s) {
   const std::string now = text_of(s, Settings{});
-  for (const char* text : {"true", "false", "7", "0.75", "0.5", "3", "bf16", "cublas", "cudnn", "sim", "same", "step",
-                           "adamw", "cka", "rank", "resnet20", "conv", "small", "some.name"})
+  for (const char* text : {"true", "false", "7",     "0.75", "0.5",  "3",  "bf16",     "cublas", "cudnn", "sim",
+                           "same", "step",  "adamw", "cka",  "rank", "hv", "resnet20", "conv",   "small", "some.name"})
     if (text != now && problem_of(s, text).empty()) return text;
   return now;
 }
@@ -143,7 +143,7 @@ TEST_CASE("what a student depends on: a change of a setting shows for the method
     CHECK_EQ(dependent("lambda", m.method), is_taught(m.method));
     CHECK_EQ(dependent("threshold", m.method), m.term == Term::pseudo_labels);
     CHECK_EQ(dependent("unlabelled_batch", m.method), needs_unlabelled(m.method));
-    CHECK_EQ(dependent("steps", m.method), m.method != Method::probe);
+    CHECK_EQ(dependent("steps", m.method), m.method != Method::probe && m.method != Method::probe_cv);
     CHECK_EQ(dependent("probe_l2", m.method), m.method == Method::probe);
     CHECK_EQ(dependent("match_channels", m.method), uses_sources(m.method));
     // A change of any setting shows in exactly those records that have it.
@@ -215,7 +215,77 @@ TEST_CASE("ranges end where they say") {
   for (const char* many : {"1000001", "3000000000", "4294967296"})  // the last was once none at all
     CHECK(has(problem_of(row("replicates"), many), "is no whole number from 0 to 1000000"));
   for (const char* word : {"1", "0", "yes", "on", "2", "-1", ""})
-    CHECK(has(problem_of(row("flip"), word), "is neither true nor false"));
+    CHECK(has(problem_of(row("augment"), word), "is neither true nor false"));
+  for (const char* way : {"none", "h", "v", "hv"}) CHECK_EQ(problem_of(row("flip"), way), "");
+  for (const char* word : {"vh", "H", "", "1", "hvh"})
+    CHECK_EQ(problem_of(row("flip"), word), fmt::format("'{}' is not none, h, v or hv", word));
+  CHECK_EQ(problem_of(row("shift"), "-1"), "");
+  CHECK(has(problem_of(row("shift"), "-2"), "is no whole number from -1 to 4096"));
+  for (const char* none : {"0", "-1", "inf", "nan"}) CHECK_NE(problem_of(row("head_lr"), none), "");
+}
+
+TEST_CASE("flip was true or false once: a file is told what that is called now, and a record counts as what it was") {
+  for (const char* line : {"flip = true", "flip = false"})
+    CHECK(has(error_of([&] { read(line); }), "is not none, h, v or hv; what was true is h now, false is none"));
+  Settings s;
+  s.flip = "h";
+  s.init = "";
+  const MethodTraits& m = traits(Method::transfer);
+  const Json now = settings_of_student(s, m);
+  Json before = now;
+  before["flip"] = true;
+  // Settings that came later, at their defaults.
+  for (const char* later : {"shift", "pretrained_lr", "pretrained_optimizer", "pretrained_weight_decay", "head_lr"}) {
+    CHECK(now.contains(later));
+    before.erase(later);
+  }
+  CHECK_EQ(settings_changes(before, now), "");
+  CHECK_EQ(settings_changes({{"settings", before}}, {{"settings", now}}), "");  // as in the recipe of a bank
+  before["flip"] = false;
+  CHECK_EQ(settings_changes(before, now), "flip was \"none\" and is \"h\"");
+  before["flip"] = true;
+  s.shift = 0;
+  CHECK_EQ(settings_changes(before, settings_of_student(s, m)), "shift is new (0)");
+  before.erase("lr");
+  CHECK(has(settings_changes(before, now), "lr is new (0.1)"));  // no record was ever without it
+  CHECK_EQ(flip_of(s), Flip::h);
+}
+
+TEST_CASE(
+    "the recipe of trained weights concerns students that begin with such, and takes the place of the common one") {
+  const std::pair<const char*, const char*> pairs[] = {
+      {"lr", "pretrained_lr"}, {"optimizer", "pretrained_optimizer"}, {"weight_decay", "pretrained_weight_decay"}};
+  Settings plain, own;
+  own.pretrained_lr = 0.002;
+  own.pretrained_optimizer = "adamw";
+  own.pretrained_weight_decay = 0;
+  for (const MethodTraits& m : methods())
+    for (const bool with_init : {false, true}) {
+      CAPTURE(m.name);
+      CAPTURE(with_init);
+      plain.init = own.init = with_init ? "m.safetensors" : "";
+      const bool begins =
+          m.start == Start::transfer || m.start == Start::nearest || (m.start == Start::fresh && with_init);
+      CHECK_EQ(begins_trained(m, plain), begins);
+      const Json before = settings_of_student(plain, m, false), after = settings_of_student(own, m, false);
+      if (!begins) CHECK(before == after);
+      for (const auto& [common, recipe] : pairs) {
+        CHECK_EQ(before.contains(recipe), begins);
+        CHECK_EQ(before.contains(common), m.start != Start::features);
+        CHECK_EQ(after.contains(common), m.start != Start::features && !begins);
+      }
+      CHECK_EQ(after.contains("momentum"), m.start != Start::features && !begins);  // adamw has none
+      CHECK_EQ(before.contains("head_lr"), m.start != Start::features);
+      const Settings got = with_recipe(own, m), common = with_recipe(plain, m);
+      CHECK(common == plain);
+      CHECK_EQ(got.lr, begins ? 0.002 : 0.1);
+      CHECK_EQ(got.optimizer, begins ? "adamw" : "sgd");
+      CHECK_EQ(got.weight_decay, begins ? 0 : 5e-4);
+      CHECK_EQ(before.contains("shift"), m.start != Start::features);
+      Settings still = plain;
+      still.augment = false;  // then FixMatch's strong view alone moves
+      CHECK_EQ(settings_of_student(still, m, false).contains("shift"), m.term == Term::pseudo_labels);
+    }
 }
 
 TEST_CASE("a file's empty values: no path is no file whatever the root, and null is refused") {

@@ -37,7 +37,7 @@ struct Bench {
     }
     options.student_width = 4;
     options.batch = 12;
-    options.flip = true;  // images this small are not shifted
+    options.flip = "h";  // images this small are not shifted
     options.unlabelled_batch = 20;
     options.lr = 0.1;
     options.steps = 6;
@@ -123,7 +123,7 @@ TEST_CASE("the first step's loss is the method's formula") {
     p += labelled.size() * 144;
     if (!unlabelled.empty())
       augment(kFast, view, false, unlabelled.data(), std::ssize(unlabelled), {}, b.task.normalization, 11, p);
-    AugmentOptions o = augment_strong(12, true);
+    AugmentOptions o = augment_strong(12, Flip::h);
     o.view = 2;
     if (strong)
       augment(kFast, view, false, unlabelled.data(), std::ssize(unlabelled), o, b.task.normalization, 11,

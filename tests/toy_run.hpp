@@ -35,7 +35,7 @@ struct ToyRun {
     options.optimizer.kind = kind;
     options.eval_every = 5;  // no divisor of the steps, nor of the checkpoints' distance
     place.fingerprint = "toy";
-    batches_.emplace(ctx, set_.images, set_.labels, BatchOrder(all_indices(30), 8, seed, 1), augment_weak(12, true),
+    batches_.emplace(ctx, set_.images, set_.labels, BatchOrder(all_indices(30), 8, seed, 1), augment_weak(12, Flip::h),
                      normalization_, seed);
     hooks.begin = [this](std::int64_t first) {
       began = first;

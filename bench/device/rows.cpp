@@ -98,8 +98,8 @@ void sgd(const DeviceBench& bench, const Report& run, std::int64_t n) {
   const auto t = std::make_shared<Operands>(
       bench, std::vector<Operands::Wanted>{{n, DType::f32}, {n, DType::f32}, {n, DType::f32}, {n, DType::bf16}});
   const Tensor params = Tensor::empty(bench.ctx, {sizeof(OptimParams)}, DType::u8),
-               range = Tensor::empty(bench.ctx, {sizeof(DecayRange)}, DType::u8);
-  const DecayRange all{0, n, 5e-4};
+               range = Tensor::empty(bench.ctx, {sizeof(OptimRange)}, DType::u8);
+  const OptimRange all{0, n, 5e-4};
   range.copy_from(&all);
   on_gpu(bench.ctx, [&](const auto& stream) {
     set_params(stream, optim_params(SgdStep{.lr = 1e-6, .momentum = 0.9}), in_bytes<OptimParams>(params));
@@ -109,7 +109,7 @@ void sgd(const DeviceBench& bench, const Report& run, std::int64_t n) {
                [&bench, t, n, params, range](std::int64_t i) {
                  on_gpu(bench.ctx, [&](const auto& stream) {
                    sgd_step(stream, n, in_bytes<OptimParams>(params), 0.9, false, GradClip{},
-                            in_bytes<DecayRange>(range), 1, t->at<float>(i, 0), t->at<float>(i, 1), t->at<float>(i, 2),
+                            in_bytes<OptimRange>(range), 1, t->at<float>(i, 0), t->at<float>(i, 1), t->at<float>(i, 2),
                             t->at<bf16>(i, 3));
                  });
                });

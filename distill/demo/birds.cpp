@@ -24,7 +24,7 @@ BirdsDemoOptions birds_demo_options() {
   BirdsDemoOptions o;
   Settings& student = o.settings;
   student.student = "init";
-  student.flip = true;
+  student.flip = "h";
   student.optimizer = "adamw";
   student.weight_decay = 0.02;
   student.lr = 0.002;

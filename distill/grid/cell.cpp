@@ -171,7 +171,8 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
     for (const FigureRow& row : figure_rows())
       std::visit(
           [&](auto field) {
-            const Json& value = f.at(name_in_record(row));
+            const Json value = f.value(name_in_record(row), Json());
+            if (value.is_null()) return;  // not measured, or by an akin that did not know it
             if constexpr (std::is_same_v<decltype(field), double Figures::*>)
               r.figures.*field = number(value);
             else
@@ -234,7 +235,7 @@ namespace {
 
 /// Several sources teach at once: the bits follow their order.
 bool teach_together(const MethodTraits& m) {
-  return m.weighting == Weighting::equal || m.weighting == Weighting::weighted;
+  return m.weighting == Weighting::equal || m.weighting == Weighting::weighted || m.weighting == Weighting::probe;
 }
 
 std::vector<std::string> names_in(const Json& settings) {

@@ -64,6 +64,11 @@ std::string what_it_is(const CardFacts& f) {
       {"Normalisation", fmt::format("(x / 255 - mean) / std; mean {}, std {}", fmt::join(info.normalization.mean, ", "),
                                     fmt::join(info.normalization.std, ", "))});
   text += row({"Output", "logits, one a class, in the order above; softmax of them gives probabilities"});
+  if (const double share = info.architecture.taught_share; share > 0)
+    text += row(
+        {"Heads", fmt::format("two, of which the output is the mixture: log({:g} softmax(head) + {:g} softmax({})). "
+                              "The ONNX file has it inside; with the safetensors file you compute it",
+                              1 - share, share, kTaughtHead)});
   text += row({"Made from", fmt::format("{}, SHA-256 {}", plain(f.source), f.model->hash)});
   return text + row({"Exported by", plain(f.akin)});
 }

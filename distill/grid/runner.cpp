@@ -148,7 +148,7 @@ class Runner {
     };
     const bool student = there(o_.place.student(c), record.student_hash),
                best = there(o_.place.best(c), record.best_hash);
-    return student && best == c.budget->labels.validates();
+    return student && best == (record.figures.best_step >= 0);
   }
 
   void refuse_stale(const std::vector<CellState>& stale, std::size_t cells) const {
@@ -196,7 +196,9 @@ class Runner {
     if (o_.strict)
       for (std::size_t g = 0; g < groups.size(); ++g) {
         if (!prepare(opened, groups[g], banks[g])) return false;
-        banks[g].forget_features();
+        if (std::none_of(grid_.variants.begin(), grid_.variants.end(),
+                         [](const GridVariant& v) { return is_probed(v.method); }))
+          banks[g].forget_features();
       }
     if (o_.fresh) forget_earlier_run(opened);
     if (o_.strict && pending_ > 0 && o_.listener.begins) o_.listener.begins();
@@ -281,6 +283,11 @@ class Runner {
     return true;
   }
 
+  static StudentInputs inputs_of(const Opened& opened, const GridGroup& g, GroupBank& bank,
+                                 const OutputOptions& options) {
+    return {g.task, opened.bank.sources(), bank.outputs, options, &bank.probe};
+  }
+
   /// False where it was stopped.
   bool run_cell(Opened& opened, const GridGroup& g, GroupBank& bank, CellState& s, TestAnswers& answers,
                 GridOutcome& out) {
@@ -308,8 +315,9 @@ class Runner {
     if (!o_.strict) events.stage = {};  // a line a cell is enough
     if (s.record.error.empty()) {
       try {
-        if (!run_student(ctx_, {g.task, opened.bank.sources(), bank.outputs, opened.bank.output_options(s.settings)},
-                         *s.plan, s.settings, place, events, s.record, answers))
+        const OutputOptions options = opened.bank.output_options(s.settings);
+        if (!run_student(ctx_, inputs_of(opened, g, bank, options), *s.plan, s.settings, place, events, s.record,
+                         answers))
           return false;
       } catch (const Error& e) {
         if (o_.strict) throw;
@@ -335,8 +343,8 @@ class Runner {
     StudentRecord again;
     TestAnswers answers;
     if (traits(s.cell.variant->method).start == Start::features) {
-      run_student(ctx_, {g.task, opened.bank.sources(), bank.outputs, opened.bank.output_options(s.settings)}, *s.plan,
-                  s.settings, {}, events_, again, answers);
+      const OutputOptions options = opened.bank.output_options(s.settings);
+      run_student(ctx_, inputs_of(opened, g, bank, options), *s.plan, s.settings, {}, events_, again, answers);
       return answers;
     }
     Model last = load_model(ctx_, o_.place.student(s.cell));

@@ -36,7 +36,7 @@ OutputOptions TargetBank::output_options(const Settings& settings) const {
 GroupBank TargetBank::of(const GridGroup& group, const Events& events) {
   if (sources_.empty()) return {};
   const OutputOptions options = output_options(grid_->settings_of(*target_));
-  if (!share_) return {bank_outputs(*ctx_, group.task, sources_, options, events), {}};
+  if (!share_) return {bank_outputs(*ctx_, group.task, sources_, options, events), {}, {}};
   if (pool_outputs_.empty()) pool_outputs_ = bank_outputs(*ctx_, whole_pool(images_), sources_, options, events);
   GroupBank out;
   for (const Outputs& o : pool_outputs_)

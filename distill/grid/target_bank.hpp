@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "distill/grid/cell.hpp"
+#include "distill/student/probe_teacher.hpp"
 
 namespace akin {
 
@@ -21,8 +22,9 @@ struct GridGroup {
 struct GroupBank {
   std::vector<Outputs> outputs;             ///< of each source for task.target
   std::map<std::string, Ranking> rankings;  ///< by what they depend on
+  std::optional<ProbeTeacher> probe = {};   ///< of all sources, once a student has asked
 
-  /// Students learn from the logits.
+  /// Students learn from the logits, unless a probe of the features teaches them.
   void forget_features() {
     for (Outputs& o : outputs) o.features = Array();
   }

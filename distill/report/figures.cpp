@@ -16,6 +16,10 @@ constexpr FigureRow kFigures[] = {
     {"best_step", "best_step", &Figures::best_step},
     {"best_val_accuracy", "val_best", &Figures::best_val_accuracy},
     {"best_test_accuracy", "test_best", &Figures::best_test_accuracy},
+    {"label_head_accuracy", "test_label_head", &Figures::label_head_accuracy},
+    {"taught_head_accuracy", "test_taught_head", &Figures::taught_head_accuracy},
+    {"teacher_cv_accuracy", "teacher_cv", &Figures::teacher_cv_accuracy},
+    {"teacher_accuracy", "test_teacher", &Figures::teacher_accuracy},
     {"seconds", "seconds", &Figures::seconds},
     {"images_per_second", nullptr, &Figures::images_per_second},
 };

@@ -51,6 +51,7 @@ class Reader {
                where_, key);
     return Reader(*it, where_ + "." + key);
   }
+  bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
   template <class T>
   T get(const char* key) const {
     return at(key).as<T>();
@@ -159,7 +160,8 @@ MethodResult read_method(const Reader& r) {
     Figures f;
     f.seed = s.get<std::uint64_t>("seed");
     for (const FigureRow& row : figure_rows())
-      std::visit([&](auto field) { f.*field = s.get<std::decay_t<decltype(f.*field)>>(row.name); }, row.field);
+      if (s.has(row.name))
+        std::visit([&](auto field) { f.*field = s.get<std::decay_t<decltype(f.*field)>>(row.name); }, row.field);
     return f;
   });
   return m;

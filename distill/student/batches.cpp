@@ -40,9 +40,9 @@ StudentBatches::StudentBatches(Context& ctx, const Task& task, const std::vector
       side_(task.pool().images.shape()[1]),
       labelled_(task.split.labelled, settings.batch, plan.seed, kLabelledOrder),
       unlabelled_(second_term_images(task, term_), settings.unlabelled_batch, plan.seed, kUnlabelledOrder) {
-  weak_ = settings.augment ? augment_weak(side_, settings.flip) : AugmentOptions{};
+  weak_ = settings.augment ? augment_weak(side_, flip_of(settings), settings.shift) : AugmentOptions{};
   weak_.view = kWeakView;
-  strong_ = augment_strong(side_, settings.flip);
+  strong_ = augment_strong(side_, flip_of(settings), settings.shift);
   strong_.view = kStrongView;
 }
 

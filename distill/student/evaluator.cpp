@@ -1,6 +1,7 @@
 #include "distill/student/evaluator.hpp"
 
 #include "nn/classifier.hpp"
+#include "nn/evaluate.hpp"
 
 namespace akin {
 
@@ -19,6 +20,11 @@ TestAnswers Evaluator::test(const Task& task, const Predictor& last, const Predi
   return out;
 }
 
+double Evaluator::accuracy_of(const Task& task, const Predictor& predictor) {
+  const ImageSet& test = task.test().set_;
+  return accuracy(argmax_rows(predictor(test)), test.labels);
+}
+
 TestAnswers Evaluator::test(Context& ctx, const Task& task, Model& last, Model* best, Figures& figures) {
   const auto predictor = [&](const Model& model) {
     return [&ctx, &model](const ImageSet& test) {
@@ -32,6 +38,17 @@ TestAnswers Evaluator::test(Context& ctx, const Task& task, Model& last, Model* 
   TestAnswers out =
       test(task, predictor(last), best != nullptr ? Predictor(predictor(*best)) : Predictor(), same, figures);
   last.info.test_accuracy = figures.test_accuracy;
+  if (last.info.architecture.taught_share > 0) {
+    const ImageSet& set = task.test().set_;
+    const auto alone = [&](Head head) {
+      return accuracy(argmax_rows(run_network(ctx, *last.network, set.images, all_indices(set.images.shape()[0]),
+                                              last.info.normalization, {.head = head})
+                                      .logits),
+                      set.labels);
+    };
+    figures.label_head_accuracy = alone(Head::labels);
+    figures.taught_head_accuracy = alone(Head::taught);
+  }
   if (best == nullptr) return out;
   figures.val_accuracy = last.info.validation_accuracy;
   figures.best_step = best->info.step;

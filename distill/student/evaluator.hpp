@@ -18,7 +18,9 @@ class Evaluator {
   /// What `last` says, and the accuracy of both in `figures`. `best` empty: there is none; `same`: it is the student of
   /// the last step, and is not run again.
   static TestAnswers test(const Task& task, const Predictor& last, const Predictor& best, bool same, Figures& figures);
-  /// The same for networks (best: nullptr where there is none), whose descriptions get their accuracies.
+  /// Of a predictor on the test images.
+  static double accuracy_of(const Task& task, const Predictor& predictor);
+  /// The same as test() for networks (best: nullptr where there is none), whose descriptions get their accuracies.
   static TestAnswers test(Context& ctx, const Task& task, Model& last, Model* best, Figures& figures);
 
   /// A student on the page, by the title of its method.

@@ -12,6 +12,14 @@ namespace {
 
 constexpr double kStrengths[] = {10, 3, 1, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4};
 
+std::vector<int> labels_of(const Task& task, const Indices& index) {
+  std::vector<int> labels;
+  for (const std::int64_t i : index) labels.push_back(task.labels[static_cast<std::size_t>(i)]);
+  return labels;
+}
+
+}  // namespace
+
 std::vector<double> standardised(const ProbeHead& head, const Array& features) {
   const auto x = features.as<float>();
   const std::size_t D = head.mean.size();
@@ -21,8 +29,7 @@ std::vector<double> standardised(const ProbeHead& head, const Array& features) {
   return out;
 }
 
-/// Mean and 1 / deviation of the columns; a constant one counts for nothing.
-void measure(ProbeHead& head, const Array& features) {
+void standardise(ProbeHead& head, const Array& features) {
   const auto x = features.as<float>();
   const auto N = static_cast<std::size_t>(features.shape()[0]), D = static_cast<std::size_t>(features.shape()[1]);
   head.mean.assign(D, 0);
@@ -37,14 +44,6 @@ void measure(ProbeHead& head, const Array& features) {
     head.scale[d] = std > 1e-6 * std::abs(head.mean[d]) && std > 0 ? 1 / std : 0;  // f32 sums leave less than that
   }
 }
-
-std::vector<int> labels_of(const Task& task, const Indices& index) {
-  std::vector<int> labels;
-  for (const std::int64_t i : index) labels.push_back(task.labels[static_cast<std::size_t>(i)]);
-  return labels;
-}
-
-}  // namespace
 
 std::span<const double> probe_strengths() { return kStrengths; }
 
@@ -78,7 +77,7 @@ LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& sou
   Array validation;
   if (!held_out.empty()) validation = features_of(ctx, source, pick_images(task.pool().images, held_out), outputs);
   ProbeHead blank;
-  measure(blank, features);
+  standardise(blank, features);
   const std::vector<double> x = standardised(blank, features);
   const auto fit = [&](double l2, const LogisticFit* from) {
     ProbeHead head = blank;
@@ -110,9 +109,6 @@ LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& sou
   return out;
 }
 
-namespace {
-
-/// The head for features as the source gives them: standardising goes into weight and bias. {[C, D], [C]}
 std::pair<Array, Array> plain_head(const ProbeHead& head) {
   const std::size_t D = head.mean.size(), C = head.fit.bias.size();
   std::vector<double> weight(C * D), bias = head.fit.bias;
@@ -127,8 +123,6 @@ std::pair<Array, Array> plain_head(const ProbeHead& head) {
           Array::from(bias, {rows}).cast(DType::f32)};
 }
 
-}  // namespace
-
 Model probe_model(Context& ctx, const Task& task, const Source& source, const ProbeHead& head) {
   Model model;
   model.info = source.model.info;
@@ -142,6 +136,7 @@ Model probe_model(Context& ctx, const Task& task, const Source& source, const Pr
   plan.architecture.channels = task.pool().images.shape()[3];
   Settings settings;
   settings.match_channels = true;
+  settings.unfold = false;
   model.network = std::move(make_student_model(ctx, task, plan, settings).network);
   const auto [weight, bias] = plain_head(head);
   for (const Parameter& p : model.network->parameters()) {

@@ -15,6 +15,14 @@ struct ProbeHead {
   Array logits(const Array& features) const;
 };
 
+/// Takes mean and 1 / deviation of the columns of features f32 [N, D]; a constant one counts for nothing.
+void standardise(ProbeHead& head, const Array& features);
+/// (x - mean) * scale [N, D]
+std::vector<double> standardised(const ProbeHead& head, const Array& features);
+
+/// The head for features as the source gives them: standardising goes into weight and bias. {[C, D], [C]}
+std::pair<Array, Array> plain_head(const ProbeHead& head);
+
 struct LinearProbe {
   ProbeHead last;                 ///< with Settings::probe_l2, or 1 / labelled images where that is 0
   ProbeHead best;                 ///< with the strength that does best on the validation images; they have one if any

@@ -18,9 +18,13 @@ StudentLoss::StudentLoss(Context& ctx, const Network& network, const std::vector
     kd_.offsets.push_back(kd_.offsets.back() + t.source->classes());
     kd_.alpha.push_back(t.alpha);
   }
+  if (network.architecture().taught_share > 0) {  // it stays, and is the network's parameter
+    heads_ = network.taught_head();
+    return;
+  }
   heads_ = Linear(ctx, network.feature_size(), kd_.offsets.back());
   heads_.collect("source_heads", own_);
-  initialize(own_, plan.seed ^ 0x68656164);  // "head"
+  initialize(own_, plan.seed ^ kHeadSeed);
 }
 
 Tensor StudentLoss::operator()(const StudentBatch& b) {

@@ -15,7 +15,8 @@ class StudentLoss {
 
   /// A scalar recorded on ctx.tape.
   Tensor operator()(const StudentBatch& batch);
-  /// The source heads: trained with the network, and thrown away after it. Empty without teachers.
+  /// The source heads: trained with the network, and thrown away after it. Empty without teachers, and where a probe of
+  /// the target's own classes teaches the network's taught head.
   const ParameterList& own_parameters() const { return own_; }
 
   /// To be called before step t of `steps`: the share of confident pseudo-labels is that of the last tenth.

@@ -12,6 +12,7 @@ constexpr MethodTraits kMethods[] = {
     {Method::scratch, "scratch", "Scratch", Start::fresh, Term::none, Weighting::none, R::labels_only},
     {Method::transfer, "transfer", "Transfer", Start::transfer, Term::none, Weighting::none, R::transferred},
     {Method::probe, "probe", "LinearProbe", Start::features, Term::none, Weighting::none, R::reference},
+    {Method::probe_cv, "probe-cv", "ProbeCV", Start::features, Term::none, Weighting::probe, R::reference},
     {Method::finetune, "finetune", "FineTune", Start::nearest, Term::none, Weighting::none, R::reference},
     {Method::fixmatch, "fixmatch", "FixMatch", Start::fresh, Term::pseudo_labels, Weighting::none, R::unlabelled},
     {Method::fixmatch_transfer, "fixmatch-transfer", "FixMatchTransfer", Start::transfer, Term::pseudo_labels,
@@ -24,6 +25,9 @@ constexpr MethodTraits kMethods[] = {
      Weighting::nearest, R::taught},
     {Method::weighted_transfer, "weighted-transfer", "DistillWeightedTransfer", Start::transfer, Term::teachers,
      Weighting::weighted, R::taught},
+    {Method::probe_taught, "probe-taught", "ProbeTaught", Start::fresh, Term::teachers, Weighting::probe, R::taught},
+    {Method::probe_taught_transfer, "probe-taught-transfer", "ProbeTaughtTransfer", Start::transfer, Term::teachers,
+     Weighting::probe, R::taught},
     {Method::oracle, "oracle", "Oracle (analysis only)", Start::fresh, Term::teachers, Weighting::single,
      R::reference}};
 

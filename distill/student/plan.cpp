@@ -118,6 +118,7 @@ Weights weights_for(Method method, const Ranking& ranking, double power, std::ui
     case Weighting::weighted:
       return make_weights(names_of(ranking), values_of(ranking), ranking.mapping, power);
     case Weighting::none:
+    case Weighting::probe:
     case Weighting::single:
       break;
   }
@@ -148,6 +149,7 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
                                        const Settings& settings) {
   const MethodTraits& t = traits(method);
   if (needs_unlabelled(method)) check_unlabelled(task, method);
+  check_shift(task.pool().images.shape()[1], settings.shift);
   StudentPlan plan{.method = method, .seed = seed, .architecture = student_architecture(ctx, settings, task)};
   if (!uses_sources(method)) return {plan};
   AKIN_CHECK(!sources.empty() && ranking.rows.size() == sources.size(), "{}: needs at least one source",
@@ -157,7 +159,8 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
       AKIN_CHECK(row.undefined.empty(), "source {}: {}", row.source, row.undefined);
   if (t.start == Start::transfer)
     plan.start = &sources[transfer_source(ctx, plan, sources, ranking, settings.transfer)];
-  if (t.start == Start::nearest || t.start == Start::features) {
+  const bool probed = t.weighting == Weighting::probe;
+  if (t.start == Start::nearest || (t.start == Start::features && !probed)) {
     const Source& s = sources[most_similar(ranking)];
     AKIN_CHECK(!s.is_table(),
                "{}: the nearest source, {}, is a table of what a model says of the training images; this method needs "
@@ -169,7 +172,12 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
     plan.architecture.classes = task.classes();
   }
   plan.source = plan.start;
-  if (!is_taught(method)) return {plan};
+  if (probed) {
+    for (const Source& s : sources) check_channels(s, task, settings.match_channels);
+    if (teachers_see_augmented(settings) && is_taught(method))
+      fail_usage("{}: its teacher looks at unchanged images, once; use --teacher-view clean", title_of(method));
+  }
+  if (probed || !is_taught(method)) return {plan};
   const auto taught_by = [&](Weights weights) {
     StudentPlan p = plan;
     p.weights = std::move(weights);

@@ -1,5 +1,8 @@
 #include "distill/student/run.hpp"
 
+#include <chrono>
+#include <cmath>
+
 #include "distill/student/evaluator.hpp"
 #include "distill/student/linear_probe.hpp"
 #include "distill/student/train.hpp"
@@ -44,10 +47,84 @@ void run_probe(Context& ctx, const StudentInputs& in, const StudentPlan& plan, c
   if (chosen) save_probe(place.best, best, source, probe.best);
 }
 
+/// The probe that stands for all sources.
+const ProbeTeacher& probe_of(const StudentInputs& in, const StudentPlan& plan, const Events& events,
+                             std::optional<ProbeTeacher>& own) {
+  std::optional<ProbeTeacher>& kept = in.probe != nullptr ? *in.probe : own;
+  if (!kept) {
+    kept = choose_probe_teacher(in.task, in.sources, in.outputs);
+    say(events, fmt::format("seed {}: probe teacher: {}", plan.seed, kept->summary()));
+  }
+  return *kept;
+}
+
+/// What the probe says of other images than the task's; nothing where it asks a table.
+std::optional<Evaluator::Predictor> predictor_of(Context& ctx, const StudentInputs& in, const ProbeTeacher& probe) {
+  for (const ProbeTeacher::Part& part : probe.parts)
+    if (in.sources[part.source].is_table()) return {};
+  return [&](const ImageSet& images) {
+    std::vector<Array> features(in.sources.size());
+    std::vector<const Array*> all;
+    for (const ProbeTeacher::Part& part : probe.parts)
+      features[part.source] = features_of(ctx, in.sources[part.source], images.images, in.options);
+    for (const Array& f : features) all.push_back(&f);
+    return probe.log_probabilities(all);
+  };
+}
+
+/// What the probe says of task.target, as a source of the target's own classes.
+struct ProbeSource {
+  Source source;
+  Outputs outputs;
+  ProbeSource(const StudentInputs& in, const ProbeTeacher& probe) {
+    std::vector<const Array*> all;
+    for (const Outputs& o : in.outputs) all.push_back(&o.features);
+    outputs.logits = probe.log_probabilities(all);
+    source.name = probe.trial().name;
+    source.table.logits = outputs.logits;
+  }
+};
+
+void run_probe_cv(Context& ctx, const StudentInputs& in, const StudentPlan& plan, const StudentPlace& place,
+                  const Events& events, StudentRecord& record, TestAnswers& answers) {
+  const auto start = std::chrono::steady_clock::now();
+  std::optional<ProbeTeacher> own;
+  const ProbeTeacher& probe = probe_of(in, plan, events, own);
+  record.source = probe.trial().name;
+  Figures& f = record.figures;
+  f.teacher_cv_accuracy = probe.trial().accuracy;
+  f.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const auto predictor = predictor_of(ctx, in, probe);
+  AKIN_CHECK(predictor.has_value(),
+             "{}: chose {}, which asks a table of the target's training images and says nothing of test images; leave "
+             "the method out, or give that source as a model",
+             title_of(plan.method), probe.trial().name);
+  answers = Evaluator::test(in.task, *predictor, {}, false, f);
+  f.teacher_accuracy = f.test_accuracy;
+  if (const Indices& held_out = in.task.split.validation; !held_out.empty()) {
+    ImageSet images;
+    images.images = pick_images(in.task.pool().images, held_out);
+    std::vector<int> labels;
+    for (const std::int64_t i : held_out) labels.push_back(in.task.labels[static_cast<std::size_t>(i)]);
+    f.val_accuracy = accuracy(argmax_rows((*predictor)(images)), labels);
+  }
+  if (place.student.empty()) return;
+  remove_file(place.best);
+  save_probe_teacher(place.student, probe, in.sources, in.task);
+}
+
 bool run_network_student(Context& ctx, const StudentInputs& in, const StudentPlan& plan, const Settings& settings,
                          const StudentPlace& place, const Events& events, StudentRecord& record, TestAnswers& answers) {
   std::vector<Teacher> teachers;
-  if (is_taught(plan.method))
+  std::optional<ProbeTeacher> own;
+  std::optional<ProbeSource> probe_source;
+  if (is_probed(plan.method)) {
+    const ProbeTeacher& probe = probe_of(in, plan, events, own);
+    record.source = probe.trial().name;
+    record.figures.teacher_cv_accuracy = probe.trial().accuracy;
+    probe_source.emplace(in, probe);
+    teachers.push_back({&probe_source->source, &probe_source->outputs, 1});
+  } else if (is_taught(plan.method))
     for (std::size_t s = 0; s < in.sources.size(); ++s)
       teachers.push_back({&in.sources[s], &in.outputs[s], plan.weights.alpha[s]});
   TrainHooks hooks;
@@ -65,6 +142,18 @@ bool run_network_student(Context& ctx, const StudentInputs& in, const StudentPla
                             plan.label(), 100 * run.pseudo_labelled));
   Model* best = run.best.network != nullptr ? &run.best : nullptr;
   answers = Evaluator::test(ctx, in.task, run.model, best, record.figures);
+  if (is_probed(plan.method)) {
+    const ProbeTeacher& probe = probe_of(in, plan, events, own);
+    if (const auto predictor = predictor_of(ctx, in, probe))
+      record.figures.teacher_accuracy = Evaluator::accuracy_of(in.task, *predictor);
+    const Figures& f = record.figures;
+    if (run.model.info.architecture.taught_share > 0)
+      say(events,
+          fmt::format("{}: label head {:.1f} %, taught head {:.1f} %, both as mixed {:.1f} %; its teacher {}",
+                      plan.label(), 100 * f.label_head_accuracy, 100 * f.taught_head_accuracy, 100 * f.test_accuracy,
+                      std::isnan(f.teacher_accuracy) ? std::string("asks a table and was not tested")
+                                                     : fmt::format("{:.1f} %", 100 * f.teacher_accuracy)));
+  }
   if (place.student.empty()) return true;
   remove_file(place.best);
   save_model(place.student, *run.model.network, run.model.info);
@@ -82,7 +171,9 @@ bool run_student(Context& ctx, const StudentInputs& in, const StudentPlan& plan,
   record.weight = plan.weight;
   record.labelled = static_cast<std::int64_t>(in.task.split.labelled.size());
   record.unlabelled = static_cast<std::int64_t>(in.task.split.unlabelled.size());
-  if (traits(plan.method).start == Start::features)
+  if (plan.method == Method::probe_cv)
+    run_probe_cv(ctx, in, plan, place, events, record, answers);
+  else if (traits(plan.method).start == Start::features)
     run_probe(ctx, in, plan, settings, place, record, answers);
   else if (!run_network_student(ctx, in, plan, settings, place, events, record, answers))
     return false;

@@ -1,8 +1,11 @@
 // From a plan to a tested student: training of any method, its files, its figures.
 #pragma once
 
+#include <optional>
 #include "distill/events.hpp"
+
 #include "distill/student/plan.hpp"
+#include "distill/student/probe_teacher.hpp"
 #include "distill/student/record.hpp"
 
 namespace akin {
@@ -19,6 +22,7 @@ struct StudentInputs {
   const std::vector<Source>& sources;
   const std::vector<Outputs>& outputs;  ///< of the sources for task.target; may be empty for methods without teachers
   const OutputOptions& options;
+  std::optional<ProbeTeacher>* probe = nullptr;  ///< made by the first student that asks for it; nullptr: by each
 };
 
 /// Trains the student of a plan, saves it and tests it, in this order; fills the record's figures, curve, source and

@@ -1,12 +1,8 @@
 #include "distill/student/settings.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <map>
 
 #include "distill/similarity/metrics.hpp"
-#include "engine/io/sha256.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -19,11 +15,17 @@ using S = const Settings&;
 // Whose students depend on a setting.
 bool everybody(T, S) { return true; }
 bool trained(T m, S) { return m.start != Start::features; }
+bool moved(T m, S s) { return trained(m, s) && (s.augment || m.term == Term::pseudo_labels); }
 bool own_network(T m, S s) { return trained(m, s) && m.start != Start::nearest; }
 bool named_network(T m, S s) { return own_network(m, s) && s.student != "init"; }
 bool begun(T m, S s) { return m.start == Start::fresh || (own_network(m, s) && s.student == "init"); }
-bool by_sgd(T m, S s) { return trained(m, s) && s.optimizer == "sgd"; }
-bool probed(T m, S) { return m.start == Start::features; }
+bool pretrained(T m, S s) { return begins_trained(m, s); }
+// The common recipe is that of trained weights too where theirs does not say otherwise.
+bool by_lr(T m, S s) { return trained(m, s) && !(pretrained(m, s) && s.pretrained_lr > 0); }
+bool by_optimizer(T m, S s) { return trained(m, s) && !(pretrained(m, s) && !s.pretrained_optimizer.empty()); }
+bool by_decay(T m, S s) { return trained(m, s) && !(pretrained(m, s) && s.pretrained_weight_decay >= 0); }
+bool by_sgd(T m, S s) { return trained(m, s) && with_recipe(s, m).optimizer == "sgd"; }
+bool probed(T m, S) { return m.start == Start::features && m.weighting != Weighting::probe; }
 bool semi(T m, S) { return m.term != Term::none; }
 bool pseudo_labelled(T m, S) { return m.term == Term::pseudo_labels; }
 bool taught(T m, S) { return m.term == Term::teachers; }
@@ -64,6 +66,13 @@ std::string unknown_mapping(const std::string& name) {
   return name.empty() ? "" : refusal([&] { parse_mapping(name); });
 }
 
+std::string unknown_flip(const std::string& name) {
+  const bool known = name == "none" || name == "h" || name == "v" || name == "hv";
+  if (known) return "";
+  const bool old = name == "true" || name == "false";
+  return fmt::format("'{}' is not none, h, v or hv{}", name, old ? "; what was true is h now, false is none" : "");
+}
+
 std::string list_of_networks() { return fmt::format("{}", fmt::join(known_architectures(), ", ")); }
 
 std::string list_of_metrics() {
@@ -91,6 +100,13 @@ const std::vector<Setting>& table() {
        &Settings::init,
        {.file = true},
        begun},
+      {"unfold",
+       nullptr,
+       "Network",
+       "Put batch norms back into a folded network (a layer graph) that a student starts from",
+       &Settings::unfold,
+       {},
+       pretrained},
 
       {"steps", nullptr, "Training", "Training steps", &Settings::steps, whole(1), trained},
       {nullptr, "epochs", "Training", "Passes over the data", &Settings::epochs, whole(1, 1e9), nobody},
@@ -103,20 +119,37 @@ const std::vector<Setting>& table() {
       {"augment",
        "augment",
        "Training",
-       "Shift images at random; without it nothing is mirrored but FixMatch's strong view",
+       "Move and mirror images at random; without it FixMatch's strong view alone",
        &Settings::augment,
        {},
        trained},
-      {"flip", "flip", "Training", "Mirror them, too; not for characters", &Settings::flip, {}, trained},
-      {"lr", "lr", "Training", "Highest learning rate", &Settings::lr, above(0), trained},
+      {"flip",
+       "flip",
+       "Training",
+       "Mirror every second one: h left-right, v upside down (where no side is up), hv both; not characters",
+       &Settings::flip,
+       {.choices = {"none", "h", "v", "hv"}, .problem = unknown_flip},
+       trained},  // as earlier records have it, augmented or not
+      {"shift", "shift", "Training", "Pixels that they move by at most; 0: none; -1: an eighth of the side",
+       &Settings::shift, whole(kShiftBySide, 4096), moved, false, true},
+      {"lr", "lr", "Training", "Highest learning rate", &Settings::lr, above(0), by_lr},
       {"schedule", "schedule", "Training", "cosine, step or constant", &Settings::schedule,
        one_of({"cosine", "step", "constant"}), trained},
       {"warmup", "warmup", "Training", "Steps of linear warm-up", &Settings::warmup, whole(0), trained},
-      {"optimizer", "optimizer", "Training", "sgd or adamw", &Settings::optimizer, one_of({"sgd", "adamw"}), trained},
+      {"optimizer", "optimizer", "Training", "sgd or adamw", &Settings::optimizer, one_of({"sgd", "adamw"}),
+       by_optimizer},
       {"momentum", "momentum", "Training", "Of sgd", &Settings::momentum, {.low = 0, .high = 1, .below = true}, by_sgd},
       {"nesterov", "nesterov", "Training", "Nesterov's momentum", &Settings::nesterov, {}, by_sgd},
       {"weight_decay", "weight_decay", "Training", "Pull of all weights towards 0", &Settings::weight_decay, from(0),
-       trained},
+       by_decay},
+      {"pretrained_lr", nullptr, "Training", "lr of students that begin with trained weights; 0: as the others'",
+       &Settings::pretrained_lr, from(0), pretrained, false, true},
+      {"pretrained_optimizer", nullptr, "Training", "Likewise the optimizer; empty: as the others'",
+       &Settings::pretrained_optimizer, one_of({"", "sgd", "adamw"}), pretrained, false, true},
+      {"pretrained_weight_decay", nullptr, "Training", "Likewise the weight decay; -1: as the others'",
+       &Settings::pretrained_weight_decay, from(-1), pretrained, false, true},
+      {"head_lr", nullptr, "Training", "Factor on the learning rate of the head, and of the heads for the sources",
+       &Settings::head_lr, above(0), trained, false, true},
       {"clip_norm", "clip_norm", "Training", "Shorten longer gradients to this length; 0: off", &Settings::clip_norm,
        from(0), trained},
       {"graph", "graph", "Training", "A GPU captures one training step and repeats it", &Settings::graph, {}, nobody},
@@ -194,111 +227,9 @@ const std::vector<Setting>& table() {
   return all;
 }
 
-template <class V>
-std::optional<V> parsed(const std::string& text) {
-  V value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
-template <class V>
-bool within(const Range& r, V value) {
-  const auto v = static_cast<double>(value);
-  if (std::isinf(v)) return r.infinite && v > 0;
-  return (r.below ? v < r.high : v <= r.high) && (r.above ? v > r.low : v >= r.low);  // false for NaN
-}
-
-}  // namespace
-
-std::string digest_of_model(const std::filesystem::path& file) {
-  std::filesystem::path graph = file;
-  graph.replace_extension(".graph.json");
-  const std::string digest = sha256_of_path(file);
-  return is_there(graph) ? sha256_hex(digest + sha256_file(graph)) : digest;
-}
-
-namespace {
-
-Json json_of(const Setting& setting, const Settings& settings) {
-  return std::visit(
-      [&](auto field) -> Json {
-        const auto& value = settings.*field;
-        using V = std::decay_t<decltype(value)>;
-        if constexpr (std::is_same_v<V, double>) {
-          if (std::isinf(value)) return "inf";
-        }
-        if constexpr (std::is_same_v<V, std::string>) {
-          if (setting.range.file && !value.empty()) return digest_of_model(value);
-        }
-        return value;
-      },
-      setting.field);
-}
-
-void flatten(const Json& j, const std::string& path, std::map<std::string, std::string>& out) {
-  if (!j.is_object()) {
-    out[path] = j.dump(-1, ' ', false, Json::error_handler_t::replace);
-    return;
-  }
-  for (const auto& [key, value] : j.items()) flatten(value, path.empty() ? key : path + "." + key, out);
-}
-
-/// A SHA-256 in quotes.
-bool is_digest(const std::string& text) {
-  return text.size() == 66 && text.find_first_not_of("0123456789abcdef", 1) == 65;
-}
-
 }  // namespace
 
 std::span<const Setting> setting_list() { return table(); }
-
-std::string option_of(std::string_view name) {
-  std::string option = "--" + std::string(name);
-  std::replace(option.begin(), option.end(), '_', '-');
-  return option;
-}
-
-std::string range_text(const Setting& s) {
-  const Range& r = s.range;
-  if (std::holds_alternative<bool Settings::*>(s.field)) return "true or false";
-  if (!r.choices.empty()) {
-    std::vector<std::string> some = r.choices;
-    std::erase(some, "");
-    return fmt::format("{}{}", fmt::join(some, " or "), some.size() < r.choices.size() ? ", or empty" : "");
-  }
-  if (r.file) return "file";
-  if (std::holds_alternative<std::string Settings::*>(s.field)) return "name";
-  const char* number = std::holds_alternative<std::int64_t Settings::*>(s.field) ? "whole number" : "number";
-  if (r.below) return fmt::format("{} from {}, below {}", number, r.low, r.high);
-  if (r.high < Range{}.high)
-    return fmt::format("{} from {} to {}", number, r.low,
-                       r.high < 1e9 ? fmt::format("{}", r.high) : fmt::format("{:g}", r.high));
-  return fmt::format("{} {} {:g}{}", number, r.above ? "above" : "from", r.low, r.infinite ? ", or inf" : "");
-}
-
-std::string problem_of(const Setting& s, const std::string& text) {
-  const auto no = [&] { return fmt::format("'{}' is no {}", text, range_text(s)); };
-  return std::visit(
-      [&](auto field) -> std::string {
-        using V = std::decay_t<decltype(std::declval<Settings>().*field)>;
-        if constexpr (std::is_same_v<V, bool>) {
-          return text == "true" || text == "false" ? "" : fmt::format("'{}' is neither true nor false", text);
-        } else if constexpr (std::is_same_v<V, std::string>) {
-          if (s.range.problem != nullptr) return s.range.problem(text);
-          const auto& c = s.range.choices;
-          if (c.empty() || std::find(c.begin(), c.end(), text) != c.end()) return "";
-          return fmt::format("'{}' is not {}", text, range_text(s));
-        } else {
-          const std::optional<V> value = parsed<V>(text);
-          return value && within(s.range, *value) ? "" : no();
-        }
-      },
-      s.field);
-}
-
-std::string text_of(const Setting& s, const Settings& settings) {
-  return std::visit([&](auto field) { return fmt::format("{}", settings.*field); }, s.field);
-}
 
 void check(const Settings& settings, bool student) {
   for (const Setting& s : table()) {
@@ -334,8 +265,12 @@ void read_settings(const SettingsTable& file, const std::filesystem::path& root,
             value = file.whole(s.name, value);
           else if constexpr (std::is_same_v<V, double>)
             value = file.number(s.name, value);
-          else if (value = file.text(s.name); s.range.file && !value.empty())
-            value = (root / value).lexically_normal().string();
+          else {
+            if (s.field == Setting::Field(&Settings::flip) && file.value(s.name).is_boolean())  // as it once was
+              file.refuse(s.name, unknown_flip(json_line(file.value(s.name))));
+            value = file.text(s.name);
+            if (s.range.file && !value.empty()) value = (root / value).lexically_normal().string();
+          }
         },
         s.field);
     if (const std::string why = problem_of(s, text_of(s, out)); !why.empty()) file.refuse(s.name, why);
@@ -347,45 +282,14 @@ void copy_settings(const Settings& from, std::string_view group, Settings& to) {
     if (s.group == group) std::visit([&](auto field) { to.*field = from.*field; }, s.field);
 }
 
-Json settings_of_student(const Settings& settings, const MethodTraits& method, bool files) {
-  Json out = Json::object();
-  for (const Setting& s : table())
-    if (s.name != nullptr && s.matters != nullptr && s.matters(method, settings) && (files || !s.range.file))
-      out[s.name] = json_of(s, settings);
-  return out;
-}
-
-Json settings_of_source(const Settings& settings) {
-  Json out = Json::object();
-  for (const Setting& s : table()) {
-    const bool matters = s.matters != nullptr || s.name == nullptr;  // what only a source has counts for it
-    if (s.source != nullptr && matters) out[s.source] = json_of(s, settings);
-  }
-  return out;
-}
-
-std::string settings_changes(const Json& before, const Json& now) {
-  std::map<std::string, std::string> a, b;
-  flatten(before, "", a);
-  flatten(now, "", b);
-  std::vector<std::string> changes;
-  for (const auto& [key, value] : b) {
-    const auto it = a.find(key);
-    if (it == a.end())
-      changes.push_back(is_digest(value) ? key + " is new" : fmt::format("{} is new ({})", key, value));
-    else if (it->second != value)
-      changes.push_back(is_digest(value) && is_digest(it->second)
-                            ? key + ": other content"
-                            : fmt::format("{} was {} and is {}", key, it->second, value));
-  }
-  for (const auto& [key, value] : a)
-    if (!b.contains(key)) changes.push_back(key + " is gone");
-  return fmt::format("{}", fmt::join(changes, ", "));
+bool begins_trained(const MethodTraits& m, const Settings& s) {
+  return m.start == Start::transfer || m.start == Start::nearest || (m.start == Start::fresh && !s.init.empty());
 }
 
 bool needs_similarity(const MethodTraits& m, const Settings& s) {
   return m.weighting == Weighting::nearest || m.weighting == Weighting::weighted || m.start == Start::nearest ||
-         m.start == Start::features || (m.start == Start::transfer && s.transfer.empty());
+         (m.start == Start::features && m.weighting != Weighting::probe) ||
+         (m.start == Start::transfer && s.transfer.empty());
 }
 
 }  // namespace akin

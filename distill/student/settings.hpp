@@ -21,9 +21,12 @@ struct Settings {
   std::int64_t student_width = 0;
   std::string student_shortcut, student_stem;
   std::string init;  ///< a model file: Start::fresh begins with its extractor instead of random weights
+  bool unfold = true;
   // Training.
   std::int64_t steps = 1000, batch = 64, unlabelled_batch = 64, eval_every = 0;
-  bool augment = true, flip = false;
+  bool augment = true;
+  std::string flip = "none";
+  std::int64_t shift = kShiftBySide;
   double lr = 0.1;
   std::string schedule = "cosine";
   std::int64_t warmup = 0;
@@ -31,6 +34,11 @@ struct Settings {
   double momentum = 0.9;
   bool nesterov = false;
   double weight_decay = 5e-4, clip_norm = 0;
+  /// Of students that begin with trained weights, where they say so: above 0, not empty, from 0.
+  double pretrained_lr = 0;
+  std::string pretrained_optimizer;
+  double pretrained_weight_decay = -1;
+  double head_lr = 1;
   bool graph = true;
   std::int64_t checkpoint_every = 500;
   std::int64_t epochs = 8, seed = 0;  ///< of a source; a student has steps, and a plan with its seed
@@ -76,6 +84,7 @@ struct Setting {
   Range range;
   Matters matters;         ///< nullptr: it changes no result of anybody
   bool whole_run = false;  ///< one for all cells of a grid
+  bool later = false;      ///< a record without it is older than the setting, and was made with its default
 };
 
 /// All of them, in the order of --help.
@@ -115,6 +124,7 @@ std::string settings_changes(const Json& before, const Json& now);
 std::string settings_markdown();
 
 /// The parts of the settings as the lower floors take them.
+Flip flip_of(const Settings& settings);
 Schedule schedule_of(const Settings& settings);
 OptimizerOptions optimizer_of(const Settings& settings);
 RankOptions rank_options_of(const Settings& settings);
@@ -123,6 +133,11 @@ Architecture architecture_of(const Settings& settings);
 ClassifierOptions classifier_of(const Settings& settings);
 /// The defaults of `akin train`.
 Settings source_settings();
+
+/// Whether a student of the method begins with trained weights: of a source, or of the model `init`.
+bool begins_trained(const MethodTraits& method, const Settings& settings);
+/// The settings with the recipe of a student of the method: lr, optimizer and weight_decay for where it begins.
+Settings with_recipe(Settings settings, const MethodTraits& method);
 
 /// Whether a student of the method depends on similarities.
 bool needs_similarity(const MethodTraits& method, const Settings& settings);

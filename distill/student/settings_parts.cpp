@@ -3,6 +3,18 @@
 
 namespace akin {
 
+Flip flip_of(const Settings& s) {
+  return s.flip == "hv" ? Flip::hv : s.flip == "h" ? Flip::h : s.flip == "v" ? Flip::v : Flip::none;
+}
+
+Settings with_recipe(Settings s, const MethodTraits& method) {
+  if (!begins_trained(method, s)) return s;
+  if (s.pretrained_lr > 0) s.lr = s.pretrained_lr;
+  if (!s.pretrained_optimizer.empty()) s.optimizer = s.pretrained_optimizer;
+  if (s.pretrained_weight_decay >= 0) s.weight_decay = s.pretrained_weight_decay;
+  return s;
+}
+
 Schedule schedule_of(const Settings& s) {
   return {.kind = s.schedule, .base = s.lr, .steps = s.steps, .warmup = s.warmup};
 }
@@ -33,7 +45,8 @@ ClassifierOptions classifier_of(const Settings& s) {
   o.epochs = s.epochs;
   o.batch = s.batch;
   o.seed = static_cast<std::uint64_t>(s.seed);
-  o.flip = s.flip;
+  o.flip = flip_of(s);
+  o.shift = s.shift;
   o.augment = s.augment;
   o.train.schedule = schedule_of(s);
   o.train.optimizer = optimizer_of(s);

@@ -7,6 +7,7 @@
 
 #include "distill/student/batches.hpp"
 #include "distill/student/loss.hpp"
+#include "nn/unfold.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -34,11 +35,13 @@ void check_student(const StudentPlan& plan, const Settings& settings, const Task
 /// Copies all but the head; false, with nothing copied, where the parameters differ in names or shapes.
 bool copy_extractor(const Network& from, const Network& to) {
   std::vector<std::pair<Tensor, Tensor>> pairs;
-  const ParameterList ours = to.parameters(), theirs = from.parameters();
+  ParameterList ours = to.parameters(), theirs = from.parameters();
+  if (to.head_name() != from.head_name()) return false;
+  std::erase_if(ours, [&](const Parameter& p) { return to.in_head(p.name); });
+  std::erase_if(theirs, [&](const Parameter& p) { return from.in_head(p.name); });
   if (ours.size() != theirs.size()) return false;
   for (std::size_t i = 0; i < ours.size(); ++i) {
     if (ours[i].name != theirs[i].name) return false;
-    if (to.in_head(ours[i].name)) continue;
     if (!(ours[i].tensor.shape() == theirs[i].tensor.shape())) return false;
     pairs.emplace_back(ours[i].tensor, theirs[i].tensor);
   }
@@ -68,6 +71,7 @@ bool fits_student(Context& ctx, const Source& source, const Architecture& studen
   const std::unique_ptr<Network> network = make_network(ctx, student);
   Architecture a = source.model.info.architecture;
   a.classes = student.classes;
+  a.taught_share = student.taught_share;
   return a == network->architecture() && copy_extractor(*source.model.network, *network);
 }
 
@@ -95,6 +99,18 @@ Model make_student_model(Context& ctx, const Task& task, const StudentPlan& plan
     start_from(plan.start->model, *model.network, "source " + plan.start->name);
   else if (!settings.init.empty())
     start_from(ctx, *model.network, settings.init);
+  if (settings.unfold && is_folded(*model.network) && begins_trained(traits(plan.method), settings)) {
+    model.network = unfold_batchnorm(ctx, *model.network, task.pool().images,
+                                     all_indices(task.pool().images.shape()[0]), info.normalization);
+    info.architecture = model.network->architecture();
+  }
+  if (is_probed(plan.method) && settings.lambda < 1) {  // predictions are mixed as the loss is
+    model.network->set_taught_head(ctx, 1 - settings.lambda);
+    info.architecture = model.network->architecture();
+    ParameterList taught;
+    model.network->taught_head().collect(kTaughtHead, taught);
+    initialize(taught, plan.seed ^ kHeadSeed);
+  }
   return model;
 }
 
@@ -109,10 +125,11 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
     std::copy_if(all_teachers.begin(), all_teachers.end(), std::back_inserter(teachers),
                  [](const Teacher& t) { return t.alpha > 0; });
   check_student(plan, settings, task, teachers);
-  const TrainOptions options{.schedule = schedule_of(settings),
-                             .optimizer = optimizer_of(settings),
-                             .eval_every = settings.eval_every,
-                             .graph = settings.graph};
+  const Settings recipe = with_recipe(settings, traits(plan.method));
+  TrainOptions options{.schedule = schedule_of(recipe),
+                       .optimizer = optimizer_of(recipe),
+                       .eval_every = settings.eval_every,
+                       .graph = settings.graph};
 
   StudentRun run;
   run.model = make_student_model(ctx, task, plan, settings);
@@ -121,7 +138,10 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
   StudentLoss loss(ctx, network, teachers, plan, settings);
   // The source heads serve the loss only; they are not part of the network and never reach a file but the checkpoint.
   ParameterList parameters = network.parameters();
+  const std::size_t first_own = parameters.size();
   parameters.insert(parameters.end(), loss.own_parameters().begin(), loss.own_parameters().end());
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    options.optimizer.rates.push_back(i >= first_own || network.in_head(parameters[i].name) ? settings.head_lr : 1);
 
   StudentBatches batches(ctx, task, teachers, plan, settings, info.normalization);
   std::unique_ptr<StudentFeed> feed;

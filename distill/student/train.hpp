@@ -16,6 +16,8 @@
 
 namespace akin {
 
+inline constexpr std::uint64_t kHeadSeed = 0x68656164;  ///< "head": of heads that teachers teach, beside a plan's seed
+
 /// A source ready to teach.
 struct Teacher {
   const Source* source;

@@ -19,9 +19,15 @@ class Writer {
     return Json{{"input_shape_nhwc", layers_.input.dims()}, {"nodes", nodes_}}.dump();
   }
   SafeTensors take_weights() { return std::move(weights_); }
+  double taught_share() const { return taught_share_; }
 
  private:
   void add(const Layer& l) {
+    if (l.op == "linear" && l.name == kTaughtHead) return add_weights(l);
+    if (l.op == "mix_heads") {  // of the network itself, not one of its nodes
+      taught_share_ = l.attributes.at("share");
+      return;
+    }
     if (l.op == "relu" || l.op == "relu6" || l.op == "hardswish" || l.op == "hardsigmoid") return activation(l);
     Json& node = push(l);
     const auto is = [&](const char* op, const char* kind) {
@@ -29,7 +35,10 @@ class Writer {
       return l.op == op;
     };
     if (is("conv2d", "conv") || is("depthwise_conv2d", "dwconv")) return convolution(l, node);
-    if (is("linear", "fc")) return add_weights(l, node);
+    if (is("linear", "fc")) {
+      node["w"] = l.name;
+      return add_weights(l);
+    }
     if (is("max_pool", "max_pool")) return max_pool(l, node);
     if (is("shortcut_a", "shortcut_a")) {
       node["stride"] = whole(l, "stride");
@@ -90,11 +99,11 @@ class Writer {
       }
       node["pad"] = "same";
     }
-    add_weights(l, node);
+    node["w"] = l.name;
+    add_weights(l);
   }
 
-  void add_weights(const Layer& l, Json& node) {
-    node["w"] = l.name;
+  void add_weights(const Layer& l) {
     const Array& w = layers_.weights.at(l.weights.at("weight"));
     weights_.add(l.name + ".weight", w.shape().rank() == 4 ? permute_conv(w, w.shape(), false) : w);
     const auto bias = l.weights.find("bias");
@@ -116,6 +125,7 @@ class Writer {
   std::vector<Json> nodes_;
   std::map<std::string, std::string> made_;  // activation -> the node that it joined
   SafeTensors weights_;
+  double taught_share_ = 0;
 };
 
 }  // namespace
@@ -124,6 +134,7 @@ std::unique_ptr<Network> to_graph_network(Context& ctx, const LayerGraph& layers
   Writer writer(layers);
   Architecture a{.name = "graph", .channels = layers.input[3], .classes = layers.layers.back().output.dims().back()};
   a.graph = writer.text();
+  a.taught_share = writer.taught_share();
   auto network = make_network(ctx, a);
   import_weights(*network, writer.take_weights());
   return network;

@@ -1,6 +1,7 @@
 #include "nn/export/onnx.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "nn/weight_file.hpp"
 
@@ -98,6 +99,7 @@ class Exporter {
       return node("Mul", l.name, {in[0], l.name + ".gate"});
     }
     if (l.op == "add" || l.op == "mul") return node(l.op == "add" ? "Add" : "Mul", l.name, in);
+    if (l.op == "mix_heads") return mix(l);
     if (l.op == "scale")
       return node("Mul", l.name,
                   {in[0], constant(l.name + ".factor", scalar(static_cast<float>(l.attributes.at("factor"))))});
@@ -158,6 +160,31 @@ class Exporter {
     const Array& b = layers_.weights.at(name);
     const bool images = l.output.rank() == 4;
     node("Add", l.name, {l.inputs[0], constant(name, images ? b.reshaped({1, b.numel(), 1, 1}) : b)});
+  }
+
+  /// As kernels/mix_heads.hpp has it.
+  void mix(const Layer& l) {
+    const double share = l.attributes.at("share");
+    const std::pair<const char*, double> heads[] = {{".own", std::log1p(-share)}, {".taught", std::log(share)}};
+    std::vector<std::string> parts;
+    for (int k : {0, 1}) {
+      const std::string name = l.name + heads[k].first;
+      node("LogSoftmax", name + ".log", {l.inputs[static_cast<std::size_t>(k)]}, {{"axis", std::int64_t{1}}});
+      // A share of 0 or 1: far below any probability, where -inf would make NaN of the difference.
+      const auto least = static_cast<float>(std::max(heads[k].second, -1e30));
+      node("Add", name, {name + ".log", constant(name + ".share", scalar(least))});
+      parts.push_back(name);
+    }
+    node("Max", l.name + ".top", parts);
+    std::vector<std::string> rest;
+    for (const std::string& part : parts) {
+      node("Sub", part + ".below", {part, l.name + ".top"});
+      node("Exp", part + ".exp", {part + ".below"});
+      rest.push_back(part + ".exp");
+    }
+    node("Add", l.name + ".sum", rest);
+    node("Log", l.name + ".rest", {l.name + ".sum"});
+    node("Add", l.name, {l.name + ".top", l.name + ".rest"});
   }
 
   void hard_sigmoid(const std::string& name, const std::string& input) {

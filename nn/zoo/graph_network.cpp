@@ -10,6 +10,7 @@ namespace akin {
 
 namespace {
 
+constexpr double kNormEps = NormOptions{}.eps;
 constexpr std::int64_t kMost = 65536;  // pixels of a side, channels of a layer
 
 /// The list of nodes; `source` is named where the text is something else.
@@ -160,7 +161,12 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
         const bool depthwise = op == "dwconv";
         out = last_of("out_shape_nhwc", kMost);
         AKIN_CHECK(!depthwise || out == in, "layer graph: node {} has {} channels of {}", n.out, out, in);
-        n.conv = ConvBias(ctx, {in, out, n.window, n.stride, n.pad, depthwise}, n.activation);
+        const ConvShape shape{in, out, n.window, n.stride, n.pad, depthwise};
+        n.norm = j.value("norm", "");
+        if (n.norm.empty())
+          n.conv = ConvBias(ctx, shape, n.activation);
+        else
+          n.normed = ConvNorm(ctx, shape, n.activation, {.eps = wanted.norm_eps > 0 ? wanted.norm_eps : kNormEps});
       } else if (op == "fc") {
         n.op = Op::fc;
         out = last_of("out_shape_nhwc", 1'000'000);
@@ -207,17 +213,24 @@ GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)
   }
 }
 
-Tensor GraphNetwork::run(Context& ctx, const Node& n, const std::vector<Tensor>& in) const {
+Tensor GraphNetwork::convolve(Context& ctx, const Node& n, const Tensor& x, bool training, const Look& look) const {
+  std::pair<std::int64_t, std::int64_t> pad{n.pad, n.pad};
+  if (n.same) {
+    pad = same_padding(x.dim(1), n.window, n.stride);
+    AKIN_CHECK(pad == same_padding(x.dim(2), n.window, n.stride),
+               "layer graph: node {} would pad {}x{} differently in height and width; use square images", n.out,
+               x.dim(1), x.dim(2));
+  }
+  if (!n.norm.empty()) return n.normed.padded(ctx, x, training, pad.first, pad.second);
+  if (look) look(n.weights, n.conv.conv().padded(ctx, x, pad.first, pad.second));
+  return n.conv.padded(ctx, x, pad.first, pad.second);
+}
+
+Tensor GraphNetwork::run(Context& ctx, const Node& n, const std::vector<Tensor>& in, bool training,
+                         const Look& look) const {
   switch (n.op) {
-    case Op::conv: {
-      if (!n.same) return n.conv(ctx, in[0]);
-      const auto high = same_padding(in[0].dim(1), n.window, n.stride),
-                 wide = same_padding(in[0].dim(2), n.window, n.stride);
-      AKIN_CHECK(high == wide,
-                 "layer graph: node {} would pad {}x{} differently in height and width; use square images", n.out,
-                 in[0].dim(1), in[0].dim(2));
-      return n.conv.padded(ctx, in[0], high.first, high.second);
-    }
+    case Op::conv:
+      return convolve(ctx, n, in[0], training, look);
     case Op::fc:
       return ops::activation(ctx, n.fc(ctx, in[0]), n.activation);
     case Op::add: {
@@ -242,7 +255,10 @@ Tensor GraphNetwork::run(Context& ctx, const Node& n, const std::vector<Tensor>&
 }
 
 Tensor GraphNetwork::features(Context& ctx, const Tensor& x, bool training) const {
-  (void)training;
+  return run_all(ctx, x, training, {});
+}
+
+Tensor GraphNetwork::run_all(Context& ctx, const Tensor& x, bool training, const Look& look) const {
   check_images(x);
   std::map<std::string, Tensor> made{{"input", x}};
   Tensor y;
@@ -250,7 +266,7 @@ Tensor GraphNetwork::features(Context& ctx, const Tensor& x, bool training) cons
     const Node& n = nodes_[i];
     std::vector<Tensor> in;
     for (const std::string& name : n.in) in.push_back(made.at(name));
-    made[n.out] = y = run(ctx, n, in);
+    made[n.out] = y = run(ctx, n, in, training, look);
     for (const std::string& name : n.in)  // a map of a large image is not kept longer than it is needed
       if (last_use_.at(name) == i) made.erase(name);
   }
@@ -261,7 +277,8 @@ Tensor GraphNetwork::features(Context& ctx, const Tensor& x, bool training) cons
 
 void GraphNetwork::collect_extractor(ParameterList& list) const {
   for (const Node& n : nodes_) {
-    if (n.op == Op::conv) n.conv.collect(n.weights, list);
+    if (n.op == Op::conv && n.norm.empty()) n.conv.collect(n.weights, list);
+    if (n.op == Op::conv && !n.norm.empty()) n.normed.collect(n.weights, n.norm, list);
     if (n.op == Op::fc) n.fc.collect(n.weights, list);
   }
 }

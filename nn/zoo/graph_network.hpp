@@ -5,7 +5,8 @@
 //               "pad": "same"}, ...]}
 //
 //   conv, dwconv     weights <w>.weight [K,C,R,S] or [C,1,R,S] and <w>.bias; pad: "same" (TensorFlow's: zeros so that
-//                    the output has ceil(side / stride) pixels, one more at the end where odd), "valid", or a number
+//                    the output has ceil(side / stride) pixels, one more at the end where odd), "valid", or a number;
+//                    "norm": a batch norm <norm>.weight, .bias, .running_mean, .running_var instead of the bias
 //   add, concat      of several inputs, channels side by side
 //   max_pool         kernel, stride, pad (a number); "ceil": true as in PyTorch
 //   shortcut_a       "stride", "channels": the option-A shortcut of CIFAR ResNets
@@ -20,6 +21,7 @@
 // conv on the pooled vector. Everything trains like any other network.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -43,19 +45,27 @@ class GraphNetwork final : public Network {
   Tensor features(Context& ctx, const Tensor& x, bool training) const override;
   std::int64_t output_stride() const override { return stride_; }
 
+  /// Gives `look` the map that each convolution with a bias makes of images x before the bias is added, and the name of
+  /// its weights.
+  using Look = std::function<void(const std::string& weights, const Tensor& map)>;
+  void look_at_convolutions(Context& ctx, const Tensor& x, const Look& look) const { run_all(ctx, x, false, look); }
+
  private:
   enum class Op { conv, fc, add, concat, max_pool, shortcut_a, scale, activation, global_avg_pool };
   struct Node {
     Op op;
-    std::string weights, out;
+    std::string weights, norm, out;
     std::vector<std::string> in;
     Activation activation;
     std::int64_t stride = 1, pad = 0, window = 1, channels = 0;
     bool same = false, ceil = false;
     ConvBias conv;
+    ConvNorm normed;  // instead of it where `norm` has a name
     Linear fc;
   };
-  Tensor run(Context& ctx, const Node& node, const std::vector<Tensor>& in) const;
+  Tensor run_all(Context& ctx, const Tensor& x, bool training, const Look& look) const;
+  Tensor run(Context& ctx, const Node& node, const std::vector<Tensor>& in, bool training, const Look& look) const;
+  Tensor convolve(Context& ctx, const Node& node, const Tensor& x, bool training, const Look& look) const;
   void collect_extractor(ParameterList& list) const override;
   std::vector<Node> nodes_;                      // without the head
   std::map<std::string, std::size_t> last_use_;  // of each output: the node that reads it last

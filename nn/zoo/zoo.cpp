@@ -84,7 +84,11 @@ std::unique_ptr<Network> make_network(Context& ctx, const Architecture& a) {
   AKIN_CHECK(a.width >= 0 && a.width <= 4096, "{}: width {} is outside 1..4096", a.name, a.width);
   AKIN_CHECK(a.norm_eps >= 0 && a.norm_eps < 1, "{}: norm eps {} is outside 0..1", a.name, a.norm_eps);
   if (!a.stem.empty() && a.stem != "small") fail_usage("stem '{}': use small, or leave it out", a.stem);
-  return a.name == "graph" ? make<GraphNetwork>(ctx, a) : find(a.name).make(ctx, a);
+  AKIN_CHECK(a.taught_share >= 0 && a.taught_share <= 1, "{}: the taught head's share is {}, expected 0..1", a.name,
+             a.taught_share);
+  auto network = a.name == "graph" ? make<GraphNetwork>(ctx, a) : find(a.name).make(ctx, a);
+  if (a.taught_share > 0) network->set_taught_head(ctx, a.taught_share);
+  return network;
 }
 
 EndLayers end_layers(const Architecture& a) {

@@ -84,9 +84,11 @@ void run(ByteView input) {
 
 Seeds seeds() {
   return {
-      text_seed("train", "train\n--data\nd\n--arch\nresnet8\n--width\n16\n--epochs\n8\n--lr\n0.05\n--flip\n--out\nr"),
+      text_seed("train",
+                "train\n--data\nd\n--arch\nresnet8\n--width\n16\n--epochs\n8\n--lr\n0.05\n--flip\nh\n--out\nr"),
       text_seed("train_config",
-                "train\n--config\nFILE\n--out=r\n%%\ndata = \"d # x\"\nlr = 0.1\nflip = true\n[train]\nbatch = 7\n"),
+                "train\n--config\nFILE\n--out=r\n%%\ndata = \"d # x\"\nlr = 0.1\nflip = \"hv\"\nshift = "
+                "2\n[train]\nbatch = 7\n"),
       text_seed("distill",
                 "distill\n--target\nt\n--sources\na.safetensors\nb "
                 "b.safetensors\n--methods\nscratch,weighted\n--seeds\n0,1\n--labels-per-class\n2\n--p\ninf\n--out\nr"),

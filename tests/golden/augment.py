@@ -2,9 +2,9 @@
 """Independent reference for the random numbers of augmentation: Philox4x32-10 from its paper, in plain integers.
 
 Run as  python3 augment.py  in this folder: writes augment.txt, one image a line:
-    seed epoch image view shift affine  dx dy flip angle shear scale brightness contrast cut_x cut_y
+    seed epoch image view shift affine  dx dy flip_h angle shear scale brightness contrast cut_x cut_y flip_v
 drawn for images of 28 rows and 20 columns with rotate 0.35, shear 0.25, scale 0.8..1.2 (or all off where affine is 0),
-brightness 0.2, contrast 0.4, flip on.
+brightness 0.2, contrast 0.4, both flips on.
 """
 from numpy import float32 as f32
 
@@ -44,7 +44,7 @@ def draw(seed, epoch, image, view, shift, affine):
     flip = below(2)
     rest = [uniform(-rotate, rotate), uniform(-shear, shear), uniform(low, high), uniform(-0.2, 0.2),
             uniform(f32(1) - f32(0.4), f32(1) + f32(0.4))]
-    return move + [flip] + rest + [below(20), below(28)]
+    return move + [flip] + rest + [below(20), below(28), below(2)]
 
 
 with open("augment.txt", "w") as out:
