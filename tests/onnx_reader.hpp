@@ -13,57 +13,9 @@
 #include <vector>
 
 #include "kernels/common/error.hpp"
+#include "tests/wire_reader.hpp"
 
 namespace akin::test {
-
-/// One message: number -> its values in order. Varints and four-byte values are kept as numbers, the rest as bytes.
-struct Wire {
-  std::map<std::uint32_t, std::vector<std::uint64_t>> numbers;
-  std::map<std::uint32_t, std::vector<std::string_view>> bytes;
-
-  explicit Wire(std::string_view text) {
-    std::size_t at = 0;
-    const auto varint = [&] {
-      std::uint64_t v = 0;
-      for (int shift = 0;; shift += 7) {
-        AKIN_CHECK(at < text.size() && shift < 64, "wire: cut off");
-        const auto b = static_cast<std::uint8_t>(text[at++]);
-        v |= static_cast<std::uint64_t>(b & 0x7f) << shift;
-        if (b < 0x80) return v;
-      }
-    };
-    while (at < text.size()) {
-      const std::uint64_t tag = varint();
-      const auto field = static_cast<std::uint32_t>(tag >> 3);
-      AKIN_CHECK(field > 0, "wire: field 0");
-      if ((tag & 7) == 0) {
-        numbers[field].push_back(varint());
-      } else if ((tag & 7) == 5) {
-        AKIN_CHECK(text.size() - at >= 4, "wire: cut off");
-        std::uint32_t v = 0;
-        std::memcpy(&v, text.data() + at, 4);
-        at += 4;
-        numbers[field].push_back(v);
-      } else {
-        AKIN_CHECK((tag & 7) == 2, "wire: type {}", tag & 7);
-        const std::uint64_t n = varint();
-        AKIN_CHECK(n <= text.size() - at, "wire: cut off");
-        bytes[field].push_back(text.substr(at, n));
-        at += n;
-      }
-    }
-  }
-  std::string text(std::uint32_t field) const {
-    return bytes.contains(field) ? std::string(bytes.at(field)[0]) : std::string();
-  }
-  std::int64_t number(std::uint32_t field) const { return static_cast<std::int64_t>(numbers.at(field)[0]); }
-  std::vector<Wire> messages(std::uint32_t field) const {
-    std::vector<Wire> out;
-    if (bytes.contains(field))
-      for (const std::string_view b : bytes.at(field)) out.emplace_back(b);
-    return out;
-  }
-};
 
 struct OnnxTensor {
   std::vector<std::int64_t> dims;
@@ -185,6 +137,16 @@ OnnxTensor broadcast(const OnnxTensor& a, const OnnxTensor& b, F f) {
     y.v[at] = f(a.v[offset(a)], b.v[offset(b)]);
   }
   return y;
+}
+
+inline OnnxTensor log_softmax(const OnnxNode& n, OnnxTensor x) {
+  AKIN_CHECK(n.ints.at("axis") == Dims{1} && x.dims.size() == 2, "LogSoftmax {}: axis", n.name);
+  for (std::size_t row = 0; row < x.v.size(); row += static_cast<std::size_t>(x.dims[1])) {
+    double sum = 0;
+    for (std::int64_t c = 0; c < x.dims[1]; ++c) sum += std::exp(x.v[row + static_cast<std::size_t>(c)]);
+    for (std::int64_t c = 0; c < x.dims[1]; ++c) x.v[row + static_cast<std::size_t>(c)] -= std::log(sum);
+  }
+  return x;
 }
 
 inline OnnxTensor conv(const OnnxNode& n, const OnnxTensor& x, const OnnxTensor& w, const OnnxTensor* b) {
@@ -322,16 +284,9 @@ inline OnnxTensor OnnxFile::run(const OnnxTensor& x) const {
     } else if (n.op == "Max") {
       y = broadcast(*in.at(0), *in.at(1), [](double a, double b) { return std::max(a, b); });
     } else if (n.op == "Exp" || n.op == "Log") {
-      y = n.op == "Exp" ? each([](double v) { return std::exp(v); }) : each([](double v) { return std::log(v); });
+      y = each([&](double v) { return n.op == "Exp" ? std::exp(v) : std::log(v); });
     } else if (n.op == "LogSoftmax") {
-      AKIN_CHECK(n.ints.at("axis") == Dims{1} && in.at(0)->dims.size() == 2, "LogSoftmax {}: axis", n.name);
-      y = *in[0];
-      const auto C = static_cast<std::size_t>(y.dims[1]);
-      for (std::size_t row = 0; row < y.v.size(); row += C) {
-        double sum = 0;
-        for (std::size_t c = 0; c < C; ++c) sum += std::exp(in[0]->v[row + c]);
-        for (std::size_t c = 0; c < C; ++c) y.v[row + c] -= std::log(sum);
-      }
+      y = log_softmax(n, *in.at(0));
     } else if (n.op == "BatchNormalization") {
       y = *in.at(0);
       const auto C = static_cast<std::size_t>(y.dims[1]), pixels = static_cast<std::size_t>(y.numel() / y.dims[0]) / C;
