@@ -196,9 +196,7 @@ class Runner {
     if (o_.strict)
       for (std::size_t g = 0; g < groups.size(); ++g) {
         if (!prepare(opened, groups[g], banks[g])) return false;
-        if (std::none_of(grid_.variants.begin(), grid_.variants.end(),
-                         [](const GridVariant& v) { return is_probed(v.method); }))
-          banks[g].forget_features();
+        opened.bank.forget_features(banks[g]);
       }
     if (o_.fresh) forget_earlier_run(opened);
     if (o_.strict && pending_ > 0 && o_.listener.begins) o_.listener.begins();
@@ -283,11 +281,6 @@ class Runner {
     return true;
   }
 
-  static StudentInputs inputs_of(const Opened& opened, const GridGroup& g, GroupBank& bank,
-                                 const OutputOptions& options) {
-    return {g.task, opened.bank.sources(), bank.outputs, options, &bank.probe};
-  }
-
   /// False where it was stopped.
   bool run_cell(Opened& opened, const GridGroup& g, GroupBank& bank, CellState& s, TestAnswers& answers,
                 GridOutcome& out) {
@@ -316,8 +309,8 @@ class Runner {
     if (s.record.error.empty()) {
       try {
         const OutputOptions options = opened.bank.output_options(s.settings);
-        if (!run_student(ctx_, inputs_of(opened, g, bank, options), *s.plan, s.settings, place, events, s.record,
-                         answers))
+        if (!run_student(ctx_, {g.task, opened.bank.sources(), bank.outputs, options, &bank.probe}, *s.plan, s.settings,
+                         place, events, s.record, answers))
           return false;
       } catch (const Error& e) {
         if (o_.strict) throw;
@@ -344,7 +337,8 @@ class Runner {
     TestAnswers answers;
     if (traits(s.cell.variant->method).start == Start::features) {
       const OutputOptions options = opened.bank.output_options(s.settings);
-      run_student(ctx_, inputs_of(opened, g, bank, options), *s.plan, s.settings, {}, events_, again, answers);
+      run_student(ctx_, {g.task, opened.bank.sources(), bank.outputs, options, &bank.probe}, *s.plan, s.settings, {},
+                  events_, again, answers);
       return answers;
     }
     Model last = load_model(ctx_, o_.place.student(s.cell));

@@ -44,6 +44,12 @@ GroupBank TargetBank::of(const GridGroup& group, const Events& events) {
   return out;
 }
 
+void TargetBank::forget_features(GroupBank& bank) const {
+  const auto probed = [](const GridVariant& v) { return is_probed(v.method); };
+  if (std::any_of(grid_->variants.begin(), grid_->variants.end(), probed)) return;
+  for (Outputs& o : bank.outputs) o.features = Array();
+}
+
 const Ranking& TargetBank::ranking(const GridGroup& group, GroupBank& bank, const Settings& settings, bool looks,
                                    const Events& events) const {
   const std::string key = !looks ? ""

@@ -23,11 +23,6 @@ struct GroupBank {
   std::vector<Outputs> outputs;             ///< of each source for task.target
   std::map<std::string, Ranking> rankings;  ///< by what they depend on
   std::optional<ProbeTeacher> probe = {};   ///< of all sources, once a student has asked
-
-  /// Students learn from the logits, unless a probe of the features teaches them.
-  void forget_features() {
-    for (Outputs& o : outputs) o.features = Array();
-  }
 };
 
 /// Everything that a ranking depends on. `inputs` null: without images, sources and other files.
@@ -50,6 +45,8 @@ class TargetBank {
   /// are looked at when it is its turn.
   void share_outputs(bool share) { share_ = share; }
   GroupBank of(const GridGroup& group, const Events& events);
+  /// Students learn from the logits, unless a probe of the features teaches one.
+  void forget_features(GroupBank& bank) const;
 
   /// One ranking serves all that ask for the same metric. `looks` false: the names alone.
   const Ranking& ranking(const GridGroup& group, GroupBank& bank, const Settings& settings, bool looks,
