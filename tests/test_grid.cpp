@@ -225,7 +225,7 @@ TEST_CASE_FIXTURE(ExperimentFixture, "tables hold no cell, ranking or source of 
   CHECK(restored());
 
   // Another setting of the rankings.
-  const std::string probed = replaced(two, "flip = true", "flip = true\nprobe = 8");
+  const std::string probed = replaced(two, "flip = \"h\"", "flip = \"h\"\nprobe = 8");
   page = part(probed, "seed=1");
   CHECK_EQ(seeds("sources.csv", "one"), "111");
   CHECK(has(page, "- one, three, seed 0, similarities: probe was 500 and is 8"));

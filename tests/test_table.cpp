@@ -81,8 +81,10 @@ TEST_CASE("CSV survives commas, quotes and line breaks, and numbers read back ex
   const auto rows = parse_csv(results_csv(d));
   REQUIRE(rows.size() == 7);
   CHECK(rows[0] == std::vector<std::string>{"method", "seed", "test_accuracy", "val_accuracy", "best_step",
-                                            "best_val_accuracy", "best_test_accuracy", "seconds", "images_per_second"});
-  for (const auto& row : rows) CHECK(row.size() == 9);
+                                            "best_val_accuracy", "best_test_accuracy", "label_head_accuracy",
+                                            "taught_head_accuracy", "teacher_cv_accuracy", "teacher_accuracy",
+                                            "seconds", "images_per_second"});
+  for (const auto& row : rows) CHECK(row.size() == 13);
   CHECK(rows[1][0] == "a,\"b\"\nc");
   CHECK(std::stod(rows[1][2]) == 1.0 / 3);
   CHECK(rows[2][3].empty());

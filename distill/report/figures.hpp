@@ -28,12 +28,12 @@ struct Figures {
   std::int64_t best_step = -1;  ///< -1: no validation images to choose by
   double best_val_accuracy = not_measured;
   double best_test_accuracy = not_measured;
+  double seconds = not_measured;
+  double images_per_second = not_measured;
   double label_head_accuracy = not_measured;   ///< on test images, of the head that labels taught alone
   double taught_head_accuracy = not_measured;  ///< of the one that a probe taught (Network::taught_head) alone
   double teacher_cv_accuracy = not_measured;   ///< of the probe: on the labelled images, in cross-validation
   double teacher_accuracy = not_measured;      ///< of the probe: on test images
-  double seconds = not_measured;
-  double images_per_second = not_measured;
 };
 
 /// How a figure is called and where it is.
