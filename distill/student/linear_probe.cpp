@@ -12,12 +12,6 @@ namespace {
 
 constexpr double kStrengths[] = {10, 3, 1, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4};
 
-std::vector<int> labels_of(const Task& task, const Indices& index) {
-  std::vector<int> labels;
-  for (const std::int64_t i : index) labels.push_back(task.labels[static_cast<std::size_t>(i)]);
-  return labels;
-}
-
 }  // namespace
 
 std::vector<double> standardised(const ProbeHead& head, const Array& features) {

@@ -95,13 +95,14 @@ struct Validated {
 
 void score(ProbeTrial& trial, const Vector& log_p, std::span<const int> labels) {
   const std::size_t C = log_p.size() / labels.size();
-  trial.log_likelihood = trial.accuracy = 0;
+  trial.log_likelihood = 0;
+  std::size_t right = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto row = log_p.begin() + static_cast<std::ptrdiff_t>(i * C);
     trial.log_likelihood += row[labels[i]] / static_cast<double>(labels.size());
-    trial.accuracy += (std::max_element(row, row + static_cast<std::ptrdiff_t>(C)) - row == labels[i] ? 1.0 : 0.0) /
-                      static_cast<double>(labels.size());
+    right += std::max_element(row, row + static_cast<std::ptrdiff_t>(C)) - row == labels[i];
   }
+  trial.accuracy = static_cast<double>(right) / static_cast<double>(labels.size());
 }
 
 /// The best penalty, from the strongest on until two in turn have made it worse.
@@ -327,18 +328,15 @@ ProbeTeacher choose_probe_teacher(const Task& task, const std::vector<Source>& s
   AKIN_CHECK(outputs.size() == sources.size(), "probe teacher: {} sources and what {} say", sources.size(),
              outputs.size());
   Indices rows;  // of task.target
-  std::vector<int> labels;
-  for (const std::int64_t i : task.split.labelled) {
+  for (const std::int64_t i : task.split.labelled)
     rows.push_back(std::lower_bound(task.target.begin(), task.target.end(), i) - task.target.begin());
-    labels.push_back(task.labels[static_cast<std::size_t>(i)]);
-  }
   std::vector<Array> features;
   std::vector<std::string> names;
   for (std::size_t s = 0; s < sources.size(); ++s) {
     features.push_back(pick_rows(outputs[s].features, rows));
     names.push_back(sources[s].name);
   }
-  return choose_probe_teacher(features, names, labels, task.classes());
+  return choose_probe_teacher(features, names, labels_of(task, task.split.labelled), task.classes());
 }
 
 void save_probe_teacher(const std::filesystem::path& file, const ProbeTeacher& probe,

@@ -104,9 +104,7 @@ void run_probe_cv(Context& ctx, const StudentInputs& in, const StudentPlan& plan
   if (const Indices& held_out = in.task.split.validation; !held_out.empty()) {
     ImageSet images;
     images.images = pick_images(in.task.pool().images, held_out);
-    std::vector<int> labels;
-    for (const std::int64_t i : held_out) labels.push_back(in.task.labels[static_cast<std::size_t>(i)]);
-    f.val_accuracy = accuracy(argmax_rows((*predictor)(images)), labels);
+    f.val_accuracy = accuracy(argmax_rows((*predictor)(images)), labels_of(in.task, held_out));
   }
   if (place.student.empty()) return;
   remove_file(place.best);
@@ -171,9 +169,10 @@ bool run_student(Context& ctx, const StudentInputs& in, const StudentPlan& plan,
   record.weight = plan.weight;
   record.labelled = static_cast<std::int64_t>(in.task.split.labelled.size());
   record.unlabelled = static_cast<std::int64_t>(in.task.split.unlabelled.size());
-  if (plan.method == Method::probe_cv)
+  const bool features_only = traits(plan.method).start == Start::features;
+  if (features_only && is_probed(plan.method))
     run_probe_cv(ctx, in, plan, place, events, record, answers);
-  else if (traits(plan.method).start == Start::features)
+  else if (features_only)
     run_probe(ctx, in, plan, settings, place, record, answers);
   else if (!run_network_student(ctx, in, plan, settings, place, events, record, answers))
     return false;

@@ -156,8 +156,7 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
   };
   objective.loss = [&](const StudentBatch& b) { return loss(b); };
   if (!task.split.validation.empty() && !hooks.validate) {
-    std::vector<int> labels;
-    for (const std::int64_t i : task.split.validation) labels.push_back(task.labels[static_cast<std::size_t>(i)]);
+    const std::vector<int> labels = labels_of(task, task.split.validation);
     hooks.validate = [&, labels] {
       return accuracy(
           argmax_rows(run_network(ctx, network, task.pool().images, task.split.validation, info.normalization).logits),

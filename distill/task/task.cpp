@@ -76,6 +76,12 @@ std::vector<ImageSet> load_pool_splits(const std::filesystem::path& data, const 
 
 }  // namespace
 
+std::vector<int> labels_of(const Task& task, const Indices& positions) {
+  std::vector<int> labels;
+  for (const std::int64_t i : positions) labels.push_back(task.labels[static_cast<std::size_t>(i)]);
+  return labels;
+}
+
 Task load_task(const TaskOptions& options) {
   std::vector<ImageSet> sets = load_pool_splits(options.data, options.format);
   return make_task(target_images(std::move(sets[0]), {}, sets.size() > 1 ? sets[1] : ImageSet{}), options.labels);

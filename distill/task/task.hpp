@@ -58,6 +58,9 @@ struct Task {
   std::int64_t classes() const { return static_cast<std::int64_t>(pool().classes.size()); }
 };
 
+/// Of those positions in the pool.
+std::vector<int> labels_of(const Task& task, const Indices& positions);
+
 /// Loads and splits. Where the data set brings an "unlabeled" split, its images join the unlabelled part. The test
 /// split is left out: to rank sources takes none.
 Task load_task(const TaskOptions& options);
