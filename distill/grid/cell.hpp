@@ -42,7 +42,8 @@ struct GridFolder {
   std::filesystem::path checkpoint(const Cell& cell) const;
   std::filesystem::path labels(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const;
   /// Every metric for every source of a target, budget and seed: {format, settings, metrics, sources: [{source, values,
-  /// undefined, intervals}], sha256}; intervals where replicates were drawn.
+  /// undefined, intervals, best_shares}], sha256}; the last two where replicates were drawn. Static rivals count as
+  /// metrics.
   std::filesystem::path ranking(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const;
 };
 

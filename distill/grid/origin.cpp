@@ -50,6 +50,7 @@ void add_sources(ReportData& report, const StudentRecord& cell, const fs::path& 
     const Metric measured = find_metric(metric);
     report.metric = measured.title;
     report.metric_scale = measured.scale();
+    if (!cell.metric_why.empty()) report.ranking_notes.push_back(cell.metric_why);
     if (const std::optional<Json> j = read_ranking(ranking))
       for (const Json& s : (*j)["sources"])
         if (s.contains("values") && s["values"].contains(metric) && s["values"][metric].is_number())

@@ -46,7 +46,7 @@ class Runner {
   Opened open(const GridTarget& t) const {
     Opened out{TargetBank(ctx_, grid_, t, o_.cache), {}};
     check_names(t, out.bank.teachers());
-    for (const Cell& c : cells_of(grid_, t, out.bank.teachers())) out.cells.push_back(state_of(c, out.bank.inputs()));
+    for (const Cell& c : cells_of(grid_, t, out.bank.teachers())) out.cells.push_back(state_of(c, out.bank));
     return out;
   }
 
@@ -103,10 +103,10 @@ class Runner {
             t.name, name);
   }
 
-  CellState state_of(const Cell& c, const TargetInputs& inputs) const {
+  CellState state_of(const Cell& c, const TargetBank& bank) const {
     CellState s{.cell = c, .settings = grid_.settings_of(*c.target, c.variant), .record = {}};
     s.taken = o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
-    const Json settings = cell_settings(c, s.settings, inputs);
+    const Json settings = s.taken ? bank.settings_of(c, s.settings) : cell_settings(c, s.settings, bank.inputs());
     if (!o_.fresh) {
       if (const std::optional<StoredRecord> found = read_record(o_.place, c, tell())) {
         s.changed = found->record.settings.is_null() ? "an earlier akin made it"

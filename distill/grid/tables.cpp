@@ -214,10 +214,15 @@ std::string grid_markdown(const GridTables& t) {
     if (const std::string h = headlines(t, budget); !h.empty()) out += "\nHeadline differences, last step:\n\n" + h;
     if (const std::string c = correlations(t, budget); !c.empty())
       out +=
-          "\nRank correlation of each metric with the accuracy of the students that each source teaches alone (mean "
-          "over seeds):\n\n" +
+          "\nRank correlation of each metric, and of what looks at no data (static), with the accuracy of the students "
+          "that each source teaches alone (mean over seeds):\n\n" +
           c;
   }
+  if (!t.chosen_metrics.empty()) out += "\n## Metric\n\n";
+  for (const auto& [place, reasons] : t.chosen_metrics)
+    out += fmt::format("- {}, {}: {}\n", place.first, place.second, fmt::join(reasons, "; "));
+  if (!t.disputed.empty()) out += fmt::format("\n## Unsure rankings ({} of {})\n\n", t.disputed.size(), t.leads);
+  for (const auto& [ranking, line] : t.disputed) out += "- " + ranking + ": " + line + "\n";
   if (!t.failed.empty()) out += "\n## Without a result\n\n";
   for (const auto& [cell, why] : t.failed) out += "- " + cell + ": " + why + "\n";
   if (!t.stale.empty()) out += "\n## Made with other settings, and in no table\n\n";
@@ -227,8 +232,9 @@ std::string grid_markdown(const GridTables& t) {
 
 GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, const Events& events) {
   const std::filesystem::path& folder = options.place.folder;
+  GridTables tables;
   const auto write = [&] {
-    const GridTables tables = collect_tables(grid, options.place);
+    tables = collect_tables(grid, options.place);
     make_folder(folder);
     write_file_atomic(folder / "results.csv", std::string_view(grid_results_csv(tables)));
     write_file_atomic(folder / "sources.csv", std::string_view(grid_sources_csv(tables)));
@@ -237,8 +243,16 @@ GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, 
     std::filesystem::remove(folder / "checkpoints", not_empty);
   };
   options.listener.target_done = write;
-  const GridOutcome outcome = run_grid(ctx, grid, options, events);
+  GridOutcome outcome = run_grid(ctx, grid, options, events);
   write();
+  for (const auto& [place, reasons] : tables.chosen_metrics)
+    for (const std::string& why : reasons)
+      outcome.chosen_metrics.push_back(fmt::format("{}, {}: {}", place.first, place.second, why));
+  for (const auto& [ranking, line] : tables.disputed) outcome.disputed.push_back(ranking + ": " + line);
+  if (!outcome.disputed.empty())
+    say(events,
+        fmt::format("warning: {} of {} rankings are unsure, the first {}{}", outcome.disputed.size(), tables.leads,
+                    outcome.disputed.front(), outcome.disputed.size() > 1 ? "; results.md has the others" : ""));
   return outcome;
 }
 

@@ -67,6 +67,8 @@ struct ReportData {
   std::string metric = "PARC";
   double metric_scale = 100;  ///< the metric is shown times this
   std::vector<SourceResult> sources;
+  /// Shown beside them, in plain sentences: why this metric, and whether the draws agree on the nearest source.
+  std::vector<std::string> ranking_notes;
 
   std::vector<MethodResult> methods;  ///< in the order of the table
   /// The method the run was made for; empty: the taught method with the best validation accuracy.
@@ -109,7 +111,8 @@ std::vector<std::int64_t> confusion_counts(std::span<const int> labels, std::spa
 /// The whole page. Every string is escaped; nothing is loaded from outside.
 std::string render_report(const ReportData& data);
 
-/// The figures alone, for --json: title, metric, sources and methods with mean, std and every seed; null = not measured.
+/// The figures alone, for --json: title, metric, sources and methods with mean, std and every seed; null = not
+/// measured.
 std::string results_json(const ReportData& data);
 /// One JSON object that holds everything, images as base64 PNG; from_json checks sizes and throws Error naming `where`.
 std::string report_to_json(const ReportData& data);

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <map>
 
-#include "distill/similarity/metrics.hpp"
 #include "engine/io/sha256.hpp"
 #include "nn/zoo/zoo.hpp"
 
@@ -33,7 +32,9 @@ bool taught(T m, S) { return m.term == Term::teachers; }
 bool with_sources(T m, S) { return uses_sources(m.method); }
 bool transferred(T m, S) { return m.start == Start::transfer; }
 bool compared(T m, S s) { return needs_similarity(m, s); }
-bool compared_with_reference(T m, S s) { return needs_similarity(m, s) && find_metric(s.metric).needs_reference; }
+bool compared_with_reference(T m, S s) {
+  return needs_similarity(m, s) && s.metric != kAutoMetric && find_metric(s.metric).needs_reference;
+}
 bool weighted(T m, S) { return m.weighting == Weighting::weighted; }
 constexpr Setting::Matters nobody = nullptr;
 
@@ -61,13 +62,11 @@ std::string unknown_student(const std::string& name) {
   return fmt::format("'{}' is no network{}", name, suggestion(name, known));
 }
 std::string unknown_metric(const std::string& name) {
-  return refusal([&] { find_metric(name); });
+  return name == kAutoMetric ? "" : refusal([&] { find_metric(name); });
 }
 std::string unknown_mapping(const std::string& name) {
   return name.empty() ? "" : refusal([&] { parse_mapping(name); });
 }
-
-std::string list_of_networks() { return fmt::format("{}", fmt::join(known_architectures(), ", ")); }
 
 std::string list_of_metrics() {
   std::string names;
@@ -76,9 +75,10 @@ std::string list_of_metrics() {
 }
 
 const std::vector<Setting>& table() {
-  static const std::string networks =
-      "Network: " + list_of_networks() + "; of a student also init: that of the model --init";
-  static const std::string similarity = "Similarity of tasks: " + list_of_metrics();
+  static const std::string networks = fmt::format("Network: {}; of a student also init: that of the model --init",
+                                                  fmt::join(known_architectures(), ", "));
+  static const std::string similarity =
+      "Similarity of tasks: " + list_of_metrics() + "; or auto: leep below 5 labels a class, else parc";
   static const std::vector<Setting> all = {
       {"student", "arch", "Network", networks.c_str(), &Settings::student, {.problem = unknown_student}, own_network},
       {"student_width", "width", "Network", "Channels of its first stage; 0: the family's own",
