@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "nn/zoo/zoo.hpp"
 #include "tests/experiment_case.hpp"
 
 using namespace akin;
