@@ -95,8 +95,12 @@ void run(const CLI::App& app, Options& o) {
   const std::string folder = run_folder.string();
   AKIN_CHECK(outcome.finished, "stopped on request; finished cells are kept in {}: the same command goes on", folder);
   if (o.common.json)
-    print(nlohmann::ordered_json{
-              {"folder", folder}, {"cells", outcome.cells}, {"ran", outcome.ran}, {"failed", outcome.failed}}
+    print(nlohmann::ordered_json{{"folder", folder},
+                                 {"cells", outcome.cells},
+                                 {"ran", outcome.ran},
+                                 {"failed", outcome.failed},
+                                 {"metrics_chosen", outcome.chosen_metrics},
+                                 {"rankings_unsure", outcome.disputed}}
               .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
           "\n");
   else

@@ -12,6 +12,7 @@
 #include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
 #include "distill/similarity/feature_table.hpp"
+#include "distill/similarity/metric_choice.hpp"
 #include "distill/task/table_file.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
@@ -33,7 +34,7 @@ struct Options {
 /// What is ranked, and on which labels.
 struct Bank {
   std::string target;
-  std::size_t labelled = 0;
+  std::size_t labelled = 0, classes = 0;
   std::vector<Candidate> candidates;
 };
 
@@ -80,7 +81,8 @@ std::string table_of(const Measurement& measured, const Weights& weights) {
   return table.str() + reasons;
 }
 
-Json json_of(const Measurement& measured, const Mapping& mapping, const Weights& weights) {
+Json json_of(const Measurement& measured, const MetricChoice& choice, const std::string& disputed,
+             const Mapping& mapping, const Weights& weights) {
   Json sources = Json::array();
   for (const std::size_t s : order_of(measured)) {
     const SimilarityRow& r = measured.rows[s];
@@ -98,6 +100,8 @@ Json json_of(const Measurement& measured, const Mapping& mapping, const Weights&
                        {"warnings", r.similarity.warnings}});
   }
   return {{"metric", measured.metric.name},
+          {"metric_why", choice.why.empty() ? Json(nullptr) : Json(choice.why)},
+          {"unsure", disputed.empty() ? Json(nullptr) : Json(disputed)},
           {"mapping", name_of(mapping)},
           {"ranking_tau", number(measured.agreement)},
           {"sources", sources}};
@@ -138,7 +142,7 @@ Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
   const OutputOptions options{.match_channels = o.common.settings.match_channels};
   const std::vector<Outputs> outputs = bank_outputs(ctx, task, sources, options, events);
   const std::optional<Outputs> reference = reference_outputs(ctx, task, rank_options_of(o.common.settings), options);
-  return {task.pool().name, task.split.labelled.size(),
+  return {task.pool().name, task.split.labelled.size(), task.pool().classes.size(),
           candidates_of(ctx, sources, outputs, task, probe_of(task, o.common.settings.probe),
                         reference ? &*reference : nullptr)};
 }
@@ -208,7 +212,8 @@ Bank bank_of_tables(Context& ctx, const Options& o, const Events& events) {
   const auto rows = static_cast<std::int64_t>(labels.labels.size());
   const Indices probe = evenly(all_indices(rows), labels.labels, static_cast<std::int64_t>(labels.classes.size()),
                                o.common.settings.probe);
-  Bank bank{labels.rows.file, labels.labels.size(), candidates_of(tables, labels, probe, reference.features)};
+  Bank bank{labels.rows.file, labels.labels.size(), labels.classes.size(),
+            candidates_of(tables, labels, probe, reference.features)};
   warn_of_trust(tables, events);
   for (const FeatureTable& table : tables)
     tell(events, columns_of_labels(table.features, labels.labels, table.rows.file));
@@ -231,18 +236,28 @@ void set_layers(Bank& bank, const std::string& text) {
   }
 }
 
-/// The metrics asked for; "all" stands for each that the input allows.
-std::vector<Metric> metrics_of(const Options& o) {
-  std::vector<Metric> chosen;
+/// The metrics asked for; "all" stands for each that the input allows. UsageError where one is unknown.
+std::vector<std::string> metrics_of(const Options& o) {
+  std::vector<std::string> names;
   for (const std::string& name : split_list(o.metrics, "--metric")) {
     if (name != "all") {
-      chosen.push_back(find_metric(name));
+      if (name != kAutoMetric) find_metric(name);
+      names.push_back(name);
       continue;
     }
     for (const Metric& metric : metrics())
-      if (!metric.needs_reference || !o.common.settings.reference.empty()) chosen.push_back(metric);
+      if (!metric.needs_reference || !o.common.settings.reference.empty()) names.push_back(metric.name);
   }
-  return chosen;
+  return names;
+}
+
+/// What a name stands for with these labels and sources.
+MetricChoice choose(const std::string& name, const Bank& bank) {
+  std::vector<std::string> headless;
+  for (const Candidate& c : bank.candidates)
+    if (c.probe.probabilities.numel() == 0) headless.push_back(c.name);
+  return choose_metric(name, static_cast<std::int64_t>(bank.labelled), static_cast<std::int64_t>(bank.classes),
+                       headless);
 }
 
 void check_usage(const Options& o) {
@@ -274,7 +289,7 @@ void run(Options& o) {
   check_usage(o);
   check_out(o);
   if (!o.out.empty()) const AtomicFile probe(o.out);  // a file that cannot be written shall cost no measurement
-  const std::vector<Metric> chosen = metrics_of(o);
+  const std::vector<std::string> names = metrics_of(o);
   Context ctx = start(o.common);
   const Events events = make_events(o.common);
   Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o, events);
@@ -286,19 +301,26 @@ void run(Options& o) {
   const auto warn_once = [&](const std::string& line) {
     if (said.insert(line).second) events.stage("warning: " + line);
   };
-  for (const Metric& metric : chosen) {
-    const Measurement measured = measure(
-        metric, bank.candidates, {.replicates = static_cast<int>(o.common.settings.replicates), .seed = o.seed});
+  for (const std::string& name : names) {
+    const MetricChoice choice = choose(name, bank);
+    const Metric metric = find_metric(choice.name);
+    Measurement measured = measure(metric, bank.candidates,
+                                   {.replicates = static_cast<int>(o.common.settings.replicates), .seed = o.seed});
     const Mapping mapping =
         parse_mapping(o.common.settings.mapping.empty() ? metric.default_mapping : o.common.settings.mapping);
     std::string why;
     const Weights weights = weights_of(measured, mapping, o.common.settings.p, why);
     for (const std::string& w : shared_warnings(measured.rows)) warn_once(w);
-    for (const SimilarityRow& r : measured.rows) ranked = ranked || r.undefined.empty();
+    for (SimilarityRow& r : measured.rows) {
+      ranked = ranked || r.undefined.empty();
+      r.metric_why = choice.why;
+    }
+    const std::string disputed = disputed_lead(measured.rows);
+    if (!disputed.empty()) warn_once(disputed);
     for (const std::string& w : weights.warnings) warn_once(w);
     if (!why.empty()) warn_once("no weights: " + why);
-    text += (text.empty() ? "" : "\n") + table_of(measured, weights);
-    metrics_json.push_back(json_of(measured, mapping, weights));
+    text += (text.empty() ? "" : "\n") + table_of(measured, weights) + (choice.why.empty() ? "" : choice.why + "\n");
+    metrics_json.push_back(json_of(measured, choice, disputed, mapping, weights));
     const std::string part = similarity_csv(measured.rows);
     csv += csv.empty() ? part : part.substr(part.find('\n') + 1);
   }
@@ -342,7 +364,8 @@ void add_rank(CLI::App& akin) {
       ->group(tables);
   app->add_option("--metric", o->metrics,
                   "One or more of " + list_of_metrics() + "; or all. Also parc:K, knn:K, " +
-                      "transrate:EPS, gbc:full|diagonal|spherical, plasticity:METRIC")
+                      "transrate:EPS, gbc:full|diagonal|spherical, plasticity:METRIC, and auto: leep below 5 labels a "
+                      "class, else parc")
       ->type_name("NAME,...")
       ->group("Similarity");
   app->add_option("--layers", o->layers, "Weight layers of each source, for plasticity, where a table does not say")

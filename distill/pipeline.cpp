@@ -100,18 +100,23 @@ class Reporter {
     add_source(report_.sources, *ranking, weights, sources);
     for (const std::string& w : shared_warnings(ranking->rows)) say(events_, "warning: " + w);
     for (const std::string& w : weights.warnings) say(events_, "warning: " + w);
+    if (first && !ranking->metric.why.empty()) say(events_, ranking->metric.why);
+    metric_ = ranking->metric;
+    if (const std::string line = disputed_lead(ranking->rows); !line.empty())
+      disputed_.push_back(fmt::format("seed {}: {}", g.seed, line));
     similarity_text_ += tagged(similarity_csv(ranking->rows), g.seed, first);
     weights_text_ += tagged(weights_csv(weights), g.seed, first);
     write_file_atomic(place_.folder / "similarity.csv", std::string_view(similarity_text_));
     write_file_atomic(place_.folder / "weights.csv", std::string_view(weights_text_));
     if (is_measured(*ranking)) {
       say(events_, fmt::format("seed {}: nearest source {}", g.seed, sources[most_similar(*ranking)].name));
-      return;
+    } else {
+      for (const SimilarityRow& row : ranking->rows)  // a method that needs it would have stopped the run
+        if (!row.undefined.empty())
+          say(events_,
+              fmt::format("warning: source {}: {}; no student of this run depends on it", row.source, row.undefined));
     }
-    for (const SimilarityRow& row : ranking->rows)  // a method that needs it would have stopped the run
-      if (!row.undefined.empty())
-        say(events_,
-            fmt::format("warning: source {}: {}; no student of this run depends on it", row.source, row.undefined));
+    if (++ranked_ == grid_.seeds.size() && !disputed_.empty()) say(events_, "warning: " + disputed_line());
   }
 
   /// What tells of this run before its first student.
@@ -183,9 +188,13 @@ class Reporter {
       r.files.push_back({title_of(row.method), student.figures.seed, student.student_hash, student.best_hash});
     }
     r.seeds = grid_.seeds;
-    const Metric metric = find_metric(grid_.settings.metric);
+    // Without a ranking nothing is measured, and the page needs a name for it all the same.
+    if (metric_.name.empty()) metric_ = choose_metric(grid_.settings.metric, *task_, {});
+    const Metric metric = find_metric(metric_.name);
     r.metric = metric.title;
     r.metric_scale = metric.scale();
+    if (!r.sources.empty() && !metric_.why.empty()) r.ranking_notes.push_back(metric_.why);
+    if (!disputed_.empty()) r.ranking_notes.push_back(disputed_line());
     Evaluator::add_pictures(r, *task_, shown_answers_, scratch_ != nullptr ? &scratch_answers_ : nullptr);
     r.tables["log.jsonl"] = log_;
     if (!oracle_csv_.empty()) r.tables["oracle.csv"] = "seed,source,test_last,test_best\n" + oracle_csv_;
@@ -202,6 +211,12 @@ class Reporter {
   }
 
  private:
+  /// The first of the rankings whose draws do not agree, and how many they are.
+  std::string disputed_line() const {
+    if (ranked_ == 1) return disputed_.front();
+    return fmt::format("{} of {} rankings are unsure; {}", disputed_.size(), ranked_, disputed_.front());
+  }
+
   const Grid& grid_;
   const GridFolder& place_;
   const Events& events_;
@@ -211,6 +226,9 @@ class Reporter {
   const GridVariant *shown_ = nullptr, *scratch_ = nullptr;
   Evaluator::Pictured shown_answers_, scratch_answers_;
   std::string similarity_text_, weights_text_, oracle_csv_, log_;
+  MetricChoice metric_;
+  std::vector<std::string> disputed_;  ///< of which seed, and who leads
+  std::size_t ranked_ = 0;             ///< seeds whose sources were ranked
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ inline akin::ReportData example_run() {
   d.sources = {{"capitals", 26, 0.94, 0.281, 0.25, 0.31, 0.01, 0.281, 0.75},
                {"digits in print", 10, not_measured, 0.312, 0.28, 0.34, 0.01, 0.312, 0.25},
                {"clothes", 10, 0.9, not_measured, not_measured, not_measured, not_measured, not_measured, 0.0}};
+  d.ranking_notes = {"auto chose PARC: 6 labels a class", "digits win only 55 % of the draws"};
   const auto seed = [](std::uint64_t s, double test) {
     return Figures{s, test, 0.7 + test / 10, 900, 0.71 + test / 10, test - 0.01, 31.5, 4100.0};
   };

@@ -64,6 +64,41 @@ TEST_CASE("cli: ranking tables without any image") {
   CHECK(close(leep["metrics"][0]["sources"][0]["value"].get<double>(), -0.817141466, 0.5e-9));
   CHECK_EQ(json_of(rank({"--probe", "30", "--json"}))["labelled"], 150);
 
+  // auto: 50 labels a class here, 2 where the first six rows are all there is.
+  const auto by_auto = json_of(rank({"--metric", "auto", "--json", "--out", path("auto.csv")}))["metrics"][0];
+  CHECK_EQ(by_auto["metric"], "parc");
+  CHECK_EQ(by_auto["metric_why"], "auto chose PARC: 50 labels a class, not fewer than 5");
+  CHECK(has(read_text(folder / "auto.csv"), "auto chose PARC: 50 labels a class"));
+  CHECK(has(rank({"--metric", "auto"}).out, "auto chose PARC: 50 labels a class, not fewer than 5\n"));
+  CHECK(json_of(rank({"--metric", "parc", "--json"}))["metrics"][0]["metric_why"].is_null());
+  std::vector<double> x, p;
+  std::string few_labels;
+  for (const std::size_t i : {0, 1, 50, 51, 100, 101}) {
+    for (std::size_t d = 0; d < 4; ++d) x.push_back(c.features[4 * i + d]);
+    for (std::size_t d = 0; d < 4; ++d) p.push_back(probe.probabilities.as<double>()[4 * i + d]);
+    few_labels += fmt::format("{}\n", c.labels[i]);
+  }
+  write_npy(folder / "few.npy", Array::from(x, {6, 4}));
+  write_npy(folder / "few_p.npy", Array::from(p, {6, 4}));
+  write_file_atomic(folder / "few.txt", few_labels);
+  const auto few = [&](Arguments more) {
+    Arguments all{"rank",    "--tables", path("few.npy"), "--label-file", path("few.txt"),
+                  "--quiet", "--json",   "--metric",      "auto"};
+    all.insert(all.end(), more.begin(), more.end());
+    return json_of(akin_(folder, all))["metrics"][0];
+  };
+  CHECK_EQ(few({"--probabilities", path("few_p.npy")})["metric"], "leep");
+  CHECK_EQ(few({})["metric"], "parc");
+  CHECK(has(few({})["metric_why"].get<std::string>(), "LEEP needs the heads that few lacks"));
+  // Two tables of the same features: neither is surely the first.
+  write_npy(folder / "twin.npy", probe.features);
+  const Finished twins = akin_(folder, {"rank", "--tables", path("iris.npy"), path("twin.npy"), "--label-file",
+                                        path("y.txt"), "--quiet", "--json"});
+  const char* doubt = "iris is the most similar source by parc, but wins only 50 % of the bootstrap draws, twin 50 %";
+  CHECK(has(twins.err, fmt::format("warning: {}", doubt)));
+  CHECK(has(json_of(twins)["metrics"][0]["unsure"].get<std::string>(), doubt));
+  CHECK(by_auto["unsure"].is_null() == (by_auto["sources"][0]["best_share"].get<double>() >= 0.6));
+
   const auto fails = [&](Arguments more, int code, const char* text) {
     const Finished failed = rank(std::move(more));
     CAPTURE(failed.err);
@@ -71,6 +106,7 @@ TEST_CASE("cli: ranking tables without any image") {
     CHECK(has(failed.err, text));
   };
   fails({"--target", path("t")}, 2, "--tables needs no images");
+  fails({"--metric", "static:params"}, 2, "looks at no image, so no teacher is weighted by it");
   fails({"--logits", path("p.npy")}, 2, "1 files for 2 tables");
   fails({"--layers", "8"}, 2, "1 numbers for 2 sources");
   fails({"--layers", "8,1.5"}, 2, "is no number of layers");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "distill/similarity/measure.hpp"
 #include "distill/similarity/metrics/cka.hpp"
 #include "distill/similarity/metrics/parc.hpp"
 #include "kernels/common/parallel.hpp"
@@ -12,6 +13,7 @@
 #include "kernels/gram.hpp"
 #include "kernels/rank.hpp"
 #include "tests/similarity_cases.hpp"
+#include "tests/temp_folder.hpp"
 
 using namespace akin;
 using namespace akin::test;
@@ -134,6 +136,38 @@ TEST_CASE("confidence: the interval's width is that of fresh samples") {
   CAPTURE(std);
   CHECK(std > 0.5 * fresh);
   CHECK(std < 1.6 * fresh);
+}
+
+TEST_CASE("confidence: a lead that the draws do not agree on is told of, with its share and its rival's") {
+  const std::vector<std::string> names = {"far", "first", "rival"};
+  const std::vector<double> values = {0.1, 0.5, 0.4};
+  const auto line = [&](std::vector<double> shares) { return disputed_lead("parc", names, values, shares); };
+  CHECK_EQ(
+      line({0.05, 0.55, 0.4}),
+      "first is the most similar source by parc, but wins only 55 % of the bootstrap draws, rival 40 %: with these "
+      "labels it is unsure which one is nearest");
+  CHECK(line({0.0, 0.6, 0.4}).empty());  // just enough
+  CHECK(line({0.0, 1.0, 0.0}).empty());
+  CHECK(has(line({0.0, 0.599, 0.401}), "first"));
+  // Who wins more draws than the most similar one is its rival.
+  CHECK(has(line({0.6, 0.1, 0.3}),
+            "first is the most similar source by parc, but wins only 10 % of the bootstrap draws, far 60 %"));
+  CHECK(line({not_measured, not_measured, not_measured}).empty());
+  CHECK(disputed_lead("parc", std::vector<std::string>{"one"}, std::vector{0.5}, std::vector{0.5}).empty());
+  CHECK(disputed_lead("parc", {}, {}, {}).empty());
+  // One without a value takes no part.
+  CHECK(has(disputed_lead("parc", names, std::vector{not_measured, 0.5, 0.4}, std::vector{not_measured, 0.5, 0.5}),
+            "rival 50 %"));
+
+  // From measured rows: two sources that are one win half of the draws each, one beside noise all of them.
+  const Probe near = random_probe(60, 8, 3, 1.0, 1), noise = random_probe(60, 8, 3, 0.0, 3);
+  const auto rows = [](const Probe& a, const Probe& b) {
+    return measure(find_metric("parc"), std::vector<Candidate>{{"a", a}, {"b", b}}, {.replicates = 40}).rows;
+  };
+  CHECK(has(disputed_lead(rows(near, near)),
+            "a is the most similar source by parc, but wins only 50 % of the bootstrap draws, b 50 %"));
+  CHECK(disputed_lead(rows(near, noise)).empty());
+  CHECK(disputed_lead(rows(noise, near)).empty());
 }
 
 TEST_CASE("confidence: thin probes are named, a metric without a resampler is gathered") {

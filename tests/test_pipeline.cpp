@@ -264,6 +264,51 @@ TEST_CASE("without sources in play none is needed; a table of another framework 
   CHECK_EQ(b.steps, 0);
 }
 
+TEST_CASE(
+    "by auto, and where the draws do not agree, everything that a run leaves says which metric, why and who leads") {
+  Bench b;
+  const TempFolder folder;
+  b.methods = {Method::scratch, Method::weighted};
+  b.settings.metric = "auto";
+  const std::filesystem::path twin = b.bank / "twin.safetensors";
+  std::filesystem::copy_file(b.sources[0], twin);
+  const PipelineResult alone = b.run(folder / "alone");
+  const std::string why = "auto chose LEEP: 3 labels a class, fewer than 5, and every source has a head";
+  CHECK(has(b.lines, why));
+  CHECK_EQ(alone.report.metric, "LEEP");
+  CHECK_EQ(alone.report.metric_scale, 1);
+  REQUIRE_FALSE(alone.report.ranking_notes.empty());
+  CHECK_EQ(alone.report.ranking_notes[0], why);
+  const auto similarity = table_of(folder / "alone/similarity.csv");
+  for (std::size_t i = 1; i < similarity.size(); ++i) CHECK_EQ(similarity[i][2], "leep");
+  CHECK(has(read_text(folder / "alone/similarity.csv"), why));
+  const Json record = Json::parse(read_text(folder / "alone/students/weighted-seed1.json"));
+  CHECK_EQ(record["settings"]["metric"], "leep");
+  CHECK_EQ(record["metric_why"], why);
+  CHECK_FALSE(Json::parse(read_text(folder / "alone/students/scratch-seed1.json")).contains("metric_why"));
+  // The same students as by the name, and nothing to make again.
+  b.options.resume = true;
+  b.settings.metric = "leep";
+  CHECK(b.run(folder / "alone").finished);
+  CHECK_EQ(b.steps, 0);
+  b.settings.metric = "parc";
+  CHECK(has(error_of([&] { b.run(folder / "alone"); }), "metric was \"leep\" and is \"parc\""));
+  b.options.resume = false;
+
+  // A source and its twin win half of the draws each: told once for both seeds.
+  b.settings.metric = "auto";
+  b.sources = {b.sources[0], twin.string()};
+  const PipelineResult twins = b.run(folder / "twins");
+  const std::string doubt =
+      "2 of 2 rankings are unsure; seed 0: source4 is the most similar source by leep, but wins only 50 % of the "
+      "bootstrap draws, twin 50 %";
+  const std::size_t at = b.lines.find("warning: " + doubt);
+  CHECK_NE(at, std::string::npos);
+  CHECK_EQ(b.lines.find("bootstrap draws,", at + doubt.size()), std::string::npos);
+  REQUIRE_EQ(twins.report.ranking_notes.size(), 2);
+  CHECK(has(twins.report.ranking_notes[1], doubt));
+}
+
 TEST_CASE("a later seed without usable weights stops the run before a student of an earlier one trains") {
   Bench b;
   const TempFolder folder;

@@ -6,6 +6,7 @@
 
 #include "distill/report/html.hpp"
 #include "distill/report/svg.hpp"
+#include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 #include "tests/report_example.hpp"
@@ -115,13 +116,27 @@ TEST_CASE("missing values show as a dash, an empty run is a page") {
   CHECK(has(render_report(d), "<td class=\"num\">–"));
 }
 
+TEST_CASE("what there is to say of a ranking stands beside it, everywhere; a report of an earlier akin has nothing") {
+  const ReportData d = example_run();
+  const ReportData read = report_from_json(report_to_json(d), "here");
+  CHECK(read.ranking_notes == d.ranking_notes);
+  const std::string page = render_report(read), table = sources_table(read), json = results_json(read);
+  REQUIRE_EQ(d.ranking_notes.size(), 2);
+  for (const std::string& note : d.ranking_notes)
+    for (const std::string* text : {&page, &table, &json}) CHECK(has(*text, note));
+  Json old = Json::parse(report_to_json(d));
+  old.erase("ranking_notes");
+  old.erase("sha256");
+  CHECK(report_from_json(old.dump(), "here").ranking_notes.empty());
+}
+
 TEST_CASE("strings from outside cannot become markup") {
   const std::string evil = "<script>alert('1')</script>\" onload=\"x & \x01\xff</title></svg>";
   ReportData d = example_run();
   d.title = d.device = d.commit = d.time = d.command = d.config = d.metric = evil;
   d.task = d.glossary = {{evil, evil}};
   d.classes = {evil, "b", "c"};
-  d.notes = {evil};
+  d.notes = d.ranking_notes = {evil};
   for (SourceResult& s : d.sources) s.name = evil;
   for (MethodResult& m : d.methods) m.name += evil;
   for (Curve& c : d.curves) c.method += evil;

@@ -284,13 +284,16 @@ TEST_CASE("similarity: the table as text") {
   Confidence confidence;
   confidence.low = 0.25;
   confidence.high = 0.75;
-  const std::vector<SimilarityRow> rows{
-      {"digits", {"parc", 0.5, {}}, confidence, {0.0, 0.125, 0.01}, 1.0, 0.5},
-      {.source = "a, \"b\"", .similarity = {"parc", not_measured, {"first", "second"}}, .undefined = "why, indeed"}};
+  const std::vector<SimilarityRow> rows{{"digits", {"parc", 0.5, {}}, confidence, {0.0, 0.125, 0.01}, 1.0, 0.5},
+                                        {.source = "a, \"b\"",
+                                         .similarity = {"parc", not_measured, {"first", "second"}},
+                                         .undefined = "why, indeed",
+                                         .metric_why = "auto, by 5 labels"}};
   CHECK_EQ(similarity_csv(rows),
-           "source,metric,value,low,high,chance_mean,chance_high,p_value,best_share,ranking_tau,undefined,warnings\n"
-           "digits,parc,0.5,0.25,0.75,0,0.125,0.01,1,0.5,,\n"
-           "\"a, \"\"b\"\"\",parc,,,,,,,,,\"why, indeed\",first; second\n");
+           "source,metric,value,low,high,chance_mean,chance_high,p_value,best_share,ranking_tau,undefined,warnings,"
+           "metric_why\n"
+           "digits,parc,0.5,0.25,0.75,0,0.125,0.01,1,0.5,,,\n"
+           "\"a, \"\"b\"\"\",parc,,,,,,,,,\"why, indeed\",first; second,\"auto, by 5 labels\"\n");
 }
 
 TEST_CASE("similarity: PARC sees the classes in 500 images of 2048 features") {

@@ -79,6 +79,7 @@ std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& 
     if (!row.is_object() || !row.contains("source") || !row["source"].is_string() || !row.contains("values") ||
         !row["values"].is_object() || !row.contains("undefined") || !row["undefined"].is_object())
       return false;
+    if (row.contains("best_shares") && !row["best_shares"].is_object()) return false;
     return std::all_of(row["undefined"].begin(), row["undefined"].end(), [](const Json& v) { return v.is_string(); });
   };
   if (!j || !j->contains("format") || (*j)["format"] != kRankingFormat || !j->contains("settings") ||
@@ -109,6 +110,7 @@ void write_record(const std::filesystem::path& file, const Cell& cell, const Stu
             {"seed", cell.seed}, {"variant", cell.variant->name}, {"method", name_of(cell.variant->method)}};
   if (!cell.teacher.empty()) j["teacher"] = cell.teacher;
   j["settings"] = r.settings;
+  if (!r.metric_why.empty()) j["metric_why"] = r.metric_why;
   if (!r.error.empty()) {
     j["error"] = r.error;
   } else {
@@ -161,6 +163,7 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
     out.teacher = j.value("teacher", "");
     r.made_by = j.value("made_by", "");
     r.device = j.value("device", "");
+    r.metric_why = j.value("metric_why", "");
     r.settings = j.at("settings");
     if (!r.settings.is_object()) return {};
     const auto whole = [&](const Json& value) { return whole_number(value, file.string()); };
@@ -276,10 +279,17 @@ std::string cell_changes(const Json& before, const Json& now) {
   return changes;
 }
 
+Settings with_metric_of(Settings settings, const Json& before) {
+  if (settings.metric == kAutoMetric)
+    for (const std::string_view one : auto_metrics())
+      if (before.value("metric", "") == one) settings.metric = one;
+  return settings;
+}
+
 std::string changes_told_by_names(const Json& before, const Cell& cell, const Settings& settings) {
   const MethodTraits& method = traits(cell.variant->method);
   Json now = {{"method", method.name}, {"labels", budget_settings(cell.budget->labels)}, {"seed", cell.seed}};
-  now.update(settings_of_student(settings, method, false));
+  now.update(settings_of_student(with_metric_of(settings, before), method, false));
   Json then = before;
   for (const char* content : {"images", "test", "classes", "sources"}) then.erase(content);
   for (const Setting& s : setting_list())

@@ -42,7 +42,8 @@ struct GridFolder {
   std::filesystem::path checkpoint(const Cell& cell) const;
   std::filesystem::path labels(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const;
   /// Every metric for every source of a target, budget and seed: {format, target, budget, settings, metrics, sources:
-  /// [{source, values, undefined, intervals}], sha256}; intervals where replicates were drawn.
+  /// [{source, values, undefined, intervals, best_shares}], sha256}; the last two where replicates were drawn. Static
+  /// rivals count as metrics.
   std::filesystem::path ranking(const GridTarget& t, const GridBudget& b, std::uint64_t seed) const;
 };
 
@@ -83,7 +84,10 @@ Json cell_settings(const Cell& cell, const Settings& settings, const TargetInput
 /// What changed since a cell was made, from its record's settings to those of now; "" for nothing. The order of sources
 /// counts where several teach at once: it is that of sums.
 std::string cell_changes(const Json& before, const Json& now);
-/// The same without a look at images, sources and other files: for tables of cells whose inputs may not be at hand.
+/// Settings of now for a record of before: where `auto` chooses the metric, which follows from images and sources, the one
+/// that it stood for then.
+Settings with_metric_of(Settings settings, const Json& before);
+/// cell_changes without a look at images, sources and other files: for tables of cells whose inputs may not be at hand.
 std::string changes_told_by_names(const Json& before, const Cell& cell, const Settings& settings);
 
 /// What a budget says, as settings.

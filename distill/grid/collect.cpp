@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -103,12 +104,12 @@ std::vector<FoundCell> find_cells(const Grid& grid, const GridFolder& folder, co
       const std::optional<StoredRecord> stored = read_record(folder, c);
       if (!stored || stored->record.settings.is_null()) continue;
       const Json& before = stored->record.settings;
-      const Settings settings = grid.settings_of(t, c.variant);
+      const Settings settings = grid.settings_of(t, c.variant), chosen = with_metric_of(settings, before);
       const auto now = opened.find(t.name);
       out.push_back({c,
                      stored->record,
                      {&t, c.label(),
-                      now != opened.end() ? cell_changes(before, cell_settings(c, settings, now->second))
+                      now != opened.end() ? cell_changes(before, cell_settings(c, chosen, now->second))
                                           : changes_told_by_names(before, c, settings),
                       contents_of(grid, t, before, settings)}});
     }
@@ -157,12 +158,32 @@ std::vector<Found> without_stale(std::vector<Found> found, const Agreement& agre
   return found;
 }
 
+/// Counts a ranking whose bootstrap draws are known, and keeps it where they do not agree on the first.
+void add_lead(GridTables& out, const std::string& label, const std::string& metric, const Json& sources) {
+  std::vector<std::string> names;
+  std::vector<double> values, shares;
+  const auto of = [&](const Json& by_metric) {
+    const Json v = by_metric.is_object() ? by_metric.value(metric, Json()) : Json();
+    return v.is_number() ? v.get<double>() : not_measured;
+  };
+  bool known = false;
+  for (const Json& source : sources) {
+    names.push_back(source.value("source", ""));
+    values.push_back(of(source.at("values")));
+    shares.push_back(of(source.value("best_shares", Json())));
+    known = known || std::isfinite(shares.back());
+  }
+  out.leads += known;
+  if (const std::string line = disputed_lead(metric, names, values, shares); !line.empty())
+    out.disputed.emplace_back(label, line);
+}
+
 }  // namespace
 
 GridTables collect_tables(const Grid& grid, const GridFolder& folder, const OpenedInputs& opened) {
   GridTables out;
   out.title = grid.title;
-  out.metrics = grid.measured_metrics();
+  out.metrics = grid.ranked_by();
   for (const GridTarget& t : grid.targets) out.targets.push_back(t.name);
   for (const GridBudget& b : grid.budgets) out.budgets.push_back(b.name);
   for (const GridVariant& v : grid.variants) out.methods.emplace_back(v.name, v.method);
@@ -187,17 +208,25 @@ GridTables collect_tables(const Grid& grid, const GridFolder& folder, const Open
                            fmt::format("{} cells and rankings were not made of the same {} (run them without --only)",
                                        left.first, fmt::join(left.second, ", ")));
 
-  std::map<std::string, Figures> alone;  // what each source taught alone
+  std::map<std::string, Figures> alone;                    // what each source taught alone
+  std::map<std::string, std::set<std::string>> looked_at;  // metrics that some student followed
   for (const FoundCell& c : cells) {
     if (!c.record.error.empty()) {
       out.failed.emplace_back(c.cell.label(), c.record.error);
       continue;
     }
+    const std::string& target = c.cell.target->name;
+    const std::string& budget = c.cell.budget->name;
+    if (!c.record.metric_why.empty()) out.chosen_metrics[{target, budget}].insert(c.record.metric_why);
+    if (const std::string metric = c.record.settings.value("metric", ""); !metric.empty())
+      looked_at[place(target, budget, c.cell.seed, "")].insert(metric);
     if (!c.cell.teacher.empty())
-      alone[place(c.cell.target->name, c.cell.budget->name, c.cell.seed, c.cell.teacher)] = c.record.figures;
+      alone[place(target, budget, c.cell.seed, c.cell.teacher)] = c.record.figures;
     if (!teachers_before.contains(oracle(c.cell))) add_result(out.rows, c.cell, c.record);
   }
-  for (const FoundRanking& r : rankings)
+  for (const FoundRanking& r : rankings) {
+    for (const std::string& metric : looked_at[place(r.target->name, r.budget->name, r.seed, "")])
+      add_lead(out, fmt::format("{}, {}, seed {}", r.target->name, r.budget->name, r.seed), metric, r.sources);
     for (const Json& source : r.sources) {
       const std::string name = source.value("source", "");
       if (std::find(r.target->sources.begin(), r.target->sources.end(), name) == r.target->sources.end()) continue;
@@ -219,6 +248,7 @@ GridTables collect_tables(const Grid& grid, const GridFolder& folder, const Open
       }
       out.sources.push_back(std::move(row));
     }
+  }
   return out;
 }
 

@@ -59,8 +59,10 @@ struct Grid {
   /// Settings of one cell: those of all, then the target's, then the variant's. {target} in the path of the reference
   /// stands for the target's name.
   Settings settings_of(const GridTarget& target, const GridVariant* variant = nullptr) const;
-  /// The metrics that are measured for every source.
+  /// The metrics that are measured for every source: those named, and for `auto` each that it may stand for.
   std::vector<std::string> measured_metrics() const;
+  /// What every source is ranked by in the tables: these metrics and the static rivals.
+  std::vector<std::string> ranked_by() const;
 };
 
 /// What a grid reads.

@@ -3,6 +3,7 @@
 
 #include "distill/grid/grid.hpp"
 #include "distill/grid/seeds.hpp"
+#include "distill/similarity/static_rivals.hpp"
 #include "nn/data/image_view.hpp"
 
 namespace akin {
@@ -130,7 +131,22 @@ GridInputs inputs_of(const Grid& grid) {
 }
 
 std::vector<std::string> Grid::measured_metrics() const {
-  return metrics.empty() ? std::vector<std::string>{settings.metric} : metrics;
+  std::vector<std::string> all;
+  const auto add = [&](std::string_view name) {
+    if (std::find(all.begin(), all.end(), name) == all.end()) all.emplace_back(name);
+  };
+  for (const std::string& name : metrics.empty() ? std::vector<std::string>{settings.metric} : metrics)
+    if (name == kAutoMetric)
+      for (const std::string_view one : auto_metrics()) add(one);
+    else
+      add(name);
+  return all;
+}
+
+std::vector<std::string> Grid::ranked_by() const {
+  std::vector<std::string> all = measured_metrics();
+  for (const StaticRival& rival : static_rivals()) all.emplace_back(rival.name);
+  return all;
 }
 
 std::shared_ptr<const TargetImages> load_target(const std::filesystem::path& data, const ImageFormat& format,
@@ -196,7 +212,8 @@ Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& r
   for (const SettingsTable& s : top.tables("variants"))
     add(e.variants, {checked_name(s, s.text("name")), method_of(s, "method", s.text("method")), s}, s);
   e.metrics = top.texts("metrics");
-  for (const std::string& m : e.metrics) find_metric(m);
+  for (const std::string& m : e.metrics)
+    if (m != kAutoMetric) find_metric(m);
   top.done();
   for (const auto& [what, empty] : {std::pair{"[[targets]]", e.targets.empty()},
                                     {"[[budgets]]", e.budgets.empty()},

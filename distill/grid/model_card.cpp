@@ -130,6 +130,7 @@ std::string training_part(const CardFacts& f) {
     for (const SourceResult& s : r.sources)
       text += row({plain(s.name), s.classes > 0 ? std::to_string(s.classes) : "–", show_percent(s.test_accuracy, 1),
                    show_number(r.metric_scale * s.similarity, 1), show_number(s.alpha, 3)});
+    for (const std::string& note : r.ranking_notes) text += "\n" + plain(note) + "\n";
   }
   text += "\n### Settings\n\n";
   if (!r.command.empty()) text += block(r.command) + "\n";

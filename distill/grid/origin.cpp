@@ -95,6 +95,7 @@ void add_sources(ReportData& report, const StudentRecord& own, const std::option
     const Metric measured = find_metric(metric);
     report.metric = measured.title;
     report.metric_scale = measured.scale();
+    if (!own.metric_why.empty()) report.ranking_notes.push_back(own.metric_why);
     const Json settings = ranking ? (*ranking)["settings"] : Json();
     bool same = settings.is_object() && settings.contains("sources");
     for (const char* what : {"images", "labels", "seed", "probe"})

@@ -49,7 +49,7 @@ class Runner {
     Opened out{TargetBank(ctx_, grid_, t, o_.cache), {}};
     const std::vector<Cell> cells = cells_of(grid_, t, out.bank.teachers());
     check_file_names(o_.place, cells, o_.keep_students);
-    for (const Cell& c : cells) out.cells.push_back(state_of(c, out.bank.inputs()));
+    for (const Cell& c : cells) out.cells.push_back(state_of(c, out.bank));
     return out;
   }
 
@@ -95,10 +95,10 @@ class Runner {
   }
 
  private:
-  CellState state_of(const Cell& c, const TargetInputs& inputs) const {
+  CellState state_of(const Cell& c, const TargetBank& bank) const {
     CellState s{.cell = c, .settings = grid_.settings_of(*c.target, c.variant), .record = {}};
     s.taken = o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
-    const Json settings = cell_settings(c, s.settings, inputs);
+    const Json settings = s.taken ? bank.settings_of(c, s.settings) : cell_settings(c, s.settings, bank.inputs());
     if (!o_.fresh) {
       if (const std::optional<StoredRecord> found = read_record(o_.place, c, tell())) {
         s.changed = found->record.settings.is_null() ? "an earlier akin made it"

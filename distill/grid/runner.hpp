@@ -61,6 +61,8 @@ struct GridOutcome {
   bool finished = false;  ///< false: stopped on request; the same command goes on
   std::size_t cells = 0, ran = 0;
   std::vector<std::string> failed;  ///< label and reason of cells that have no result
+  /// Of the tables (run_experiment): target, budget and why `auto` chose its metric; rankings without a sure first.
+  std::vector<std::string> chosen_metrics = {}, disputed = {};
 };
 
 /// Runs what is not finished. Failed cells are tried again by the next run. Stale cells stop it before anything runs.

@@ -215,10 +215,15 @@ std::string grid_markdown(const GridTables& t) {
     if (const std::string h = headlines(t, budget); !h.empty()) out += "\nHeadline differences, last step:\n\n" + h;
     if (const std::string c = correlations(t, budget); !c.empty())
       out +=
-          "\nRank correlation of each metric with the accuracy of the students that each source teaches alone (mean "
-          "over seeds):\n\n" +
+          "\nRank correlation of each metric, and of what looks at no data (static), with the accuracy of the students "
+          "that each source teaches alone (mean over seeds):\n\n" +
           c;
   }
+  if (!t.chosen_metrics.empty()) out += "\n## Metric\n\n";
+  for (const auto& [place, reasons] : t.chosen_metrics)
+    out += fmt::format("- {}, {}: {}\n", place.first, place.second, fmt::join(reasons, "; "));
+  if (!t.disputed.empty()) out += fmt::format("\n## Unsure rankings ({} of {})\n\n", t.disputed.size(), t.leads);
+  for (const auto& [ranking, line] : t.disputed) out += "- " + ranking + ": " + line + "\n";
   if (!t.failed.empty()) out += "\n## Without a result\n\n";
   for (const auto& [cell, why] : t.failed) out += "- " + cell + ": " + why + "\n";
   if (!t.stale.empty()) out += "\n## Made with other settings or data, and in no table\n\n";
@@ -229,10 +234,9 @@ std::string grid_markdown(const GridTables& t) {
 GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, const Events& events) {
   const std::filesystem::path& folder = options.place.folder;
   OpenedInputs opened;
-  std::size_t left_out = 0;
+  GridTables tables;
   const auto write = [&] {
-    const GridTables tables = collect_tables(grid, options.place, opened);
-    left_out = tables.left_out;
+    tables = collect_tables(grid, options.place, opened);
     make_folder(folder);
     write_file_atomic(folder / "results.csv", std::string_view(grid_results_csv(tables)));
     write_file_atomic(folder / "sources.csv", std::string_view(grid_sources_csv(tables)));
@@ -243,12 +247,20 @@ GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, 
   };
   options.listener.inputs = [&](const GridTarget& t, const TargetInputs& inputs) { opened[t.name] = inputs; };
   options.listener.target_done = write;
-  const GridOutcome outcome = run_grid(ctx, grid, options, events);
+  GridOutcome outcome = run_grid(ctx, grid, options, events);
   write();
-  if (left_out > 0 && outcome.finished)
+  if (tables.left_out > 0 && outcome.finished)
     say(events, fmt::format("warning: {} cells and rankings were made with other settings or data, and are in no "
                             "table; results.md names them",
-                            left_out));
+                            tables.left_out));
+  for (const auto& [place, reasons] : tables.chosen_metrics)
+    for (const std::string& why : reasons)
+      outcome.chosen_metrics.push_back(fmt::format("{}, {}: {}", place.first, place.second, why));
+  for (const auto& [ranking, line] : tables.disputed) outcome.disputed.push_back(ranking + ": " + line);
+  if (!outcome.disputed.empty())
+    say(events,
+        fmt::format("warning: {} of {} rankings are unsure, the first {}{}", outcome.disputed.size(), tables.leads,
+                    outcome.disputed.front(), outcome.disputed.size() > 1 ? "; results.md has the others" : ""));
   return outcome;
 }
 

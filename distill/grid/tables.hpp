@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "distill/grid/runner.hpp"
 
@@ -11,7 +12,7 @@ namespace akin {
 struct SourceRow {
   std::string target, budget, source;
   std::uint64_t seed = 0;
-  std::vector<double> metrics;                                ///< in the order of GridTables::metrics; NaN: undefined
+  std::vector<double> metrics;                                ///< in the order of GridTables::metrics; NaN: none
   std::string undefined;                                      ///< why
   double test_last = not_measured, test_best = not_measured;  ///< of an oracle's student
 };
@@ -19,7 +20,8 @@ struct SourceRow {
 /// All of it, targets, budgets and variants in the order of the grid.
 struct GridTables {
   std::string title;
-  std::vector<std::string> targets, budgets, metrics;
+  std::vector<std::string> targets, budgets;
+  std::vector<std::string> metrics;                     ///< and the static rivals behind them
   std::vector<std::pair<std::string, Method>> methods;  ///< of the variants
   std::vector<ResultRow> rows;
   std::vector<SourceRow> sources;
@@ -28,6 +30,10 @@ struct GridTables {
   /// this command did not open and whose pieces do not agree.
   std::vector<std::pair<std::string, std::string>> stale;
   std::size_t left_out = 0;  ///< cells and rankings of these lines
+  /// Why `auto` chose its metric, by target and budget.
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> chosen_metrics;
+  std::size_t leads = 0;  ///< rankings that students followed and whose bootstrap draws are known
+  std::vector<std::pair<std::string, std::string>> disputed;  ///< of them those without a sure first, and who it is
 };
 
 /// By target: what its cells and rankings depend on now.
@@ -40,7 +46,7 @@ GridTables collect_tables(const Grid& grid, const GridFolder& folder, const Open
 /// target,budget,seed,variant,method,test_last,test_best,val_last,val_best,best_step,seconds,top_source,top_weight,
 /// labelled,unlabelled
 std::string grid_results_csv(const GridTables& tables);
-/// target,budget,seed,source,<metrics>,student_test_last,student_test_best,undefined
+/// target,budget,seed,source,<metrics>,static:params,static:source-accuracy,student_test_last,student_test_best,undefined
 std::string grid_sources_csv(const GridTables& tables);
 /// Mean, standard deviation and number of seeds by target and variant, means over targets, headline differences, and
 /// rank correlations, in Markdown.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "distill/similarity/measure.hpp"
+#include "distill/similarity/static_rivals.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
 
@@ -31,6 +32,17 @@ std::vector<std::string> TargetBank::teachers() const {
 
 OutputOptions TargetBank::output_options(const Settings& settings) const {
   return {.cache = cache_, .match_channels = settings.match_channels, .progress = {}};
+}
+
+Json TargetBank::settings_of(const Cell& cell, Settings settings) const {
+  if (settings.metric == kAutoMetric && needs_similarity(traits(cell.variant->method), settings)) {
+    LabelManifest labels = cell.budget->labels;
+    labels.draw.seed = cell.seed;
+    settings.metric = choose_metric(settings.metric, count_labelled(*images_, labels),
+                                    static_cast<std::int64_t>(images_->pool.classes.size()), headless(sources_))
+                          .name;
+  }
+  return cell_settings(cell, settings, inputs_);
 }
 
 GroupBank TargetBank::of(const GridGroup& group, const Events& events) {
@@ -91,7 +103,7 @@ bool TargetBank::has_ranking(const GridBudget& budget, std::uint64_t seed, const
       read_ranking(file, [&](const std::string& line) { say(events, "warning: " + line + "; it is measured again"); },
                    {target_->name, budget.name});
   return known && (*known)["settings"] == ranking_settings(*grid_, *target_, budget, seed, &inputs_) &&
-         (*known)["metrics"] == Json(grid_->measured_metrics());
+         (*known)["metrics"] == Json(grid_->ranked_by());
 }
 
 bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, const std::filesystem::path& file,
@@ -113,12 +125,18 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
     for (std::size_t s = 0; s < candidates.size(); ++s) {
       const SimilarityRow& row = measured.rows[s];
       rows[s]["values"][name] = number(row.similarity.value);
-      if (own.replicates > 0) rows[s]["intervals"][name] = {number(row.confidence.low), number(row.confidence.high)};
+      if (own.replicates > 0) {
+        rows[s]["intervals"][name] = {number(row.confidence.low), number(row.confidence.high)};
+        rows[s]["best_shares"][name] = number(row.best_share);
+      }
       if (!std::isfinite(row.similarity.value)) rows[s]["undefined"][name] = row.undefined;
     }
   }
+  for (std::size_t s = 0; s < sources_.size(); ++s)
+    for (const StaticRival& rival : static_rivals())
+      rows[s]["values"][std::string(rival.name)] = number(rival.value(sources_[s]));
   akin::write_ranking(file, {target_->name, group.budget->name},
-                      ranking_settings(*grid_, *target_, *group.budget, group.seed, &inputs_), names, rows);
+                      ranking_settings(*grid_, *target_, *group.budget, group.seed, &inputs_), grid_->ranked_by(), rows);
   return true;
 }
 

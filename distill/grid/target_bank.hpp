@@ -40,6 +40,8 @@ class TargetBank {
   /// The sources that an oracle asks.
   std::vector<std::string> teachers() const;
   OutputOptions output_options(const Settings& settings) const;
+  /// What the cell depends on: `settings` with the metric that `auto` stands for there.
+  Json settings_of(const Cell& cell, Settings settings) const;
 
   /// True: the sources look at the whole pool once, and groups take their images from that; else each group's images
   /// are looked at when it is its turn.

@@ -135,7 +135,7 @@ Json results_part(const ReportData& d) {
                        {"test_accuracy_std", number(spread.std)},
                        {"seeds", seeds}});
   }
-  return {{"sources", sources}, {"methods", methods}};
+  return {{"sources", sources}, {"ranking_notes", d.ranking_notes}, {"methods", methods}};
 }
 
 SourceResult read_source(const Reader& r) {
@@ -284,6 +284,7 @@ ReportData report_from_json(const std::string& text, const std::string& where) {
   AKIN_CHECK(std::isfinite(d.metric_scale) && d.metric_scale > 0, "{}.metric_scale: expected a number above 0", where);
   d.student = r.get<std::string>("student");
   d.sources = r.list("sources", read_source);
+  if (json.contains("ranking_notes")) d.ranking_notes = r.list_of<std::string>("ranking_notes");
   d.methods = r.list("methods", read_method);
   d.curves = r.list("curves", [](const Reader& c) {
     return Curve{c.get<std::string>("method"), c.get<std::uint64_t>("seed"), c.list("points", [](const Reader& p) {

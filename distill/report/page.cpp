@@ -93,8 +93,7 @@ std::string results(const ReportData& data) {
     const Spread s = test_accuracy(m);
     const double best = best_test_accuracy(m).mean, speed = spread_over(m, &Figures::images_per_second).mean;
     out += std::string("<tr") + (contest.student == &m ? " class=\"student\"" : "") + "><th scope=\"row\">" +
-           swatch(data, m.name) + e(m.name) + "<span class=\"under\">" +
-           learns_from(m.role) +
+           swatch(data, m.name) + e(m.name) + "<span class=\"under\">" + learns_from(m.role) +
            "</span></th><td class=\"plot\">" + dots_svg(data, m, low, high) + "</td><td class=\"num\">" +
            show_percent_spread(s.mean, s.std);
     if (std::isfinite(best)) out += "<span class=\"under\">best " + show_percent(best) + "</span>";
@@ -158,7 +157,9 @@ std::string teachers(const ReportData& data) {
     if (std::isfinite(s->mapped)) out += "<span class=\"under\">from " + show_number(s->mapped, 3) + "</span>";
     out += "</td></tr>\n";
   }
-  return out + "</tbody></table>\n</section>\n";
+  out += "</tbody></table>\n";
+  for (const std::string& note : data.ranking_notes) out += "<p class=\"soft\">" + e(note) + "</p>\n";
+  return out + "</section>\n";
 }
 
 std::string training(const ReportData& data) {

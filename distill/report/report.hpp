@@ -75,6 +75,8 @@ struct ReportData {
   std::string metric = "PARC";
   double metric_scale = 100;  ///< the metric is shown times this
   std::vector<SourceResult> sources;
+  /// Shown beside them, in plain sentences: why this metric, and whether the draws agree on the nearest source.
+  std::vector<std::string> ranking_notes;
 
   std::vector<MethodResult> methods;  ///< in the order of the table
   /// The method the run was made for; empty: the taught method with the best validation accuracy.

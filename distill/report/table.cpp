@@ -128,7 +128,9 @@ std::string sources_table(const ReportData& data) {
                scaled(s->similarity), interval ? scaled(s->similarity_low) + " to " + scaled(s->similarity_high) : "–",
                scaled(s->chance), show_number(s->mapped, 3), show_number(s->alpha, 3)});
   }
-  return table.str();
+  std::string notes;
+  for (const std::string& note : data.ranking_notes) notes += note + "\n";
+  return table.str() + notes;
 }
 
 std::string results_csv(const ReportData& data) {

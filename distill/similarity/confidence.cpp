@@ -208,6 +208,23 @@ std::vector<double> best_shares(std::span<const Confidence> sources) {
   return shares;
 }
 
+std::string disputed_lead(const std::string& metric, std::span<const std::string> sources,
+                          std::span<const double> values, std::span<const double> shares) {
+  AKIN_CHECK(sources.size() == values.size() && sources.size() == shares.size(),
+             "disputed_lead: {} sources, {} values, {} shares", sources.size(), values.size(), shares.size());
+  const std::size_t none = sources.size();
+  std::size_t first = none, rival = none;
+  for (std::size_t s = 0; s < none; ++s)
+    if (std::isfinite(values[s]) && std::isfinite(shares[s]) && (first == none || values[s] > values[first])) first = s;
+  for (std::size_t s = 0; s < none; ++s)
+    if (s != first && std::isfinite(shares[s]) && (rival == none || shares[s] > shares[rival])) rival = s;
+  if (first == none || rival == none || shares[first] >= kSureShare) return "";
+  return fmt::format(
+      "{} is the most similar source by {}, but wins only {:.0f} % of the bootstrap draws, {} {:.0f} %: with these "
+      "labels it is unsure which one is nearest",
+      sources[first], metric, 100 * shares[first], sources[rival], 100 * shares[rival]);
+}
+
 double ranking_agreement(std::span<const Confidence> sources) {
   if (sources.size() < 2) return not_measured;
   const std::size_t half = sources[0].draws.size() / 2;

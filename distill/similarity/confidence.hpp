@@ -51,6 +51,15 @@ Chance chance_of(std::vector<double> draws, double value, double level);
 /// with the same options and labels. Draws undefined for any source are left out; NaN if none is left.
 std::vector<double> best_shares(std::span<const Confidence> sources);
 
+/// The share of draws that the most similar source wins where they agree on it.
+inline constexpr double kSureShare = 0.6;
+
+/// A warning where the source with the largest value wins fewer draws than `kSureShare`: its share, and that of the
+/// source that wins most of the others. "" where it wins enough, where nobody can rival it, or where shares were not
+/// measured. values[s] and shares[s] (best_shares) are those of sources[s]; a NaN takes no part.
+std::string disputed_lead(const std::string& metric, std::span<const std::string> sources,
+                          std::span<const double> values, std::span<const double> shares);
+
 /// How alike two draws rank the sources: Kendall's tau-b of draw r and draw r + B/2, averaged over r. 1: the same
 /// ranking in every draw; 0: no more than by chance. NaN for fewer than 2 sources, or where no pair of draws is
 /// defined.

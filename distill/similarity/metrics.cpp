@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "distill/report/csv.hpp"
+#include "distill/similarity/metric_choice.hpp"
 #include "distill/similarity/metrics/cka.hpp"
 #include "distill/similarity/metrics/gbc.hpp"
 #include "distill/similarity/metrics/hscore.hpp"
@@ -16,6 +17,7 @@
 #include "distill/similarity/metrics/plasticity.hpp"
 #include "distill/similarity/metrics/reference.hpp"
 #include "distill/similarity/metrics/transrate.hpp"
+#include "distill/similarity/static_rivals.hpp"
 
 namespace akin {
 namespace {
@@ -152,6 +154,16 @@ Metric find_metric(std::string_view name) {
     if (metric.name == name) return metric;
     names += metric.name + ", ";
   }
+  if (name.starts_with(kStaticPrefix))
+    fail_usage(
+        "metric \"{}\": looks at no image, so no teacher is weighted by it; as a rival of the metrics it stands in "
+        "every "
+        "experiment's sources.csv and results.md unasked. Metrics are {}parc:K, knn:K, transrate:EPS, gbc:FORM, "
+        "plasticity:METRIC",
+        name, names);
+  if (name == kAutoMetric)
+    fail_usage("metric \"{}\": stands for {}, by the labels and sources of a task; here name one of them", name,
+               fmt::join(auto_metrics(), " or "));
   const std::size_t colon = name.find(':');
   const std::string_view base = name.substr(0, colon);
   const std::string_view rest = colon == std::string_view::npos ? std::string_view() : name.substr(colon + 1);
@@ -208,16 +220,29 @@ std::vector<std::string> shared_warnings(std::span<const SimilarityRow> rows) {
   return lines;
 }
 
+std::string disputed_lead(std::span<const SimilarityRow> rows) {
+  std::vector<std::string> names;
+  std::vector<double> values, shares;
+  for (const SimilarityRow& row : rows) {
+    names.push_back(row.source);
+    values.push_back(row.similarity.value);
+    shares.push_back(row.best_share);
+  }
+  return rows.empty() ? "" : disputed_lead(rows.front().similarity.metric, names, values, shares);
+}
+
 std::string similarity_csv(std::span<const SimilarityRow> rows) {
   std::string text =
-      "source,metric,value,low,high,chance_mean,chance_high,p_value,best_share,ranking_tau,undefined,warnings\n";
+      "source,metric,value,low,high,chance_mean,chance_high,p_value,best_share,ranking_tau,undefined,warnings,"
+      "metric_why\n";
   for (const SimilarityRow& row : rows) {
     std::string warnings;
     for (const std::string& warning : row.similarity.warnings) warnings += (warnings.empty() ? "" : "; ") + warning;
-    text += csv_line({csv_text(row.source), csv_text(row.similarity.metric), csv_number(row.similarity.value),
-                      csv_number(row.confidence.low), csv_number(row.confidence.high), csv_number(row.chance.mean),
-                      csv_number(row.chance.high), csv_number(row.chance.p_value), csv_number(row.best_share),
-                      csv_number(row.agreement), csv_text(row.undefined), csv_text(warnings)});
+    text +=
+        csv_line({csv_text(row.source), csv_text(row.similarity.metric), csv_number(row.similarity.value),
+                  csv_number(row.confidence.low), csv_number(row.confidence.high), csv_number(row.chance.mean),
+                  csv_number(row.chance.high), csv_number(row.chance.p_value), csv_number(row.best_share),
+                  csv_number(row.agreement), csv_text(row.undefined), csv_text(warnings), csv_text(row.metric_why)});
   }
   return text;
 }

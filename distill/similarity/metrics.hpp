@@ -33,11 +33,15 @@ struct SimilarityRow {
   double best_share = not_measured;  ///< share of bootstrap draws in which this source is the most similar
   double agreement = not_measured;   ///< of the rankings of two draws, see ranking_agreement; the same for all sources
   std::string undefined = {};        ///< why there is no value; empty where there is one
+  std::string metric_why = {};       ///< why this metric; empty where it was asked for by name
 };
 
 /// The warnings of all rows, each told once: of many sources with their number. Those that differ in numbers only count
 /// as one.
 std::vector<std::string> shared_warnings(std::span<const SimilarityRow> rows);
+
+/// disputed_lead of distill/similarity/confidence.hpp for measured rows.
+std::string disputed_lead(std::span<const SimilarityRow> rows);
 
 /// Text of similarity.csv; a number that was not measured is an empty cell.
 std::string similarity_csv(std::span<const SimilarityRow> rows);

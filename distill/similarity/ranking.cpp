@@ -60,8 +60,9 @@ Ranking rank_sources(Context& ctx, const Task& task, const std::vector<Source>& 
   AKIN_CHECK(!sources.empty(), "the bank has no source");
   AKIN_CHECK(known.empty() || known.size() == sources.size(), "{} sources, but outputs of {}", sources.size(),
              known.size());
-  const Metric metric = find_metric(options.metric);
   Ranking ranking;
+  ranking.metric = choose_metric(options.metric, task, sources);
+  const Metric metric = find_metric(ranking.metric.name);
   ranking.mapping = parse_mapping(options.mapping.empty() ? metric.default_mapping : options.mapping);
   ranking.outputs = bank_outputs(ctx, task, sources, outputs, events, std::move(known));
   const Indices probe = probe_of(task, options.probe_limit);
@@ -70,6 +71,7 @@ Ranking rank_sources(Context& ctx, const Task& task, const std::vector<Source>& 
       candidates_of(ctx, sources, ranking.outputs, task, probe, reference ? &*reference : nullptr);
   const Measurement measured = measure(metric, bank, {.replicates = options.replicates, .seed = seed});
   ranking.rows = measured.rows;
+  for (SimilarityRow& row : ranking.rows) row.metric_why = ranking.metric.why;
   return ranking;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "distill/events.hpp"
+#include "distill/similarity/metric_choice.hpp"
 #include "distill/similarity/metrics.hpp"
 #include "distill/similarity/weights.hpp"
 #include "distill/task/source.hpp"
@@ -15,7 +16,7 @@
 namespace akin {
 
 struct RankOptions {
-  std::string metric = "parc";
+  std::string metric = "parc";           ///< or auto: see choose_metric
   std::string mapping = {};              ///< empty: the metric's own
   std::int64_t probe_limit = 500;        ///< labelled images that similarity is measured on
   int replicates = 200;                  ///< bootstrap draws and label shuffles; 0 = none
@@ -27,6 +28,7 @@ struct Ranking {
   std::vector<Outputs> outputs;     ///< a source each, for task.target
   std::vector<SimilarityRow> rows;  ///< in the order of the sources
   Mapping mapping;
+  MetricChoice metric = {};  ///< what rows are measured by
 };
 
 /// Stage FeatureBank: features and logits of every source for task.target. `known`: those of the first sources.

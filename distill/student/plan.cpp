@@ -152,6 +152,7 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
   check_shift(task.pool().images.shape()[1], settings.shift);
   StudentPlan plan{.method = method, .seed = seed, .architecture = student_architecture(ctx, settings, task)};
   if (!uses_sources(method)) return {plan};
+  if (needs_similarity(t, settings)) plan.metric_why = ranking.metric.why;
   AKIN_CHECK(!sources.empty() && ranking.rows.size() == sources.size(), "{}: needs at least one source",
              title_of(method));
   if (needs_similarity(t, settings))

@@ -17,6 +17,7 @@ struct StudentPlan {
   Weights weights = {};            ///< of methods with teachers
   const Source* source = nullptr;  ///< what a record names: its one or main teacher, else its start
   double weight = not_measured;    ///< of that teacher
+  std::string metric_why = {};     ///< why sources were compared by that metric; "" where it was named, or is of no use
   bool single = false;             ///< an oracle's: its name is that of the source too
 
   /// "DistillWeighted, seed 0", for people.

@@ -15,6 +15,7 @@ struct StudentRecord {
   std::vector<CurvePoint> curve;
   std::string source;                         ///< what it started from, or its main teacher; "" for none
   double weight = not_measured;               ///< of that teacher
+  std::string metric_why;                     ///< why sources were compared by that metric; "" where it was named
   std::int64_t labelled = 0, unlabelled = 0;  ///< images
   std::string made_by, device;                ///< version of akin, and where it ran
   std::string student_hash, best_hash;        ///< SHA-256 of the files of its networks, where they were kept

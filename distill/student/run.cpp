@@ -167,6 +167,7 @@ bool run_student(Context& ctx, const StudentInputs& in, const StudentPlan& plan,
   record.curve.clear();
   record.source = plan.source != nullptr ? plan.source->name : "";
   record.weight = plan.weight;
+  record.metric_why = plan.metric_why;
   record.labelled = static_cast<std::int64_t>(in.task.split.labelled.size());
   record.unlabelled = static_cast<std::int64_t>(in.task.split.unlabelled.size());
   const bool features_only = traits(plan.method).start == Start::features;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "distill/similarity/metrics.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -32,7 +31,9 @@ bool taught(T m, S) { return m.term == Term::teachers; }
 bool with_sources(T m, S) { return uses_sources(m.method); }
 bool transferred(T m, S) { return m.start == Start::transfer; }
 bool compared(T m, S s) { return needs_similarity(m, s); }
-bool compared_with_reference(T m, S s) { return needs_similarity(m, s) && find_metric(s.metric).needs_reference; }
+bool compared_with_reference(T m, S s) {
+  return needs_similarity(m, s) && s.metric != kAutoMetric && find_metric(s.metric).needs_reference;
+}
 bool weighted(T m, S) { return m.weighting == Weighting::weighted; }
 constexpr Setting::Matters nobody = nullptr;
 
@@ -60,7 +61,7 @@ std::string unknown_student(const std::string& name) {
   return fmt::format("'{}' is no network{}", name, suggestion(name, known));
 }
 std::string unknown_metric(const std::string& name) {
-  return refusal([&] { find_metric(name); });
+  return name == kAutoMetric ? "" : refusal([&] { find_metric(name); });
 }
 std::string unknown_mapping(const std::string& name) {
   return name.empty() ? "" : refusal([&] { parse_mapping(name); });
@@ -73,8 +74,6 @@ std::string unknown_flip(const std::string& name) {
   return fmt::format("'{}' is not none, h, v or hv{}", name, old ? "; what was true is h now, false is none" : "");
 }
 
-std::string list_of_networks() { return fmt::format("{}", fmt::join(known_architectures(), ", ")); }
-
 std::string list_of_metrics() {
   std::string names;
   for (const Metric& metric : metrics()) names += (names.empty() ? "" : ", ") + metric.name;
@@ -82,9 +81,10 @@ std::string list_of_metrics() {
 }
 
 const std::vector<Setting>& table() {
-  static const std::string networks =
-      "Network: " + list_of_networks() + "; of a student also init: that of the model --init";
-  static const std::string similarity = "Similarity of tasks: " + list_of_metrics();
+  static const std::string networks = fmt::format("Network: {}; of a student also init: that of the model --init",
+                                                  fmt::join(known_architectures(), ", "));
+  static const std::string similarity =
+      "Similarity of tasks: " + list_of_metrics() + "; or auto: leep below 5 labels a class, else parc";
   static const std::vector<Setting> all = {
       {"student", "arch", "Network", networks.c_str(), &Settings::student, {.problem = unknown_student}, own_network},
       {"student_width", "width", "Network", "Channels of its first stage; 0: the family's own",

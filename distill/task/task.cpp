@@ -52,6 +52,12 @@ Task make_task(std::shared_ptr<const TargetImages> images, const LabelManifest& 
   return task;
 }
 
+std::int64_t count_labelled(const TargetImages& images, const LabelManifest& manifest) {
+  std::vector<int> labels = images.pool.labels;
+  return static_cast<std::int64_t>(
+      split_pool(images.pool, images.training, images.hash, manifest, labels).labelled.size());
+}
+
 Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split) {
   LabelManifest manifest;
   manifest.draw = split;

@@ -67,6 +67,8 @@ Task load_task(const TaskOptions& options);
 /// The parts that a manifest lists or has drawn, by the seed of manifest.draw. Error where it was made for other
 /// images.
 Task make_task(std::shared_ptr<const TargetImages> images, const LabelManifest& manifest);
+/// How many labelled images that task has, without making it.
+std::int64_t count_labelled(const TargetImages& images, const LabelManifest& manifest);
 /// All parts drawn.
 Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split);
 /// All images as the target, none of them labelled: what sources say of each.
