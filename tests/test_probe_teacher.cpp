@@ -96,7 +96,7 @@ std::vector<double> out_of_fold(const Data& d, const std::vector<std::size_t>& s
                      x.begin() + static_cast<std::ptrdiff_t>((i + 1) * D));
         labels.push_back(d.labels[i]);
       }
-    const LogisticFit fit = fit_logistic(train, labels, static_cast<int>(d.classes), {.l2 = l2});
+    const LogisticFit fit = fit_logistic(train, labels, static_cast<int>(d.classes), {.l2 = l2, .tolerance = 1e-6 * l2});
     const std::vector<double> all = softmaxed(logistic_logits(fit, x, static_cast<std::int64_t>(N)), C);
     for (std::size_t i = 0; i < N; ++i)
       if (fold[i] == f)
@@ -148,6 +148,8 @@ TEST_CASE("probe teacher: likelihoods, penalty and probabilities are those of fi
       const std::vector<std::size_t> sources = s < S ? std::vector<std::size_t>{s} : everyone;
       const ProbeTrial& trial = t.trials[s];
       folds.push_back(out_of_fold(d, sources, trial.l2));
+      CAPTURE(s);
+      CAPTURE(trial.l2);
       CHECK_EQ(trial.log_likelihood, doctest::Approx(likelihood(d, folds[s])).epsilon(1e-4));
       // No neighbouring penalty does better.
       for (const double other : {trial.l2 * 3, trial.l2 / 3})
@@ -171,7 +173,7 @@ TEST_CASE("probe teacher: likelihoods, penalty and probabilities are those of fi
     const std::size_t chosen = t.chosen;
     const auto fitted = [&](const std::vector<std::size_t>& sources, double l2) {
       const std::vector<double> x = plain(d, sources);
-      const LogisticFit fit = fit_logistic(x, d.labels, 3, {.l2 = l2});
+      const LogisticFit fit = fit_logistic(x, d.labels, 3, {.l2 = l2, .tolerance = 1e-6 * l2});
       return softmaxed(logistic_logits(fit, x, 31), 3);
     };
     std::vector<double> wanted;

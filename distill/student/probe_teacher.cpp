@@ -23,6 +23,9 @@ constexpr std::int64_t kFolds = 5;
 constexpr double kLeast = 1e-3;  // of a weight in a stack
 constexpr const char *kConcat = "concat", *kStack = "stack";
 
+/// Largest element of a gradient that ends a fit: weights are at most its length / l2 from the best ones.
+double slack_of(double l2) { return std::min(1e-6, 1e-4 * l2); }
+
 /// Features of N images up to a rotation, which a penalty on squared weights does not see: never more than N columns.
 struct Basis {
   std::int64_t rows = 0, columns = 0;
@@ -122,7 +125,7 @@ Validated validate(const Basis& b, std::span<const int> labels, std::int64_t cla
     Vector log_p(labels.size() * static_cast<std::size_t>(classes));
     for (std::size_t f = 0; f < folds.size(); ++f) {
       const bool first = last[f].bias.empty();
-      last[f] = fit_logistic(x[f], y[f], static_cast<int>(classes), {.l2 = l2, .tolerance = 1e-5, .iterations = 300},
+      last[f] = fit_logistic(x[f], y[f], static_cast<int>(classes), {.l2 = l2, .tolerance = slack_of(l2), .iterations = 1000},
                              first ? nullptr : &last[f]);
       Vector z = logistic_logits(last[f], picked(b.z, b.columns, folds[f].held), std::ssize(folds[f].held));
       log_softmax(z, static_cast<std::size_t>(classes));
@@ -260,7 +263,7 @@ ProbeTeacher choose_probe_teacher(const std::vector<Array>& features, const std:
              "probe teacher: {} sources and {} labelled images (at least 1 and 2)", features.size(), N);
   const std::vector<Fold> folds = folds_of(labels, classes);
   const auto fit = [&](const Basis& b, double l2) {
-    return fit_logistic(b.z, labels, static_cast<int>(classes), {.l2 = l2});
+    return fit_logistic(b.z, labels, static_cast<int>(classes), {.l2 = l2, .tolerance = slack_of(l2)});
   };
   std::vector<Side> sides;
   std::vector<Basis> bases;
