@@ -79,6 +79,11 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   says("student = \"resnet8\"", "student = \"resnet9\"", "did you mean 'resnet8'?");
   says("[[variants]]", "[variants]", "[[variants]]");
   says("title = \"toy grid\"", "title = toy", "line 2");
+  const auto differ = [](const char* text) { return fmt::format("title = \"t\"\ndifferences = [\"{}\"]", text); };
+  says("title = \"toy grid\"", differ("weighted - transfer"), "expected \"VARIANT minus VARIANT\"");
+  says("title = \"toy grid\"", differ("weighted minus transfr"), "'transfr'; did you mean 'transfer'?");
+  CHECK(read(replaced(all(), "title = \"toy grid\"", differ("weighted-p1 minus scratch"))).differences ==
+        std::vector<std::pair<std::string, std::string>>{{"weighted-p1", "scratch"}});
   CHECK(has(error(replaced(all(), "metrics = [\"parc\", ", "metrics = [\"park\", ")), "park"));
   CHECK(has(error(std::string(kGrid) + kSources), "has no [[targets]]"));
   CHECK(has(error(std::string(kGrid) + "[[targets]]\nname = \"one\"\ndata = \"one\"\n"), "needs sources"));

@@ -40,6 +40,12 @@ TEST_CASE("every method learns the toy task, is best on validation as the curve 
         CHECK(r.figures.teacher_cv_accuracy > 0.25);
         CHECK_EQ(r.figures.label_head_accuracy > 0.25, is_taught(m.method));
         CHECK_EQ(r.figures.taught_head_accuracy > 0.25 + 4 * 0.07, is_taught(m.method));
+        const bool begins = m.start == Start::transfer;  // as a source, whose probe was a candidate for its teacher
+        CHECK_EQ(std::isfinite(r.figures.start_cv_accuracy), begins);
+        if (begins)
+          CHECK_EQ(r.figures.start_cv_accuracy, choose_probe_teacher(b.task, b.sources, b.ranking.outputs)
+                                                    .trials[static_cast<std::size_t>(b.number(plan.start))]
+                                                    .accuracy);
       }
       CHECK_EQ(uses_sources(m.method), !r.source.empty());
       if (m.method == Method::probe_cv) {  // cross-validation chose it, once; it is no network

@@ -187,6 +187,7 @@ GridTables collect_tables(const Grid& grid, const GridFolder& folder, const Open
   for (const GridTarget& t : grid.targets) out.targets.push_back(t.name);
   for (const GridBudget& b : grid.budgets) out.budgets.push_back(b.name);
   for (const GridVariant& v : grid.variants) out.methods.emplace_back(v.name, v.method);
+  out.differences = grid.differences;
   std::vector<FoundCell> cells = find_cells(grid, folder, opened);
   std::vector<FoundRanking> rankings = find_rankings(grid, folder, opened);
   Agreement agreement(grid, opened);

@@ -100,6 +100,24 @@ GridTarget read_target(const SettingsTable& s, const std::filesystem::path& root
   return t;
 }
 
+/// "weighted minus transfer": two variants, whose names have no spaces.
+std::vector<std::pair<std::string, std::string>> read_differences(const SettingsTable& s,
+                                                                  const std::vector<GridVariant>& variants) {
+  constexpr std::string_view kMinus = " minus ";
+  std::vector<std::string> names;
+  for (const GridVariant& v : variants) names.push_back(v.name);
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const std::string& text : s.texts("differences")) {
+    const std::size_t at = text.find(kMinus);
+    if (at == std::string::npos) s.refuse("differences", fmt::format("'{}': expected \"VARIANT minus VARIANT\"", text));
+    out.emplace_back(text.substr(0, at), text.substr(at + kMinus.size()));
+    for (const std::string& name : {out.back().first, out.back().second})
+      if (std::find(names.begin(), names.end(), name) == names.end())
+        s.refuse("differences", fmt::format("no variant is called '{}'{}", name, suggestion(name, names)));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string with_target(std::string text, const std::string& name) {
@@ -211,6 +229,7 @@ Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& r
     add(e.variants, {name, method_of(top, "methods", name), SettingsTable(Json::object(), top.where())}, top);
   for (const SettingsTable& s : top.tables("variants"))
     add(e.variants, {checked_name(s, s.text("name")), method_of(s, "method", s.text("method")), s}, s);
+  e.differences = read_differences(top, e.variants);
   e.metrics = top.texts("metrics");
   for (const std::string& m : e.metrics)
     if (m != kAutoMetric) find_metric(m);

@@ -95,26 +95,58 @@ Difference difference(const GridTables& t, const std::string& budget, const std:
   return {spread_of(means), counted.size()};
 }
 
-/// The paper's two headline differences, and those of a student that starts where its rival does.
-std::string headlines(const GridTables& t, const std::string& budget) {
+/// Pairs of variants: those asked for, or else the paper's two headline differences and those of a student that starts
+/// where its rival does.
+std::vector<std::pair<std::string, std::string>> compared(const GridTables& t) {
+  if (!t.differences.empty()) return t.differences;
+  constexpr std::pair<Method, Method> pairs[] = {{Method::weighted, Method::transfer},
+                                                 {Method::weighted, Method::fixmatch},
+                                                 {Method::weighted_transfer, Method::transfer},
+                                                 {Method::weighted_transfer, Method::fixmatch_transfer},
+                                                 {Method::probe_taught_transfer, Method::transfer},
+                                                 {Method::probe_taught_transfer, Method::weighted_transfer}};
   const auto variant_of = [&](Method m) {
     const auto it = std::find_if(t.methods.begin(), t.methods.end(), [&](const auto& v) { return v.second == m; });
     return it == t.methods.end() ? std::string() : it->first;  // the first of several
   };
-  constexpr std::pair<Method, Method> pairs[] = {{Method::weighted, Method::transfer},
-                                                 {Method::weighted, Method::fixmatch},
-                                                 {Method::weighted_transfer, Method::transfer},
-                                                 {Method::weighted_transfer, Method::fixmatch_transfer}};
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& [ours, rival] : pairs)
+    if (const std::string a = variant_of(ours), b = variant_of(rival); !a.empty() && !b.empty()) out.emplace_back(a, b);
+  return out;
+}
+
+/// How often the forecast of "does teaching pay?" came true: yes where the teacher's probe is better than one of the
+/// student's own start, both in cross-validation. "" where no student has a forecast.
+std::string forecast(const GridTables& t, const std::string& budget, const std::string& taught,
+                     const std::string& rival) {
+  std::size_t yes = 0, yes_right = 0, no = 0, no_right = 0;
+  for (const std::string& target : t.targets) {
+    const auto of = [&](const std::string& variant, Figure figure) {
+      return by_seed(t, target, budget, variant, figure);
+    };
+    const auto teacher = of(taught, &Figures::teacher_cv_accuracy), start = of(taught, &Figures::start_cv_accuracy),
+               got = of(taught, &Figures::test_accuracy), without = of(rival, &Figures::test_accuracy);
+    for (const auto& [seed, s] : start) {
+      if (!teacher.contains(seed) || !got.contains(seed) || !without.contains(seed)) continue;
+      const bool paid = got.at(seed) > without.at(seed), foretold = teacher.at(seed) > s;
+      (foretold ? yes : no) += 1;
+      (foretold ? yes_right : no_right) += foretold == paid;
+    }
+  }
+  if (yes + no == 0) return "";
+  return fmt::format("; does teaching pay? foretold yes {}, right {}; no {}, right {}", yes, yes_right, no, no_right);
+}
+
+std::string headlines(const GridTables& t, const std::string& budget) {
   std::string out;
-  for (const auto& [ours, rival] : pairs) {
-    const std::string weighted = variant_of(ours), other = variant_of(rival);
-    if (weighted.empty() || other.empty()) continue;
-    const Difference d = difference(t, budget, weighted, other, &Figures::test_accuracy);
+  for (const auto& [ours, other] : compared(t)) {
+    const Difference d = difference(t, budget, ours, other, &Figures::test_accuracy);
     if (d.spread.n == 0) continue;
-    out += fmt::format("- {} minus {}: **{:+.1f}** points{}, mean over {} target{}, {} seed{}\n", weighted, other,
+    out += fmt::format("- {} minus {}: **{:+.1f}** points{}, mean over {} target{}, {} seed{}{}\n", ours, other,
                        100 * d.spread.mean,
                        d.spread.n > 1 ? fmt::format(" ± {:.1f} over seeds", 100 * d.spread.std) : std::string(),
-                       d.targets, d.targets == 1 ? "" : "s", d.spread.n, d.spread.n == 1 ? "" : "s");
+                       d.targets, d.targets == 1 ? "" : "s", d.spread.n, d.spread.n == 1 ? "" : "s",
+                       forecast(t, budget, ours, other));
   }
   return out;
 }

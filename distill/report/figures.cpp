@@ -20,6 +20,7 @@ constexpr FigureRow kFigures[] = {
     {"taught_head_accuracy", "test_taught_head", &Figures::taught_head_accuracy},
     {"teacher_cv_accuracy", "teacher_cv", &Figures::teacher_cv_accuracy},
     {"teacher_accuracy", "test_teacher", &Figures::teacher_accuracy},
+    {"start_cv_accuracy", "start_cv", &Figures::start_cv_accuracy},
     {"seconds", "seconds", &Figures::seconds},
     {"images_per_second", nullptr, &Figures::images_per_second},
 };

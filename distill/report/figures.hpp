@@ -33,6 +33,7 @@ struct Figures {
   double label_head_accuracy = not_measured;   ///< on test images, of the head that labels taught alone
   double taught_head_accuracy = not_measured;  ///< of the one that a probe taught (Network::taught_head) alone
   double teacher_cv_accuracy = not_measured;   ///< of the probe: on the labelled images, in cross-validation
+  double start_cv_accuracy = not_measured;     ///< likewise of a probe of what the student starts with, untaught
   double teacher_accuracy = not_measured;      ///< of the probe: on test images
 };
 
