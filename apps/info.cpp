@@ -3,14 +3,18 @@
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
+#include "distill/report/html.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/picture_kind.hpp"
 #include "engine/io/safetensors.hpp"
+#include "engine/io/text.hpp"
 #include "kernels/common/onednn.hpp"
 #include "kernels/common/parallel.hpp"
+#include "nn/cost.hpp"
 #include "nn/data/glyphs/glyphs.hpp"
+#include "nn/model_file.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -102,8 +106,38 @@ SafeTensors open_file(const std::filesystem::path& path) {
   }
 }
 
+/// What a model costs at the size of its images; nothing for other files.
+std::optional<std::pair<Cost, ModelInfo>> cost_of_file(const std::filesystem::path& path, const SafeTensors& file) {
+  std::filesystem::path graph = path;
+  if (kind_of(file) != "a model" && !is_there(graph.replace_extension(".graph.json"))) return {};
+  Context ctx(Device::cpu);
+  const Model model = load_model(ctx, path);
+  return std::pair{cost_of(ctx, *model.network, model.info.height, model.info.width), model.info};
+}
+
+std::string about_model(const Cost& cost, const ModelInfo& info) {
+  std::string text =
+      fmt::format("{:.3g} million multiply-adds an image of {}x{}\n{}: {} classes",
+                  static_cast<double>(cost.multiply_adds) / 1e6, info.height, info.width,
+                  info.task.empty() ? "a task without a name" : readable_text(info.task), info.architecture.classes);
+  if (info.test_accuracy >= 0) text += fmt::format(", {} % of its test images right", show_percent(info.test_accuracy));
+  if (info.step >= 0) text += fmt::format(", after step {}", info.step);
+  if (info.validation_accuracy >= 0)
+    text += fmt::format(", {} % of its validation images right", show_percent(info.validation_accuracy));
+  return text + "\n";
+}
+
+/// One line for people: long ones end in what is left out.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t kLine = 160;
+  return text.size() <= kLine + 40
+             ? text
+             : fmt::format("{} ... ({} bytes; --json has all)", readable_text(text.substr(0, kLine)), text.size());
+}
+
 void show_file(bool json, const std::string& path) {
   const SafeTensors file = open_file(path);
+  const auto cost = cost_of_file(path, file);
   std::int64_t numbers = 0;
   Json tensors = Json::array();
   TextTable table({{"tensor"}, {"type"}, {"shape"}});
@@ -121,13 +155,15 @@ void show_file(bool json, const std::string& path) {
                      {"kind", kind_of(file)},
                      {"metadata", file.metadata},
                      {"parameters", trained},
+                     {"multiply_adds", cost ? Json(cost->first.multiply_adds) : Json(nullptr)},
                      {"numbers", numbers},
                      {"tensors", tensors}}));
     return;
   }
   std::string text = fmt::format("{}: {}\n{} tensors, {} numbers, {} trained parameters\n", path, kind_of(file),
                                  file.tensors.size(), numbers, trained);
-  for (const auto& [key, value] : file.metadata) text += fmt::format("{}: {}\n", key, value);
+  if (cost) text += about_model(cost->first, cost->second);
+  for (const auto& [key, value] : file.metadata) text += fmt::format("{}: {}\n", key, shortened(value));
   print(text + "\n" + table.str());
 }
 

@@ -109,7 +109,12 @@ TEST_CASE("cli: from data to a report") {
 
   const auto info = json_of(akin_(folder, {"info", model, "--json"}));
   CHECK_EQ(info["kind"], "a model");
+  CHECK(info["multiply_adds"].get<double>() > info["parameters"].get<double>());  // most weights are used many times
+  const std::string shown = akin_(folder, {"info", model}).out;
+  CHECK(has(shown, "million multiply-adds an image of"));
+  CHECK(has(shown, "% of its test images right"));
   CHECK(has(akin_(folder, {"info", table}).out, "table of features"));
+  CHECK(json_of(akin_(folder, {"info", table, "--json"}))["multiply_adds"].is_null());
   const auto program = json_of(akin_(folder, {"info", "--json", "--data", folder.path().string()}));
   CHECK_EQ(program["data"].size(), 3);
 

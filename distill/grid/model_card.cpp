@@ -7,6 +7,7 @@
 #include "distill/report/html.hpp"
 #include "distill/student/train.hpp"
 #include "engine/io/sha256.hpp"
+#include "nn/cost.hpp"
 
 namespace akin {
 
@@ -48,7 +49,10 @@ std::string what_it_is(const CardFacts& f) {
   std::string network = plain(a.name);
   if (a.width > 0) network += fmt::format(", width {}", a.width);
   if (!a.shortcut.empty()) network += ", shortcut " + plain(a.shortcut);
-  network += fmt::format("; {} trained numbers", show_integer(count_trainable(f.model->network->parameters())));
+  Context ctx(Device::cpu);
+  const Cost cost = cost_of(ctx, *f.model->network, f.height, f.width);
+  network += fmt::format("; {} trained numbers, {:.3g} million multiply-adds an image", show_integer(cost.parameters),
+                         static_cast<double>(cost.multiply_adds) / 1e6);
   if (f.folded) network += ", before its batch norms were folded into the convolutions";
   std::string text = "| | |\n|---|---|\n";
   text += row({"Task", or_unknown(info.task)});

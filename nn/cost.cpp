@@ -1,0 +1,33 @@
+#include "nn/cost.hpp"
+
+#include "engine/trace.hpp"
+
+namespace akin {
+
+namespace {
+
+/// Convolutions and linear layers use each weight once for every position of their output.
+class MultiplyAdds : public OpWatch {
+ public:
+  std::int64_t count = 0;
+  void forward(const char* op, const std::vector<Tensor>& inputs, const Tensor& output) override {
+    const std::string_view name = op;
+    if (name != "conv2d" && name != "depthwise_conv2d" && name != "linear") return;
+    const Shape& y = output.shape();
+    count += output.numel() / y[y.rank() - 1] * inputs[1].numel();
+  }
+  void backward(const char*, const std::vector<Tensor>&) override {}
+};
+
+}  // namespace
+
+Cost cost_of(Context& ctx, const Network& network, std::int64_t height, std::int64_t width) {
+  MultiplyAdds watch;
+  const WatchScope scope(ctx, &watch);
+  const std::int64_t channels = network.architecture().channels;
+  const Tensor image = Tensor::zeros(ctx, {1, height, width, channels});
+  network.predict(ctx, network.features(ctx, image, false));
+  return {count_trainable(network.parameters()), watch.count};
+}
+
+}  // namespace akin
