@@ -204,6 +204,7 @@ Bank bank_of_tables(Context& ctx, const Options& o, const Events& events) {
   if (o.label_file.empty()) {
     tell(events, align_tables(tables, nullptr, more));
     labels = labels_of(tables, o.classes);
+    tell(events, labels.notes);
   } else {
     labels = read_labels(o.label_file, o.classes);
     tell(events, labels.notes);
@@ -260,7 +261,7 @@ MetricChoice choose(const std::string& name, const Bank& bank) {
                        headless);
 }
 
-void check_usage(const Options& o) {
+void check_usage(const CLI::App& app, const Options& o) {
   if (o.tables.empty()) {
     if (o.task.target.empty() || o.sources.empty())
       fail_usage(
@@ -272,6 +273,9 @@ void check_usage(const Options& o) {
   }
   if (!o.task.target.empty() || !o.sources.empty())
     fail_usage("--tables needs no images: leave out --target and --sources, or give tables as --sources");
+  for (const char* option : {"--labels-per-class", "--labels", "--size", "--channels", "--match-channels"})
+    if (app.count(option) > 0)
+      fail_usage("{} goes with --target; of --tables all rows are labelled, --probe takes some of them", option);
   if (!o.probabilities.empty() && !o.logits.empty()) fail_usage("give --probabilities or --logits, not both");
 }
 
@@ -285,8 +289,8 @@ void check_out(const Options& o) {
   if (!o.task.target.empty()) check_outside(o.out, o.task.target);
 }
 
-void run(Options& o) {
-  check_usage(o);
+void run(const CLI::App& app, Options& o) {
+  check_usage(app, o);
   check_out(o);
   if (!o.out.empty()) const AtomicFile probe(o.out);  // a file that cannot be written shall cost no measurement
   const std::vector<std::string> names = metrics_of(o);
@@ -383,7 +387,7 @@ void add_rank(CLI::App& akin) {
       "why and leaves the others alone.\n\n"
       "Example:\n  akin rank --target data/mnist --labels-per-class 5 --sources bank/*.safetensors --metric parc,cka\n"
       "  akin rank --tables resnet.npy vit.csv --label-file y.txt --metric all");
-  app->callback([o] { run(*o); });
+  app->callback([app, o] { run(*app, *o); });
 }
 
 }  // namespace akin

@@ -106,6 +106,8 @@ TEST_CASE("cli: ranking tables without any image") {
     CHECK(has(failed.err, text));
   };
   fails({"--target", path("t")}, 2, "--tables needs no images");
+  for (const char* of_images : {"--labels-per-class=3", "--labels=3", "--size=8x8", "--channels=1", "--match-channels"})
+    fails({of_images}, 2, " goes with --target");
   fails({"--metric", "static:params"}, 2, "looks at no image, so no teacher is weighted by it");
   fails({"--logits", path("p.npy")}, 2, "1 files for 2 tables");
   fails({"--layers", "8"}, 2, "1 numbers for 2 sources");
@@ -162,6 +164,15 @@ TEST_CASE("cli: what a data frame adds does not count, and where nothing can be 
   const Finished refused = rank({(folder / "counted.npy").string()});
   CHECK_EQ(refused.code, 1);
   CHECK(has(refused.err, "a row number is no feature. In Python: x[:, 1:]"));
+  // Labels of a table itself, of which two may be meant for one class.
+  std::string own = "w,x,y,z,label\n";
+  for (std::size_t i = 0; i < 150; ++i)
+    own += fmt::format("{},{},{},{},{}\n", c.features[4 * i], c.features[4 * i + 1], c.features[4 * i + 2],
+                       c.features[4 * i + 3], Arguments{"Cat", "cat", "dog"}[i % 3]);
+  write_file_atomic(folder / "own.csv", std::string_view(own));
+  const Finished alike = akin_(folder, {"rank", "--tables", (folder / "own.csv").string(), "--replicates", "0"});
+  CHECK_EQ(alike.code, 0);
+  CHECK_MESSAGE(has(alike.err, "own.csv: labels \"Cat\" and \"cat\" differ only in case"), alike.err);
   // Nothing to rank by: the table says why, and the exit code that nothing came out.
   const Finished none = akin_(folder, {"rank", "--label-file", (folder / "y.csv").string(), "--metric", "leep,nce",
                                        "--quiet", "--tables", (folder / "plain.csv").string()});

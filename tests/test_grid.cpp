@@ -249,12 +249,17 @@ TEST_CASE_FIXTURE(ExperimentFixture,
   CHECK(run(grid).finished);
   CHECK_FALSE(has(read_text(folder / "run/results.csv"), "two"));
   CHECK_FALSE(has(read_text(folder / "run/sources.csv"), "two"));
+  for (const char* what : {"scratch", "similarities"})
+    CHECK(has(read_text(folder / "run/results.md"),
+              fmt::format("- two, three, seed 0, {}: its file is damaged, a", what)));
+  CHECK_MESSAGE(has(lines, "warning: 2 cells and rankings were made"), lines);
   options.only = {};
   CHECK_EQ(run(grid).ran, 1);
   CHECK_MESSAGE(has(lines, "is the record of another student (one, three, seed 0, scratch)"), lines);
   CHECK_MESSAGE(has(lines, "is the ranking of another target (\"one\")"), lines);
   CHECK(results_of(folder / "run") == results);
   CHECK_EQ(read_text(folder / "run/sources.csv"), sources);
+  CHECK_FALSE(has(read_text(folder / "run/results.md"), "in no table"));
 }
 
 TEST_CASE_FIXTURE(ExperimentFixture, "what is said of a file that does not describe itself is part of the source") {

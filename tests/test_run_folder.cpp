@@ -176,6 +176,10 @@ TEST_CASE("begun anew with --force: nothing of the earlier run is left to pass f
   p.fails({"report", p.at("run")}, "is not of this run");
 
   p.runs(p.train("t"));
+  const std::string finished = bytes_in(p.at("t"));
+  for (const Arguments& both : {p.train("t", {"--force", "--resume"}), p.distill("run", {"--resume", "--force"})})
+    p.fails(both, "--resume and --force: one goes on, the other starts anew", 2);
+  CHECK_EQ(bytes_in(p.at("t")), finished);
   p.fails(p.train("t", {"--force", "--warmup", "1000"}), "warm", 2);
   CHECK(fs::exists(p.at("t/model.safetensors")));
   CHECK_EQ(akin_(p.folder, p.train("t", {"--force", "--seed", "7", "--stop-after", "2"})).code, 1);

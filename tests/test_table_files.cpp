@@ -101,6 +101,12 @@ TEST_CASE("table files: logits in another order than the features are put right 
   FeatureTable x = read_feature_table(folder / "x.npy");
   add_predictions(x, read_feature_table(folder / "both.safetensors"), true);
   CHECK(x.probabilities.shape() == Shape{3, 2});
+  write_npy(folder / "p.npy", matrix({0.9f, 0.1f, 0.2f, 0.8f, 0.5f, 0.5f}, 2));
+  for (const bool are_logits : {false, true}) {
+    FeatureTable of = read_feature_table(folder / "x.npy");
+    add_predictions(of, read_feature_table(folder / "p.npy"), are_logits);
+    CHECK_EQ(has(all(of.notes), "p.npy: its logits are at least 0 and sum to 1 in every row"), are_logits);
+  }
   CHECK(column(x.probabilities, 0)[2] > 0.99f);
 
   // Numbers of rows are names where the other side has them as names.

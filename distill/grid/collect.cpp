@@ -97,12 +97,23 @@ struct FoundRanking {
   Piece piece;
 };
 
-std::vector<FoundCell> find_cells(const Grid& grid, const GridFolder& folder, const OpenedInputs& opened) {
+/// A file that is no record or ranking of its place, which this command does not make again: the tables lack it.
+void tell_unread(GridTables& out, const std::filesystem::path& file, const std::string& label) {
+  if (!is_there(file)) return;
+  out.stale.emplace_back(label, "its file is damaged, another one's or an earlier akin's (run it without --only)");
+  ++out.left_out;
+}
+
+std::vector<FoundCell> find_cells(const Grid& grid, const GridFolder& folder, const OpenedInputs& opened,
+                                  GridTables& tables) {
   std::vector<FoundCell> out;
   for (const GridTarget& t : grid.targets)
     for (const Cell& c : cells_of(grid, t, t.sources)) {
       const std::optional<StoredRecord> stored = read_record(folder, c);
-      if (!stored || stored->record.settings.is_null()) continue;
+      if (!stored || stored->record.settings.is_null()) {
+        tell_unread(tables, folder.record(c), c.label());
+        continue;
+      }
       const Json& before = stored->record.settings;
       const Settings settings = grid.settings_of(t, c.variant), chosen = with_metric_of(settings, before);
       const auto now = opened.find(t.name);
@@ -116,13 +127,18 @@ std::vector<FoundCell> find_cells(const Grid& grid, const GridFolder& folder, co
   return out;
 }
 
-std::vector<FoundRanking> find_rankings(const Grid& grid, const GridFolder& folder, const OpenedInputs& opened) {
+std::vector<FoundRanking> find_rankings(const Grid& grid, const GridFolder& folder, const OpenedInputs& opened,
+                                        GridTables& tables) {
   std::vector<FoundRanking> out;
   for (const GridTarget& t : grid.targets)
     for (const GridBudget& b : grid.budgets)
       for (const std::uint64_t seed : grid.seeds) {
         const std::optional<Json> ranking = read_ranking(folder.ranking(t, b, seed), {}, {t.name, b.name});
-        if (!ranking || !(*ranking)["settings"].is_object()) continue;
+        const std::string label = fmt::format("{}, {}, seed {}, similarities", t.name, b.name, seed);
+        if (!ranking || !(*ranking)["settings"].is_object()) {
+          tell_unread(tables, folder.ranking(t, b, seed), label);
+          continue;
+        }
         const Json& before = (*ranking)["settings"];
         const auto now = opened.find(t.name);
         const Json wanted = ranking_settings(grid, t, b, seed, now != opened.end() ? &now->second : nullptr);
@@ -130,8 +146,7 @@ std::vector<FoundRanking> find_rankings(const Grid& grid, const GridFolder& fold
                        &b,
                        seed,
                        (*ranking)["sources"],
-                       {&t, fmt::format("{}, {}, seed {}, similarities", t.name, b.name, seed),
-                        settings_changes(now != opened.end() ? before : without_contents(before), wanted),
+                       {&t, label, settings_changes(now != opened.end() ? before : without_contents(before), wanted),
                         contents_of(grid, t, before, grid.settings_of(t))}});
       }
   return out;
@@ -188,8 +203,8 @@ GridTables collect_tables(const Grid& grid, const GridFolder& folder, const Open
   for (const GridBudget& b : grid.budgets) out.budgets.push_back(b.name);
   for (const GridVariant& v : grid.variants) out.methods.emplace_back(v.name, v.method);
   out.differences = grid.differences;
-  std::vector<FoundCell> cells = find_cells(grid, folder, opened);
-  std::vector<FoundRanking> rankings = find_rankings(grid, folder, opened);
+  std::vector<FoundCell> cells = find_cells(grid, folder, opened, out);
+  std::vector<FoundRanking> rankings = find_rankings(grid, folder, opened, out);
   Agreement agreement(grid, opened);
   for (const FoundCell& c : cells)
     if (c.piece.changes.empty()) agreement.add(c.piece);

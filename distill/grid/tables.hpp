@@ -27,8 +27,8 @@ struct GridTables {
   std::vector<ResultRow> rows;
   std::vector<SourceRow> sources;
   std::vector<std::pair<std::string, std::string>> failed;  ///< cells without a result, and why
-  /// Made with other settings or data, which: in no row. A line a cell or ranking, and one for all of a target that
-  /// this command did not open and whose pieces do not agree.
+  /// Made with other settings or data, which, or not to be read: in no row. A line a cell or ranking, and one for all
+  /// of a target that this command did not open and whose pieces do not agree.
   std::vector<std::pair<std::string, std::string>> stale;
   std::size_t left_out = 0;  ///< cells and rankings of these lines
   /// Why `auto` chose its metric, by target and budget.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "distill/student/settings.hpp"
@@ -44,6 +45,7 @@ std::string range_text(const Setting& s) {
   if (std::holds_alternative<std::string Settings::*>(s.field)) return "name";
   const char* number = std::holds_alternative<std::int64_t Settings::*>(s.field) ? "whole number" : "number";
   if (r.below) return fmt::format("{} from {}, below {}", number, r.low, r.high);
+  if (r.high == 0x1p63) return fmt::format("{} from {} to {}", number, r.low, std::numeric_limits<std::int64_t>::max());
   if (r.high < Range{}.high)
     return fmt::format("{} from {} to {}", number, r.low,
                        r.high < 1e9 ? fmt::format("{}", r.high) : fmt::format("{:g}", r.high));
