@@ -106,13 +106,18 @@ SafeTensors open_file(const std::filesystem::path& path) {
   }
 }
 
-/// What a model costs at the size of its images; nothing for other files.
+/// What a model costs at the size of its images; nothing for other files, and with a warning for one that cannot be run.
 std::optional<std::pair<Cost, ModelInfo>> cost_of_file(const std::filesystem::path& path, const SafeTensors& file) {
   std::filesystem::path graph = path;
   if (kind_of(file) != "a model" && !is_there(graph.replace_extension(".graph.json"))) return {};
-  Context ctx(Device::cpu);
-  const Model model = load_model(ctx, path);
-  return std::pair{cost_of(ctx, *model.network, model.info.height, model.info.width), model.info};
+  try {
+    Context ctx(Device::cpu);
+    const Model model = load_model(ctx, path);
+    return std::pair{cost_of(ctx, *model.network, model.info.height, model.info.width), model.info};
+  } catch (const Error& e) {  // what the file holds can be looked at all the same
+    warn(fmt::format("as a model it cannot be used: {}", e.what()));
+    return {};
+  }
 }
 
 std::string about_model(const Cost& cost, const ModelInfo& info) {

@@ -115,6 +115,14 @@ TEST_CASE("cli: from data to a report") {
   CHECK(has(shown, "% of its test images right"));
   CHECK(has(akin_(folder, {"info", table}).out, "table of features"));
   CHECK(json_of(akin_(folder, {"info", table, "--json"}))["multiply_adds"].is_null());
+  // A damaged one can be looked at all the same.
+  std::string bytes = read_text(model);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  write_file_atomic(folder / "damaged.safetensors", std::string_view(bytes));
+  const Finished damaged = akin_(folder, {"info", (folder / "damaged.safetensors").string()});
+  CHECK_EQ(damaged.code, 0);
+  CHECK(has(damaged.out, "trained parameters"));
+  CHECK(has(damaged.err, "as a model it cannot be used"));
   const auto program = json_of(akin_(folder, {"info", "--json", "--data", folder.path().string()}));
   CHECK_EQ(program["data"].size(), 3);
 

@@ -157,8 +157,7 @@ Metric find_metric(std::string_view name) {
   if (name.starts_with(kStaticPrefix))
     fail_usage(
         "metric \"{}\": looks at no image, so no teacher is weighted by it; as a rival of the metrics it stands in "
-        "every "
-        "experiment's sources.csv and results.md unasked. Metrics are {}parc:K, knn:K, transrate:EPS, gbc:FORM, "
+        "every experiment's sources.csv and results.md unasked. Metrics are {}parc:K, knn:K, transrate:EPS, gbc:FORM, "
         "plasticity:METRIC",
         name, names);
   if (name == kAutoMetric)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Trains akin's ResNet-8 in PyTorch from the very labels of an akin experiment: does akin train as well?
 
-Usage: scripts/scratch_vs_torch.py DATA LABELS_JSON...
+Usage: bench/scratch_vs_torch.py DATA LABELS_JSON...
 DATA: an IDX data set (colour, 32x32). LABELS_JSON: splits that akin wrote, labels/<target>/<budget>/seed<k>.json. The recipe is
 configs/mini/scratch.toml's "h-shift": 1000 steps of 64, SGD 0.1, momentum 0.9, weight decay 5e-4 on weights, cosine, mirrored
 left-right, moved by up to 4 pixels. Prints a line a split: its seed and the accuracy on the test images, in %.
 
 Needs python3-torch. Example:
-  scripts/scratch_vs_torch.py data/eurosat32 runs/scratch/labels/eurosat/100/seed*.json
+  bench/scratch_vs_torch.py data/eurosat32 runs/scratch/labels/eurosat/100/seed*.json
 """
 import gzip
 import json
@@ -17,7 +17,8 @@ import sys
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+
+from torch_side import build_cifar
 
 STEPS, BATCH, RATE, SHIFT = 1000, 64, 0.1, 4
 
@@ -29,33 +30,12 @@ def read_idx(path):
     return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
 
 
-def norm_conv(inputs, outputs, stride):
-    conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
-
-
-class Block(nn.Module):
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        self.first, self.second = norm_conv(inputs, outputs, stride), norm_conv(outputs, outputs, 1)
-        self.stride, self.more = stride, outputs - inputs
-
-    def forward(self, x):
-        y = self.second(F.relu(self.first(x)))
-        short = x[:, :, ::self.stride, ::self.stride]
-        return F.relu(y + F.pad(short, (0, 0, 0, 0, self.more // 2, self.more - self.more // 2)))
-
-
-class ResNet8(nn.Module):
-    def __init__(self, classes):
-        super().__init__()
-        self.stem = norm_conv(3, 16, 1)
-        self.blocks = nn.Sequential(Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2))
-        self.fc = nn.Linear(64, classes)
-
-    def forward(self, x):
-        return self.fc(self.blocks(F.relu(self.stem(x))).mean((2, 3)))
+def resnet8(classes):
+    network = build_cifar(torch, 1, 16, 3, classes)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return network
 
 
 def augmented(images, rng):
@@ -72,7 +52,7 @@ def augmented(images, rng):
 def train(images, labels, classes, normal, seed):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = ResNet8(classes)
+    network = resnet8(classes)
     weights = [p for p in network.parameters() if p.dim() > 1]
     others = [p for p in network.parameters() if p.dim() == 1]
     optimizer = torch.optim.SGD([{"params": weights, "weight_decay": 5e-4}, {"params": others}], lr=RATE, momentum=0.9)
