@@ -82,14 +82,16 @@ void show_settings(bool json) {
   print(json_text({{"settings", list}}));
 }
 
+constexpr const char *kModel = "a model", *kForeign = "tensors without akin's description";
+
 /// What kind of file of akin's it is, as far as one can tell.
 std::string kind_of(const SafeTensors& file) {
   const auto format = file.metadata.find("format");
   const std::string name = format == file.metadata.end() ? "" : format->second;
-  if (name.starts_with("akin-model")) return "a model";
+  if (name.starts_with("akin-model")) return kModel;
   if (name.starts_with("akin-checkpoint")) return "a checkpoint of a training run";
   if (file.find("features") != nullptr && file.find("logits") != nullptr) return "a table of features and logits";
-  return "tensors without akin's description";
+  return kForeign;
 }
 
 SafeTensors open_file(const std::filesystem::path& path) {
@@ -106,43 +108,61 @@ SafeTensors open_file(const std::filesystem::path& path) {
   }
 }
 
-/// What a model costs at the size of its images; nothing for other files, and with a warning for one that cannot be run.
-std::optional<std::pair<Cost, ModelInfo>> cost_of_file(const std::filesystem::path& path, const SafeTensors& file) {
+/// What a model is and, where it says the size of its images, costs.
+struct ModelFacts {
+  ModelInfo info;
+  std::optional<Cost> cost = {};
+};
+
+/// Nothing for other files, and with a warning for a model that cannot be used.
+std::optional<ModelFacts> facts_of(const std::filesystem::path& path, const SafeTensors& file) {
+  constexpr std::int64_t kMostPixels = std::int64_t{1}
+                                       << 20;  // an image is run to count: what a file claims is not spent
   std::filesystem::path graph = path;
-  if (kind_of(file) != "a model" && !is_there(graph.replace_extension(".graph.json"))) return {};
+  const bool foreign = kind_of(file) == kForeign && !file.metadata.contains("format");
+  if (kind_of(file) != kModel && !(foreign && is_there(graph.replace_extension(".graph.json")))) return {};
   try {
     Context ctx(Device::cpu);
     const Model model = load_model(ctx, path);
-    return std::pair{cost_of(ctx, *model.network, model.info.height, model.info.width), model.info};
+    ModelFacts facts{model.info};
+    const std::int64_t H = model.info.height, W = model.info.width;
+    if (H > 0 && W > 0 && H <= kMostPixels / W) facts.cost = cost_of(ctx, *model.network, H, W);
+    return facts;
   } catch (const Error& e) {  // what the file holds can be looked at all the same
     warn(fmt::format("as a model it cannot be used: {}", e.what()));
     return {};
   }
 }
 
-std::string about_model(const Cost& cost, const ModelInfo& info) {
-  std::string text =
-      fmt::format("{:.3g} million multiply-adds an image of {}x{}\n{}: {} classes",
-                  static_cast<double>(cost.multiply_adds) / 1e6, info.height, info.width,
-                  info.task.empty() ? "a task without a name" : readable_text(info.task), info.architecture.classes);
-  if (info.test_accuracy >= 0) text += fmt::format(", {} % of its test images right", show_percent(info.test_accuracy));
+std::string about_model(const ModelFacts& facts) {
+  const ModelInfo& info = facts.info;
+  const auto share = [](double v) { return v >= 0 && v <= 1; };
+  std::string text;
+  if (facts.cost)
+    text += fmt::format("{:.3g} million multiply-adds an image of {}x{}\n",
+                        static_cast<double>(facts.cost->multiply_adds) / 1e6, info.height, info.width);
+  text += fmt::format("{}: {} classes", info.task.empty() ? "a task without a name" : readable_text(info.task),
+                      info.architecture.classes);
+  if (share(info.test_accuracy))
+    text += fmt::format(", {} % of its test images right", show_percent(info.test_accuracy));
   if (info.step >= 0) text += fmt::format(", after step {}", info.step);
-  if (info.validation_accuracy >= 0)
+  if (share(info.validation_accuracy))
     text += fmt::format(", {} % of its validation images right", show_percent(info.validation_accuracy));
+  if (info.height <= 0 || info.width <= 0) text += "; the size of its images is not said";
   return text + "\n";
 }
 
 /// One line for people: long ones end in what is left out.
 std::string shortened(const std::string& text) {
   constexpr std::size_t kLine = 160;
-  return text.size() <= kLine + 40
-             ? text
-             : fmt::format("{} ... ({} bytes; --json has all)", readable_text(text.substr(0, kLine)), text.size());
+  return text.size() <= kLine + 40 ? text
+                                   : fmt::format("{} ... ({} bytes; --json has all)",
+                                                 text.substr(0, valid_utf8(text.substr(0, kLine))), text.size());
 }
 
 void show_file(bool json, const std::string& path) {
   const SafeTensors file = open_file(path);
-  const auto cost = cost_of_file(path, file);
+  const std::optional<ModelFacts> model = facts_of(path, file);
   std::int64_t numbers = 0;
   Json tensors = Json::array();
   TextTable table({{"tensor"}, {"type"}, {"shape"}});
@@ -160,14 +180,14 @@ void show_file(bool json, const std::string& path) {
                      {"kind", kind_of(file)},
                      {"metadata", file.metadata},
                      {"parameters", trained},
-                     {"multiply_adds", cost ? Json(cost->first.multiply_adds) : Json(nullptr)},
+                     {"multiply_adds", model && model->cost ? Json(model->cost->multiply_adds) : Json(nullptr)},
                      {"numbers", numbers},
                      {"tensors", tensors}}));
     return;
   }
   std::string text = fmt::format("{}: {}\n{} tensors, {} numbers, {} trained parameters\n", path, kind_of(file),
                                  file.tensors.size(), numbers, trained);
-  if (cost) text += about_model(cost->first, cost->second);
+  if (model) text += about_model(*model);
   for (const auto& [key, value] : file.metadata) text += fmt::format("{}: {}\n", key, shortened(value));
   print(text + "\n" + table.str());
 }

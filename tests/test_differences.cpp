@@ -18,7 +18,8 @@ struct Example {
     t.methods = {{"plain", Method::scratch},
                  {"taught", Method::probe_taught},
                  {"weighted", Method::weighted},
-                 {"probe", Method::probe_cv}};
+                 {"probe", Method::probe_cv},
+                 {"tuned", Method::finetune}};
   }
   void add(const std::string& target, const std::string& variant, std::uint64_t seed, double accuracy,
            double teacher = not_measured, double start = not_measured) {
@@ -43,16 +44,19 @@ TEST_CASE("the pairs that a file names are compared, seed by seed over the targe
     e.add("two", "taught", seed, seed == 0 ? 0.40 : 0.25, 0.6, 0.6);
     e.add("one", "weighted", seed, 0.55);
     e.add("one", "probe", seed, 0.50);
+    e.add("one", "tuned", seed, 0.50);
   }
   CHECK_FALSE(has(grid_markdown(e.t), "minus"));  // of the headline's pairs it has none
-  e.t.differences = {{"taught", "plain"}, {"weighted", "plain"}, {"taught", "weighted"}, {"taught", "probe"}};
+  e.t.differences = {
+      {"taught", "plain"}, {"weighted", "plain"}, {"taught", "weighted"}, {"taught", "probe"}, {"taught", "tuned"}};
   const std::string page = grid_markdown(e.t);
   CAPTURE(page);
   // Seed 0: (10 + 10) / 2 = 10; seed 1: (11 - 5) / 2 = 3; mean 6.5, deviation 7 / sqrt(2) = 4.95.
   CHECK(has(page, "- taught minus plain: **+6.5** points ± 4.9 over seeds, mean over 2 targets, 2 seeds; does teaching "
                   "pay? foretold yes 2, right 2; no 2, right 1\n"));
   CHECK(has(page, "- weighted minus plain: **+5.0** points ± 0.0 over seeds, mean over 1 target, 2 seeds\n"));
-  // Against those who are taught, or who train nothing, the forecast says nothing.
+  // Against those who are taught, who train nothing, or who start elsewhere, the forecast says nothing.
   CHECK(has(page, "- taught minus weighted: **+5.5** points ± 0.7 over seeds, mean over 1 target, 2 seeds\n"));
+  CHECK(has(page, "- taught minus tuned: **+10.5** points ± 0.7 over seeds, mean over 1 target, 2 seeds\n"));
   CHECK(has(page, "- taught minus probe: **+10.5** points ± 0.7 over seeds, mean over 1 target, 2 seeds\n"));
 }

@@ -165,7 +165,7 @@ std::optional<StoredRecord> read_record(const std::filesystem::path& file, const
     r.device = j.value("device", "");
     r.metric_why = j.value("metric_why", "");
     r.settings = j.at("settings");
-    if (!r.settings.is_object()) return {};
+    if (!r.settings.is_object() || !r.settings.value("metric", Json("")).is_string()) return {};
     const auto whole = [&](const Json& value) { return whole_number(value, file.string()); };
     r.figures.seed = static_cast<std::uint64_t>(whole(j.at("seed")));
     r.error = j.value("error", "");

@@ -233,7 +233,8 @@ GridTables collect_tables(const Grid& grid, const GridFolder& folder, const Open
     }
     const std::string& target = c.cell.target->name;
     const std::string& budget = c.cell.budget->name;
-    if (!c.record.metric_why.empty()) out.chosen_metrics[{target, budget}].insert(c.record.metric_why);
+    if (!c.record.metric_why.empty() && grid.settings_of(*c.cell.target, c.cell.variant).metric == kAutoMetric)
+      out.chosen_metrics[{target, budget}].insert(c.record.metric_why);
     if (const std::string metric = c.record.settings.value("metric", ""); !metric.empty())
       looked_at[place(target, budget, c.cell.seed, "")].insert(metric);
     if (!c.cell.teacher.empty())

@@ -117,11 +117,15 @@ std::vector<std::pair<std::string, std::string>> compared(const GridTables& t) {
 
 /// How often the forecast of "does teaching pay?" came true: yes where the teacher's probe is better than one of the
 /// student's own start, both in cross-validation. "" where no student has a forecast, and where the rival is no student
-/// of the labels alone.
+/// of the labels alone from the same start.
 std::string forecast(const GridTables& t, const std::string& budget, const std::string& taught,
                      const std::string& rival) {
-  const auto it = std::find_if(t.methods.begin(), t.methods.end(), [&](const auto& v) { return v.first == rival; });
-  if (it == t.methods.end() || traits(it->second).term != Term::none || traits(it->second).start == Start::features)
+  const auto method_of = [&](const std::string& name) {
+    return std::find_if(t.methods.begin(), t.methods.end(), [&](const auto& v) { return v.first == name; });
+  };
+  const auto ours = method_of(taught), theirs = method_of(rival);
+  if (ours == t.methods.end() || theirs == t.methods.end() || traits(theirs->second).term != Term::none ||
+      traits(theirs->second).start != traits(ours->second).start)
     return "";
   std::size_t yes = 0, yes_right = 0, no = 0, no_right = 0;
   for (const std::string& target : t.targets) {
