@@ -17,6 +17,7 @@
 #include "apps/progress.hpp"
 #include "distill/grid/seeds.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/text.hpp"
 #include "engine/vendor.hpp"
 #include "kernels/common/parallel.hpp"
 
@@ -44,18 +45,18 @@ class Listener {
     if (line.starts_with("warning: "))
       warn(line.substr(9));
     else if (!quiet_ && bar_)
-      bar_->message(line);
+      bar_->message(spelled_controls(line, true));
     else if (!quiet_)
-      std::cerr << line << '\n';
+      std::cerr << spelled_controls(line, true) << '\n';
   }
 
   /// Each line once: seeds and cells meet the same things again.
   void warn(const std::string& line) {
     if (!warned_.insert(line).second) return;
     if (bar_)
-      bar_->message("akin: warning: " + line);
+      bar_->message(spelled_controls("akin: warning: " + line, true));
     else
-      std::cerr << "akin: warning: " << line << '\n';
+      akin::warn(line);
   }
 
   void progress(const std::string& label, std::int64_t done, std::int64_t total, const std::string& unit,
@@ -167,10 +168,10 @@ Context start(const CommonOptions& options) {
 }
 
 void say(const CommonOptions& options, const std::string& line) {
-  if (!options.quiet) std::cerr << line << '\n';
+  if (!options.quiet) std::cerr << spelled_controls(line, true) << '\n';
 }
 
-void warn(const std::string& line) { std::cerr << "akin: warning: " << line << '\n'; }
+void warn(const std::string& line) { std::cerr << spelled_controls("akin: warning: " + line, true) << '\n'; }
 
 void tell(const CommonOptions& options, const ImageSet& set) {
   constexpr std::string_view kWarning = "warning: ";
@@ -196,7 +197,8 @@ void warn_of_small_images(const Network& network, const Shape& images) {
                    height, width, network.architecture().name, 2 * stride, 2 * stride));
 }
 
-void print(std::string_view text) {
+void print(std::string_view raw) {
+  const std::string text = spelled_controls(raw, true);
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (!written && errno == EPIPE) {  // the reader, `head` perhaps, has enough: end as other programs do then
     std::signal(SIGPIPE, SIG_DFL);

@@ -134,6 +134,14 @@ std::optional<ModelFacts> facts_of(const std::filesystem::path& path, const Safe
   }
 }
 
+/// One line for people: long ones end in what is left out.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t kLine = 160;
+  return text.size() <= kLine + 40 ? text
+                                   : fmt::format("{} ... ({} bytes; --json has all)",
+                                                 text.substr(0, valid_utf8(text.substr(0, kLine))), text.size());
+}
+
 std::string about_model(const ModelFacts& facts) {
   const ModelInfo& info = facts.info;
   const auto share = [](double v) { return v >= 0 && v <= 1; };
@@ -141,8 +149,10 @@ std::string about_model(const ModelFacts& facts) {
   if (facts.cost)
     text += fmt::format("{:.3g} million multiply-adds an image of {}x{}\n",
                         static_cast<double>(facts.cost->multiply_adds) / 1e6, info.height, info.width);
-  text += fmt::format("{}: {} classes", info.task.empty() ? "a task without a name" : readable_text(info.task),
-                      info.architecture.classes);
+  text += fmt::format(
+      "{}: {} classes",
+      info.task.empty() ? "a task without a name" : shortened(spelled_controls(readable_text(info.task), false)),
+      info.architecture.classes);
   if (share(info.test_accuracy))
     text += fmt::format(", {} % of its test images right", show_percent(info.test_accuracy));
   if (info.step >= 0) text += fmt::format(", after step {}", info.step);
@@ -150,14 +160,6 @@ std::string about_model(const ModelFacts& facts) {
     text += fmt::format(", {} % of its validation images right", show_percent(info.validation_accuracy));
   if (info.height <= 0 || info.width <= 0) text += "; the size of its images is not said";
   return text + "\n";
-}
-
-/// One line for people: long ones end in what is left out.
-std::string shortened(const std::string& text) {
-  constexpr std::size_t kLine = 160;
-  return text.size() <= kLine + 40 ? text
-                                   : fmt::format("{} ... ({} bytes; --json has all)",
-                                                 text.substr(0, valid_utf8(text.substr(0, kLine))), text.size());
 }
 
 void show_file(bool json, const std::string& path) {

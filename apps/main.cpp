@@ -10,13 +10,14 @@
 #include <filesystem>
 
 #include "apps/command_line.hpp"
+#include "engine/io/text.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
 namespace {
 
 int report(const char* kind, const char* what, int code) {
-  std::fprintf(stderr, "akin: %s%s\n", kind, what);  // where stderr is gone too, nobody is left to be told
+  std::fprintf(stderr, "akin: %s%s\n", kind, spelled_controls(what, true).c_str());  // where stderr is gone too, nobody is left to be told
   return code;
 }
 

@@ -257,7 +257,7 @@ MetricChoice choose(const std::string& name, const Bank& bank) {
   std::vector<std::string> headless;
   for (const Candidate& c : bank.candidates)
     if (c.probe.probabilities.numel() == 0) headless.push_back(c.name);
-  return choose_metric(name, static_cast<std::int64_t>(bank.labelled), static_cast<std::int64_t>(bank.classes),
+  return choose_metric(name, std::ssize(bank.candidates.front().probe.labels), static_cast<std::int64_t>(bank.classes),
                        headless);
 }
 

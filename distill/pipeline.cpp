@@ -189,7 +189,7 @@ class Reporter {
     }
     r.seeds = grid_.seeds;
     // Without a ranking nothing is measured, and the page needs a name for it all the same.
-    if (metric_.name.empty()) metric_ = choose_metric(grid_.settings.metric, *task_, {});
+    if (metric_.name.empty()) metric_ = choose_metric(grid_.settings.metric, *task_, {}, grid_.settings.probe);
     const Metric metric = find_metric(metric_.name);
     r.metric = metric.title;
     r.metric_scale = metric.scale();

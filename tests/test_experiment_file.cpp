@@ -81,6 +81,7 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   says("title = \"toy grid\"", "title = toy", "line 2");
   const auto differ = [](const char* text) { return fmt::format("title = \"t\"\ndifferences = [\"{}\"]", text); };
   says("title = \"toy grid\"", differ("weighted - transfer"), "expected \"VARIANT minus VARIANT\"");
+  says("title = \"toy grid\"", differ("scratch minus scratch"), "a variant minus itself");
   says("title = \"toy grid\"", differ("weighted minus transfr"), "'transfr'; did you mean 'transfer'?");
   CHECK(read(replaced(all(), "title = \"toy grid\"", differ("weighted-p1 minus scratch"))).differences ==
         std::vector<std::pair<std::string, std::string>>{{"weighted-p1", "scratch"}});

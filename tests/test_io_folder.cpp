@@ -247,13 +247,13 @@ TEST_CASE("names with line breaks, and with what a terminal obeys, are spelled o
   const TempFolder t;
   make_set(t.path());
   put(t / "train/cat/two\nlines.txt", "x");
-  CHECK(has(line_of(load(t.path()).account, "files that are no pictures"), "; train/cat/two\\x0alines.txt)"));
+  CHECK(has(line_of(load(t.path()).account, "files that are no pictures"), "; train/cat/two\\u000alines.txt)"));
   put(t / "train/cat/\x1b[31m.png", "x");
-  CHECK(has(error_of([&] { load(t.path()); }), "train/cat/\\x1b[31m.png: not a PNG"));
+  CHECK(has(error_of([&] { load(t.path()); }), "train/cat/\\u001b[31m.png: not a PNG"));
   put(t / "train/cat/a.png", "x");
   const std::string message = error_of([&] { load(t.path()); });
   CHECK(has(message, "2 files cannot be used:\n  "));
-  CHECK(has(message, "\\x1b[31m.png: not a PNG"));
+  CHECK(has(message, "\\u001b[31m.png: not a PNG"));
 }
 
 TEST_CASE("pictures that are there twice are told, by content and whatever the file's format") {

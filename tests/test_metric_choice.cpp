@@ -84,6 +84,9 @@ TEST_CASE_FIXTURE(ExperimentFixture, "a ranking by auto is that of the metric it
     CHECK(has(csv, "," + std::string(name) + ","));
     CHECK(has(csv, chosen.metric.why.substr(0, 20)));
     CHECK_FALSE(has(similarity_csv(named.rows), "auto chose"));
+    // What counts is the images that are measured: 3 of the 5 a class.
+    CHECK_EQ(rank_sources(ctx, task, sources, {.metric = "auto", .probe_limit = 12, .replicates = 20}, {}, 3).metric.name,
+             "leep");
   }
 }
 
@@ -123,9 +126,14 @@ TEST_CASE_FIXTURE(ExperimentFixture, "an experiment by auto: each cell depends o
       }
     CHECK_EQ(stale.size(), 2 * 2);
     for (const std::string& label : stale) CHECK(has(label, ", five, "));
-    // What an experiment by name has finished, auto takes over.
+    // What an experiment by name has finished, auto takes over; a table of some targets cannot tell, and says so.
     options.redo_stale = true;
     CHECK_EQ(run(named).ran, 4);
+    options.only = {};
+    add_filter(options.only, "budget=three", read(auto_grid()));
+    CHECK_EQ(run(read(auto_grid())).ran, 0);
+    CHECK(has(read_text(folder / "run/results.md"), "- one, five, seed 0, nearest: metric was \"leep\" and is \"auto\""));
+    options.only = {};
     CHECK_EQ(run(read(auto_grid())).ran, 4);
   }
   SUBCASE("of another metric's cells no table is made") {

@@ -279,18 +279,16 @@ std::string cell_changes(const Json& before, const Json& now) {
   return changes;
 }
 
-Settings with_metric_of(Settings settings, const Json& before) {
-  if (settings.metric == kAutoMetric)
-    for (const std::string_view one : auto_metrics())
-      if (before.value("metric", "") == one) settings.metric = one;
+Settings with_metric_of(Settings settings, const StudentRecord& record) {
+  if (settings.metric == kAutoMetric && !record.metric_why.empty()) settings.metric = record.settings.value("metric", "");
   return settings;
 }
 
-std::string changes_told_by_names(const Json& before, const Cell& cell, const Settings& settings) {
+std::string changes_told_by_names(const StudentRecord& record, const Cell& cell, const Settings& settings) {
   const MethodTraits& method = traits(cell.variant->method);
   Json now = {{"method", method.name}, {"labels", budget_settings(cell.budget->labels)}, {"seed", cell.seed}};
-  now.update(settings_of_student(with_metric_of(settings, before), method, false));
-  Json then = before;
+  now.update(settings_of_student(with_metric_of(settings, record), method, false));
+  Json then = record.settings;
   for (const char* content : {"images", "test", "classes", "sources"}) then.erase(content);
   for (const Setting& s : setting_list())
     if (s.name != nullptr && s.range.file) then.erase(s.name);

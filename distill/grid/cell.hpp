@@ -85,10 +85,10 @@ Json cell_settings(const Cell& cell, const Settings& settings, const TargetInput
 /// counts where several teach at once: it is that of sums.
 std::string cell_changes(const Json& before, const Json& now);
 /// Settings of now for a record of before: where `auto` chooses the metric, which follows from images and sources, the one
-/// that it stood for then.
-Settings with_metric_of(Settings settings, const Json& before);
+/// that it stood for then. A metric that was named then is none of auto's.
+Settings with_metric_of(Settings settings, const StudentRecord& record);
 /// cell_changes without a look at images, sources and other files: for tables of cells whose inputs may not be at hand.
-std::string changes_told_by_names(const Json& before, const Cell& cell, const Settings& settings);
+std::string changes_told_by_names(const StudentRecord& record, const Cell& cell, const Settings& settings);
 
 /// What a budget says, as settings.
 Json budget_settings(const LabelManifest& labels);

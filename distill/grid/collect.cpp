@@ -115,13 +115,13 @@ std::vector<FoundCell> find_cells(const Grid& grid, const GridFolder& folder, co
         continue;
       }
       const Json& before = stored->record.settings;
-      const Settings settings = grid.settings_of(t, c.variant), chosen = with_metric_of(settings, before);
+      const Settings settings = grid.settings_of(t, c.variant), chosen = with_metric_of(settings, stored->record);
       const auto now = opened.find(t.name);
       out.push_back({c,
                      stored->record,
                      {&t, c.label(),
                       now != opened.end() ? cell_changes(before, cell_settings(c, chosen, now->second))
-                                          : changes_told_by_names(before, c, settings),
+                                          : changes_told_by_names(stored->record, c, settings),
                       contents_of(grid, t, before, settings)}});
     }
   return out;

@@ -114,6 +114,8 @@ std::vector<std::pair<std::string, std::string>> read_differences(const Settings
     for (const std::string& name : {out.back().first, out.back().second})
       if (std::find(names.begin(), names.end(), name) == names.end())
         s.refuse("differences", fmt::format("no variant is called '{}'{}", name, suggestion(name, names)));
+    if (out.back().first == out.back().second)
+      s.refuse("differences", fmt::format("'{}': a variant minus itself", text));
   }
   return out;
 }

@@ -38,7 +38,7 @@ Json TargetBank::settings_of(const Cell& cell, Settings settings) const {
   if (settings.metric == kAutoMetric && needs_similarity(traits(cell.variant->method), settings)) {
     LabelManifest labels = cell.budget->labels;
     labels.draw.seed = cell.seed;
-    settings.metric = choose_metric(settings.metric, count_labelled(*images_, labels),
+    settings.metric = choose_metric(settings.metric, std::min(count_labelled(*images_, labels), settings.probe),
                                     static_cast<std::int64_t>(images_->pool.classes.size()), headless(sources_))
                           .name;
   }

@@ -129,7 +129,7 @@ std::string teachers(const ReportData& data) {
   std::string out =
       "<section>\n<h2>How near the teachers’ tasks are</h2>\n<p>Each teacher was trained on another task. " +
       e(data.metric) +
-      " measures, on a few labelled target images, how well its features already tell the target’s "
+      " measures, on a few labelled target images, how well its features or answers already tell the target’s "
       "classes apart; the weights turn that into how much the student listens to it.</p>\n<p "
       "class=\"soft\">Bar: similarity, nearest first.";
   if (interval) out += " Thin line with ends: bootstrap interval.";

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 namespace akin {
 
 namespace {
@@ -17,14 +20,14 @@ constexpr std::string_view kChoices[] = {kLeep, kParc};
 
 std::span<const std::string_view> auto_metrics() { return kChoices; }
 
-MetricChoice choose_metric(const std::string& name, std::int64_t labelled, std::int64_t classes,
+MetricChoice choose_metric(const std::string& name, std::int64_t measured, std::int64_t classes,
                            std::span<const std::string> headless) {
   if (name != kAutoMetric) return {name};
-  AKIN_CHECK(labelled > 0 && classes > 0, "metric auto: {} labelled images of {} classes; expected at least one",
-             labelled, classes);
+  AKIN_CHECK(measured > 0 && classes > 0, "metric auto: {} labelled images of {} classes; expected at least one",
+             measured, classes);
   const std::string labels =
-      fmt::format("{:.3g} labels a class", static_cast<double>(labelled) / static_cast<double>(classes));
-  if (labelled >= kLabelsForParc * classes)
+      fmt::format("{:.3g} labels a class", static_cast<double>(measured) / static_cast<double>(classes));
+  if (measured >= kLabelsForParc * classes)
     return {std::string(kParc), fmt::format("auto chose PARC: {}, not fewer than {}", labels, kLabelsForParc)};
   if (headless.empty())
     return {std::string(kLeep),
@@ -35,8 +38,10 @@ MetricChoice choose_metric(const std::string& name, std::int64_t labelled, std::
                       kLabelsForParc, headless.front(), others, others.empty() ? "s" : "")};
 }
 
-MetricChoice choose_metric(const std::string& name, const Task& task, const std::vector<Source>& sources) {
-  return choose_metric(name, static_cast<std::int64_t>(task.split.labelled.size()), task.classes(), headless(sources));
+MetricChoice choose_metric(const std::string& name, const Task& task, const std::vector<Source>& sources,
+                           std::int64_t probe_limit) {
+  return choose_metric(name, std::min<std::int64_t>(std::ssize(task.split.labelled), probe_limit), task.classes(),
+                       headless(sources));
 }
 
 std::vector<std::string> headless(const std::vector<Source>& sources) {

@@ -25,12 +25,14 @@ struct MetricChoice {
 std::span<const std::string_view> auto_metrics();
 
 /// Any name but "auto" stands for itself. "auto" is LEEP below 5 labelled images a class, where every source has a
-/// head, else PARC: with few labels the features of related sources look alike and their answers do not. `labelled`:
-/// images with a label that the task has, of `classes` classes (their mean counts). `headless`: sources without a head.
-MetricChoice choose_metric(const std::string& name, std::int64_t labelled, std::int64_t classes,
+/// head, else PARC: with few labels the features of related sources look alike and their answers do not. `measured`:
+/// labelled images that similarity is measured on, of `classes` classes (their mean counts). `headless`: sources without
+/// a head.
+MetricChoice choose_metric(const std::string& name, std::int64_t measured, std::int64_t classes,
                            std::span<const std::string> headless);
-/// The same for a task and its bank.
-MetricChoice choose_metric(const std::string& name, const Task& task, const std::vector<Source>& sources);
+/// The same for a task and its bank, measured on at most `probe_limit` images.
+MetricChoice choose_metric(const std::string& name, const Task& task, const std::vector<Source>& sources,
+                           std::int64_t probe_limit);
 
 /// Names of the sources without a head.
 std::vector<std::string> headless(const std::vector<Source>& sources);

@@ -61,7 +61,7 @@ Ranking rank_sources(Context& ctx, const Task& task, const std::vector<Source>& 
   AKIN_CHECK(known.empty() || known.size() == sources.size(), "{} sources, but outputs of {}", sources.size(),
              known.size());
   Ranking ranking;
-  ranking.metric = choose_metric(options.metric, task, sources);
+  ranking.metric = choose_metric(options.metric, task, sources, options.probe_limit);
   const Metric metric = find_metric(ranking.metric.name);
   ranking.mapping = parse_mapping(options.mapping.empty() ? metric.default_mapping : options.mapping);
   ranking.outputs = bank_outputs(ctx, task, sources, outputs, events, std::move(known));

@@ -1,5 +1,7 @@
 #include "engine/io/text.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "kernels/common/error.hpp"
@@ -80,6 +82,21 @@ std::string readable_text(std::string_view bytes) {
   for (std::size_t at = 0; at < bytes.size();) {
     const std::size_t length = utf8_length(bytes.substr(at));
     out += length > 0 ? bytes.substr(at, length) : "\xEF\xBF\xBD";
+    at += std::max<std::size_t>(length, 1);
+  }
+  return out;
+}
+
+std::string spelled_controls(std::string_view text, bool lines) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto [c, length] = first_of(text.substr(at));
+    const std::uint32_t code = length > 0 ? c : 0xFFFD;
+    const bool kept = lines && (code == '\n' || code == '\t');
+    if (!kept && (code < 0x20 || (code >= 0x7F && code < 0xA0)))
+      out += fmt::format("\\u{:04x}", code);
+    else
+      out += text.substr(at, std::max<std::size_t>(length, 1));
     at += std::max<std::size_t>(length, 1);
   }
   return out;

@@ -20,6 +20,10 @@ std::size_t valid_utf8(std::string_view text);
 /// text.
 std::string readable_text(std::string_view bytes);
 
+/// Control characters spelled out as JSON does ("\u001b"; JSON may pass through): names out of files may hold what a
+/// terminal obeys. With `lines`, line breaks and tabs stay.
+std::string spelled_controls(std::string_view text, bool lines);
+
 /// UTF-8 for any bytes, such as a path may hold, and back: a byte that is part of none becomes one of the private
 /// characters U+EF80 to U+EFFF (as in MirBSD's OPTU-8), and so does each byte of such a character itself.
 std::string text_of_bytes(std::string_view bytes);

@@ -4,23 +4,10 @@
 
 #include <algorithm>
 
+#include "engine/io/text.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
-namespace {
-
-/// With control characters spelled out: a file's name may hold line breaks, and what a terminal obeys.
-std::string printable(const std::string& text) {
-  std::string out;
-  for (const char c : text)
-    if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte == 0x7F)
-      out += fmt::format("\\x{:02x}", byte);
-    else
-      out += c;
-  return out;
-}
-
-}  // namespace
 
 Account::Line& Account::add(std::string_view what, Tone tone, const std::string& example, std::int64_t count) {
   auto at = std::find_if(lines.begin(), lines.end(), [&](const Line& line) { return line.what == what; });
@@ -52,7 +39,7 @@ std::vector<std::string> told(const Account& account, const std::string& source)
     if (most.size() > kEndings) endings.emplace_back("...");
     out.push_back(fmt::format("{}{}: {}: {} ({}{}{}{})", line.tone == Account::Tone::warning ? "warning: " : "", source,
                               line.what, line.count, fmt::join(endings, ", "), endings.empty() ? "" : "; ",
-                              line.count > 1 ? "first: " : "", printable(line.first)));
+                              line.count > 1 ? "first: " : "", spelled_controls(line.first, false)));
   }
   return out;
 }
@@ -60,9 +47,9 @@ std::vector<std::string> told(const Account& account, const std::string& source)
 void throw_faults(const Faults& faults, const std::string& source) {
   constexpr std::size_t kTold = 8;
   if (faults.empty()) return;
-  if (faults.size() == 1) fail("{}", printable(faults.front()));
+  if (faults.size() == 1) fail("{}", spelled_controls(faults.front(), false));
   std::string list;
-  for (std::size_t i = 0; i < std::min(faults.size(), kTold); ++i) list += "\n  " + printable(faults[i]);
+  for (std::size_t i = 0; i < std::min(faults.size(), kTold); ++i) list += "\n  " + spelled_controls(faults[i], false);
   if (faults.size() > kTold) list += fmt::format("\n  and {} more", faults.size() - kTold);
   fail("{}: {} files cannot be used:{}", source, faults.size(), list);
 }
