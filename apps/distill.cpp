@@ -6,6 +6,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
 #include "distill/pipeline.hpp"
 #include "distill/report/table.hpp"
@@ -80,6 +81,7 @@ void run(const CLI::App& app, Options& o) {
   if (needs_bank && !o.cache.empty() && !p.cache.empty()) check_outside(p.cache, data);
 
   Context ctx = start(o.common);
+  const Profiling profiling(o.common, ctx);
   std::string name;
   Shape shape;
   // Everything is opened and checked before the run folder is made.
@@ -141,6 +143,7 @@ void add_distill(CLI::App& akin) {
       ->group("Run");
   app->add_flag("--force", o->force, "Start anew in a folder that holds a run")->configurable(false)->group("Run");
   add_detect_anomaly(*app, o->common);
+  add_profiling(*app, o->common);
   add_common(*app, o->common);
   add_config(*app);
   app->footer(

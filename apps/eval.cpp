@@ -4,6 +4,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/profiling.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/json.hpp"
 
@@ -35,7 +36,10 @@ std::string confusion_table(const std::vector<std::string>& classes, const std::
 
 void evaluate(Context& ctx, const Options& o, const Model& model) {
   const Split split = o.split == "train" ? Split::train : Split::test;
-  const ImageSet set = load_images(o.data, split, o.format.format());
+  const ImageSet set = [&] {
+    const StageScope stage(ctx, "load");
+    return load_images(o.data, split, o.format.format());
+  }();
   tell(o.common, set);
   warn_of_size(model, o.model, set);
   if (!model.info.classes.empty() && model.info.classes != set.classes)
@@ -108,6 +112,7 @@ void run(const Options& o) {
   if (o.data.empty() == o.reference.empty()) fail_usage("eval: give --data DIR, or --reference FILE");
   if (o.split != "train" && o.split != "test") fail_usage("--split {}: use test or train", o.split);
   Context ctx = start(o.common);
+  const Profiling profiling(o.common, ctx);
   const std::optional<ModelInfo> info = o.foreign.info();
   Model model = load_model(ctx, o.model, info ? &*info : nullptr);
   if (o.reference.empty())
@@ -136,6 +141,7 @@ void add_eval(CLI::App& akin) {
   app->add_option("--tolerance", o->tolerance, "Largest difference allowed")
       ->check(number_in(0, 1e30))
       ->group(group);
+  add_profiling(*app, o->common);
   add_common(*app, o->common);
   app->footer(
       "Example:\n  akin eval --model runs/fashion/model.safetensors --data data/fashion --confusion\n"

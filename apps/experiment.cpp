@@ -5,6 +5,7 @@
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
+#include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
@@ -82,6 +83,7 @@ void run(const CLI::App& app, Options& o) {
   options.keep_students = o.keep_students;
   options.made_by = version_line();
   Context ctx = start(o.common);
+  const Profiling profiling(o.common, ctx);
   if (o.dry_run) {
     show(survey_grid(ctx, grid, options), o.common.json);
     return;
@@ -137,6 +139,7 @@ void add_experiment(CLI::App& akin) {
   app->add_flag("--keep-students", o->keep_students, "Save every student below students/")->group("Run");
   app->add_flag("--resume", o->resume, "Nothing to ask for: finished cells are never run again")->group("Run");
   add_detect_anomaly(*app, o->common);
+  add_profiling(*app, o->common);
   add_common(*app, o->common);
   app->footer(
       "Every finished cell is a small file below cells/; interrupted and started again, the command goes on.\n\n"

@@ -9,6 +9,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
 #include "distill/similarity/feature_table.hpp"
@@ -295,6 +296,7 @@ void run(const CLI::App& app, Options& o) {
   if (!o.out.empty()) const AtomicFile probe(o.out);  // a file that cannot be written shall cost no measurement
   const std::vector<std::string> names = metrics_of(o);
   Context ctx = start(o.common);
+  const Profiling profiling(o.common, ctx);
   const Events events = make_events(o.common);
   Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o, events);
   set_layers(bank, o.layers);
@@ -308,6 +310,7 @@ void run(const CLI::App& app, Options& o) {
   for (const std::string& name : names) {
     const MetricChoice choice = choose(name, bank);
     const Metric metric = find_metric(choice.name);
+    const StageScope stage(ctx, "similarity");
     Measurement measured = measure(metric, bank.candidates,
                                    {.replicates = static_cast<int>(o.common.settings.replicates), .seed = o.seed});
     const Mapping mapping =
@@ -378,6 +381,7 @@ void add_rank(CLI::App& akin) {
   add_settings(*app, o->common.settings, "Similarity", false, {"metric"});
   app->add_option("--out", o->out, "Also write all values as CSV")->type_name("FILE")->group("Run");
   app->add_flag("--force", o->force, "Replace that file")->configurable(false)->group("Run");
+  add_profiling(*app, o->common);
   add_common(*app, o->common);
   add_config(*app);
   app->footer(

@@ -5,6 +5,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
 #include "engine/io/file.hpp"
 #include "nn/data/same_form.hpp"
@@ -53,10 +54,15 @@ void run(const CLI::App& app, Options& o) {
                          {.resume = o.resume, .force = o.force});
   const std::filesystem::path out = folder.path(), model_file = out / "model.safetensors";
   Context ctx = start(o.common);
+  const Profiling profiling(o.common, ctx);
   const bool has_test = has_split(o.data, Split::test);
   std::vector<Split> wanted{Split::train};
   if (has_test) wanted.push_back(Split::test);
-  const std::vector<ImageSet> sets = load_splits(o.data, wanted, o.format.format());
+  std::vector<ImageSet> sets;
+  {
+    const StageScope stage(ctx, "load");
+    sets = load_splits(o.data, wanted, o.format.format());
+  }
   const ImageSet &set = sets.front(), &test = sets.back();
   tell(o.common, set);
   check_form(set, test, "test");
@@ -140,6 +146,7 @@ void add_train(CLI::App& akin) {
   app->add_flag("--resume", o->resume, "Go on with a stopped run")->configurable(false)->group("Run");
   app->add_flag("--force", o->force, "Start anew in a folder that holds a run")->configurable(false)->group("Run");
   add_detect_anomaly(*app, o->common);
+  add_profiling(*app, o->common);
   add_common(*app, o->common);
   add_config(*app);
   app->footer(

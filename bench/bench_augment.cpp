@@ -22,10 +22,10 @@ const bool registered = [] {
                                  std::vector<float>(static_cast<std::size_t>(C), 0.25f)};
         Rotating<> out{kBatch * pixels};
         std::vector<AugmentItem> items(kBatch, {0, 1});
-        const auto size = static_cast<double>(kBatch * pixels);
-        measure(state, {(options.affine() ? 12 : 3) * size, 5 * size}, [&] {
+        const ImageView view{data.data(), images, side, side, C};
+        measure(state, augment_work(view, kBatch, C, options.affine(), sizeof(float)), [&] {
           for (AugmentItem& i : items) i.image = rng.below(images);
-          augment(kFast, {data.data(), images, side, side, C}, false, items.data(), kBatch, options, norm, 7, out[0]);
+          augment(kFast, view, false, items.data(), kBatch, options, norm, 7, out[0]);
           out.next();
         });
       });

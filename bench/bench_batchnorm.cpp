@@ -18,8 +18,7 @@ void forward(benchmark::State& state, const Activation& a, bool residual, bool f
   Rotating<> t{n, n, residual ? n : 0};
   Parameters p(a.C);
   const BatchNormShape s{a.M, a.C, true, true, 1e-5, 0.1};
-  const auto size = static_cast<double>(n);
-  measure(state, {8 * size, (residual ? 16 : 12) * size}, [&] {
+  measure(state, batchnorm_fwd_work(s, residual, sizeof(float)), [&] {
     const BatchNormForward<float> f{.x = t[0],
                                     .gamma = p[0],
                                     .beta = p[1],
@@ -39,8 +38,7 @@ void backward(benchmark::State& state, const Activation& a, bool residual, bool 
   Rotating<> t{n, n, n, n, residual ? n : 0};  // x, y, dy, dx, dresidual
   Parameters p(a.C);
   const BatchNormShape s{a.M, a.C, true, true, 1e-5, 0.1};
-  const auto size = static_cast<double>(n);
-  measure(state, {12 * size, (residual ? 32 : 28) * size}, [&] {
+  measure(state, batchnorm_bwd_work(s, residual, sizeof(float)), [&] {
     const BatchNormBackward<float> b{.x = t[0],
                                      .y = t[1],
                                      .dy = t[2],

@@ -10,11 +10,10 @@ const bool registered = [] {
     for (const Activation kind : {Activation::none, Activation::relu6, Activation::hardswish}) {
       const ChannelBiasShape s{a.M, a.C, kind};
       const std::int64_t n = a.M * a.C;
-      const auto size = static_cast<double>(n);
       const std::string at = std::string("/") + name_of(kind) + "/" + a.str();
       bench::add("fwd" + at, [=](benchmark::State& state) {
         bench::Rotating<> t{n, a.C, n};
-        bench::measure(state, {2 * size, 8 * size}, [&] {
+        bench::measure(state, channel_bias_fwd_work(s, sizeof(float)), [&] {
           channel_bias_fwd(kSpec, s, t[0], t[1], t[2]);
           t.next();
         });
@@ -23,7 +22,7 @@ const bool registered = [] {
         bench::Rotating<> t{n, a.C, n, n};
         std::vector<float> dbias(static_cast<std::size_t>(a.C));
         const bool same = kind == Activation::none;  // the op passes dy on
-        bench::measure(state, {2 * size, (same ? 4 : 12) * size}, [&] {
+        bench::measure(state, channel_bias_bwd_work(s, !same, sizeof(float)), [&] {
           channel_bias_bwd(kSpec, s,
                            ChannelBiasBackward<float>{.kept = same ? nullptr : t[0],
                                                       .bias = t[1],

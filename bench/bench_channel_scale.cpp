@@ -11,18 +11,17 @@ const bool registered = [] {
   for (const ChannelScaleShape& s :
        {ChannelScaleShape{kBatch, 8 * 8, 72}, {kBatch, 4 * 4, 240}, {16, 28 * 28, 120}, {16, 7 * 7, 960}}) {
     const std::int64_t n = s.N * s.pixels * s.C, gates = s.N * s.C;
-    const auto size = static_cast<double>(n);
     const std::string at = fmt::format("/{}x{}x{}", s.N, s.pixels, s.C);
     add("fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{n, gates, n};
-      measure(state, {size, 8 * size}, [&] {
+      measure(state, channel_scale_fwd_work(s, sizeof(float)), [&] {
         channel_scale_fwd(kSpec, s, t[0], t[1], t[2]);
         t.next();
       });
     });
     add("bwd" + at, [=](benchmark::State& state) {
       Rotating<> t{n, gates, n, n, gates};
-      measure(state, {3 * size, 12 * size}, [&] {
+      measure(state, channel_scale_bwd_work(s, sizeof(float)), [&] {
         channel_scale_bwd(kSpec, s,
                           ChannelScaleBackward<float>{.x = t[0], .s = t[1], .dy = t[2], .dx = t[3], .ds = t[4]});
         t.next();

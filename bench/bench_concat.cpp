@@ -14,14 +14,14 @@ const bool registered = [] {
     const std::string at = fmt::format("/{}x{} of {}", s.rows, s.columns, s.y_stride);
     add("fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{part, whole};
-      measure(state, {0, 8.0 * static_cast<double>(part)}, [&] {
+      measure(state, copy_columns_work(s, sizeof(float)), [&] {
         copy_columns(kSpec, s, t[0], t[1], Accum::overwrite);
         t.next();
       });
     });
     add("bwd" + at, [=](benchmark::State& state) {
       Rotating<> t{part, whole};
-      measure(state, {0, 8.0 * static_cast<double>(part)}, [&] {
+      measure(state, copy_columns_work(s, sizeof(float)), [&] {
         copy_columns(kSpec, {s.rows, s.columns, s.y_stride, s.x_stride}, t[1], t[0], Accum::overwrite);
         t.next();
       });

@@ -13,8 +13,7 @@ void run(benchmark::State& state, const Conv2dShape& s, Pass pass, bool fast) {
   Rotating<> t{s.x_size(), s.w_size(), s.y_size()};
   fast::OnednnCache cache;
   const Stream<Cpu> stream = fast ? Stream<Cpu>{true, &cache} : kSpec;
-  const double flops = 2.0 * static_cast<double>(s.y_size() * s.R * s.S * s.C);
-  measure(state, {flops, 4.0 * static_cast<double>(s.x_size() + s.w_size() + s.y_size())}, [&] {
+  measure(state, conv2d_work(s, sizeof(float)), [&] {
     float *x = t[0], *w = t[1], *y = t[2];
     const Accum mode = Accum::overwrite;
     if (pass == Pass::fwd)

@@ -11,8 +11,7 @@ enum class Pass { fwd, data, weight };
 void run(benchmark::State& state, const DepthwiseShape& s, Pass pass, bool fast) {
   Rotating<> t{s.x_size(), s.w_size(), s.y_size()};
   const Stream<Cpu>& stream = fast ? kFast : kSpec;
-  const double flops = 2.0 * static_cast<double>(s.y_size() * s.R * s.S);
-  measure(state, {flops, 4.0 * static_cast<double>(s.x_size() + s.w_size() + s.y_size())}, [&] {
+  measure(state, depthwise_work(s, sizeof(float)), [&] {
     float *x = t[0], *w = t[1], *y = t[2];
     const Accum mode = Accum::overwrite;
     if (pass == Pass::fwd)

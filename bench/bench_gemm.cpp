@@ -22,8 +22,7 @@ const bool registered = [] {
               Rotating<> t({s.M * s.K, s.K * s.N, s.M * s.N}, true);  // small and used at once: warm
               fast::OnednnCache cache;
               const Stream<Cpu> stream = fast ? Stream<Cpu>{true, &cache} : kSpec;
-              const double elements = static_cast<double>(s.M * s.K + s.K * s.N + s.M * s.N);
-              measure(state, {2.0 * static_cast<double>(s.M * s.N * s.K), 4 * elements},
+              measure(state, gemm_work(s, sizeof(float), sizeof(float)),
                       [&] { gemm(stream, s, 1.0, t[0], t[1], nullptr, t[2], Accum::overwrite, nullptr); });
             });
   }

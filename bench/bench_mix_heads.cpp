@@ -8,10 +8,9 @@ namespace {
 
 const bool registered = [] {
   for (const Activation& a : {Activation{kBatch, 10}, {kBatch, 100}, {kBatch, 1000}, {10000, 20}}) {
-    const auto n = static_cast<double>(a.M * a.C);
     add("fwd/" + a.str(), [=](benchmark::State& state) {
       Rotating<> t{a.M * a.C, a.M * a.C, a.M * a.C};
-      measure(state, {20 * n, 12 * n}, [&] {
+      measure(state, mix_heads_work(a.M, a.C, sizeof(float)), [&] {
         mix_heads(kSpec, a.M, a.C, 0.8, t[0], t[1], t[2]);
         t.next();
       });

@@ -15,7 +15,7 @@ const bool registered = [] {
     add("sgd" + at, [=](benchmark::State& state) {
       Rotating<> t({n, n, n});
       const SgdStep step{.lr = 1e-6};
-      measure(state, {6 * size, 20 * size}, [&] {
+      measure(state, sgd_work(n, true), [&] {
         sgd_step(n, step, {&decay, 1}, t[0], t[1], t[2]);
         t.next();
       });
@@ -23,7 +23,7 @@ const bool registered = [] {
     add("adamw" + at, [=](benchmark::State& state) {
       Rotating<> t({n, n, n, n});
       const AdamWStep step{.lr = 1e-6, .t = 100};
-      measure(state, {14 * size, 28 * size}, [&] {
+      measure(state, adamw_work(n), [&] {
         adamw_step(n, step, {&decay, 1}, t[0], t[1], t[2], t[3]);
         t.next();
       });

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "bench/op_bench.hpp"
 #include "kernels/pool.hpp"
 
@@ -11,12 +9,11 @@ namespace {
 const bool registered = [] {
   for (const PoolShape& s : {PoolShape{kBatch, 28, 28, 16, 2, 2, 0}, {kBatch, 32, 32, 64, 3, 2, 1}}) {
     const std::int64_t nx = s.N * s.H * s.W * s.C, ny = s.N * s.P() * s.Q() * s.C;
-    const Cost cost{static_cast<double>(s.window * s.window * ny), 4.0 * static_cast<double>(nx + ny)};
     const std::string at = fmt::format("/{}x{}x{} window {}", s.H, s.W, s.C, s.window);
     add("max_fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
       std::vector<std::int32_t> winner(static_cast<std::size_t>(ny));
-      measure(state, {cost.flops, cost.bytes + 4.0 * static_cast<double>(ny)}, [&] {
+      measure(state, pool_work(s, true, sizeof(float)), [&] {
         max_pool_fwd(kSpec, s, t[0], t[1], winner.data());
         t.next();
       });
@@ -25,21 +22,21 @@ const bool registered = [] {
       Rotating<> t{nx, ny};
       std::vector<std::int32_t> winner(static_cast<std::size_t>(ny));
       max_pool_fwd(kSpec, s, t[0], t[1], winner.data());
-      measure(state, {cost.flops, cost.bytes + 4.0 * static_cast<double>(ny)}, [&] {
+      measure(state, pool_work(s, true, sizeof(float)), [&] {
         max_pool_bwd(kSpec, s, winner.data(), t[1], t[0], Accum::overwrite);
         t.next();
       });
     });
     add("avg_fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
-      measure(state, cost, [&] {
+      measure(state, pool_work(s, false, sizeof(float)), [&] {
         avg_pool_fwd(kSpec, s, t[0], t[1]);
         t.next();
       });
     });
     add("avg_bwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
-      measure(state, cost, [&] {
+      measure(state, pool_work(s, false, sizeof(float)), [&] {
         avg_pool_bwd(kSpec, s, t[1], t[0], Accum::overwrite);
         t.next();
       });
@@ -47,7 +44,7 @@ const bool registered = [] {
   }
   for (const AdaptivePoolShape& s : {AdaptivePoolShape{kBatch, 13, 13, 64, 6, 6}, {kBatch, 1, 1, 256, 6, 6}}) {
     const std::int64_t nx = s.N * s.H * s.W * s.C, ny = s.N * s.P * s.Q * s.C;
-    const Cost cost{static_cast<double>(std::max(nx, ny)), 4.0 * static_cast<double>(nx + ny)};
+    const Work cost = adaptive_avg_pool_work(s, sizeof(float));
     const std::string at = fmt::format("/{}x{}x{} to {}x{}", s.H, s.W, s.C, s.P, s.Q);
     add("adaptive_fwd" + at, [=](benchmark::State& state) {
       Rotating<> t{nx, ny};
@@ -66,7 +63,7 @@ const bool registered = [] {
   }
   for (const std::int64_t side : {7, 8}) {
     const std::int64_t n = kBatch * side * side * 64;
-    const Cost cost{static_cast<double>(n), 4.0 * static_cast<double>(n + kBatch * 64)};
+    const Work cost = global_avg_pool_work(kBatch, side * side, 64, sizeof(float));
     add(fmt::format("global_fwd/{}x{}x64", side, side), [=](benchmark::State& state) {
       Rotating<> t{n, kBatch * 64};
       measure(state, cost, [&] {

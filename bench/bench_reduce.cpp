@@ -10,7 +10,7 @@ const bool registered = [] {
   for (const std::int64_t n : {kBatch, kBatch * 10, kBatch * 28 * 28 * 16})
     add("sum/" + std::to_string(n), [=](benchmark::State& state) {
       Rotating<> t{n};
-      measure(state, {static_cast<double>(n), 4.0 * static_cast<double>(n)}, [&] {
+      measure(state, sum_work(n, sizeof(float)), [&] {
         double total = 0;
         sum(kSpec, n, 1.0, t[0], nullptr, &total);
         benchmark::DoNotOptimize(total);
@@ -20,8 +20,7 @@ const bool registered = [] {
   for (const Activation& a : {Activation{kBatch, 10}, {kBatch, 257}, {10000, 64}})
     add("col_sum/" + a.str(), [=](benchmark::State& state) {
       Rotating<> t{a.M * a.C, a.C};
-      const auto n = static_cast<double>(a.M * a.C);
-      measure(state, {n, 4 * n}, [&] {
+      measure(state, sum_work(a.M * a.C, sizeof(float)), [&] {
         col_sum(kSpec, a.M, a.C, t[0], t[1], Accum::overwrite);
         t.next();
       });

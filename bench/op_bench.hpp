@@ -14,8 +14,10 @@
 #include <initializer_list>
 #include <string>
 
-#include "bench/roof.hpp"
+#include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
+#include "kernels/common/roof.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin::bench {
 
@@ -55,14 +57,9 @@ class Rotating {
   T* base_ = nullptr;
 };
 
-/// Of one call.
-struct Cost {
-  double flops = 0, bytes = 0;
-};
-
-/// Times body() and sets the counters.
+/// Times body(), a call that costs `cost`, and sets the counters.
 template <class Body>
-void measure(benchmark::State& state, const Cost& cost, Body&& body) {
+void measure(benchmark::State& state, const Work& cost, Body&& body) {
   using benchmark::Counter;
   body();  // compiles primitives, faults pages in
   for (auto _ : state) {

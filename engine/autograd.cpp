@@ -10,9 +10,10 @@ namespace akin {
 namespace {
 
 void accumulate(Context& ctx, const Tensor& sum, const Tensor& x) {
-  launch_on(ctx, sum.dtype(), "add gradients", [&]<class T>(const auto& stream, T) {
-    axpy(stream, sum.numel(), 1.0, nullptr, x.data<T>(), sum.data<T>(), Accum::add);
-  });
+  launch_on(ctx, sum.dtype(), {"add gradients", axpy_work(sum.numel(), Accum::add, size_of(sum.dtype()))},
+            [&]<class T>(const auto& stream, T) {
+              axpy(stream, sum.numel(), 1.0, nullptr, x.data<T>(), sum.data<T>(), Accum::add);
+            });
 }
 
 // A gradient that shares its memory with another tensor must not be written in place.
@@ -62,11 +63,12 @@ void Tape::backward(Context& ctx, const Tensor& loss, double seed) {
              "backward: the loss depends on no parameter, or was not recorded on this tape since its last backward");
   const TapeScope off(ctx, nullptr);  // backward rules may call ops; those are not recorded
   const TraceScope untraced(ctx, nullptr);
+  const PassScope pass(ctx, Pass::backward);
   std::vector<Node> nodes = std::move(nodes_);
   nodes_.clear();
   const Tensor one = Tensor::empty(ctx, loss.shape(), loss.dtype());
   // By a kernel: a copy from the host would wait for a GPU, and could not be captured.
-  launch_on(ctx, loss.dtype(), "backward",
+  launch_on(ctx, loss.dtype(), {"backward", fill_work(1, Accum::overwrite, size_of(loss.dtype()))},
             [&]<class T>(const auto& stream, T) { fill(stream, 1, seed, nullptr, one.data<T>(), Accum::overwrite); });
   loss.handle()->grad = one.handle();
   loss.handle()->has_grad = true;
@@ -79,6 +81,7 @@ void Tape::backward(Context& ctx, const Tensor& loss, double seed) {
     Grads grads(ctx, node.inputs);
     node.backward(dy, grads);
     if (ctx.watch != nullptr) ctx.watch->backward(node.op, node.inputs);
+    if (ctx.profiler != nullptr) ctx.profiler->backward(node.op, node.inputs, node.output);
   }
 }
 
@@ -89,6 +92,7 @@ Tensor record(Context& ctx, const OpCall& op, Tensor y, std::vector<Tensor> inpu
     ctx.trace->nodes.push_back(std::move(node));
   }
   if (ctx.watch != nullptr) ctx.watch->forward(op.name, inputs, y);
+  if (ctx.profiler != nullptr) ctx.profiler->forward(op.name, inputs, y);
   const auto needs = [](const Tensor& t) { return t.defined() && t.requires_grad(); };
   if (ctx.tape == nullptr || std::none_of(inputs.begin(), inputs.end(), needs)) return y;
   y.set_requires_grad(true);

@@ -15,6 +15,7 @@ namespace akin {
 class Tape;
 struct Trace;
 class OpWatch;
+class Profiler;
 
 /// Everything an op needs besides its tensors. One thread uses a Context at a time; a second thread makes its own.
 struct Context {
@@ -32,6 +33,7 @@ struct Context {
   Tape* tape = nullptr;               ///< ops are recorded here; nullptr = no gradients
   Trace* trace = nullptr;             ///< ops leave a description here; nullptr = none
   OpWatch* watch = nullptr;           ///< is shown every op as it runs; nullptr = nobody
+  Profiler* profiler = nullptr;       ///< is told every launch; nullptr = nobody
   bool detect_anomaly = false;        ///< a training run stops at the first op that makes a NaN or an infinity
   bool use_fast_paths = true;         ///< false: run the CPU specification everywhere
   DType activations = DType::f32;     ///< bf16: activations and their gradients are stored so (GPU only)

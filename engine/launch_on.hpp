@@ -2,16 +2,18 @@
 // which the kernels are chosen.
 #pragma once
 
+#include "engine/profile.hpp"
 #include "engine/tensor.hpp"
 #include "kernels/common/stream.hpp"
 
 namespace akin {
 
 /// Calls body(stream) with the Stream<Cuda> or Stream<Sim> of `ctx`: for what devices alone do. False, and no call, on
-/// the CPU.
+/// the CPU. `call`: what it is and costs, for the profiler.
 template <class Body>
-bool on_gpu(Context& ctx, Body&& body) {
+bool on_gpu(Context& ctx, const KernelCall& call, Body&& body) {
   if (ctx.device == Device::cpu) return false;
+  const LaunchScope told(ctx, call);
 #if defined(AKIN_HAVE_CUDA)
   if (ctx.device == Device::cuda) {
     body(Stream<Cuda>{ctx.stream->handle(), &ctx.gpu->limits(), ctx.launches});
@@ -24,25 +26,28 @@ bool on_gpu(Context& ctx, Body&& body) {
 
 /// The same on every device: the CPU's is a Stream<Cpu>.
 template <class Body>
-void launch_on(Context& ctx, Body&& body) {
-  if (!on_gpu(ctx, body)) body(ctx.use_fast_paths ? Stream<Cpu>{true, &ctx.onednn} : kSpec);
+void launch_on(Context& ctx, const KernelCall& call, Body&& body) {
+  if (on_gpu(ctx, call, body)) return;
+  const LaunchScope told(ctx, call);
+  body(ctx.use_fast_paths ? Stream<Cpu>{true, &ctx.onednn} : kSpec);
 }
 
 /// With the element type: body(stream, float{}), or body(stream, double{}) on the CPU, body(stream, bf16{}) on a GPU
 /// where it takes that (losses: `std::floating_point T`). Other types are an error that names the op.
 template <class Body>
-void launch_on(Context& ctx, DType dtype, const char* op, Body&& body) {
-  launch_on(ctx, [&]<class Dev>(const Stream<Dev>& stream) {
+void launch_on(Context& ctx, DType dtype, const KernelCall& call, Body&& body) {
+  launch_on(ctx, call, [&]<class Dev>(const Stream<Dev>& stream) {
     if (dtype == DType::f32) return body(stream, float{});
     constexpr bool cpu = std::is_same_v<Dev, Cpu>;
     using Other = std::conditional_t<cpu, double, bf16>;
     const char* where = cpu ? "" : " on a GPU";
     if constexpr (std::is_invocable_v<Body&, const Stream<Dev>&, Other>) {
       constexpr DType other = cpu ? DType::f64 : DType::bf16;
-      AKIN_CHECK(dtype == other, "{}: works on f32 and {}{}, found {}", op, name_of(other), where, name_of(dtype));
+      AKIN_CHECK(dtype == other, "{}: works on f32 and {}{}, found {}", call.name, name_of(other), where,
+                 name_of(dtype));
       body(stream, Other{});
     } else {
-      fail("{}: works on f32{}, found {}", op, where, name_of(dtype));
+      fail("{}: works on f32{}, found {}", call.name, where, name_of(dtype));
     }
   });
 }

@@ -19,6 +19,7 @@
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/error.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -99,6 +100,15 @@ void with_activation(Activation kind, Body&& body) {
       return body.template operator()<Activation::hardsigmoid>();
   }
   fail("activation: there is no kind {}", static_cast<int>(kind));
+}
+
+/// `size`: bytes an element, here and in every contract.
+constexpr Work activation_fwd_work(Activation kind, std::int64_t n, std::size_t size) {
+  const double flops = kind == Activation::relu ? 1 : kind == Activation::relu6 ? 2 : kind == Activation::none ? 0 : 4;
+  return elementwise_work(n, kind == Activation::hardswish ? 5 : flops, 2, size);
+}
+constexpr Work activation_bwd_work(Activation kind, std::int64_t n, std::size_t size) {
+  return elementwise_work(n, activation_fwd_work(kind, 1, 1).flops, 3, size);
 }
 
 /// One launch each.

@@ -18,6 +18,7 @@
 
 #include "kernels/common/rng.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -109,6 +110,13 @@ struct AugmentItem {
   std::int64_t image;
   std::uint32_t epoch;
 };
+
+constexpr Work augment_work(const ImageView& images, std::int64_t B, std::int64_t channels, bool affine,
+                            std::size_t size) {
+  const std::int64_t pixels = B * images.H * images.W;
+  Work work = elementwise_work(pixels * channels, affine ? 12 : 3, 1, size);
+  return work += elementwise_work(pixels * images.C, 0, 1, 1);
+}
 
 /// Throws Error on channel counts that do not fit, std <= 0 and options out of range.
 void check_augment(const ImageView& images, const AugmentOptions& options, const Normalization& normalization);

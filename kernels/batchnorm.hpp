@@ -15,6 +15,7 @@
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -25,6 +26,15 @@ struct BatchNormShape {
   double eps;
   double momentum;
 };
+
+/// Elements moved: forward x twice (once in eval), y and the residual; backward x, dy and (with ReLU) y twice, dx and
+/// the residual's gradient.
+constexpr Work batchnorm_fwd_work(const BatchNormShape& s, bool residual, std::size_t size) {
+  return elementwise_work(s.M * s.C, 8, (s.training ? 3 : 2) + (residual ? 1 : 0), size);
+}
+constexpr Work batchnorm_bwd_work(const BatchNormShape& s, bool residual, std::size_t size) {
+  return elementwise_work(s.M * s.C, 12, (s.relu ? 7 : 5) + (residual ? 1 : 0), size);
+}
 
 template <class T>
 struct BatchNormForward {

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/activation.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -20,7 +21,7 @@ struct ChannelBiasShape {
 /// dx and dbias may be nullptr when nobody wants them.
 template <class T>
 struct ChannelBiasBackward {
-  const T* kept = nullptr;  ///< y or x; nullptr for none
+  const T* kept = nullptr;        ///< y or x; nullptr for none
   const Full<T>* bias = nullptr;  ///< needed where x is kept
   const T* dy = nullptr;
   T* dx = nullptr;
@@ -28,6 +29,15 @@ struct ChannelBiasBackward {
   Full<T>* dbias = nullptr;
   Accum dbias_mode = Accum::overwrite;
 };
+
+constexpr Work channel_bias_fwd_work(const ChannelBiasShape& s, std::size_t size) {
+  return elementwise_work(s.M * s.C, 1 + activation_fwd_work(s.kind, 1, 1).flops, 2, size);
+}
+/// `wants_dx`: without an activation dx is dy itself, and only dbias is summed.
+constexpr Work channel_bias_bwd_work(const ChannelBiasShape& s, bool wants_dx, std::size_t size) {
+  return elementwise_work(s.M * s.C, 1 + activation_fwd_work(s.kind, 1, 1).flops,
+                          (s.kind == Activation::none ? 1 : 2) + (wants_dx ? 1 : 0), size);
+}
 
 template <class Dev, class T>
 void channel_bias_fwd(const Stream<Dev>& stream, const ChannelBiasShape& s, const T* x, const Full<T>* bias, T* y);

@@ -11,6 +11,7 @@
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -27,6 +28,13 @@ struct ChannelScaleBackward {
   T* ds = nullptr;
   Accum ds_mode = Accum::overwrite;
 };
+
+constexpr Work channel_scale_fwd_work(const ChannelScaleShape& s, std::size_t size) {
+  return elementwise_work(s.N * s.pixels * s.C, 1, 2, size);
+}
+constexpr Work channel_scale_bwd_work(const ChannelScaleShape& s, std::size_t size) {
+  return elementwise_work(s.N * s.pixels * s.C, 3, 3, size);
+}
 
 template <class Dev, class T>
 void channel_scale_fwd(const Stream<Dev>& stream, const ChannelScaleShape& shape, const T* x, const T* s, T* y);

@@ -10,12 +10,17 @@
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
 struct ColumnsCopy {
   std::int64_t rows, columns, x_stride, y_stride;
 };
+
+constexpr Work copy_columns_work(const ColumnsCopy& s, std::size_t size) {
+  return elementwise_work(s.rows * s.columns, 0, 2, size);
+}
 
 /// One launch.
 template <class Dev, class T>

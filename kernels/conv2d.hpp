@@ -13,20 +13,27 @@
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
 #include "kernels/common/window.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
 struct Conv2dShape {
   std::int64_t N, H, W, C, K, R, S, stride, pad;
   std::int64_t pad_end = pad;  ///< after the last row and column
-  std::int64_t P() const { return windows_on(H, R, stride, pad, pad_end); }
-  std::int64_t Q() const { return windows_on(W, S, stride, pad, pad_end); }
+  constexpr std::int64_t P() const { return windows_on(H, R, stride, pad, pad_end); }
+  constexpr std::int64_t Q() const { return windows_on(W, S, stride, pad, pad_end); }
   /// A plain matrix product over pixels.
-  bool is_gemm() const { return R == 1 && S == 1 && stride == 1 && pad == 0 && pad_end == 0; }
-  std::int64_t x_size() const { return N * H * W * C; }
-  std::int64_t w_size() const { return K * R * S * C; }
-  std::int64_t y_size() const { return N * P() * Q() * K; }
+  constexpr bool is_gemm() const { return R == 1 && S == 1 && stride == 1 && pad == 0 && pad_end == 0; }
+  constexpr std::int64_t x_size() const { return N * H * W * C; }
+  constexpr std::int64_t w_size() const { return K * R * S * C; }
+  constexpr std::int64_t y_size() const { return N * P() * Q() * K; }
 };
+
+/// Of each of the three passes.
+constexpr Work conv2d_work(const Conv2dShape& s, std::size_t size) {
+  return {2.0 * static_cast<double>(s.y_size()) * static_cast<double>(s.R * s.S * s.C),
+          static_cast<double>(size) * static_cast<double>(s.x_size() + s.w_size() + s.y_size())};
+}
 
 /// CPU: sums in double; the fast path is oneDNN's. A device: T = float: fused multiply-adds; T = bf16: tensor cores,
 /// sums in float. Each pass is one product over gathered pixels (implicit GEMM; nothing is unfolded in memory); 1 x 1

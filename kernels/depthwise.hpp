@@ -13,18 +13,25 @@
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
 #include "kernels/common/window.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
 struct DepthwiseShape {
   std::int64_t N, H, W, C, R, S, stride, pad;
   std::int64_t pad_end = pad;  ///< after the last row and column
-  std::int64_t P() const { return windows_on(H, R, stride, pad, pad_end); }
-  std::int64_t Q() const { return windows_on(W, S, stride, pad, pad_end); }
-  std::int64_t x_size() const { return N * H * W * C; }
-  std::int64_t w_size() const { return C * R * S; }
-  std::int64_t y_size() const { return N * P() * Q() * C; }
+  constexpr std::int64_t P() const { return windows_on(H, R, stride, pad, pad_end); }
+  constexpr std::int64_t Q() const { return windows_on(W, S, stride, pad, pad_end); }
+  constexpr std::int64_t x_size() const { return N * H * W * C; }
+  constexpr std::int64_t w_size() const { return C * R * S; }
+  constexpr std::int64_t y_size() const { return N * P() * Q() * C; }
 };
+
+/// Of each of the three passes.
+constexpr Work depthwise_work(const DepthwiseShape& s, std::size_t size) {
+  return {2.0 * static_cast<double>(s.y_size()) * static_cast<double>(s.R * s.S),
+          static_cast<double>(size) * static_cast<double>(s.x_size() + s.w_size() + s.y_size())};
+}
 
 /// Weights and their gradient keep f32 beside bf16 activations, and so do all sums of a device. One launch each.
 template <class Dev, class T>

@@ -14,8 +14,20 @@
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
+
+/// Of axpy, and of fill without reading x.
+constexpr Work axpy_work(std::int64_t n, Accum mode, std::size_t size) {
+  return mode == Accum::add ? elementwise_work(n, 2, 3, size) : elementwise_work(n, 1, 2, size);
+}
+constexpr Work fill_work(std::int64_t n, Accum mode, std::size_t size) {
+  return mode == Accum::add ? elementwise_work(n, 1, 2, size) : elementwise_work(n, 0, 1, size);
+}
+/// Of add and mul.
+constexpr Work binary_work(std::int64_t n, std::size_t size) { return elementwise_work(n, 1, 3, size); }
+constexpr Work convert_work(std::int64_t n) { return elementwise_work(n, 0, 1, sizeof(float) + sizeof(bf16)); }
 
 template <class Dev, class T>
 void axpy(const Stream<Dev>& stream, std::int64_t n, double a, const Full<T>* scalar, const T* x, T* y, Accum mode);

@@ -11,6 +11,7 @@
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -20,6 +21,13 @@ struct GemmShape {
   std::int64_t M, N, K;
   Trans a = Trans::no, b = Trans::no;
 };
+
+/// `in`, `out`: bytes an element of A and B, and of C.
+constexpr Work gemm_work(const GemmShape& s, std::size_t in, std::size_t out) {
+  Work work{2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K)};
+  work += elementwise_work(s.M * s.K + s.K * s.N, 0, 1, in);
+  return work += elementwise_work(s.M * s.N, 0, 1, out);
+}
 
 /// CPU: In = Out, sums in double; the fast path is oneDNN's. A device: In = Out = float: fused multiply-adds; In =
 /// bf16, Out = bf16 or float: tensor cores, sums in float. Fast there where every run in memory is a multiple of 16

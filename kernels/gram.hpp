@@ -24,8 +24,19 @@
 #include <span>
 
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
+
+/// [n, k] times [k, m]; `size` bytes an element of the operands. `half`: of a symmetric result.
+constexpr Work gram_work(std::int64_t n, std::int64_t m, std::int64_t k, bool half, std::size_t size) {
+  const auto N = static_cast<double>(n), M = static_cast<double>(m), K = static_cast<double>(k);
+  return {(half ? 1.0 : 2.0) * N * M * K, static_cast<double>(size) * (half ? N : N + M) * K + 8.0 * N * M};
+}
+/// Of the centring and scaling of n rows or columns of d, and of row_squares and dot (d = 1: two operands).
+constexpr Work columns_work(std::int64_t n, std::int64_t d, std::size_t size) {
+  return elementwise_work(n * d, 6, 2, size);
+}
 
 /// All spans in the memory of the stream's device. CPU: the fast path (kernels/gram_omp.cpp) has packed panels, a
 /// register tile of 4 x 16, and threads over the columns of G: 10 to 30 times the plain loops. A device has the

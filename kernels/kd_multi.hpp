@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -19,6 +20,11 @@ struct KdShape {
   const double* alpha;         ///< S weights
   double temperature;
 };
+
+/// `gradient`: whether dg is wanted.
+constexpr Work kd_multi_work(const KdShape& s, bool gradient, std::size_t size) {
+  return elementwise_work(s.B * s.offset[s.S], 12, gradient ? 3 : 2, size);
+}
 
 /// `dg` may be nullptr when no gradient is wanted. A device takes float alone. offset and alpha stay in host memory:
 /// they travel as kernel arguments, so that nothing is uploaded and a captured graph holds them. One launch for up to

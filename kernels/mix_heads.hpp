@@ -8,8 +8,13 @@
 #include <cstdint>
 
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
+
+constexpr Work mix_heads_work(std::int64_t B, std::int64_t C, std::size_t size) {
+  return elementwise_work(B * C, 20, 3, size);
+}
 
 /// For predictions: it has no gradient. A device takes float alone. A row of x or z with a NaN is NaN. One launch.
 template <class Dev, class T>

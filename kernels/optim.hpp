@@ -17,6 +17,7 @@
 
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -39,6 +40,10 @@ struct AdamWStep {
   std::int64_t t;  ///< 1 at the first step
   double grad_scale = 1;
 };
+
+/// `moment`: whether sgd keeps one.
+constexpr Work sgd_work(std::int64_t n, bool moment) { return elementwise_work(n, 6, moment ? 5 : 3, sizeof(float)); }
+constexpr Work adamw_work(std::int64_t n) { return elementwise_work(n, 14, 7, sizeof(float)); }
 
 /// On the host: a step's numbers are arguments. Throws Error on ranges outside the arena or out of order, and on
 /// Nesterov without momentum.

@@ -20,6 +20,7 @@
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
 #include "kernels/common/window.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -27,11 +28,11 @@ struct PoolShape {
   std::int64_t N, H, W, C;
   std::int64_t window, stride, pad;
   bool ceil = false;
-  std::int64_t P() const { return outputs(H); }
-  std::int64_t Q() const { return outputs(W); }
+  constexpr std::int64_t P() const { return outputs(H); }
+  constexpr std::int64_t Q() const { return outputs(W); }
 
  private:
-  std::int64_t outputs(std::int64_t size) const {
+  constexpr std::int64_t outputs(std::int64_t size) const {
     const std::int64_t whole = windows_on(size, window, stride, pad, pad + (ceil ? stride - 1 : 0));
     return ceil && (whole - 1) * stride >= size + pad ? whole - 1 : whole;
   }
@@ -41,6 +42,23 @@ struct PoolShape {
 struct AdaptivePoolShape {
   std::int64_t N, H, W, C, P, Q;
 };
+
+/// Forward and backward. `winners`: max_pool's `at` is written or read.
+constexpr Work pool_work(const PoolShape& s, bool winners, std::size_t size) {
+  const std::int64_t x = s.N * s.H * s.W * s.C, y = s.N * s.P() * s.Q() * s.C;
+  Work work = elementwise_work(y, static_cast<double>(s.window * s.window), 0, size);
+  work += elementwise_work(x + y, 0, 1, size);
+  return work += elementwise_work(winners ? y : 0, 0, 1, sizeof(std::int32_t));
+}
+constexpr Work adaptive_avg_pool_work(const AdaptivePoolShape& s, std::size_t size) {
+  const std::int64_t x = s.N * s.H * s.W * s.C, y = s.N * s.P * s.Q * s.C;
+  Work work = elementwise_work(x > y ? x : y, 1, 0, size);
+  return work += elementwise_work(x + y, 0, 1, size);
+}
+constexpr Work global_avg_pool_work(std::int64_t N, std::int64_t pixels, std::int64_t C, std::size_t size) {
+  Work work = elementwise_work(N * pixels * C, 1, 1, size);
+  return work += elementwise_work(N * C, 0, 1, size);
+}
 
 /// `at` may be nullptr when no backward follows. On a device sums are in float, the backward gathers (no atomics, a
 /// fixed order), and each function is one launch.

@@ -22,6 +22,7 @@
 #include <span>
 
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
@@ -57,6 +58,9 @@ constexpr int kPairKeyBits = 42;
 
 // On a device: all pointers there; n below 2^32. Keys are sorted digit by digit (8 bits, the lowest first, stable), so
 // the result depends on nothing but the keys. Bytes: 24 n a digit; 8 digits for doubles.
+
+/// Of a sort of n keys by `bits` bits, with what each carries.
+constexpr Work sort_work(std::int64_t n, int bits) { return {0, 24.0 * static_cast<double>(n) * ((bits + 7) / 8)}; }
 
 /// Bytes of scratch of the functions below, 16-byte aligned.
 constexpr std::size_t rank_scratch_bytes(std::int64_t n) {

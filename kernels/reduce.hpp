@@ -10,8 +10,12 @@
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
+
+/// Of sum, sum_squares and col_sum.
+constexpr Work sum_work(std::int64_t n, std::size_t size) { return elementwise_work(n, 1, 1, size); }
 
 /// y[0] = factor * sum of x (or of x^2: may be too large for float). The order of summation depends on n and the device
 /// alone. `scratch`: sum_scratch() doubles. Two launches. Y: float or double, float alone for a device's sum.

@@ -11,14 +11,22 @@
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
 
 struct ShortcutShape {
   std::int64_t N, H, W, C, K, stride;
-  std::int64_t P() const { return (H - 1) / stride + 1; }
-  std::int64_t Q() const { return (W - 1) / stride + 1; }
+  constexpr std::int64_t P() const { return (H - 1) / stride + 1; }
+  constexpr std::int64_t Q() const { return (W - 1) / stride + 1; }
 };
+
+constexpr Work shortcut_a_fwd_work(const ShortcutShape& s, std::size_t size) {
+  return elementwise_work(s.N * s.P() * s.Q() * (s.C + s.K), 0, 1, size);
+}
+constexpr Work shortcut_a_bwd_work(const ShortcutShape& s, std::size_t size) {
+  return elementwise_work(s.N * (s.P() * s.Q() + s.H * s.W) * s.C, 0, 1, size);
+}
 
 /// One launch each.
 template <class Dev, class T>

@@ -10,8 +10,16 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/stream.hpp"
+#include "kernels/common/work.hpp"
 
 namespace akin {
+
+constexpr Work softmax_ce_fwd_work(std::int64_t B, std::int64_t C, std::size_t size) {
+  return elementwise_work(B * C, 4, 1, size);
+}
+constexpr Work softmax_ce_bwd_work(std::int64_t B, std::int64_t C, std::size_t size) {
+  return elementwise_work(B * C, 5, 2, size);
+}
 
 /// A device takes float alone. The CPU throws Error when a target is outside 0..C-1, naming the row; a kernel cannot:
 /// such a row has a NaN loss and a NaN gradient, whatever its weight. C >= 1. One launch each.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "engine/profile.hpp"
 #include "nn/data/image_batch.hpp"
 #include "nn/data/split.hpp"
 #include "nn/evaluate.hpp"
@@ -62,6 +63,7 @@ std::vector<int> predict(Context& ctx, const Model& model, const ImageSet& set,
 }
 
 double evaluate_model(Context& ctx, const Model& model, const ImageSet& set) {
+  const StageScope stage(ctx, "test");
   return accuracy(predict(ctx, model, set), set.labels);
 }
 

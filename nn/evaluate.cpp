@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/io/image.hpp"
+#include "engine/profile.hpp"
 #include "kernels/softmax_ce.hpp"
 #include "nn/data/image_batch.hpp"
 
@@ -12,6 +13,7 @@ namespace akin {
 Outputs run_network(Context& ctx, const Network& network, const Array& images, std::span<const std::int64_t> index,
                     const Normalization& normalization, const RunOptions& options) {
   const TapeScope off(ctx, nullptr);
+  if (ctx.profiler != nullptr) tell_layers(ctx, network.parameters());
   const ImageView all = view_of(images);
   const bool resized = options.height > 0 && (all.H != options.height || all.W != options.width);
   const std::int64_t area = resized ? options.height * options.width : all.H * all.W;

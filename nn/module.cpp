@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/profile.hpp"
 #include "kernels/common/rng.hpp"
 
 namespace akin {
@@ -121,6 +122,11 @@ std::int64_t count_trainable(const ParameterList& parameters) {
   std::int64_t n = 0;
   for (const Parameter& p : parameters) n += p.trainable() ? p.tensor.numel() : 0;
   return n;
+}
+
+void tell_layers(Context& ctx, const ParameterList& parameters) {
+  if (ctx.profiler == nullptr) return;
+  for (const Parameter& p : parameters) ctx.profiler->know(p.tensor, p.name);
 }
 
 }  // namespace akin

@@ -134,6 +134,8 @@ class Linear {
 /// bias, which no norm follows, 2 / (R S C) (fan-in) and the bias 0. Linear: uniform in +-1/sqrt(D).
 /// Norms: scale 1, shift 0; statistics: mean 0, variance 1.
 void initialize(const ParameterList& parameters, std::uint64_t seed);
+/// Names the layers for the profiler, if there is one.
+void tell_layers(Context& ctx, const ParameterList& parameters);
 
 /// Number of trainable elements.
 std::int64_t count_trainable(const ParameterList& parameters);

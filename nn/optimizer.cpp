@@ -116,7 +116,8 @@ void Optimizer::make_device_state() {
 
 void Optimizer::refresh() {
   if (!shadow_.defined()) return;
-  on_gpu(ctx_,
+  const PassScope pass(ctx_, Pass::update);
+  on_gpu(ctx_, {"convert", convert_work(values_.numel())},
          [&](const auto& stream) { convert(stream, values_.numel(), values_.data<float>(), shadow_.data<bf16>()); });
 }
 
@@ -130,7 +131,8 @@ void Optimizer::prepare(double lr) {
   if (ctx_.gpu == nullptr) return;
   const OptimParams now = options_.kind == "adamw" ? optim_params(AdamWStep{.lr = lr, .t = steps_})
                                                    : optim_params(SgdStep{.lr = lr, .momentum = options_.momentum});
-  on_gpu(ctx_, [&](const auto& stream) { set_params(stream, now, as<OptimParams>(params_)); });
+  const PassScope pass(ctx_, Pass::update);
+  on_gpu(ctx_, {"set_params", {}}, [&](const auto& stream) { set_params(stream, now, as<OptimParams>(params_)); });
 }
 
 template <class S>
@@ -158,7 +160,13 @@ void Optimizer::apply_on(const S& stream) {
 void Optimizer::apply() {
   for (const Tensor& t : tensors_)
     if (!t.grad().defined()) Tensor(t.handle()->grad).set_zero();
-  if (on_gpu(ctx_, [&](const auto& stream) { apply_on(stream); })) return;
+  const PassScope pass(ctx_, Pass::update);
+  const bool adamw = options_.kind == "adamw";
+  Work work = adamw ? adamw_work(values_.numel()) : sgd_work(values_.numel(), first_.defined());
+  if (options_.clip_norm > 0) work += sum_work(values_.numel(), sizeof(float));
+  const KernelCall call{adamw ? "adamw" : "sgd", work};
+  if (on_gpu(ctx_, call, [&](const auto& stream) { apply_on(stream); })) return;
+  const LaunchScope told(ctx_, call);
   const std::int64_t n = values_.numel();
   const float* g = gradients_.data<float>();
   double scale = 1;

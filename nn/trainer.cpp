@@ -6,6 +6,7 @@
 
 #include "engine/io/file.hpp"
 #include "engine/io/seal.hpp"
+#include "engine/profile.hpp"
 #include "nn/anomaly.hpp"
 #include "nn/stepper.hpp"
 
@@ -135,6 +136,8 @@ State read_checkpoint(const TrainOptions& options, const Place& place, const Par
 TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const Place& place,
                   Objective& objective, const TrainHooks& hooks) {
   options.schedule.check();
+  const StageScope stage(ctx, "train");
+  tell_layers(ctx, parameters);
   Optimizer optimizer(ctx, parameters, options.optimizer);
   State s;
   const bool keeps = !place.checkpoint.empty();
@@ -148,7 +151,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   const auto measure = [&] {
     s.result.seconds = seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  Stepper stepper(ctx, objective, optimizer, parameters, options.graph && !ctx.detect_anomaly);
+  Stepper stepper(ctx, objective, optimizer, parameters, options.graph && !ctx.detect_anomaly && ctx.profiler == nullptr);
   AnomalyWatch watch(parameters);
   double last_loss = std::nan("");
   const auto take_losses = [&] {
@@ -191,6 +194,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       if (point_due) {
         CurvePoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
         if (hooks.validate) {
+          const StageScope validating(ctx, "validate");
           point.validation = hooks.validate();
           if (point.validation > s.result.best_validation) {
             s.result.best_validation = point.validation;

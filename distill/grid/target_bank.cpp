@@ -7,11 +7,15 @@
 #include "distill/similarity/static_rivals.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
+#include "engine/profile.hpp"
 
 namespace akin {
 
 TargetBank::TargetBank(Context& ctx, const Grid& grid, const GridTarget& target, const std::filesystem::path& cache)
-    : ctx_(&ctx), grid_(&grid), target_(&target), cache_(cache), images_(target.load()) {
+    : ctx_(&ctx), grid_(&grid), target_(&target), cache_(cache), images_([&] {
+        const StageScope stage(ctx, "load");
+        return target.load();
+      }()) {
   inputs_.images = images_->hash;
   inputs_.test = images_->test.hash();
   inputs_.classes = class_names_hash(images_->pool);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "distill/similarity/measure.hpp"
+#include "engine/profile.hpp"
 
 namespace akin {
 
@@ -69,6 +70,7 @@ Ranking rank_sources(Context& ctx, const Task& task, const std::vector<Source>& 
   const std::optional<Outputs> reference = reference_outputs(ctx, task, options, outputs);
   const std::vector<Candidate> bank =
       candidates_of(ctx, sources, ranking.outputs, task, probe, reference ? &*reference : nullptr);
+  const StageScope stage(ctx, "similarity");
   const Measurement measured = measure(metric, bank, {.replicates = options.replicates, .seed = seed});
   ranking.rows = measured.rows;
   for (SimilarityRow& row : ranking.rows) row.metric_why = ranking.metric.why;

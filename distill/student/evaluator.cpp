@@ -1,5 +1,6 @@
 #include "distill/student/evaluator.hpp"
 
+#include "engine/profile.hpp"
 #include "nn/classifier.hpp"
 #include "nn/evaluate.hpp"
 
@@ -26,6 +27,7 @@ double Evaluator::accuracy_of(const Task& task, const Predictor& predictor) {
 }
 
 TestAnswers Evaluator::test(Context& ctx, const Task& task, Model& last, Model* best, Figures& figures) {
+  const StageScope stage(ctx, "test");
   const auto predictor = [&](const Model& model) {
     return [&ctx, &model](const ImageSet& test) {
       return run_network(ctx, *model.network, test.images, all_indices(test.images.shape()[0]),

@@ -11,6 +11,7 @@
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 #include "engine/io/text.hpp"
+#include "engine/profile.hpp"
 
 namespace akin {
 
@@ -260,6 +261,7 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
       if (options.tell)
         options.tell(fmt::format("warning: outputs of {} are computed anew: {}", source.name, e.what()));
     }
+  const StageScope stage(ctx, "teachers");
   Outputs out;
   const ModelInfo& info = source.model.info;
   out = run_network(ctx, *source.model.network, task.pool().images, task.target, info.normalization,

@@ -10,8 +10,7 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
   AKIN_CHECK(x.shape().rank() >= 2, "batchnorm: expected [N, ..., C], found shape {}", x.shape().str());
   const std::int64_t C = x.dim(-1), M = C == 0 ? 0 : x.numel() / C;
   const DType parameters = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
-  for (const Tensor* t :
-       {&gamma, &beta, &state.running_mean, &state.running_var})
+  for (const Tensor* t : {&gamma, &beta, &state.running_mean, &state.running_var})
     AKIN_CHECK(t->shape() == Shape{C} && t->dtype() == parameters,
                "batchnorm: input has {} channels of {}, a parameter has {} of {} (weights of another layer?)", C,
                name_of(x.dtype()), t->shape().str(), name_of(t->dtype()));
@@ -23,20 +22,21 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
   Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
   const Tensor mean = Tensor::empty(ctx, {C}, parameters), invstd = Tensor::empty(ctx, {C}, parameters);
   const BatchNormShape s{M, C, training, relu, state.eps, state.momentum};
-  launch_on(ctx, x.dtype(), "batchnorm", [&]<class T>(const auto& stream, T) {
-    const Tensor scratch = scratch_of(ctx, training ? batchnorm_scratch(stream, s) : 0);
-    batchnorm_fwd(stream, s,
-                  BatchNormForward<T>{.x = x.data<T>(),
-                                      .gamma = gamma.data<Full<T>>(),
-                                      .beta = beta.data<Full<T>>(),
-                                      .residual = or_null<T>(residual),
-                                      .running_mean = state.running_mean.data<Full<T>>(),
-                                      .running_var = state.running_var.data<Full<T>>(),
-                                      .mean = mean.data<Full<T>>(),
-                                      .invstd = invstd.data<Full<T>>(),
-                                      .y = y.data<T>()},
-                  or_null<float>(scratch));
-  });
+  launch_on(ctx, x.dtype(), {"batchnorm", batchnorm_fwd_work(s, residual.defined(), size_of(x.dtype()))},
+            [&]<class T>(const auto& stream, T) {
+              const Tensor scratch = scratch_of(ctx, training ? batchnorm_scratch(stream, s) : 0);
+              batchnorm_fwd(stream, s,
+                            BatchNormForward<T>{.x = x.data<T>(),
+                                                .gamma = gamma.data<Full<T>>(),
+                                                .beta = beta.data<Full<T>>(),
+                                                .residual = or_null<T>(residual),
+                                                .running_mean = state.running_mean.data<Full<T>>(),
+                                                .running_var = state.running_var.data<Full<T>>(),
+                                                .mean = mean.data<Full<T>>(),
+                                                .invstd = invstd.data<Full<T>>(),
+                                                .y = y.data<T>()},
+                            or_null<float>(scratch));
+            });
 
   const Tensor shift = relu && !residual.defined() ? beta.detach() : Tensor();  // tells a device that x gives the mask
   return record(
@@ -46,26 +46,27 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
         Context& c = g.ctx();
         // Without a ReLU the residual's gradient is dy itself.
         const Tensor masked = g.wanted(3) && s.relu ? Tensor::empty(c, x.shape(), x.dtype()) : Tensor();
-        launch_on(c, dy.dtype(), "batchnorm", [&]<class T>(const auto& stream, T) {
-          const Tensor scratch = scratch_of(c, batchnorm_scratch(stream, s));
-          const Grads::Sink dx = g.into(0), dgamma = g.into(1), dbeta = g.into(2);
-          batchnorm_bwd(stream, s,
-                        BatchNormBackward<T>{.x = x.data<T>(),
-                                             .y = y.data<T>(),
-                                             .dy = dy.data<T>(),
-                                             .gamma = gamma.data<Full<T>>(),
-                                             .mean = mean.data<Full<T>>(),
-                                             .invstd = invstd.data<Full<T>>(),
-                                             .beta = or_null<Full<T>>(shift),
-                                             .dx = dx.data<T>(),
-                                             .dx_mode = dx.mode,
-                                             .dresidual = or_null<T>(masked),
-                                             .dgamma = dgamma.data<Full<T>>(),
-                                             .dgamma_mode = dgamma.mode,
-                                             .dbeta = dbeta.data<Full<T>>(),
-                                             .dbeta_mode = dbeta.mode},
-                        or_null<float>(scratch));
-        });
+        launch_on(c, dy.dtype(), {"batchnorm", batchnorm_bwd_work(s, masked.defined(), size_of(dy.dtype()))},
+                  [&]<class T>(const auto& stream, T) {
+                    const Tensor scratch = scratch_of(c, batchnorm_scratch(stream, s));
+                    const Grads::Sink dx = g.into(0), dgamma = g.into(1), dbeta = g.into(2);
+                    batchnorm_bwd(stream, s,
+                                  BatchNormBackward<T>{.x = x.data<T>(),
+                                                       .y = y.data<T>(),
+                                                       .dy = dy.data<T>(),
+                                                       .gamma = gamma.data<Full<T>>(),
+                                                       .mean = mean.data<Full<T>>(),
+                                                       .invstd = invstd.data<Full<T>>(),
+                                                       .beta = or_null<Full<T>>(shift),
+                                                       .dx = dx.data<T>(),
+                                                       .dx_mode = dx.mode,
+                                                       .dresidual = or_null<T>(masked),
+                                                       .dgamma = dgamma.data<Full<T>>(),
+                                                       .dgamma_mode = dgamma.mode,
+                                                       .dbeta = dbeta.data<Full<T>>(),
+                                                       .dbeta_mode = dbeta.mode},
+                                  or_null<float>(scratch));
+                  });
         if (g.wanted(3)) g.add(3, s.relu ? masked : dy);
       });
 }

@@ -14,9 +14,10 @@ Tensor channel_bias(Context& ctx, const Tensor& x, const Tensor& bias, Activatio
   const std::int64_t C = bias.dim(0);
   const ChannelBiasShape s{C == 0 ? 0 : x.numel() / C, C, kind};
   Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
-  launch_on(ctx, x.dtype(), "channel_bias", [&]<class T>(const auto& stream, T) {
-    channel_bias_fwd(stream, s, x.data<T>(), bias.data<Full<T>>(), y.data<T>());
-  });
+  launch_on(ctx, x.dtype(), {"channel_bias", channel_bias_fwd_work(s, size_of(x.dtype()))},
+            [&]<class T>(const auto& stream, T) {
+              channel_bias_fwd(stream, s, x.data<T>(), bias.data<Full<T>>(), y.data<T>());
+            });
   // What the backward reads: y or x, and where it must work out x + bias again, the bias.
   const bool changes = kind != Activation::none;
   const Tensor kept = !changes ? Tensor() : keeps_output(kind) ? y.detach() : x.detach();
@@ -27,7 +28,8 @@ Tensor channel_bias(Context& ctx, const Tensor& x, const Tensor& bias, Activatio
     if (!changes && d.wanted(0)) d.add(0, dy);
     const Grads::Sink dx = changes ? d.into(0) : Grads::Sink{}, dbias = d.into(1);
     if (!dx.wanted() && !dbias.wanted()) return;
-    launch_on(d.ctx(), dy.dtype(), "channel_bias", [&]<class T>(const auto& stream, T) {
+    const Work work = channel_bias_bwd_work(s, dx.wanted(), size_of(dy.dtype()));
+    launch_on(d.ctx(), dy.dtype(), {"channel_bias", work}, [&]<class T>(const auto& stream, T) {
       const Tensor scratch = scratch_of(d.ctx(), dbias.wanted() ? channel_bias_scratch(stream, s) : 0);
       channel_bias_bwd(stream, s,
                        ChannelBiasBackward<T>{.kept = or_null<T>(kept),

@@ -10,9 +10,9 @@ namespace {
 /// y[r, to + c] = x[r, from + c], or += ...
 void copy(Context& ctx, const ColumnsCopy& s, const Tensor& x, std::int64_t from, const Tensor& y, std::int64_t to,
           Accum mode) {
-  launch_on(ctx, x.dtype(), "concat_channels", [&]<class T>(const auto& stream, T) {
-    copy_columns(stream, s, x.data<T>() + from, y.data<T>() + to, mode);
-  });
+  launch_on(
+      ctx, x.dtype(), {"concat_channels", copy_columns_work(s, size_of(x.dtype()))},
+      [&]<class T>(const auto& stream, T) { copy_columns(stream, s, x.data<T>() + from, y.data<T>() + to, mode); });
 }
 
 }  // namespace

@@ -10,15 +10,16 @@ namespace {
 
 void weight_gradient(Context& ctx, const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Grads::Sink& dw) {
   if (vendor_conv2d(ctx, s, ConvPass::weight, x, dw.buffer, dy, dw.mode)) return;
-  launch_on(ctx, dy.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
-    const Tensor workspace = scratch_of(ctx, conv2d_weight_workspace<T>(stream, s));
-    conv2d_bwd_weight(stream, s, x.data<T>(), dy.data<T>(), dw.data<Full<T>>(), dw.mode, or_null<float>(workspace));
-  });
+  launch_on(
+      ctx, dy.dtype(), {"conv2d weight", conv2d_work(s, size_of(x.dtype()))}, [&]<class T>(const auto& stream, T) {
+        const Tensor workspace = scratch_of(ctx, conv2d_weight_workspace<T>(stream, s));
+        conv2d_bwd_weight(stream, s, x.data<T>(), dy.data<T>(), dw.data<Full<T>>(), dw.mode, or_null<float>(workspace));
+      });
 }
 
 void data_gradient(Context& ctx, const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Grads::Sink& dx) {
   if (vendor_conv2d(ctx, s, ConvPass::data, dx.buffer, w, dy, dx.mode)) return;
-  launch_on(ctx, dy.dtype(), "conv2d", [&]<class T>(const auto& stream, T) {
+  launch_on(ctx, dy.dtype(), {"conv2d data", conv2d_work(s, size_of(dy.dtype()))}, [&]<class T>(const auto& stream, T) {
     const Tensor scratch = scratch_of(ctx, conv2d_data_scratch<T>(stream, s, dx.mode));
     conv2d_bwd_data(stream, s, dy.data<T>(), w.data<T>(), dx.data<T>(), dx.mode, or_null<float>(scratch));
   });
@@ -40,7 +41,7 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.K}, x.dtype());
   const Tensor low = low_precision(ctx, w, x.dtype());
   if (!vendor_conv2d(ctx, s, ConvPass::forward, x, low, y, Accum::overwrite))
-    launch_on(ctx, x.dtype(), "conv2d",
+    launch_on(ctx, x.dtype(), {"conv2d", conv2d_work(s, size_of(x.dtype()))},
               [&]<class T>(const auto& stream, T) { conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>()); });
   const OpCall call{"conv2d", {{"stride", s.stride}, {"pad", s.pad}, {"pad_end", s.pad_end}}};
   return record(ctx, call, y, {x, w}, [s, x = x.detach(), low](const Tensor& dy, Grads& g) {

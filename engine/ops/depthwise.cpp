@@ -18,23 +18,24 @@ Tensor depthwise_conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int
   const DepthwiseShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(1), w.dim(2), stride, pad, pad_end};
   check_window(s, "depthwise_conv2d");
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.C}, x.dtype());
-  launch_on(ctx, x.dtype(), "depthwise_conv2d", [&]<class T>(const auto& stream, T) {
+  const Work work = depthwise_work(s, size_of(x.dtype()));
+  launch_on(ctx, x.dtype(), {"depthwise_conv2d", work}, [&]<class T>(const auto& stream, T) {
     depthwise_fwd(stream, s, x.data<T>(), w.data<Full<T>>(), y.data<T>());
   });
   const OpCall call{"depthwise_conv2d", {{"stride", stride}, {"pad", pad}, {"pad_end", pad_end}}};
-  return record(ctx, call, y, {x, w}, [s, x = x.detach(), w = w.detach()](const Tensor& dy, Grads& d) {
-    launch_on(d.ctx(), dy.dtype(), "depthwise_conv2d", [&]<class T>(const auto& stream, T) {
-      if (d.wanted(1)) {
+  return record(ctx, call, y, {x, w}, [s, work, x = x.detach(), w = w.detach()](const Tensor& dy, Grads& d) {
+    if (d.wanted(1))
+      launch_on(d.ctx(), dy.dtype(), {"depthwise_conv2d weight", work}, [&]<class T>(const auto& stream, T) {
         const Grads::Sink dw = d.into(1);
         const Tensor workspace = scratch_of(d.ctx(), depthwise_workspace(stream, s));
         depthwise_bwd_weight(stream, s, x.data<T>(), dy.data<T>(), dw.data<Full<T>>(), dw.mode,
                              or_null<float>(workspace));
-      }
-      if (d.wanted(0)) {
+      });
+    if (d.wanted(0))
+      launch_on(d.ctx(), dy.dtype(), {"depthwise_conv2d data", work}, [&]<class T>(const auto& stream, T) {
         const Grads::Sink dx = d.into(0);
         depthwise_bwd_data(stream, s, dy.data<T>(), w.data<Full<T>>(), dx.data<T>(), dx.mode);
-      }
-    });
+      });
   });
 }
 

@@ -6,9 +6,10 @@
 namespace akin::ops {
 
 void axpy(Context& ctx, double factor, const Tensor& scalar, const Tensor& x, const Tensor& y, Accum mode) {
-  launch_on(ctx, x.dtype(), "axpy", [&]<class T>(const auto& stream, T) {
-    akin::axpy(stream, x.numel(), factor, or_null<Full<T>>(scalar), x.data<T>(), y.data<T>(), mode);
-  });
+  launch_on(ctx, x.dtype(), {"axpy", axpy_work(x.numel(), mode, size_of(x.dtype()))},
+            [&]<class T>(const auto& stream, T) {
+              akin::axpy(stream, x.numel(), factor, or_null<Full<T>>(scalar), x.data<T>(), y.data<T>(), mode);
+            });
 }
 
 Tensor low_precision(Context& ctx, const Tensor& w, DType activations) {
@@ -20,7 +21,7 @@ Tensor low_precision(Context& ctx, const Tensor& w, DType activations) {
 namespace {
 
 void multiply(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y, Accum mode) {
-  launch_on(ctx, a.dtype(), "mul", [&]<class T>(const auto& stream, T) {
+  launch_on(ctx, a.dtype(), {"mul", binary_work(y.numel(), size_of(a.dtype()))}, [&]<class T>(const auto& stream, T) {
     akin::mul(stream, y.numel(), a.data<T>(), b.data<T>(), y.data<T>(), mode);
   });
 }
@@ -30,7 +31,7 @@ void multiply(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& y, A
 Tensor add(Context& ctx, const Tensor& a, const Tensor& b) {
   check_same(a, b, "add");
   Tensor y = Tensor::empty(ctx, a.shape(), a.dtype());
-  launch_on(ctx, a.dtype(), "add", [&]<class T>(const auto& stream, T) {
+  launch_on(ctx, a.dtype(), {"add", binary_work(y.numel(), size_of(a.dtype()))}, [&]<class T>(const auto& stream, T) {
     akin::add(stream, y.numel(), a.data<T>(), b.data<T>(), y.data<T>());
   });
   return record(ctx, "add", y, {a, b}, [](const Tensor& dy, Grads& d) {
@@ -68,7 +69,7 @@ Tensor convert(Context& ctx, const Tensor& x, DType to) {
     const bool up = from.dtype() == DType::bf16 && into.dtype() == DType::f32;
     AKIN_CHECK(up || (from.dtype() == DType::f32 && into.dtype() == DType::bf16), "convert: {} to {} is not offered",
                name_of(from.dtype()), name_of(into.dtype()));
-    launch_on(c, [&](const auto& stream) {
+    launch_on(c, {"convert", convert_work(from.numel())}, [&](const auto& stream) {
       if (up)
         akin::convert(stream, from.numel(), from.data<bf16>(), into.data<float>());
       else

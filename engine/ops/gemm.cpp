@@ -15,16 +15,18 @@ namespace {
 void run(Context& ctx, const GemmShape& s, const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& c,
          Accum mode) {
   if (vendor_gemm(ctx, s, a, b, bias, c, mode)) return;
-  launch_on(ctx, a.dtype(), "linear", [&]<class T>(const auto& stream, T) {
-    const Tensor workspace = scratch_of(ctx, gemm_workspace<T>(stream, s));
-    const auto product = [&](auto* out) {
-      gemm(stream, s, 1.0, a.data<T>(), b.data<T>(), or_null<Full<T>>(bias), out, mode, or_null<float>(workspace));
-    };
-    if (c.dtype() == a.dtype())
-      product(c.data<T>());
-    else
-      product(c.data<Full<T>>());
-  });
+  launch_on(ctx, a.dtype(), {"linear", gemm_work(s, size_of(a.dtype()), size_of(c.dtype()))},
+            [&]<class T>(const auto& stream, T) {
+              const Tensor workspace = scratch_of(ctx, gemm_workspace<T>(stream, s));
+              const auto product = [&](auto* out) {
+                gemm(stream, s, 1.0, a.data<T>(), b.data<T>(), or_null<Full<T>>(bias), out, mode,
+                     or_null<float>(workspace));
+              };
+              if (c.dtype() == a.dtype())
+                product(c.data<T>());
+              else
+                product(c.data<Full<T>>());
+            });
 }
 
 }  // namespace
@@ -54,9 +56,10 @@ Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& bias
     }
     if (g.wanted(2)) {
       const Grads::Sink db = g.into(2);
-      launch_on(g.ctx(), dy.dtype(), "linear", [&]<std::floating_point T>(const auto& stream, T) {
-        col_sum(stream, B, K, dy.data<T>(), db.data<T>(), db.mode);
-      });
+      launch_on(g.ctx(), dy.dtype(), {"linear bias", sum_work(B * K, size_of(dy.dtype()))},
+                [&]<std::floating_point T>(const auto& stream, T) {
+                  col_sum(stream, B, K, dy.data<T>(), db.data<T>(), db.mode);
+                });
     }
   });
 }

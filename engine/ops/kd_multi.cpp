@@ -30,7 +30,8 @@ Tensor kd_multi(Context& ctx, const Tensor& student, const Tensor& teacher, cons
   const Tensor gradient = differentiate ? Tensor::empty(ctx, student.shape(), student.dtype()) : Tensor();
   const KdShape shape{student.dim(0), static_cast<std::int64_t>(sources.alpha.size()), offsets.data(),
                       sources.alpha.data(), sources.temperature};
-  launch_on(ctx, student.dtype(), "kd_multi", [&]<std::floating_point T>(const auto& stream, T) {
+  const Work work = kd_multi_work(shape, differentiate, size_of(student.dtype()));
+  launch_on(ctx, student.dtype(), {"kd_multi", work}, [&]<std::floating_point T>(const auto& stream, T) {
     const Tensor scratch = scratch_of(ctx, kd_multi_scratch(stream, shape), DType::f64);
     akin::kd_multi(stream, shape, teacher.data<T>(), student.data<T>(), or_null<T>(gradient), or_null<double>(scratch),
                    loss.data<T>());

@@ -32,27 +32,28 @@ Tensor max_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.C}, x.dtype());
   const bool keep = ctx.tape != nullptr && x.requires_grad();
   const Tensor at = keep ? Tensor::empty(ctx, y.shape(), DType::i32) : Tensor();
-  launch_on(ctx, x.dtype(), "max_pool", [&]<class T>(const auto& stream, T) {
+  launch_on(ctx, x.dtype(), {"max_pool", pool_work(s, keep, size_of(x.dtype()))}, [&]<class T>(const auto& stream, T) {
     max_pool_fwd(stream, s, x.data<T>(), y.data<T>(), or_null<std::int32_t>(at));
   });
   const OpCall call{"max_pool", {{"window", s.window}, {"stride", s.stride}, {"pad", s.pad}}};
   return record(ctx, call, y, {x}, [s, at](const Tensor& dy, Grads& d) {
     const Grads::Sink dx = d.into(0);
-    launch_on(d.ctx(), dy.dtype(), "max_pool", [&]<class T>(const auto& stream, T) {
-      max_pool_bwd(stream, s, at.data<std::int32_t>(), dy.data<T>(), dx.data<T>(), dx.mode);
-    });
+    launch_on(d.ctx(), dy.dtype(), {"max_pool", pool_work(s, true, size_of(dy.dtype()))},
+              [&]<class T>(const auto& stream, T) {
+                max_pool_bwd(stream, s, at.data<std::int32_t>(), dy.data<T>(), dx.data<T>(), dx.mode);
+              });
   });
 }
 
 Tensor avg_pool(Context& ctx, const Tensor& x, std::int64_t window, std::int64_t stride, std::int64_t pad) {
   const PoolShape s = checked_shape(x, window, stride, pad, false, "avg_pool");
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.C}, x.dtype());
-  launch_on(ctx, x.dtype(), "avg_pool",
+  launch_on(ctx, x.dtype(), {"avg_pool", pool_work(s, false, size_of(x.dtype()))},
             [&]<class T>(const auto& stream, T) { avg_pool_fwd(stream, s, x.data<T>(), y.data<T>()); });
   const OpCall call{"avg_pool", {{"window", s.window}, {"stride", s.stride}, {"pad", s.pad}}};
   return record(ctx, call, y, {x}, [s](const Tensor& dy, Grads& d) {
     const Grads::Sink dx = d.into(0);
-    launch_on(d.ctx(), dy.dtype(), "avg_pool",
+    launch_on(d.ctx(), dy.dtype(), {"avg_pool", pool_work(s, false, size_of(dy.dtype()))},
               [&]<class T>(const auto& stream, T) { avg_pool_bwd(stream, s, dy.data<T>(), dx.data<T>(), dx.mode); });
   });
 }
@@ -66,13 +67,13 @@ Tensor adaptive_avg_pool(Context& ctx, const Tensor& x, std::int64_t P, std::int
   AKIN_CHECK(P <= kMost / s.H && Q <= kMost / s.W, "adaptive_avg_pool: {}x{} pixels from {}x{} are too many", P, Q, s.H,
              s.W);
   Tensor y = Tensor::empty(ctx, {s.N, P, Q, s.C}, x.dtype());
-  launch_on(ctx, x.dtype(), "adaptive_avg_pool",
+  launch_on(ctx, x.dtype(), {"adaptive_avg_pool", adaptive_avg_pool_work(s, size_of(x.dtype()))},
             [&]<class T>(const auto& stream, T) { adaptive_avg_pool_fwd(stream, s, x.data<T>(), y.data<T>()); });
   return record(ctx, "adaptive_avg_pool", y, {x}, [s](const Tensor& dy, Grads& d) {
     const Grads::Sink dx = d.into(0);
-    launch_on(d.ctx(), dy.dtype(), "adaptive_avg_pool", [&]<class T>(const auto& stream, T) {
-      adaptive_avg_pool_bwd(stream, s, dy.data<T>(), dx.data<T>(), dx.mode);
-    });
+    launch_on(
+        d.ctx(), dy.dtype(), {"adaptive_avg_pool", adaptive_avg_pool_work(s, size_of(dy.dtype()))},
+        [&]<class T>(const auto& stream, T) { adaptive_avg_pool_bwd(stream, s, dy.data<T>(), dx.data<T>(), dx.mode); });
   });
 }
 
@@ -81,12 +82,13 @@ Tensor global_avg_pool(Context& ctx, const Tensor& x) {
   const std::int64_t N = x.dim(0), pixels = x.dim(1) * x.dim(2), C = x.dim(3);
   AKIN_CHECK(pixels >= 1, "global_avg_pool: images {} hold no pixel", x.shape().str());
   Tensor y = Tensor::empty(ctx, {N, C}, x.dtype());
-  launch_on(ctx, x.dtype(), "global_avg_pool", [&]<class T>(const auto& stream, T) {
+  const Work work = global_avg_pool_work(N, pixels, C, size_of(x.dtype()));
+  launch_on(ctx, x.dtype(), {"global_avg_pool", work}, [&]<class T>(const auto& stream, T) {
     global_avg_pool_fwd(stream, N, pixels, C, x.data<T>(), y.data<T>());
   });
-  return record(ctx, "global_avg_pool", y, {x}, [N, pixels, C](const Tensor& dy, Grads& d) {
+  return record(ctx, "global_avg_pool", y, {x}, [N, pixels, C, work](const Tensor& dy, Grads& d) {
     const Grads::Sink dx = d.into(0);
-    launch_on(d.ctx(), dy.dtype(), "global_avg_pool", [&]<class T>(const auto& stream, T) {
+    launch_on(d.ctx(), dy.dtype(), {"global_avg_pool", work}, [&]<class T>(const auto& stream, T) {
       global_avg_pool_bwd(stream, N, pixels, C, dy.data<T>(), dx.data<T>(), dx.mode);
     });
   });

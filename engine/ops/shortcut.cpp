@@ -14,11 +14,11 @@ Tensor shortcut_a(Context& ctx, const Tensor& x, std::int64_t stride, std::int64
              "shortcut_a: cannot grow {} channels to {} by as many zeros on both sides (use the 1x1 shortcut)", s.C,
              s.K);
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.K}, x.dtype());
-  launch_on(ctx, x.dtype(), "shortcut_a",
+  launch_on(ctx, x.dtype(), {"shortcut_a", shortcut_a_fwd_work(s, size_of(x.dtype()))},
             [&]<class T>(const auto& stream, T) { shortcut_a_fwd(stream, s, x.data<T>(), y.data<T>()); });
   return record(ctx, {"shortcut_a", {{"stride", stride}}}, y, {x}, [s](const Tensor& dy, Grads& d) {
     const Grads::Sink dx = d.into(0);
-    launch_on(d.ctx(), dy.dtype(), "shortcut_a",
+    launch_on(d.ctx(), dy.dtype(), {"shortcut_a", shortcut_a_bwd_work(s, size_of(dy.dtype()))},
               [&]<class T>(const auto& stream, T) { shortcut_a_bwd(stream, s, dy.data<T>(), dx.data<T>(), dx.mode); });
   });
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "engine/profile.hpp"
 #include "engine/tensor.hpp"
 #include "nn/data/loader.hpp"
 
@@ -75,7 +76,7 @@ class Feed {
  public:
   Feed(Context& ctx, std::function<Host(std::int64_t)> make, std::function<Batch(const Host&)> finish,
        std::int64_t first)
-      : finish_(std::move(finish)) {
+      : ctx_(ctx), finish_(std::move(finish)) {
     if (ctx.gpu == nullptr) {
       batches_ = std::make_unique<Loader<Batch>>([this, make](std::int64_t t) { return finish_(make(t)); }, first);
     } else {
@@ -86,6 +87,7 @@ class Feed {
   }
 
   Batch next() {
+    const StageScope stage(ctx_, "wait for images");
     if (batches_) return batches_->next();
     Batch batch = finish_(uploader_->finish());
     uploader_->start(parts_->next());
@@ -93,6 +95,7 @@ class Feed {
   }
 
  private:
+  Context& ctx_;
   std::function<Batch(const Host&)> finish_;
   std::unique_ptr<Uploader<Host>> uploader_;
   std::unique_ptr<Loader<Batch>> batches_;

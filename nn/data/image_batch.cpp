@@ -45,10 +45,13 @@ Tensor augment_images(Context& ctx, const ImageView& set, const ImageParts& part
     rows.data = parts.pixels.data<std::uint8_t>() + begin * set.H * set.W * set.C;
     rows.N = B;
   }
+  const Work work = augment_work(set, B, K, options.affine(), size_of(ctx.activations));
   launch_on(
-      ctx, ctx.activations, "augment", [&]<class T>(const auto& stream, T) requires(sizeof(T) <= sizeof(float)) {
+      ctx, ctx.activations,
+      {"augment", work}, [&]<class T>(const auto& stream, T) requires(sizeof(T) <= sizeof(float)) {
         augment(stream, rows, gathered, items, B, options, normalization, seed, x.data<T>());
       });
+  if (ctx.profiler != nullptr) ctx.profiler->settle();
   return x;
 }
 

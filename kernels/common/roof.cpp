@@ -1,11 +1,7 @@
-// What this machine can do: bandwidth of a scaled copy and peak rate of fused multiply-adds, with as many threads as
-// the kernels use. A benchmark divides by them: the roofline of Williams, Waterman, Patterson, CACM 2009.
-#pragma once
+#include "kernels/common/roof.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <cstdint>
 #include <ctime>
 #include <fstream>
 #include <string>
@@ -13,10 +9,9 @@
 
 #include "kernels/common/parallel.hpp"
 
-namespace akin::bench {
+namespace akin {
 
-/// Bytes of the largest cache that a core sees; 32 MiB where the system does not say.
-inline std::int64_t last_level_cache() {
+std::int64_t last_level_cache() {
   std::int64_t largest = 0;
   for (int i = 0; i < 5; ++i) {
     std::ifstream in("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/size");
@@ -26,15 +21,10 @@ inline std::int64_t last_level_cache() {
   return largest > 0 ? std::min<std::int64_t>(largest, 256 << 20) : 32 << 20;
 }
 
-struct Roof {
-  double bytes_per_s = 0;  ///< read and written bytes of y = a x, arrays of the last-level cache's size
-  double flops_per_s = 0;  ///< f32, a fused multiply-add counts two
-};
-
-namespace detail {
+namespace {
 
 /// Wall time; with one thread processor time, as the benchmarks take it.
-inline double seconds() {
+double seconds() {
   if (max_threads() == 1) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -52,7 +42,7 @@ double best_seconds(int repeats, Body&& body) {
 
 /// Sixteen independent chains of vectors: enough to hide the latency of four cycles on two ports, few enough for the
 /// registers.
-inline float fma_chains(std::int64_t steps) {
+float fma_chains(std::int64_t steps) {
   using Vector = float __attribute__((vector_size(64)));
   Vector acc[16];
   for (int i = 0; i < 16; ++i) acc[i] = Vector{} + static_cast<float>(i);
@@ -65,15 +55,14 @@ inline float fma_chains(std::int64_t steps) {
   return sum;
 }
 
-}  // namespace detail
+}  // namespace
 
-/// Measured once, in about half a second.
-inline const Roof& roof() {
+const Roof& roof() {
   static const Roof measured = [] {
     Roof r;
     const std::int64_t n = last_level_cache() / 4;
     std::vector<float> x(static_cast<std::size_t>(n), 1.5f), y(x.size());
-    const double copy = detail::best_seconds(7, [&, from = x.data(), to = y.data()] {
+    const double copy = best_seconds(7, [&, from = x.data(), to = y.data()] {
       parallel_for(n, 1 << 14, [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) to[i] = 0.5f * from[i];
       });
@@ -81,9 +70,9 @@ inline const Roof& roof() {
     r.bytes_per_s = 8.0 * static_cast<double>(n) / copy;
     const std::int64_t steps = 2'000'000;
     std::vector<float> sums(static_cast<std::size_t>(max_threads()));
-    const double fma = detail::best_seconds(7, [&, out = sums.data()] {
+    const double fma = best_seconds(7, [&, out = sums.data()] {
       parallel_for(max_threads(), 1, [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t t = begin; t < end; ++t) out[t] = detail::fma_chains(steps);
+        for (std::int64_t t = begin; t < end; ++t) out[t] = fma_chains(steps);
       });
     });
     r.flops_per_s = 2.0 * 16 * 16 * static_cast<double>(steps) * static_cast<double>(sums.size()) / fma;
@@ -92,4 +81,4 @@ inline const Roof& roof() {
   return measured;
 }
 
-}  // namespace akin::bench
+}  // namespace akin
