@@ -49,6 +49,7 @@ std::string Profiler::layer_of(const std::vector<Tensor>& inputs) const {
 
 void Profiler::begin(Context& ctx, const KernelCall& call) {
   std::shared_ptr<GpuEvent> from;
+  if (ctx.gpu) ctx.gpu->begin_range(call.name);
   if (ctx.stream) from = ctx.stream->record();
   const std::lock_guard lock(mutex_);
   if (from && !card_begun_) {
@@ -61,6 +62,7 @@ void Profiler::begin(Context& ctx, const KernelCall& call) {
 void Profiler::end(Context& ctx) {
   std::shared_ptr<GpuEvent> to;
   if (ctx.stream) to = ctx.stream->record();
+  if (ctx.gpu) ctx.gpu->end_range();
   const std::size_t in_use = ctx.allocator->stats().in_use;
   const std::lock_guard lock(mutex_);
   Track& t = track();

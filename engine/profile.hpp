@@ -161,17 +161,22 @@ class ProfileScope {
 /// While alive, the thread's time and launches belong to a stage of the run: "teachers", "test".
 class StageScope {
  public:
-  StageScope(const Context& ctx, const char* name) : profiler_(ctx.profiler) {
-    if (profiler_ != nullptr) profiler_->begin_stage(name);
+  StageScope(const Context& ctx, const char* name) : profiler_(ctx.profiler), gpu_(ctx.gpu.get()) {
+    if (profiler_ == nullptr) return;
+    profiler_->begin_stage(name);
+    if (gpu_ != nullptr) gpu_->begin_range(name);
   }
   ~StageScope() {
-    if (profiler_ != nullptr) profiler_->end_stage();
+    if (profiler_ == nullptr) return;
+    if (gpu_ != nullptr) gpu_->end_range();
+    profiler_->end_stage();
   }
   StageScope(const StageScope&) = delete;
   StageScope& operator=(const StageScope&) = delete;
 
  private:
   Profiler* profiler_;
+  GpuDevice* gpu_;
 };
 
 /// While alive, launches belong to this pass.

@@ -1,6 +1,10 @@
 // The CUDA runtime behind GpuDevice. Linked statically, and asked for a card only when one is wanted: a machine without
 // a driver starts this program all the same.
 #include <cuda_runtime.h>
+#if __has_include(<nvtx3/nvToolsExt.h>)
+#include <nvtx3/nvToolsExt.h>
+#define AKIN_HAVE_NVTX 1
+#endif
 
 #include <mutex>
 
@@ -112,6 +116,10 @@ class CudaDevice : public GpuDevice {
                        properties_.minor, properties_.multiProcessorCount,
                        static_cast<double>(properties_.totalGlobalMem) / (1 << 30), driver / 1000, driver % 1000 / 10);
   }
+#if defined(AKIN_HAVE_NVTX)
+  void begin_range(const char* name) override { nvtxRangePushA(name); }
+  void end_range() override { nvtxRangePop(); }
+#endif
   const GpuLimits& limits() const override { return limits_; }
   GpuMemory memory() const override {
     GpuMemory m;

@@ -65,6 +65,10 @@ class GpuDevice {
   virtual void* allocate_pinned(std::size_t bytes) = 0;
   virtual void release_pinned(void* block) noexcept = 0;
   virtual std::unique_ptr<GpuStream> make_stream() = 0;
+  /// Names what this thread does from here to end_range() for the vendor's own profiler (NVTX); ranges nest. Nothing
+  /// where there is none.
+  virtual void begin_range(const char* name) { static_cast<void>(name); }
+  virtual void end_range() {}
 };
 
 /// What the CUDA runtime said when it was asked for a card. Versions as CUDA counts: 13000 = 13.0.
