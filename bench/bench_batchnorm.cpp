@@ -17,7 +17,7 @@ void forward(benchmark::State& state, const Activation& a, bool residual, bool f
   const std::int64_t n = a.M * a.C;
   Rotating<> t{n, n, residual ? n : 0};
   Parameters p(a.C);
-  const BatchNormShape s{a.M, a.C, true, true, 1e-5, 0.1};
+  const BatchNormShape s{a.M, a.C, true, akin::Activation::relu, 1e-5, 0.1};
   measure(state, batchnorm_fwd_work(s, residual, sizeof(float)), [&] {
     const BatchNormForward<float> f{.x = t[0],
                                     .gamma = p[0],
@@ -37,7 +37,7 @@ void backward(benchmark::State& state, const Activation& a, bool residual, bool 
   const std::int64_t n = a.M * a.C;
   Rotating<> t{n, n, n, n, residual ? n : 0};  // x, y, dy, dx, dresidual
   Parameters p(a.C);
-  const BatchNormShape s{a.M, a.C, true, true, 1e-5, 0.1};
+  const BatchNormShape s{a.M, a.C, true, akin::Activation::relu, 1e-5, 0.1};
   measure(state, batchnorm_bwd_work(s, residual, sizeof(float)), [&] {
     const BatchNormBackward<float> b{.x = t[0],
                                      .y = t[1],

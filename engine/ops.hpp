@@ -65,10 +65,10 @@ struct BatchNormState {
   double momentum = 0.1;
   double eps = 1e-5;
 };
-/// y = relu?( gamma (x - mean) / sqrt(var + eps) + beta + residual? ), statistics over N, H, W: of the batch when
+/// y = f( gamma (x - mean) / sqrt(var + eps) + beta + residual? ), f none, relu or relu6; statistics over N, H, W: of the batch when
 /// training, else the running ones. `residual` may be undefined. One pass over the activations instead of three.
 Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormState& state,
-                 bool training, bool relu = false, const Tensor& residual = {});
+                 bool training, Activation act = Activation::none, const Tensor& residual = {});
 
 // pool
 /// Maximum over window x window; padding never wins. `ceil`: the number of windows is rounded up, so that the pixels

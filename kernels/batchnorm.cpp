@@ -43,7 +43,7 @@ void batchnorm_fwd(const Stream<Dev>& stream, const BatchNormShape& s, const Bat
       const std::int64_t i = m * s.C + c;
       T u = static_cast<T>((static_cast<double>(t.x[i]) - mean) * invstd) * t.gamma[c] + t.beta[c];
       if (t.residual) u += t.residual[i];
-      t.y[i] = s.relu && u < T(0) ? T(0) : u;  // NaN stays NaN
+      t.y[i] = activate(s.act, u);
     }
   }
 }
@@ -57,7 +57,10 @@ void batchnorm_bwd(const Stream<Dev>& stream, const BatchNormShape& s, const Bat
   for (std::int64_t c = 0; c < s.C; ++c) {
     const auto mean = static_cast<double>(t.mean[c]), invstd = static_cast<double>(t.invstd[c]);
     double dbeta = 0, dgamma = 0;
-    const auto du = [&](std::int64_t i) { return s.relu && !(t.y[i] > T(0)) ? 0.0 : static_cast<double>(t.dy[i]); };
+    const auto du = [&](std::int64_t i) {
+      if (s.act == Activation::none) return static_cast<double>(t.dy[i]);
+      return static_cast<double>(activation_gradient(s.act, t.y[i], t.dy[i]));
+    };
     const auto xhat = [&](std::int64_t i) { return (static_cast<double>(t.x[i]) - mean) * invstd; };
     for (std::int64_t m = 0; m < s.M; ++m) {
       const std::int64_t i = m * s.C + c;

@@ -16,7 +16,6 @@ namespace akin {
 
 namespace {
 
-
 /// part[2][parts][C]: mean and sum of squared deviations of each part.
 template <class T, int W>
 __global__ void __launch_bounds__(kColumnsBlock) statistics(Columns s, const T* x, float* part) {
@@ -101,7 +100,7 @@ __global__ void __launch_bounds__(kFinishColumns* kFinishRows)
   running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * (s.M > 1 ? all / (M - 1) : var));
 }
 
-/// Both passes must round alike: the backward asks whether this was above 0.
+/// Both passes must round alike: the backward asks where this was.
 __device__ __forceinline__ float normalised(float x, float mean, float scale, float beta) {
   return fmaf(x - mean, scale, beta);
 }
@@ -111,9 +110,9 @@ struct XR {
   Vec<T, W> x, residual;
 };
 
-/// y = relu?(gamma (x - mean) invstd + beta + residual?). In eval the statistics come from the running ones, and the
+/// y = f(gamma (x - mean) invstd + beta + residual?). In eval the statistics come from the running ones, and the
 /// first part writes them for the backward.
-template <class T, int W, bool Relu, bool Residual>
+template <class T, int W, Activation kAct, bool Residual>
 __global__ void __launch_bounds__(kColumnsBlock)
     apply_forward(Columns s, BatchNormForward<T> b, bool training, float eps) {
   const int part = static_cast<int>(gridDim.x - 1 - blockIdx.x);
@@ -144,13 +143,13 @@ __global__ void __launch_bounds__(kColumnsBlock)
         for (int k = 0; k < W; ++k) {
           float u = normalised(to_float(in.x.v[k]), mean[k], scale[k], beta[k]);
           if constexpr (Residual) u += to_float(in.residual.v[k]);
-          y.v[k] = from_float<T>(Relu && u < 0 ? 0.0f : u);  // NaN stays NaN
+          y.v[k] = from_float<T>(activate(kAct, u));
         }
         store_vec<W>(b.y + m * s.C + t.column, y);
       });
 }
 
-/// Where the backward knows the ReLU's mask from.
+/// Where the backward knows the activation's gradient from.
 enum class Mask { none, x, y };
 
 template <class T, int W>
@@ -168,16 +167,17 @@ __device__ __forceinline__ XDY<T, W> load_gradient(const T* x, const T* dy, cons
 }
 
 /// du of element k.
-template <Mask kMask, int W, class T>
+template <Mask kMask, Activation kAct, int W, class T>
 __device__ __forceinline__ float masked(const XDY<T, W>& in, int k, float mean, float scale, float beta) {
   const float dy = to_float(in.dy.v[k]);
-  if constexpr (kMask == Mask::x) return normalised(to_float(in.x.v[k]), mean, scale, beta) > 0 ? dy : 0.0f;
-  if constexpr (kMask == Mask::y) return to_float(in.y.v[k]) > 0 ? dy : 0.0f;
+  if constexpr (kMask == Mask::x)
+    return activation_gradient(kAct, normalised(to_float(in.x.v[k]), mean, scale, beta), dy);
+  if constexpr (kMask == Mask::y) return activation_gradient(kAct, to_float(in.y.v[k]), dy);
   return dy;
 }
 
 /// part[2][parts][C]: sums of du and of du (x - mean). Writes du to dresidual when that is wanted.
-template <class T, int W, Mask kMask>
+template <class T, int W, Mask kMask, Activation kAct>
 __global__ void __launch_bounds__(kColumnsBlock) reduce_gradient(Columns s, BatchNormBackward<T> b, float* part) {
   AKIN_SHARED(float, shared_sum, [W][kColumnsBlock]);
   AKIN_SHARED(float, shared_dot, [W][kColumnsBlock]);
@@ -200,7 +200,7 @@ __global__ void __launch_bounds__(kColumnsBlock) reduce_gradient(Columns s, Batc
         Vec<T, W> du;
 #pragma unroll
         for (int k = 0; k < W; ++k) {
-          const float d = masked<kMask>(in, k, mean[k], scale[k], beta[k]);
+          const float d = masked<kMask, kAct>(in, k, mean[k], scale[k], beta[k]);
           sum[k] += d;
           dot[k] = fmaf(d, to_float(in.x.v[k]) - mean[k], dot[k]);
           du.v[k] = from_float<T>(d);
@@ -252,7 +252,7 @@ __global__ void __launch_bounds__(kFinishColumns* kFinishRows)
 }
 
 /// dx = gamma invstd (du - dbeta / M - (x - mean) invstd dgamma / M); in eval gamma invstd du.
-template <class T, int W, Mask kMask>
+template <class T, int W, Mask kMask, Activation kAct>
 __global__ void __launch_bounds__(kColumnsBlock)
     apply_backward(Columns s, BatchNormBackward<T> b, bool training, const float* factors) {
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(gridDim.x - 1 - blockIdx.x));
@@ -276,7 +276,7 @@ __global__ void __launch_bounds__(kColumnsBlock)
         if (b.dx_mode == Accum::add) out = load_vec<W>(dx);
 #pragma unroll
         for (int k = 0; k < W; ++k) {
-          const float du = masked<kMask>(in, k, mean[k], scale[k], beta[k]);
+          const float du = masked<kMask, kAct>(in, k, mean[k], scale[k], beta[k]);
           const float rest = fmaf(per_x[k], to_float(in.x.v[k]) - mean[k], constant[k]);
           put(out.v[k], fmaf(scale[k], du, rest), b.dx_mode);
         }
@@ -287,6 +287,14 @@ __global__ void __launch_bounds__(kColumnsBlock)
 constexpr int kReduceBlocks = 4, kApplyBlocks = 12;  // a multiprocessor
 constexpr int kDepth = 4;                            // rows a thread, at least
 
+/// body.operator()<act>() for the activations that go with it.
+template <class Body>
+void with_gate(Activation act, Body&& body) {
+  if (act == Activation::relu) return body.template operator()<Activation::relu>();
+  if (act == Activation::relu6) return body.template operator()<Activation::relu6>();
+  body.template operator()<Activation::none>();
+}
+
 template <class T, int W>
 void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* scratch) {
   if (s.training) {
@@ -296,31 +304,44 @@ void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const Batch
            t.invstd, t.running_mean, t.running_var);
   }
   const Columns c = share_columns(*stream.limits, s.M, s.C, W, kApplyBlocks, kDepth);
-  const auto kernel =
-      s.relu ? (t.residual != nullptr ? apply_forward<T, W, true, true> : apply_forward<T, W, true, false>)
-             : (t.residual != nullptr ? apply_forward<T, W, false, true> : apply_forward<T, W, false, false>);
-  launch("batchnorm_fwd", kernel, columns_shape(c), stream, c, t, s.training, static_cast<float>(s.eps));
+  const auto run = [&](auto kernel) {
+    launch("batchnorm_fwd", kernel, columns_shape(c), stream, c, t, s.training, static_cast<float>(s.eps));
+  };
+  with_gate(s.act, [&]<Activation kAct>() {
+    if (t.residual != nullptr)
+      run(apply_forward<T, W, kAct, true>);
+    else
+      run(apply_forward<T, W, kAct, false>);
+  });
 }
 
-template <class T, int W>
-void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormBackward<T> t, float* scratch) {
-  const Mask mask = !s.relu ? Mask::none : t.beta != nullptr && t.dresidual == nullptr ? Mask::x : Mask::y;
+template <class T, int W, Mask kMask, Activation kAct>
+void backward_by(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormBackward<T> t, float* scratch) {
   const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
   float* part = scratch + 2 * s.C;
-  const auto reduce = mask == Mask::none ? reduce_gradient<T, W, Mask::none>
-                      : mask == Mask::x  ? reduce_gradient<T, W, Mask::x>
-                                         : reduce_gradient<T, W, Mask::y>;
-  launch("batchnorm_bwd_reduce", reduce, columns_shape(c), stream, c, t, part);
+  launch("batchnorm_bwd_reduce", reduce_gradient<T, W, kMask, kAct>, columns_shape(c), stream, c, t, part);
   launch("batchnorm_bwd_finish", finish_gradient, finish_shape(c.C), stream, c, part, t.invstd, scratch, t.dgamma,
          t.dgamma_mode, t.dbeta, t.dbeta_mode);
   if (t.dx == nullptr) return;
-  const bool ready = t.dresidual != nullptr;  // du is there
-  if (ready) t.dy = t.dresidual;
-  const auto apply = mask == Mask::none || ready ? apply_backward<T, W, Mask::none>
-                     : mask == Mask::x           ? apply_backward<T, W, Mask::x>
-                                                 : apply_backward<T, W, Mask::y>;
   const Columns a = share_columns(*stream.limits, s.M, s.C, W, kApplyBlocks, kDepth);
-  launch("batchnorm_bwd", apply, columns_shape(a), stream, a, t, s.training, scratch);
+  const auto apply = [&](auto kernel) {
+    launch("batchnorm_bwd", kernel, columns_shape(a), stream, a, t, s.training, scratch);
+  };
+  if (t.dresidual == nullptr) return apply(apply_backward<T, W, kMask, kAct>);
+  t.dy = t.dresidual;  // du is there
+  apply(apply_backward<T, W, Mask::none, Activation::none>);
+}
+
+template <class T, int W>
+void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* scratch) {
+  with_gate(s.act, [&]<Activation kAct>() {
+    if constexpr (kAct == Activation::none)
+      backward_by<T, W, Mask::none, kAct>(stream, s, t, scratch);
+    else if (t.beta != nullptr && t.dresidual == nullptr)
+      backward_by<T, W, Mask::x, kAct>(stream, s, t, scratch);
+    else
+      backward_by<T, W, Mask::y, kAct>(stream, s, t, scratch);
+  });
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
-// batchnorm: per channel, over M = N H W positions, with an optional residual add and ReLU in the same pass.
+// batchnorm: per channel, over M = N H W positions, with an optional residual add and ReLU or ReLU6 in the same pass.
 //   training:  mean[c] = 1/M sum_m x[m,c];  var[c] = 1/M sum_m (x[m,c] - mean[c])^2;  invstd = 1/sqrt(var + eps)
 //              running = (1 - momentum) running + momentum * (mean, var M/(M-1))
 //   eval:      mean, var = running
-//   u[m,c] = gamma (x - mean) invstd + beta (+ residual);  y = relu ? max(u, 0) : u
-//   backward:  du = relu ? (y > 0 ? dy : 0) : dy;  dresidual = du
+//   u[m,c] = gamma (x - mean) invstd + beta (+ residual);  y = f(u), f none, relu or relu6 (kernels/activation.hpp)
+//   backward:  du = f' dy, from y;  dresidual = du
 //              dbeta = sum_m du;  dgamma = sum_m du xhat,  xhat = (x - mean) invstd
 //              training: dx = gamma invstd (du - dbeta / M - xhat dgamma / M);  eval: dx = gamma invstd du
 // Shapes: x, y, residual [M, C]; the rest [C]. FLOPs: about 8 M C forward, 12 M C backward. Bytes: forward reads x
@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "kernels/activation.hpp"
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
 #include "kernels/common/stream.hpp"
@@ -22,18 +23,18 @@ namespace akin {
 struct BatchNormShape {
   std::int64_t M, C;
   bool training;
-  bool relu;
+  Activation act;  ///< none, relu or relu6: those whose gradient the output tells
   double eps;
   double momentum;
 };
 
-/// Elements moved: forward x twice (once in eval), y and the residual; backward x, dy and (with ReLU) y twice, dx and
+/// Elements moved: forward x twice (once in eval), y and the residual; backward x, dy and (with f) y twice, dx and
 /// the residual's gradient.
 constexpr Work batchnorm_fwd_work(const BatchNormShape& s, bool residual, std::size_t size) {
   return elementwise_work(s.M * s.C, 8, (s.training ? 3 : 2) + (residual ? 1 : 0), size);
 }
 constexpr Work batchnorm_bwd_work(const BatchNormShape& s, bool residual, std::size_t size) {
-  return elementwise_work(s.M * s.C, 12, (s.relu ? 7 : 5) + (residual ? 1 : 0), size);
+  return elementwise_work(s.M * s.C, 12, (s.act != Activation::none ? 7 : 5) + (residual ? 1 : 0), size);
 }
 
 template <class T>
@@ -49,9 +50,10 @@ struct BatchNormForward {
 /// Each gradient may be nullptr: not wanted. A mode says whether to add to it.
 template <class T>
 struct BatchNormBackward {
-  const T *x = nullptr, *y = nullptr, *dy = nullptr;  ///< y is read only with ReLU
+  const T *x = nullptr, *y = nullptr, *dy = nullptr;  ///< y is read only with an activation
   const Full<T>*gamma = nullptr, *mean = nullptr, *invstd = nullptr;
-  const Full<T>* beta = nullptr;  ///< given, with ReLU and no residual: a device works y out of x again, unread
+  const Full<T>* beta =
+      nullptr;  ///< given, with an activation and no residual: a device works y out of x again, unread
   T* dx = nullptr;
   Accum dx_mode = Accum::overwrite;
   T* dresidual = nullptr;  ///< always overwritten, may be dy

@@ -147,15 +147,12 @@ void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t) {
   const float *x = t.x, *r = t.residual, *mt = m_tile.data(), *at = a_tile.data(), *bt = b_tile.data();
   float* y = t.y;
   const auto affine = [=](std::int64_t i, std::int64_t l) { return (x[i] - mt[l]) * at[l] + bt[l]; };
-  const auto positive = [](float u) { return u < 0.0f ? 0.0f : u; };
-  if (s.relu && r)
-    apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = positive(affine(i, l) + r[i]); });
-  else if (s.relu)
-    apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = positive(affine(i, l)); });
-  else if (r)
-    apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = affine(i, l) + r[i]; });
-  else
-    apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = affine(i, l); });
+  with_activation(s.act, [&]<Activation kAct>() {
+    if (r)
+      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = activate(kAct, affine(i, l) + r[i]); });
+    else
+      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = activate(kAct, affine(i, l)); });
+  });
 }
 
 void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
@@ -183,19 +180,23 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
         },
         sum_du, sum_dux);
   };
-  const auto masked = [=](std::int64_t i) {
-    const float g = dy[i];  // read in any case: a load under a condition is not vectorised
-    return y[i] > 0.0f ? g : 0.0f;
+  // Calls body(du) with what gives du of an element.
+  const auto with_gradient = [=](auto&& body) {
+    if (s.act == Activation::none) return body([=](std::int64_t i) { return dy[i]; });
+    with_activation(s.act, [&]<Activation kAct>() {
+      body([=](std::int64_t i) {
+        const float g = dy[i];  // read in any case: a load under a condition is not vectorised
+        return activation_gradient(kAct, y[i], g);
+      });
+    });
   };
-  const auto plain = [=](std::int64_t i) { return dy[i]; };
-  if (s.relu && dres)
-    sums([=](std::int64_t i) { return dres[i] = masked(i); });
-  else if (s.relu)
-    sums(masked);
-  else if (dres && dres != dy)
-    sums([=](std::int64_t i) { return dres[i] = dy[i]; });
-  else
-    sums(plain);
+  const bool kept = dres && (s.act != Activation::none || dres != dy);
+  with_gradient([&](auto du) {
+    if (kept)
+      sums([=](std::int64_t i) { return dres[i] = du(i); });
+    else
+      sums(du);
+  });
 
   std::vector<double> a(C), b(C), k(C);  // dx = a du + b (x - mean) + k
   for (std::size_t c = 0; c < C; ++c) {
@@ -219,10 +220,8 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
   };
   if (dres)
     finish([=](std::int64_t i) { return dres[i]; });
-  else if (s.relu)
-    finish(masked);
   else
-    finish(plain);
+    with_gradient(finish);
 }
 
 }  // namespace akin::fast

@@ -53,9 +53,9 @@ BatchNorm2d::BatchNorm2d(Context& ctx, std::int64_t channels, const NormOptions&
 Tensor BatchNorm2d::operator()(Context& ctx, const Tensor& x, bool training, Activation f,
                                const Tensor& residual) const {
   if (training) ++batches_.data<std::int64_t>()[0];
-  const bool relu = f == Activation::relu;
-  const Tensor y = ops::batchnorm(ctx, x, weight_, bias_, state_, training, relu, residual);
-  return relu || f == Activation::none ? y : ops::activation(ctx, y, f);
+  const bool within = f == Activation::none || keeps_output(f);
+  const Tensor y = ops::batchnorm(ctx, x, weight_, bias_, state_, training, within ? f : Activation::none, residual);
+  return within ? y : ops::activation(ctx, y, f);
 }
 
 void BatchNorm2d::collect(const std::string& prefix, ParameterList& list) const {

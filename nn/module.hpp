@@ -60,7 +60,7 @@ class BatchNorm2d {
  public:
   BatchNorm2d() = default;
   BatchNorm2d(Context& ctx, std::int64_t channels, const NormOptions& options = {});
-  /// f(norm(x) + residual?); `residual` goes with none and relu only.
+  /// f(norm(x) + residual?); `residual` goes with none, relu and relu6 only.
   Tensor operator()(Context& ctx, const Tensor& x, bool training, Activation f, const Tensor& residual = {}) const;
   void collect(const std::string& prefix, ParameterList& list) const;
 

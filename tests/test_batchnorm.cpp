@@ -18,6 +18,8 @@ struct Setup {
   std::int64_t M, C;
   bool training, relu, residual;
   double mean = 0, std = 0.5;  ///< of the inputs
+  bool six = false;            ///< relu means relu6
+  Activation act() const { return !relu ? Activation::none : six ? Activation::relu6 : Activation::relu; }
 };
 
 constexpr double kEps = 1e-5, kMomentum = 0.1;
@@ -46,7 +48,7 @@ Statistics statistics(const Setup& s, const Values& x) {
   return out;
 }
 
-/// Before the ReLU; in = {x, gamma, beta, residual?}
+/// Before the activation; in = {x, gamma, beta, residual?}
 Values linear_part(const Setup& s, const std::vector<Values>& in) {
   const Statistics st = statistics(s, in[0]);
   Values u;
@@ -58,13 +60,16 @@ Values linear_part(const Setup& s, const std::vector<Values>& in) {
   return u;
 }
 
-/// Inputs with the wished statistics; elements within 1e-3 of the kink are moved until none is left, and the last
-/// element ends clearly positive so that a planted bug shows.
+/// Inputs with the wished statistics; elements within 1e-3 of the kink at 0, and within what bf16 rounds (0.03) of that at
+/// 6, are moved until none is left, and the last element ends clearly positive so that a planted bug shows.
 void adjust(const Setup& s, std::vector<Values>& in) {
   for (double& v : in[0]) v = static_cast<double>(static_cast<float>(s.mean + s.std * std::sqrt(3.0) * v));
   for (double& v : in[1]) v = v < 0 ? v - 0.5 : v + 0.5;
   in[1].back() = 1.25;
   in[2].back() = 0.5;
+  if (s.six)  // many values beyond 6
+    for (double& v : in[1]) v *= 6;
+  if (s.six) in[1].back() = 2;
   in[0].back() = s.mean + 1.5 * s.std;
   if (s.residual) in[3].back() = 0.5;
   if (!s.relu) return;
@@ -72,7 +77,7 @@ void adjust(const Setup& s, std::vector<Values>& in) {
     clean = true;
     const Values u = linear_part(s, in);
     for (std::size_t i = 0; i < u.size(); ++i)
-      if (std::abs(u[i]) < 1e-3) {
+      if (std::abs(u[i]) < 1e-3 || (s.six && std::abs(u[i] - 6) < 0.04)) {
         clean = false;
         in[0][i] += 0.05 * s.std;
       }
@@ -98,22 +103,22 @@ OpCase bn(const Setup& s) {
   // over 64 elements in float and then in double.
   const double offset = std::abs(s.mean) / s.std;
   OpCase c{.name = fmt::format("batchnorm {}x{}{}{}{} mean {}", s.M, s.C, s.training ? " train" : " eval",
-                               s.relu ? " relu" : "", s.residual ? " residual" : "", s.mean),
+                               s.relu ? s.six ? " relu6" : " relu" : "", s.residual ? " residual" : "", s.mean),
            .inputs = {{s.M, 1, 1, s.C}, {s.C}, {s.C}},
            .run =
                [s](Context& ctx, const std::vector<Tensor>& x) {
                  BatchNormState state = state_of(ctx, s.C, x[0].dtype());
-                 return ops::batchnorm(ctx, x[0], x[1], x[2], state, s.training, s.relu, s.residual ? x[3] : Tensor());
+                 return ops::batchnorm(ctx, x[0], x[1], x[2], state, s.training, s.act(), s.residual ? x[3] : Tensor());
                },
            .reference =
                [s](const std::vector<Values>& in) {
                  Values u = linear_part(s, in);
-                 for (double& v : u) v = s.relu && v < 0 ? 0 : v;
+                 for (double& v : u) v = s.relu && v < 0 ? 0 : s.six && v > 6 ? 6 : v;
                  return u;
                },
            .depth = offset > 1 ? 1.0 : 64.0,
            .grad_depth = static_cast<double>(s.M),
-           .amplify = 4 + offset,
+           .amplify = (4 + offset) * (s.six ? 3 : 1),
            .adjust = [s](std::vector<Values>& in) { adjust(s, in); },
            .parameters = {1, 2}};
   if (s.residual) c.inputs.push_back({s.M, 1, 1, s.C});
@@ -129,7 +134,7 @@ std::string running(const Setup& s, bool fast, Device device = Device::cpu,
   std::vector<Tensor> x;
   for (const Array& a : in) x.push_back(Tensor::from(ctx, a.cast(DType::f32)));
   BatchNormState state = state_of(ctx, s.C, DType::f32);
-  ops::batchnorm(ctx, x[0], x[1], x[2], state, s.training, s.relu);
+  ops::batchnorm(ctx, x[0], x[1], x[2], state, s.training, s.act());
   const Statistics st = statistics(s, to_values(x[0]));
   Values mean, var;
   const auto M = static_cast<long double>(s.M);
@@ -161,7 +166,9 @@ TEST_CASE("batchnorm: match, gradcheck, mutants") {
   for (const auto& z : sizes)
     for (const bool training : {true, false})
       for (const bool relu : {true, false})
-        for (const bool residual : {true, false}) cases.push_back(bn({z[0], z[1], training, relu, residual}));
+        for (const bool residual : {true, false})
+          for (const bool six : {true, false})
+            if (relu || !six) cases.push_back(bn({z[0], z[1], training, relu, residual, 0, 0.5, six}));
   AKIN_TEST_OP(cases);
 }
 
@@ -239,12 +246,39 @@ TEST_CASE("batchnorm: mutants are rejected") {
   OpCase late = bn({33, 8, true, true, true});
   late.run = [](Context& ctx, const std::vector<Tensor>& x) {
     BatchNormState state = state_of(ctx, 8, x[0].dtype());
-    return ops::add(ctx, ops::batchnorm(ctx, x[0], x[1], x[2], state, true, true), x[3]);
+    return ops::add(ctx, ops::batchnorm(ctx, x[0], x[1], x[2], state, true, Activation::relu), x[3]);
   };
   CHECK_NE(match(late), "");
+
+  // The bound forgotten in the backward pass.
+  OpCase open = bn({33, 8, true, true, false, 0, 0.5, true});
+  open.run = [](Context& ctx, const std::vector<Tensor>& x) {
+    BatchNormState state = state_of(ctx, 8, x[0].dtype()), same = state_of(ctx, 8, x[0].dtype());
+    const Tensor y = ops::batchnorm(ctx, x[0], x[1], x[2], state, true, Activation::relu6);
+    const Tensor unbounded = ops::batchnorm(ctx, x[0], x[1], x[2], same, true, Activation::relu);
+    const Tensor copy = Tensor::from(ctx, y.to_array());
+    return record(ctx, "mutant", copy, {unbounded}, [](const Tensor& dy, Grads& d) { d.add(0, dy); });
+  };
+  CHECK_EQ(gradcheck(bn({33, 8, true, true, false, 0, 0.5, true})), "");
+  CHECK_NE(gradcheck(open), "");
 }
 
 TEST_CASE("batchnorm: fused = unfused composition, values and gradients") {
+  // Without a residual to the bit, on the fast path as well: relu6 within is relu6 behind.
+  for (const bool fast : {false, true})
+    for (const auto& [M, C] : {std::pair{33, 10}, {257, 16}, {31, 64}, {9, 100}}) {
+      const Setup bounded{M, C, true, true, false, 0, 0.5, true};
+      OpCase behind = bn(bounded);
+      behind.run = [C = C](Context& ctx, const std::vector<Tensor>& x) {
+        BatchNormState state = state_of(ctx, C, x[0].dtype());
+        return ops::activation(ctx, ops::batchnorm(ctx, x[0], x[1], x[2], state, true), Activation::relu6);
+      };
+      const auto values = make_inputs(bn(bounded), 1);
+      const Outcome within = evaluate(bn(bounded), values, {"f32", DType::f32, fast}, false),
+                    after = evaluate(behind, values, {"f32", DType::f32, fast}, false);
+      CHECK(within.y == after.y);
+      CHECK(within.dx == after.dx);
+    }
   const Setup s{33, 10, true, true, true};
   OpCase unfused = bn(s);
   unfused.run = [s](Context& ctx, const std::vector<Tensor>& x) {
@@ -265,7 +299,7 @@ TEST_CASE("batchnorm: a tensor that is its own residual gets both gradients") {
   const Setup with{33, 8, true, true, true};
   own.run = [](Context& ctx, const std::vector<Tensor>& x) {
     BatchNormState state = state_of(ctx, 8, x[0].dtype());
-    return ops::batchnorm(ctx, x[0], x[1], x[2], state, true, true, x[0]);
+    return ops::batchnorm(ctx, x[0], x[1], x[2], state, true, Activation::relu, x[0]);
   };
   own.reference = [with](const std::vector<Values>& in) {
     Values u = linear_part(with, {in[0], in[1], in[2], in[0]});
@@ -302,7 +336,7 @@ TEST_CASE("batchnorm: constant channels, outliers in front and NaN") {
     const Tensor gamma = Tensor::from(ctx, std::vector<float>{2, 1, 1}, {3});
     const Tensor beta = Tensor::from(ctx, std::vector<float>{0.25, 0, 0}, {3});
     BatchNormState state = state_of(ctx, C, DType::f32);
-    const Tensor y = ops::batchnorm(ctx, x, gamma, beta, state, true, true);
+    const Tensor y = ops::batchnorm(ctx, x, gamma, beta, state, true, Activation::relu);
     const Values out = to_values(y);
     const Statistics st = statistics({M, C, true, false, false}, to_values(x));
     for (std::int64_t m = 0; m < M; ++m) {
@@ -323,7 +357,9 @@ TEST_CASE("batchnorm: on a device, parts, unaligned memory and launches") {
                          {701, 3, true, true, true},
                          {2100, 2, true, false, true},
                          {57, 224, true, true, true},
-                         {40, 1040, true, true, false}})
+                         {40, 1040, true, true, false},
+                         {701, 3, true, true, false, 0, 0.5, true},
+                         {1031, 16, true, true, true, 0, 0.5, true}})
     cases.push_back(bn(s));
   for (const Setup& s : {Setup{257, 16, true, true, false}, {131, 8, true, true, true}, {33, 16, false, false, true}}) {
     OpCase c = bn(s);  // one element late, so that nothing lies on 16 bytes
@@ -332,7 +368,7 @@ TEST_CASE("batchnorm: on a device, parts, unaligned memory and launches") {
     c.run = [s](Context& ctx, const std::vector<Tensor>& x) {
       BatchNormState state = state_of(ctx, s.C, x[0].dtype());
       const Tensor late = ops::reshape(ctx, ops::rows(ctx, x[0], 1, s.M * s.C + 1), {s.M, 1, 1, s.C});
-      return ops::batchnorm(ctx, late, x[1], x[2], state, s.training, s.relu, s.residual ? x[3] : Tensor());
+      return ops::batchnorm(ctx, late, x[1], x[2], state, s.training, s.act(), s.residual ? x[3] : Tensor());
     };
     const auto late = [](std::vector<Values> in) {
       in[0].erase(in[0].begin());
@@ -367,12 +403,15 @@ TEST_CASE("batchnorm: on a device, parts, unaligned memory and launches") {
         Tape tape;
         const TapeScope scope(ctx, &tape);
         ctx.launches = &log;
-        const Tensor y = ops::batchnorm(ctx, x[0], x[1], x[2], state, training, relu, residual ? x[3] : Tensor());
+        const Activation act = relu ? Activation::relu6 : Activation::none;
+        const Tensor y = ops::batchnorm(ctx, x[0], x[1], x[2], state, training, act, residual ? x[3] : Tensor());
         CHECK_EQ(log.size(), training ? 3 : 1);
         const Tensor loss = ops::sum(ctx, y);
         log.clear();
         tape.backward(ctx, loss);
-        CHECK_EQ(log.size(), 2 + 3);  // the gradients of the loss and of the sum, then batchnorm's: dgamma and dbeta written in place
+        CHECK_EQ(
+            log.size(),
+            2 + 3);  // the gradients of the loss and of the sum, then batchnorm's: dgamma and dbeta written in place
       }
 }
 
@@ -385,8 +424,10 @@ TEST_CASE("batchnorm: small batches and mismatches are named") {
   CHECK_NOTHROW(ops::batchnorm(ctx, x, one, one, state, false));
   CHECK_THROWS_WITH_AS(ops::batchnorm(ctx, Tensor::zeros(ctx, {2, 4}), one, one, state, true),
                        doctest::Contains("input has 4 channels of f32, a parameter has [3]"), Error);
-  CHECK_THROWS_WITH_AS(
-      ops::batchnorm(ctx, Tensor::zeros(ctx, {2, 3}), one, one, state, true, false, Tensor::zeros(ctx, {3, 3})),
-      doctest::Contains("batchnorm residual"), Error);
+  CHECK_THROWS_WITH_AS(ops::batchnorm(ctx, Tensor::zeros(ctx, {2, 3}), one, one, state, true, Activation::none,
+                                      Tensor::zeros(ctx, {3, 3})),
+                       doctest::Contains("batchnorm residual"), Error);
   CHECK_THROWS_WITH_AS(ops::batchnorm(ctx, one, one, one, state, true), doctest::Contains("[N, ..., C]"), Error);
+  CHECK_THROWS_WITH_AS(ops::batchnorm(ctx, x, one, one, state, false, Activation::hardswish),
+                       doctest::Contains("hardswish goes in an op of its own"), Error);
 }

@@ -125,7 +125,7 @@ TEST_CASE("layers: a norm that cannot be folded stays") {
     state.running_mean = n.weight("bn.running_mean", {4}, norm);
     state.running_var = n.weight("bn.running_var", {4}, norm);
     const Tensor once = ops::conv2d(c, x, n.weight("conv.weight", {4, 3, 1, 1 + 2}), 1, 1);
-    const Tensor y = ops::batchnorm(c, once, gamma, beta, state, false, true);
+    const Tensor y = ops::batchnorm(c, once, gamma, beta, state, false, Activation::relu);
     return ops::global_avg_pool(c, ops::add(c, once, y));  // the convolution has two readers
   });
   LayerGraph g = capture_layers(ctx, net, 4, 4);

@@ -37,7 +37,7 @@ void batchnorm(const DeviceBench& bench, const Report& run, DType dtype, std::in
   std::vector<Operands::Wanted> arrays{{n, dtype}, {residual ? n : 1, dtype}, {n, dtype}, {n, dtype}, {n, dtype}};
   for (int i = 0; i < 8; ++i) arrays.push_back({C, DType::f32});
   const auto t = std::make_shared<Operands>(bench, arrays);
-  const BatchNormShape s{M, C, true, true, 1e-5, 0.1};
+  const BatchNormShape s{M, C, true, Activation::relu, 1e-5, 0.1};
   Tensor scratch;
   on_gpu(bench.ctx, [&](const auto& stream) {
     scratch = Tensor::empty(bench.ctx, {std::max<std::int64_t>(batchnorm_scratch(stream, s), 1)});

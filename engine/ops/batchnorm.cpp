@@ -6,7 +6,8 @@
 namespace akin::ops {
 
 Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormState& state,
-                 bool training, bool relu, const Tensor& residual) {
+                 bool training, Activation act, const Tensor& residual) {
+  AKIN_CHECK(act == Activation::none || keeps_output(act), "batchnorm: {} goes in an op of its own", name_of(act));
   AKIN_CHECK(x.shape().rank() >= 2, "batchnorm: expected [N, ..., C], found shape {}", x.shape().str());
   const std::int64_t C = x.dim(-1), M = C == 0 ? 0 : x.numel() / C;
   const DType parameters = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
@@ -21,7 +22,7 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
 
   Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
   const Tensor mean = Tensor::empty(ctx, {C}, parameters), invstd = Tensor::empty(ctx, {C}, parameters);
-  const BatchNormShape s{M, C, training, relu, state.eps, state.momentum};
+  const BatchNormShape s{M, C, training, act, state.eps, state.momentum};
   launch_on(ctx, x.dtype(), {"batchnorm", batchnorm_fwd_work(s, residual.defined(), size_of(x.dtype()))},
             [&]<class T>(const auto& stream, T) {
               const Tensor scratch = scratch_of(ctx, training ? batchnorm_scratch(stream, s) : 0);
@@ -38,14 +39,17 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
                             or_null<float>(scratch));
             });
 
-  const Tensor shift = relu && !residual.defined() ? beta.detach() : Tensor();  // tells a device that x gives the mask
+  const Tensor shift = act != Activation::none && !residual.defined()
+                           ? beta.detach()
+                           : Tensor();  // tells a device that x gives the mask
   return record(
-      ctx, {"batchnorm", {{"eps", s.eps}, {"relu", relu}, {"training", training}}}, y,
+      ctx, {"batchnorm", {{"eps", s.eps}, {"act", act}, {"training", training}}}, y,
       {x, gamma, beta, residual, state.running_mean, state.running_var},
       [s, x = x.detach(), y = y.detach(), gamma = gamma.detach(), shift, mean, invstd](const Tensor& dy, Grads& g) {
         Context& c = g.ctx();
-        // Without a ReLU the residual's gradient is dy itself.
-        const Tensor masked = g.wanted(3) && s.relu ? Tensor::empty(c, x.shape(), x.dtype()) : Tensor();
+        // Without an activation the residual's gradient is dy itself.
+        const Tensor masked =
+            g.wanted(3) && s.act != Activation::none ? Tensor::empty(c, x.shape(), x.dtype()) : Tensor();
         launch_on(c, dy.dtype(), {"batchnorm", batchnorm_bwd_work(s, masked.defined(), size_of(dy.dtype()))},
                   [&]<class T>(const auto& stream, T) {
                     const Tensor scratch = scratch_of(c, batchnorm_scratch(stream, s));
@@ -67,7 +71,7 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
                                                        .dbeta_mode = dbeta.mode},
                                   or_null<float>(scratch));
                   });
-        if (g.wanted(3)) g.add(3, s.relu ? masked : dy);
+        if (g.wanted(3)) g.add(3, masked.defined() ? masked : dy);
       });
 }
 

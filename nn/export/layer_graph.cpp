@@ -75,7 +75,7 @@ class Capture {
       Layer layer{"add", unique("add"), {norm, residual}, {}, {}, one_image(node.output, "add")};
       push(node, std::move(layer));
     }
-    activation(name_of(node.attributes.at("relu") != 0 ? Activation::relu : Activation::none), node);
+    activation(name_of(static_cast<Activation>(node.attributes.at("act"))), node);
   }
 
   void add_linear(const TraceNode& node) {
