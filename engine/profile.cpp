@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kMostSlices = 4'000'000;  // of a timeline: some 600 MB of JSON
 constexpr std::size_t kMostWaiting = 4096;      // launches whose clocks the card still holds
+constexpr const char *kOther = "other", *kLoader = "loader";
 constexpr int kLayerTrack = 1000, kCardTrack = 1001;
 
 std::string layer_name(const std::string& parameter) {
@@ -19,11 +20,11 @@ std::string layer_name(const std::string& parameter) {
 
 }  // namespace
 
-void Spent::add(double more_seconds, const Work& more, std::size_t in_use) {
-  ++calls;
-  seconds += more_seconds;
-  work += more;
-  memory = std::max(memory, in_use);
+void Spent::add(const Spent& more) {
+  calls += more.calls;
+  seconds += more.seconds;
+  work += more.work;
+  memory = std::max(memory, more.memory);
 }
 
 Profiler::Profiler(bool timeline) : timeline_(timeline) { track(); }
@@ -36,15 +37,15 @@ Profiler::Track& Profiler::track() {
 
 void Profiler::know(const Tensor& parameter, const std::string& name) {
   const std::lock_guard lock(mutex_);
-  layers_[parameter.handle().get()] = layer_name(name);
+  layers_[parameter.handle().get()] = &*names_.insert(layer_name(name)).first;
 }
 
-std::string Profiler::layer_of(const std::vector<Tensor>& inputs) const {
+const std::string* Profiler::layer_of(const std::vector<Tensor>& inputs) const {
   for (const Tensor& t : inputs) {
     if (!t.defined()) continue;
     if (const auto it = layers_.find(t.handle().get()); it != layers_.end()) return it->second;
   }
-  return {};
+  return nullptr;
 }
 
 void Profiler::begin(Context& ctx, const KernelCall& call) {
@@ -75,13 +76,13 @@ void Profiler::end(Context& ctx) {
   if (timeline_ && (samples_.empty() || samples_.back().bytes != in_use) && samples_.size() < kMostSlices)
     samples_.push_back({launch.start + launch.seconds, in_use});
   t.pending.push_back(std::move(launch));
-  if (t.pending.back().pass == Pass::update) settle(t, nullptr, "", 0, 0);
+  if (t.pending.back().pass == Pass::update) settle(t);
 }
 
 void Profiler::forward(const char* op, const std::vector<Tensor>& inputs, const Tensor& output) {
   const std::lock_guard lock(mutex_);
   Track& t = track();
-  if (std::string layer = layer_of(inputs); !layer.empty()) t.layer = std::move(layer);
+  if (const std::string* layer = layer_of(inputs); layer != nullptr) t.layer = layer;
   const std::int64_t flow = ++flows_;
   outputs_[output.handle().get()] = {t.layer, flow};
   settle(t, op, t.layer, flow, 0);
@@ -96,7 +97,7 @@ void Profiler::backward(const char* op, const std::vector<Tensor>& inputs, const
 
 void Profiler::settle() {
   const std::lock_guard lock(mutex_);
-  settle(track(), nullptr, "", 0, 0);
+  settle(track());
 }
 
 Pass Profiler::set_pass(Pass pass) {
@@ -107,8 +108,8 @@ Pass Profiler::set_pass(Pass pass) {
 void Profiler::begin_stage(const char* name) {
   const std::lock_guard lock(mutex_);
   Track& t = track();
-  settle(t, nullptr, "", 0, 0);
-  t.layer.clear();
+  settle(t);
+  t.layer = nullptr;
   t.stages.push_back({name, now()});
   if (std::none_of(by_stage_.begin(), by_stage_.end(), [&](const Profile::Stage& s) { return s.name == name; }))
     by_stage_.push_back({.name = name});
@@ -117,8 +118,8 @@ void Profiler::begin_stage(const char* name) {
 void Profiler::end_stage() {
   const std::lock_guard lock(mutex_);
   Track& t = track();
-  settle(t, nullptr, "", 0, 0);
-  t.layer.clear();
+  settle(t);
+  t.layer = nullptr;
   const OpenStage stage = t.stages.back();
   t.stages.pop_back();
   const double seconds = now() - stage.start;
@@ -131,13 +132,13 @@ void Profiler::end_stage() {
   keep({.name = stage.name, .track = t.id, .start = stage.start, .seconds = seconds});
 }
 
-void Profiler::settle(Track& t, const char* op, const std::string& layer, std::int64_t flow_from,
+void Profiler::settle(Track& t, const char* op, const std::string* layer, std::int64_t flow_from,
                       std::int64_t flow_to) {
   if (t.pending.empty()) return;
   const double start = t.pending.front().start;
   const double seconds = t.pending.back().start + t.pending.back().seconds - start;
   for (Launch& launch : t.pending) {
-    launch.stage = !t.stages.empty() ? t.stages.back().name : t.id == 0 ? "other" : "loader";
+    launch.stage = !t.stages.empty() ? t.stages.back().name : t.id == 0 ? kOther : kLoader;
     launch.layer = layer;
     if (timeline_)
       keep({.name = launch.call.name,
@@ -162,24 +163,24 @@ void Profiler::settle(Track& t, const char* op, const std::string& layer, std::i
           .layer = layer,
           .flow_from = flow_from,
           .flow_to = flow_to});
-  if (layer.empty() || t.id != 0) return;
-  keep({.name = layer, .track = kLayerTrack, .start = start, .seconds = seconds});
+  if (layer == nullptr || t.id != 0) return;
+  keep({.name = layer->c_str(), .track = kLayerTrack, .start = start, .seconds = seconds});
 }
 
 void Profiler::count(const Launch& launch) {
-  ops_[{launch.stage, launch.call.name, launch.pass}].add(launch.seconds, launch.call.work, launch.memory);
-  if (launch.layer.empty()) return;
+  ops_[{launch.stage, launch.call.name, launch.pass}].add({1, launch.seconds, launch.call.work, launch.memory});
+  if (launch.layer == nullptr) return;
   const auto [it, fresh] = layer_places_.try_emplace({launch.stage, launch.layer}, by_layer_.size());
-  if (fresh) by_layer_.push_back({.stage = launch.stage, .name = launch.layer});
+  if (fresh) by_layer_.push_back({.stage = launch.stage, .name = *launch.layer});
   Profile::Layer& sum = by_layer_[it->second];
   (launch.pass == Pass::forward ? sum.forward : sum.backward) += launch.seconds;
   sum.work += launch.call.work;
 }
 
-void Profiler::keep(Slice slice) {
+void Profiler::keep(const Slice& slice) {
   if (!timeline_) return;
   if (slices_.size() < kMostSlices)
-    slices_.push_back(std::move(slice));
+    slices_.push_back(slice);
   else
     cut_ = true;
 }
@@ -202,14 +203,16 @@ void Profiler::resolve() {
 
 Profile Profiler::profile() {
   const std::lock_guard lock(mutex_);
-  settle(track(), nullptr, "", 0, 0);
+  settle(track());
   resolve();
   Profile out;
   out.layers = by_layer_;
   out.stages = by_stage_;
   out.seconds = now();
   out.peak_memory = peak_;
-  for (const auto& [key, spent] : ops_)
+  std::map<std::tuple<std::string, std::string, Pass>, Spent> by_name;
+  for (const auto& [key, spent] : ops_) by_name[key].add(spent);
+  for (const auto& [key, spent] : by_name)
     out.ops.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), spent});
   std::stable_sort(out.ops.begin(), out.ops.end(),
                    [](const Profile::Op& a, const Profile::Op& b) { return a.spent.seconds > b.spent.seconds; });
@@ -218,7 +221,7 @@ Profile Profiler::profile() {
 
 std::string Profiler::timeline_json() {
   const std::lock_guard lock(mutex_);
-  settle(track(), nullptr, "", 0, 0);
+  settle(track());
   resolve();
   const auto micro = [](double seconds) { return 1e6 * seconds; };
   std::string out = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
@@ -232,7 +235,7 @@ std::string Profiler::timeline_json() {
   if (card_begun_) name_track(kCardTrack, "device");
   for (const Slice& s : slices_) {
     Json args = Json::object();
-    if (!s.layer.empty()) args["layer"] = s.layer;
+    if (s.layer != nullptr) args["layer"] = *s.layer;
     if (s.work.flops > 0) args["flops"] = s.work.flops;
     if (s.work.bytes > 0) args["bytes"] = s.work.bytes;
     event({{"ph", "X"},

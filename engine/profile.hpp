@@ -6,9 +6,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/tensor.hpp"
@@ -27,7 +29,7 @@ struct Spent {
   double seconds = 0;
   Work work;
   std::size_t memory = 0;  ///< most bytes of tensors in use at the end of one of them
-  void add(double more_seconds, const Work& more, std::size_t in_use);
+  void add(const Spent& more);
 };
 
 struct Profile {
@@ -90,7 +92,8 @@ class Profiler {
     double start = 0, seconds = 0;
     std::size_t memory = 0;
     std::shared_ptr<GpuEvent> from = nullptr, to = nullptr;
-    std::string stage = {}, layer = {};
+    const char* stage = "";
+    const std::string* layer = nullptr;  // one of names_
   };
   struct OpenStage {
     const char* name;
@@ -100,14 +103,14 @@ class Profiler {
     int id = 0;
     std::vector<Launch> open, pending;
     std::vector<OpenStage> stages;
-    std::string layer;
+    const std::string* layer = nullptr;
   };
   struct Slice {
-    std::string name;
+    const char* name;  // a literal, or of names_
     int track = 0;
     double start = 0, seconds = 0;
     Work work = {};
-    std::string layer = {};
+    const std::string* layer = nullptr;
     std::int64_t flow_from = 0, flow_to = 0;
   };
   struct Sample {
@@ -117,10 +120,11 @@ class Profiler {
 
   double now() const { return std::chrono::duration<double>(Clock::now() - begun_).count(); }
   Track& track();
-  std::string layer_of(const std::vector<Tensor>& inputs) const;
-  void settle(Track& t, const char* op, const std::string& layer, std::int64_t flow_from, std::int64_t flow_to);
+  const std::string* layer_of(const std::vector<Tensor>& inputs) const;
+  void settle(Track& t, const char* op = nullptr, const std::string* layer = nullptr, std::int64_t flow_from = 0,
+              std::int64_t flow_to = 0);
   void count(const Launch& launch);
-  void keep(Slice slice);
+  void keep(const Slice& slice);
   /// Reads the clocks of the card for the launches that wait for it.
   void resolve();
 
@@ -129,11 +133,14 @@ class Profiler {
   std::mutex mutex_;
   std::map<std::thread::id, Track> tracks_;
   Pass pass_ = Pass::forward;
-  std::map<const void*, std::string> layers_;                            // by parameter
-  std::map<const void*, std::pair<std::string, std::int64_t>> outputs_;  // layer and flow, for the backward pass
-  std::map<std::tuple<std::string, std::string, Pass>, Spent> ops_;
+  std::set<std::string> names_;                                 // of layers; never moved
+  std::unordered_map<const void*, const std::string*> layers_;  // by parameter
+  std::unordered_map<const void*, std::pair<const std::string*, std::int64_t>>
+      outputs_;  // layer and flow, for the backward pass
+  // By address, for a launch shall cost little: two literals of one name are joined in profile().
+  std::map<std::tuple<const char*, const char*, Pass>, Spent> ops_;
   std::vector<Profile::Layer> by_layer_;
-  std::map<std::pair<std::string, std::string>, std::size_t> layer_places_;
+  std::map<std::pair<const char*, const std::string*>, std::size_t> layer_places_;
   std::vector<Profile::Stage> by_stage_;
   std::vector<Launch> waiting_;  // for the card
   std::shared_ptr<GpuEvent> card_begun_;
