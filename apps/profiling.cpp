@@ -3,7 +3,7 @@
 #include <fstream>
 #include <iostream>
 
-#include "distill/report/profile_table.hpp"
+#include "distill/profile_table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/text.hpp"
 

@@ -3,11 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <thread>
 
-#include "distill/report/profile_table.hpp"
+#include "distill/profile_table.hpp"
 #include "engine/autograd.hpp"
 #include "engine/io/json.hpp"
 #include "kernels/activation.hpp"

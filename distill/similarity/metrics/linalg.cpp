@@ -135,10 +135,13 @@ void diagonalise(Tridiagonal& t, Bands& bands) {
   std::vector<Rotation> rotations;
   for (std::int64_t l = 0; l < m; ++l) {
     for (int step = 0;; ++step) {
+      // What rounding makes of an eigenvalue of zero may be eps norm, and a block of such values is all noise: it need
+      // not be taken apart further than that.
+      const double floor = (step < 30 ? 1e-3 : 0.1 * (step - 20)) * norm;
       std::int64_t end = l;  // of the unreduced block that starts at l
       for (; end + 1 < m; ++end) {
         const double size = std::abs(d[index(end)]) + std::abs(d[index(end + 1)]);
-        if (std::abs(e[index(end)]) <= kEps * std::max(size, 1e-3 * norm)) break;
+        if (std::abs(e[index(end)]) <= kEps * std::max(size, floor)) break;
       }
       if (end == l) break;
       AKIN_CHECK(step < 60, "eigenvalues: no convergence in 60 steps for a {} x {} matrix", m, m);

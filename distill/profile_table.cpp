@@ -1,4 +1,4 @@
-#include "distill/report/profile_table.hpp"
+#include "distill/profile_table.hpp"
 
 #include <algorithm>
 
