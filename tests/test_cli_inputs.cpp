@@ -184,7 +184,8 @@ TEST_CASE("cli: rank ends with a reason and no signal where features vanish") {
                      "gbc,gbc:diagonal,knn,nleep,parc,transrate"});
   CAPTURE(f.err);
   REQUIRE_EQ(f.code, 0);
-  for (const auto& metric : json_of(f)["metrics"])
+  const auto found = json_of(f);
+  for (const auto& metric : found["metrics"])
     for (const auto& source : metric["sources"])
       if (source["source"] == "small")
         CHECK(has(source["undefined"].get<std::string>(), "too small to be multiplied"));

@@ -105,7 +105,8 @@ TEST_CASE_FIXTURE(ExperimentFixture, "intervals stand in a ranking where replica
     CHECK(run(read(text)).finished);
     return nlohmann::json::parse(read_text(file));
   };
-  for (const auto& source : ranking(plain())["sources"]) CHECK_FALSE(source.contains("intervals"));
+  const Json without = ranking(plain());
+  for (const auto& source : without["sources"]) CHECK_FALSE(source.contains("intervals"));
   const auto drawn = ranking(replaced(plain(), "flip = \"h\"", "flip = \"h\"\nreplicates = 20"));
   CHECK_EQ(drawn["settings"]["replicates"], 20);
   REQUIRE_EQ(drawn["sources"].size(), 3);
