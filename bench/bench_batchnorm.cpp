@@ -13,7 +13,7 @@ struct Parameters {
   std::int64_t C_;
 };
 
-void forward(benchmark::State& state, const Activation& a, bool residual, bool fast) {
+void forward(benchmark::State& state, const bench::Activation& a, bool residual, bool fast) {
   const std::int64_t n = a.M * a.C;
   Rotating<> t{n, n, residual ? n : 0};
   Parameters p(a.C);
@@ -33,7 +33,7 @@ void forward(benchmark::State& state, const Activation& a, bool residual, bool f
   });
 }
 
-void backward(benchmark::State& state, const Activation& a, bool residual, bool fast) {
+void backward(benchmark::State& state, const bench::Activation& a, bool residual, bool fast) {
   const std::int64_t n = a.M * a.C;
   Rotating<> t{n, n, n, n, residual ? n : 0};  // x, y, dy, dx, dresidual
   Parameters p(a.C);
@@ -57,7 +57,7 @@ void backward(benchmark::State& state, const Activation& a, bool residual, bool 
 const bool registered = [] {
   for (const bool fast : {true, false})
     for (const bool residual : {false, true})
-      for (const Activation& a : kActivations) {
+      for (const bench::Activation& a : kActivations) {
         if (!fast && a.C != 16) continue;
         const std::string name = fmt::format("{}{}/{}", residual ? "_residual" : "", fast ? "" : "/spec", a.str());
         add("fwd" + name, [=](benchmark::State& state) { forward(state, a, residual, fast); });

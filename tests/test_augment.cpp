@@ -330,7 +330,7 @@ std::vector<float> on_device_run(Context& ctx, const Images& x, const std::vecto
   const Tensor bytes = on_device(ctx, gathered ? rows : x.bytes), list = bytes_on_device(ctx, items);
   const auto B = static_cast<std::int64_t>(index.size());
   const Tensor y = room<T>(ctx, B * x.H * x.W * static_cast<std::int64_t>(norm.mean.size()), first);
-  on_gpu(ctx, [&](const auto& stream) {
+  on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
     const ImageView view{bytes.data<std::uint8_t>(), gathered ? B : x.N, x.H, x.W, x.C};
     augment(stream, view, gathered, as<AugmentItem>(list), B, o, norm, 3, y.data<T>());
   });

@@ -197,7 +197,7 @@ std::string on_one_multiprocessor(Device device, const DepthwiseShape& s, Accum 
   constexpr DType type = dtype_of<T>();
   const Tensor tx = tensor(x, type), tdy = tensor(dy, type), tw = tensor(w, DType::f32);
   const Tensor ty = Tensor::empty(ctx, {s.y_size()}, type), tdx = tensor(old_x, type), tdw = tensor(old_w, DType::f32);
-  on_gpu(ctx, [&](auto stream) {
+  on_gpu(ctx, {"test", {}}, [&](auto stream) {
     GpuLimits limits = *stream.limits;
     limits.multiprocessors = 1;
     stream.limits = &limits;

@@ -231,7 +231,7 @@ void check_on_device(Context& ctx, const DeviceGram& s, std::int64_t first) {
   const auto x = random<T>(n * k, 1), y = random<T>(m * k, 2);
   const Tensor dx = on_device(ctx, x, first), dy = on_device(ctx, y, first);
   const Tensor xyt = room<double>(ctx, n * m), xxt = room<double>(ctx, n * n), xty = room<double>(ctx, n * m);
-  on_gpu(ctx, [&, n = n, m = m, k = k](const auto& stream) {
+  on_gpu(ctx, {"test", {}}, [&, n = n, m = m, k = k](const auto& stream) {
     gram_xyt<T>(stream, n, m, k, all<T>(dx), all<T>(dy), all<double>(xyt));
     gram_xxt<T>(stream, n, k, all<T>(dx), all<double>(xxt));
     gram_xty<T>(stream, k, n, m, all<T>(dx), all<T>(dy), all<double>(xty));  // read as X [k,n], Y [k,m]
@@ -292,7 +292,7 @@ TEST_CASE("gram: columns and rows are centred and scaled on the device") {
       const Tensor dx = on_device(ctx, x), scratch = room<double>(ctx, 3 * d), c = room<double>(ctx, n * d);
       const Tensor z = on_device(ctx, x), r = on_device(ctx, x), count = on_device(ctx, std::vector<std::int32_t>{0});
       const Tensor squares = room<double>(ctx, n), parts = room<double>(ctx, kDotScratch), dot = room<double>(ctx, 1);
-      on_gpu(ctx, [&, n = n, d = d](const auto& stream) {
+      on_gpu(ctx, {"test", {}}, [&, n = n, d = d](const auto& stream) {
         centre_columns<double>(stream, n, d, all<double>(dx), all<double>(c), scratch.data<double>());
         zscore_columns<double>(stream, n, d, all<double>(z), all<double>(z), scratch.data<double>());  // in place
         standardise_rows(stream, n, d, all<double>(r), all<double>(r), count.data<std::int32_t>());

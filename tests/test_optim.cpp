@@ -266,7 +266,7 @@ std::string device_differs(Context& ctx, std::int64_t n, std::int64_t first, boo
     now.rate *= mutant;
     LaunchLog log;
     ctx.launches = &log;
-    on_gpu(ctx, [&](const auto& stream) {
+    on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
       set_params(stream, now, as<OptimParams>(params));
       GradClip c;
       if (clip > 0) {
@@ -335,7 +335,7 @@ TEST_CASE("optim: a NaN gradient shows on the device, and a norm beyond float is
       const Tensor g = on_device(ctx, gradient), p = on_device(ctx, std::vector<float>{1, 1});
       const Tensor params = bytes_on_device(ctx, std::vector<OptimParams>{optim_params(SgdStep{.lr = 1})});
       const Tensor scratch = room<double>(ctx, kSumBlocks), square = room<double>(ctx, 1);
-      on_gpu(ctx, [&](const auto& stream) {
+      on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
         sum_squares(stream, 2, 1.0, g.data<float>(), scratch.data<double>(), square.data<double>());
         sgd_step(stream, 2, as<OptimParams>(params), 0, false, {square.data<double>(), 1.0}, nullptr, 0,
                  p.data<float>(), g.data<float>(), nullptr, nullptr);

@@ -324,7 +324,7 @@ TEST_CASE("max_pool: on a device ties, NaN and padding are as in the specificati
   const auto size = static_cast<std::int64_t>(y.size());
   const Tensor in = Tensor::from(ctx, x, {static_cast<std::int64_t>(x.size())}), out = Tensor::empty(ctx, {size}),
                where = Tensor::empty(ctx, {size}, DType::i32);
-  on_gpu(ctx, [&](const auto& stream) {
+  on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
     max_pool_fwd(stream, s, in.data<float>(), out.data<float>(), where.data<std::int32_t>());
   });
   const Array found = out.to_array(), index = where.to_array();

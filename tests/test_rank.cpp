@@ -157,7 +157,7 @@ TEST_CASE("rank: the radix sort on the device is stable and sorts what it is tol
         std::vector<std::int64_t> signed_keys(keys.begin(), keys.end());
         std::vector<std::int32_t> signed_order(order.begin(), order.end());
         const Tensor k = on_device(ctx, signed_keys), v = on_device(ctx, signed_order), scratch = rank_scratch(ctx, n);
-        on_gpu(ctx, [&](const auto& stream) {
+        on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
           sort_pairs(stream, n, bits, reinterpret_cast<std::uint64_t*>(k.data<std::int64_t>()),
                      reinterpret_cast<std::uint32_t*>(v.data<std::int32_t>()), scratch.raw());
         });
@@ -195,7 +195,7 @@ TEST_CASE("rank: average ranks and Spearman on the device equal the specificatio
         average_ranks(keys, expected);
         const Tensor k = on_device(ctx, keys), g = on_device(ctx, group), r = room<double>(ctx, count);
         const Tensor scratch = rank_scratch(ctx, count), sums = bytes_on_device(ctx, std::vector<RankSums>(2));
-        on_gpu(ctx, [&](const auto& stream) {
+        on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
           average_ranks(stream, count, k.data<double>(), r.data<double>(), scratch.raw(), as<RankSums>(sums));
           spearman_two_valued(stream, count, k.data<double>(), g.data<std::uint8_t>(), scratch.raw(),
                               as<RankSums>(sums) + 1);
@@ -215,7 +215,7 @@ TEST_CASE("rank: average ranks and Spearman on the device equal the specificatio
     const Tensor k = on_device(ctx, std::vector<double>{1, 2, kNan, 3, kNan}),
                  g = on_device(ctx, std::vector<std::uint8_t>(5));
     const Tensor scratch = rank_scratch(ctx, 5), sums = bytes_on_device(ctx, std::vector<RankSums>(1));
-    on_gpu(ctx, [&](const auto& stream) {
+    on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
       spearman_two_valued(stream, 5, k.data<double>(), g.data<std::uint8_t>(), scratch.raw(), as<RankSums>(sums));
     });
     RankSums found;
@@ -252,7 +252,7 @@ TEST_CASE("rank: pairs of a correlation matrix, given in blocks of rows") {
       const Tensor counts = on_device(ctx, std::vector<std::int64_t>(bins.size(), 0));
       auto* key = reinterpret_cast<std::uint64_t*>(keys.data<std::int64_t>());
       auto* small = reinterpret_cast<std::uint32_t*>(group.data<std::int32_t>());
-      on_gpu(ctx, [&](const auto& stream) {
+      on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
         clear_sums(stream, as<RankSums>(sums));
         for (std::int64_t i0 = 0; i0 < n;) {
           const std::int64_t rows = std::min<std::int64_t>(i0 == 0 ? 3 : 50, n - i0);

@@ -61,7 +61,7 @@ struct OnSim {
   }
   template <class Body>
   void run(Body&& body) {
-    on_gpu(ctx, [&](const auto& stream) { body(stream); });
+    on_gpu(ctx, {"test", {}}, [&](const auto& stream) { body(stream); });
     ctx.allocator->flush();
     CHECK_EQ(ctx.allocator->stats().fence_breaks, 0);
   }

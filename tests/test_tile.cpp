@@ -36,7 +36,7 @@ struct Card {
   }
   template <class Body>
   void run(Body&& body) {
-    on_gpu(ctx, [&](auto stream) {
+    on_gpu(ctx, {"test", {}}, [&](auto stream) {
       stream.limits = &limits;
       body(stream);
     });

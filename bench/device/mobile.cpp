@@ -15,7 +15,7 @@ void depthwise(const DeviceBench& bench, const Report& run, DType dtype, const D
       bench, std::vector<Operands::Wanted>{
                  {s.x_size(), dtype}, {s.y_size(), dtype}, {s.w_size(), DType::f32}, {s.w_size(), DType::f32}});
   Tensor workspace;
-  on_gpu(bench.ctx, [&](const auto& stream) {
+  on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
     workspace = Tensor::empty(bench.ctx, {std::max<std::int64_t>(depthwise_workspace(stream, s), 1)});
   });
   // Each pass reads or writes both images once.
@@ -27,7 +27,7 @@ void depthwise(const DeviceBench& bench, const Report& run, DType dtype, const D
          .bytes = bytes,
          .own =
              [&bench, t, s, dtype, workspace, body](std::int64_t i) {
-               launch_on(bench.ctx, dtype, "depthwise",
+               launch_on(bench.ctx, dtype, {"depthwise", {}},
                          [&]<class T>(const auto& stream, T) { body.template operator()<T>(stream, i); });
              },
          .yardstick = "copy",
@@ -53,7 +53,7 @@ void hardswish(const DeviceBench& bench, const Report& run, DType dtype, std::in
        .bytes = 5 * array,
        .own =
            [&bench, t, n, dtype](std::int64_t i) {
-             launch_on(bench.ctx, dtype, "activation", [&]<class T>(const auto& stream, T) {
+             launch_on(bench.ctx, dtype, {"activation", {}}, [&]<class T>(const auto& stream, T) {
                activation_fwd(stream, Activation::hardswish, n, t->at<T>(i, 0), t->at<T>(i, 1));
                activation_bwd(stream, Activation::hardswish, n, t->at<T>(i, 0), t->at<T>(i, 1), t->at<T>(i, 2),
                               Accum::overwrite);

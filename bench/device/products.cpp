@@ -15,7 +15,7 @@ void gemm(const DeviceBench& bench, const Report& run, const std::string& name, 
       bench,
       std::vector<Operands::Wanted>{{s.M * s.K, dtype}, {s.K * s.N, dtype}, {s.M * s.N, dtype}, {s.M * s.N, dtype}});
   Tensor workspace;
-  launch_on(bench.ctx, dtype, "gemm", [&]<class T>(const auto& stream, T) {
+  launch_on(bench.ctx, dtype, {"gemm", {}}, [&]<class T>(const auto& stream, T) {
     const std::int64_t floats = gemm_workspace<T>(stream, s);
     if (floats > 0) workspace = Tensor::empty(bench.ctx, {floats});
   });
@@ -24,7 +24,7 @@ void gemm(const DeviceBench& bench, const Report& run, const std::string& name, 
   c.flops = 2.0 * static_cast<double>(s.M) * static_cast<double>(s.N) * static_cast<double>(s.K);
   c.bytes = static_cast<double>(size_of(dtype)) * static_cast<double>(s.M * s.K + s.K * s.N + s.M * s.N);
   c.own = [&bench, t, s, dtype, workspace](std::int64_t i) {
-    launch_on(bench.ctx, dtype, "gemm", [&]<class T>(const auto& stream, T) {
+    launch_on(bench.ctx, dtype, {"gemm", {}}, [&]<class T>(const auto& stream, T) {
       gemm(stream, s, 1.0, t->at<T>(i, 0), t->at<T>(i, 1), nullptr, t->at<T>(i, 2), Accum::overwrite,
            workspace.defined() ? workspace.data<float>() : nullptr);
     });
@@ -61,7 +61,7 @@ void conv(const DeviceBench& bench, const Report& run, DType dtype, const Conv2d
   const Tensor made = Tensor::empty(bench.ctx, {size}, dtype);
   Tensor workspace;
   if (pass == ConvPass::weight)
-    launch_on(bench.ctx, dtype, "conv2d", [&]<class T>(const auto& stream, T) {
+    launch_on(bench.ctx, dtype, {"conv2d", {}}, [&]<class T>(const auto& stream, T) {
       const std::int64_t floats = conv2d_weight_workspace<T>(stream, s);
       if (floats > 0) workspace = Tensor::empty(bench.ctx, {floats});
     });
@@ -72,7 +72,7 @@ void conv(const DeviceBench& bench, const Report& run, DType dtype, const Conv2d
   c.flops = 2.0 * static_cast<double>(s.y_size()) * static_cast<double>(s.R * s.S * s.C);
   c.bytes = static_cast<double>(size_of(dtype)) * static_cast<double>(s.x_size() + s.w_size() + s.y_size());
   c.own = [&bench, t, s, dtype, pass, workspace](std::int64_t i) {
-    launch_on(bench.ctx, dtype, "conv2d", [&]<class T>(const auto& stream, T) {
+    launch_on(bench.ctx, dtype, {"conv2d", {}}, [&]<class T>(const auto& stream, T) {
       T *x = t->at<T>(i, 0), *w = t->at<T>(i, 1), *y = t->at<T>(i, 2);
       if (pass == ConvPass::forward) return conv2d_fwd(stream, s, x, w, y);
       if (pass == ConvPass::data) return conv2d_bwd_data(stream, s, y, w, x, Accum::overwrite, nullptr);

@@ -39,14 +39,14 @@ void batchnorm(const DeviceBench& bench, const Report& run, DType dtype, std::in
   const auto t = std::make_shared<Operands>(bench, arrays);
   const BatchNormShape s{M, C, true, Activation::relu, 1e-5, 0.1};
   Tensor scratch;
-  on_gpu(bench.ctx, [&](const auto& stream) {
+  on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
     scratch = Tensor::empty(bench.ctx, {std::max<std::int64_t>(batchnorm_scratch(stream, s), 1)});
   });
   const double array = static_cast<double>(n) * static_cast<double>(size_of(dtype));
   const std::string what = fmt::format("{}x{} {}{}", M, C, name_of(dtype), residual ? " +residual" : "");
   against_copy(bench, run, "batchnorm+ReLU fwd " + what, (residual ? 4 : 3) * array, 0.92,
                [&bench, t, s, dtype, residual, scratch](std::int64_t i) {
-                 launch_on(bench.ctx, dtype, "batchnorm", [&]<class T>(const auto& stream, T) {
+                 launch_on(bench.ctx, dtype, {"batchnorm", {}}, [&]<class T>(const auto& stream, T) {
                    const auto f = [&](std::size_t k) { return t->at<Full<T>>(i, k); };
                    batchnorm_fwd(stream, s,
                                  BatchNormForward<T>{.x = t->at<T>(i, kX),
@@ -64,7 +64,7 @@ void batchnorm(const DeviceBench& bench, const Report& run, DType dtype, std::in
   // Reads x and dy twice (y where there is a residual, whose gradient is written), writes dx.
   against_copy(bench, run, "batchnorm+ReLU bwd " + what, (residual ? 7 : 5) * array, 0.92,
                [&bench, t, s, dtype, residual, scratch](std::int64_t i) {
-                 launch_on(bench.ctx, dtype, "batchnorm", [&]<class T>(const auto& stream, T) {
+                 launch_on(bench.ctx, dtype, {"batchnorm", {}}, [&]<class T>(const auto& stream, T) {
                    const auto f = [&](std::size_t k) { return t->at<Full<T>>(i, k); };
                    BatchNormBackward<T> b;
                    b.x = t->at<T>(i, kX);
@@ -88,7 +88,7 @@ void add(const DeviceBench& bench, const Report& run, DType dtype, std::int64_t 
   against_copy(bench, run, fmt::format("add {} {}", n, name_of(dtype)),
                3.0 * static_cast<double>(n) * static_cast<double>(size_of(dtype)), 0.92,
                [&bench, t, n, dtype](std::int64_t i) {
-                 launch_on(bench.ctx, dtype, "add", [&]<class T>(const auto& stream, T) {
+                 launch_on(bench.ctx, dtype, {"add", {}}, [&]<class T>(const auto& stream, T) {
                    add(stream, n, t->at<T>(i, 0), t->at<T>(i, 1), t->at<T>(i, 2));
                  });
                });
@@ -101,13 +101,13 @@ void sgd(const DeviceBench& bench, const Report& run, std::int64_t n) {
                range = Tensor::empty(bench.ctx, {sizeof(OptimRange)}, DType::u8);
   const OptimRange all{0, n, 5e-4};
   range.copy_from(&all);
-  on_gpu(bench.ctx, [&](const auto& stream) {
+  on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
     set_params(stream, optim_params(SgdStep{.lr = 1e-6, .momentum = 0.9}), in_bytes<OptimParams>(params));
   });
   // Reads p, g, m and writes p, m and the bf16 copy.
   against_copy(bench, run, fmt::format("sgd, momentum, bf16 copy: {}", n), 22.0 * static_cast<double>(n), 0.90,
                [&bench, t, n, params, range](std::int64_t i) {
-                 on_gpu(bench.ctx, [&](const auto& stream) {
+                 on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
                    sgd_step(stream, n, in_bytes<OptimParams>(params), 0.9, false, GradClip{},
                             in_bytes<OptimRange>(range), 1, t->at<float>(i, 0), t->at<float>(i, 1), t->at<float>(i, 2),
                             t->at<bf16>(i, 3));
@@ -145,7 +145,7 @@ void bench_losses(const DeviceBench& bench, const Report& run) {
   const Tensor target = Tensor::from(bench.ctx, Array::from(classes, {B}));
   against_copy(bench, run, fmt::format("softmax_ce fwd+bwd {}x{}", B, C), 3 * 4 * one, 0.85,
                [&bench, t, target, B, C](std::int64_t i) {
-                 on_gpu(bench.ctx, [&](const auto& stream) {
+                 on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
                    const auto* at = target.data<std::int64_t>();
                    softmax_ce_fwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 2));
                    softmax_ce_bwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 3), t->at<float>(i, 1),
@@ -189,7 +189,7 @@ void bench_parc(const DeviceBench& bench, const Report& run) {
   c.flops = static_cast<double>(S) * static_cast<double>(n * n) * static_cast<double>(d);
   c.goal_ms = 1;
   c.own = [=, &bench](std::int64_t i) {
-    on_gpu(bench.ctx, [&](const auto& stream) {
+    on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
       for (std::int64_t s = 0; s < S; ++s) {
         auto* sum = in_bytes<RankSums>(sums) + s;
         clear_sums(stream, sum);
