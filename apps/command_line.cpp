@@ -1,8 +1,12 @@
 #include "apps/command_line.hpp"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/config_file.hpp"
+#include "apps/flags.hpp"
 
 namespace akin {
 
@@ -60,6 +64,20 @@ void refuse_empty_values(CLI::App& app) {
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) refuse_empty_values(*command);
 }
 
+/// The OpenMP library takes what it can make of it: a slip would start thousands of threads, or one for each processor.
+void check_thread_environment() {
+  const char* said = std::getenv("OMP_NUM_THREADS");
+  if (said == nullptr) return;
+  const std::string text = said;
+  std::string first = text.substr(0, text.find(','));  // of nested regions, of which akin has none
+  first.erase(0, first.find_first_not_of(' '));
+  first.erase(first.find_last_not_of(' ') + 1);
+  if (text.empty()) return;
+  if (!whole_in(1, kMostThreads)(first).empty())
+    fail_usage("OMP_NUM_THREADS is '{}': expected a whole number from 1 to {}; set it right, or unset it", text,
+               kMostThreads);
+}
+
 }  // namespace
 
 int run_command_line(int argc, const char* const* argv, const std::function<void(CLI::App&)>& declared) {
@@ -89,6 +107,7 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
   add_demo(app);
   refuse_empty_values(app);
   if (declared) declared(app);
+  app.parse_complete_callback(check_thread_environment);
   try {
     app.parse(reordered(argc, argv));
   } catch (const CLI::FileError& e) {

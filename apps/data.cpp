@@ -45,9 +45,9 @@ void draw_glyphs(const GlyphsOptions& o) {
     say(o.common, fmt::format("drawing {} characters of '{}'", count, set.name));
     return render_glyphs(set, fonts, options);
   };
-  // The test split shows fonts that the training split has never seen.
-  const GlyphImages train = draw(FontPart::train, o.draw.count, o.draw.seed);
+  // The test split shows fonts that the training split has never seen; they are few, so whether there are any is first.
   const GlyphImages test = draw(FontPart::held_out, o.test_count, o.draw.seed + 1);
+  const GlyphImages train = draw(FontPart::train, o.draw.count, o.draw.seed);
   writer.write(test, Split::test);
   writer.write(train, Split::train);
   writer.finish();
@@ -256,6 +256,11 @@ void pack(const PackOptions& o) {
   Json splits = Json::object();
   for (const auto& [split, set] : sets) {
     writer.write(set, split);
+    if (!set.names.empty() && !keeps_names(set))
+      warn(
+          fmt::format("{}: the names of the {} images' files are not kept, for one of them has two lines; tables of "
+                      "these images cannot be matched by names",
+                      o.out, name_of(split)));
     const Shape& s = set.images.shape();
     splits[name_of(split)] = s.dims();
     text += fmt::format("{}: {} images of {} x {} x {}\n", name_of(split), s[0], s[1], s[2], s[3]);

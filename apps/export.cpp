@@ -1,4 +1,5 @@
 // akin export: a student in the forms that other programs run, with a model card.
+#include <algorithm>
 #include <set>
 
 #include "apps/commands.hpp"
@@ -8,9 +9,9 @@
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
 #include "engine/io/json.hpp"
-#include "engine/io/sha256.hpp"
 #include "nn/export/graph_writer.hpp"
 #include "nn/export/onnx.hpp"
+#include "nn/zoo/graph_network.hpp"
 
 namespace akin {
 
@@ -32,13 +33,8 @@ std::set<std::string> parse_formats(const std::string& text) {
 }
 
 Model open_model(Context& ctx, const std::filesystem::path& path) {
-  std::error_code none;
   AKIN_CHECK(!is_folder(path), "{}: is a folder; akin export takes a model file", path.string());
-  const Bytes bytes = read_file(path);
-  SafeTensors file = parse_safetensors(bytes, path.string());
-  AKIN_CHECK(file.find("features") == nullptr && file.find("logits") == nullptr,
-             "{}: is a table of features and logits: there is no network in it to export", path.string());
-  return load_model(ctx, std::move(file), sha256_hex(bytes));
+  return load_model(ctx, path);
 }
 
 /// Where the student comes from; a damaged report does not keep a model from being exported.
@@ -65,6 +61,29 @@ std::string to_onnx(const LayerGraph& layers, const Model& model, const std::str
   if (!info.task.empty()) graph.metadata["task"] = info.task;
   if (!info.classes.empty()) graph.metadata["classes"] = json_line(info.classes);
   return onnx::to_bytes(graph);
+}
+
+/// Files of an earlier export of this name that this one does not write: another student's, which nobody would tell
+/// from the new ones. Error for those that the earlier card does not list, for they may be somebody's.
+std::vector<std::filesystem::path> left_over(const std::filesystem::path& out, const std::string& name,
+                                             const std::vector<std::string>& written,
+                                             const std::filesystem::path& source) {
+  std::vector<std::filesystem::path> gone;
+  const std::filesystem::path card = out / (name + ".md");
+  const std::string earlier = is_there(card) ? read_text(card) : "";
+  std::error_code none;
+  if (std::filesystem::equivalent(out / (name + ".safetensors"), source, none)) return {};  // beside the model itself
+  for (const char* ending : {".safetensors", ".graph.json", ".onnx"}) {
+    const std::string file = name + ending;
+    if (std::find(written.begin(), written.end(), file) != written.end() || !is_there(out / file)) continue;
+    AKIN_CHECK(
+        lists_file(earlier, file),
+        "{}: lies there, and would pass for a part of this export, which does not write it; remove it, or choose "
+        "another place with --out DIR or --name",
+        (out / file).string());
+    gone.push_back(out / file);
+  }
+  return gone;
 }
 
 void run(const Options& o) {
@@ -100,6 +119,8 @@ void run(const Options& o) {
                (out / f).string());
   }
 
+  const std::vector<std::filesystem::path> gone = left_over(out, name, all, source);
+
   // All that can fail for the model's sake comes before the first file.
   LayerGraph layers = capture_layers(ctx, *model.network, info.height, info.width);
   if (o.fold) {
@@ -117,8 +138,13 @@ void run(const Options& o) {
                         version_line()};
   const std::string card = model_card(facts);
 
+  for (const std::filesystem::path& file : gone) remove_file(file);
   if (!onnx.empty()) write_file_atomic(out / (name + ".onnx"), std::string_view(onnx));
-  if (folded != nullptr) write_json(out / (name + ".graph.json"), parse_json(folded->architecture().graph, name));
+  if (folded != nullptr) {
+    const Architecture& a = folded->architecture();
+    write_json(out / (name + ".graph.json"),
+               parse_json(a.taught_share > 0 ? with_mixture(a.graph, a.taught_share) : a.graph, name));
+  }
   if (formats.contains("safetensors"))
     save_model(out / (name + ".safetensors"), folded != nullptr ? *folded : *model.network, info);
   write_file_atomic(out / (name + ".md"), std::string_view(card));

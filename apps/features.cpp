@@ -91,7 +91,11 @@ void run(const Options& o) {
       write_npy(path / "labels.npy", label_array);
     else
       remove_file(path / "labels.npy");  // of an older table
-    write_rows(path, rows);
+    if (!write_rows(path, rows))
+      warn(
+          fmt::format("{}: the names of the images' files are not written, for one of them has two lines; a table in a "
+                      "file (--out NAME.safetensors) keeps them",
+                      o.out));
   }
   if (o.common.json)
     print(json_text(

@@ -115,12 +115,17 @@ void add_settings(CLI::App& app, Settings& settings, std::string_view group, boo
 
 std::optional<ModelInfo> ForeignFlags::info() const {
   if (architecture.name.empty()) {
-    if (architecture.width != 0 || !architecture.shortcut.empty() || !mean.empty() || !std.empty())
-      fail_usage("--width, --shortcut, --mean and --std describe a file that does not say what it is; give --arch too");
+    if (architecture.width != 0 || !architecture.shortcut.empty() || !architecture.stem.empty() ||
+        architecture.norm_eps != 0 || !mean.empty() || !std.empty())
+      fail_usage(
+          "--width, --shortcut, --stem, --norm-eps, --mean and --std describe a file that does not say what it is; "
+          "give "
+          "--arch too");
     return std::nullopt;
   }
   ModelInfo info;
   info.architecture = architecture;
+  info.normalization = {{}, {}};  // what is not said
   if (!mean.empty()) info.normalization.mean = parse_floats(mean, "--mean");
   if (!std.empty()) info.normalization.std = parse_floats(std, "--std");
   return info;
@@ -152,7 +157,10 @@ LabelManifest TaskFlags::manifest() const {
   LabelManifest m;
   m.draw = split;
   if (labels.empty()) return m;
-  if (labels.find_first_not_of("0123456789") != std::string::npos) return read_manifest(labels, split);
+  if (labels.find_first_not_of("0123456789") != std::string::npos) {
+    if (!read_) read_ = read_manifest(labels, split);
+    return *read_;
+  }
   const auto [end, error] = std::from_chars(labels.data(), labels.data() + labels.size(), m.draw.labels_per_class);
   if (error != std::errc() || m.draw.labels_per_class < 1)
     fail_usage("--labels {}: expected a whole number from 1, or a manifest file", labels);

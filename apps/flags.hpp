@@ -53,6 +53,9 @@ struct TaskFlags {
   FormatFlags format;
   /// The label budget: of --labels or --labels-per-class, which exclude each other.
   LabelManifest manifest() const;
+
+ private:
+  mutable std::optional<LabelManifest> read_;  // the file once: it may be a pipe
 };
 /// `semi`: also the options of unlabelled and validation images.
 void add_task(CLI::App& app, TaskFlags& flags, bool semi);

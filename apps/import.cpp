@@ -32,12 +32,32 @@ std::string lines(const char* title, const std::vector<std::string>& names) {
   return text;
 }
 
-void unfold(Context& ctx, const std::string& folder, Model& model) {
+UnfoldReport unfold(Context& ctx, const Options& o, Model& model) {
   const ImageFormat size{.height = static_cast<int>(model.info.height), .width = static_cast<int>(model.info.width)};
-  const ImageSet set = load_pool(folder, model.info.height > 0 ? size : ImageFormat{});
-  model.network =
-      unfold_batchnorm(ctx, *model.network, set.images, all_indices(set.images.shape()[0]), model.info.normalization);
+  const ImageSet set = load_pool(o.unfold, model.info.height > 0 ? size : ImageFormat{});
+  const std::int64_t found = set.images.shape()[3], wanted = model.info.architecture.channels;
+  AKIN_CHECK(
+      found == wanted,
+      "--unfold {}: its images have {} channel{}, {} takes {}; `akin data pack {} --channels {} --out DIR` makes "
+      "such a set",
+      o.unfold, found, found == 1 ? "" : "s", o.file, wanted, o.unfold, wanted);
+  UnfoldReport report;
+  try {
+    model.network = unfold_batchnorm(ctx, *model.network, set.images, all_indices(set.images.shape()[0]),
+                                     model.info.normalization, &report);
+  } catch (const Error& e) {
+    fail("--unfold: {}: {}", o.file, e.what());
+  }
   model.info.architecture = model.network->architecture();
+  if (report.alike)
+    warn(fmt::format("--unfold {}: one picture alone ({} images); norms are measured on what differs between many",
+                     o.unfold, report.images));
+  if (report.still > 0)
+    warn(
+        fmt::format("{}: {} of {} channels give one number on all {} images of {}: there the norms were measured on "
+                    "nothing (too few images, or channels that the network never uses)",
+                    o.file, report.still, report.channels, report.images, o.unfold));
+  return report;
 }
 
 void run(const Options& o) {
@@ -46,7 +66,11 @@ void run(const Options& o) {
   Context ctx = start(o.common);
   std::optional<ModelInfo> info = o.foreign.info();
   ImportOptions options{.new_head = o.new_head > 0, .seed = o.seed, .convert_stem = o.channels > 0};
-  if (!info && (options.new_head || options.convert_stem)) fail_usage("--new-head and --channels go with --arch");
+  if (!info && (options.new_head || options.convert_stem)) {  // the file must say what it is
+    info.emplace();
+    info->architecture.name.clear();
+    info->normalization = {{}, {}};
+  }
   if (info) {
     if (options.new_head) info->architecture.classes = o.new_head;
     if (options.convert_stem) info->architecture.channels = o.channels;
@@ -55,6 +79,7 @@ void run(const Options& o) {
   ModelInfo& found = foreign.model.info;
   if (!o.size.empty()) {
     const ImageFormat format = parse_size(o.size);
+    if (found.height != format.height || found.width != format.width) forget_accuracy(found);
     found.height = format.height;
     found.width = format.width;
   }
@@ -66,8 +91,12 @@ void run(const Options& o) {
     for (const std::string& name : names_twice(found.classes))
       warn(fmt::format("{}: two classes are called '{}'", o.names, name));
   }
-  if (!o.task.empty()) found.task = o.task;
-  if (!o.unfold.empty()) unfold(ctx, o.unfold, foreign.model);
+  if (!o.task.empty() && o.task != found.task) {
+    forget_accuracy(found);
+    found.task = o.task;
+  }
+  UnfoldReport unfolded;
+  if (!o.unfold.empty()) unfolded = unfold(ctx, o, foreign.model);
   save_model(o.out, *foreign.model.network, found);
   const ImportReport& r = foreign.report;
   if (o.common.json) {
@@ -82,6 +111,7 @@ void run(const Options& o) {
                      {"reshaped", r.reshaped},
                      {"ignored", r.ignored},
                      {"fresh", r.fresh},
+                     {"unfolded_by_images", unfolded.images > 0 ? Json(unfolded.images) : Json(nullptr)},
                      {"suspect", r.suspect}}));
     return;
   }
@@ -91,6 +121,9 @@ void run(const Options& o) {
     print(fmt::format("renamed   {} tensors from timm's names to torchvision's\n", r.renamed.size()));
   print(lines("reshaped", r.reshaped) + lines("ignored", r.ignored) + lines("fresh", r.fresh) +
         lines("all zero", r.suspect));
+  if (unfolded.images > 0)
+    print(fmt::format("unfolded  batch norms of {} channels, measured on {} images of {}\n", unfolded.channels,
+                      unfolded.images, o.unfold));
   print(fmt::format("{}: {}, {} channels, {} classes, {} parameters\n", o.out, found.architecture.name,
                     found.architecture.channels, found.architecture.classes,
                     count_trainable(foreign.model.network->parameters())));

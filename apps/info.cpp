@@ -12,6 +12,7 @@
 #include "engine/io/text.hpp"
 #include "kernels/common/onednn.hpp"
 #include "kernels/common/parallel.hpp"
+#include "nn/akin_file.hpp"
 #include "nn/cost.hpp"
 #include "nn/data/glyphs/glyphs.hpp"
 #include "nn/model_file.hpp"
@@ -82,16 +83,10 @@ void show_settings(bool json) {
   print(json_text({{"settings", list}}));
 }
 
-constexpr const char *kModel = "a model", *kForeign = "tensors without akin's description";
-
-/// What kind of file of akin's it is, as far as one can tell.
+/// What kind of file it is, as far as one can tell.
 std::string kind_of(const SafeTensors& file) {
-  const auto format = file.metadata.find("format");
-  const std::string name = format == file.metadata.end() ? "" : format->second;
-  if (name.starts_with("akin-model")) return kModel;
-  if (name.starts_with("akin-checkpoint")) return "a checkpoint of a training run";
-  if (file.find("features") != nullptr && file.find("logits") != nullptr) return "a table of features and logits";
-  return kForeign;
+  const std::string known = akin_file_of(file).kind;
+  return known.empty() ? "tensors without akin's description" : known;
 }
 
 SafeTensors open_file(const std::filesystem::path& path) {
@@ -119,8 +114,9 @@ std::optional<ModelFacts> facts_of(const std::filesystem::path& path, const Safe
   constexpr std::int64_t kMostPixels = std::int64_t{1}
                                        << 20;  // an image is run to count: what a file claims is not spent
   std::filesystem::path graph = path;
-  const bool foreign = kind_of(file) == kForeign && !file.metadata.contains("format");
-  if (kind_of(file) != kModel && !(foreign && is_there(graph.replace_extension(".graph.json")))) return {};
+  const AkinFile known = akin_file_of(file);
+  const bool foreign = known.kind.empty() && !file.metadata.contains("format");
+  if (!known.model && !(foreign && is_there(graph.replace_extension(".graph.json")))) return {};
   try {
     Context ctx(Device::cpu);
     const Model model = load_model(ctx, path);

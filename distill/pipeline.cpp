@@ -240,6 +240,7 @@ Grid single_grid(GridTarget target, LabelManifest labels, const std::vector<std:
   grid.title = target.name;
   grid.seeds = std::move(seeds);
   grid.settings = std::move(settings);
+  grid.settings.files = std::make_shared<FileDigests>();
   for (const Method m : methods) grid.variants.push_back({name_of(m), m});
   grid.budgets.push_back({"labels", std::move(labels)});
   std::map<std::string, std::string> names;

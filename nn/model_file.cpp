@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "engine/io/json.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
+#include "nn/akin_file.hpp"
 #include "nn/weight_file.hpp"
 #include "nn/zoo/graph_network.hpp"
 #include "nn/zoo/zoo.hpp"
@@ -14,8 +16,6 @@
 namespace akin {
 
 namespace {
-
-constexpr const char* kFormat = "akin-model-1";
 
 /// The first tensor of the file that has one of these names; nullptr where there is none.
 const Array* find_any(const SafeTensors& file, const std::vector<std::string>& names) {
@@ -89,6 +89,62 @@ void describe_ends(const SafeTensors& file, Architecture& a) {
   }
 }
 
+/// Throws where a file that describes itself knows better than the description that was given for it.
+void check_description(const ModelInfo& found, const ModelInfo& said, const std::string& file) {
+  const Architecture &own = found.architecture, &a = said.architecture;
+  const auto same_values = [](const std::vector<float>& given, const std::vector<float>& there) {
+    if (given.size() != 1) return given.empty() || given == there;
+    return std::all_of(there.begin(), there.end(), [&](float v) { return v == given[0]; });
+  };
+  const bool same = (a.name.empty() || a.name == own.name) && (a.width == 0 || a.width == own.width) &&
+                    (a.shortcut.empty() || a.shortcut == own.shortcut) && (a.stem.empty() || a.stem == own.stem) &&
+                    (a.norm_eps == 0 || a.norm_eps == own.norm_eps);
+  const auto words = [](const ModelInfo& info) {
+    const Architecture& w = info.architecture;
+    std::string text = fmt::format("a {} of width {}, shortcut '{}'", w.name, w.width, w.shortcut);
+    if (!w.stem.empty()) text += ", stem " + w.stem;
+    if (w.norm_eps > 0) text += fmt::format(", norm-eps {}", w.norm_eps);
+    const Normalization& n = info.normalization;
+    if (!n.mean.empty()) text += fmt::format(", mean {}", fmt::join(n.mean, ","));
+    if (!n.std.empty()) text += fmt::format(", std {}", fmt::join(n.std, ","));
+    return text;
+  };
+  AKIN_CHECK(same && same_values(said.normalization.mean, found.normalization.mean) &&
+                 same_values(said.normalization.std, found.normalization.std),
+             "{}: says itself that it is {}; expected was {}: leave out arch and what goes with it", file, words(found),
+             words(said));
+}
+
+/// Another head, or other channels, than those of a file that describes itself.
+void change_ends(ModelInfo& info, const ModelInfo& wanted, const ImportOptions& options, const std::string& file) {
+  Architecture& a = info.architecture;
+  if (options.new_head) {
+    a.classes = wanted.architecture.classes;
+    a.taught_share = 0;
+    info.classes.clear();
+    info.task.clear();
+    forget_accuracy(info);
+  }
+  if (!options.convert_stem || a.channels == wanted.architecture.channels) return;
+  a.channels = wanted.architecture.channels;
+  forget_accuracy(info);
+  const Normalization& given = wanted.normalization;
+  for (const auto& [name, own, said] :
+       {std::tuple{"--mean", &info.normalization.mean, &given.mean}, {"--std", &info.normalization.std, &given.std}}) {
+    if (!said->empty()) *own = *said;
+    const bool one = std::all_of(own->begin(), own->end(), [&](float v) { return v == own->front(); });
+    if (own->size() > 1 && one) own->erase(own->begin() + 1, own->end());
+    AKIN_CHECK(said->size() > 1 || own->size() == 1,
+               "{}: is normalised by {} for its channels; give what grey images are normalised by, {}", file,
+               fmt::join(*own, ", "), name);
+  }
+}
+
+/// Of the layer graph beside a file, what its nodes do not say.
+std::string mixture_text(const Architecture& a) {
+  return a.taught_share > 0 ? fmt::format("|{}", a.taught_share) : std::string();
+}
+
 std::filesystem::path graph_of(std::filesystem::path weights) { return weights.replace_extension(".graph.json"); }
 
 /// An error of `f` says which file it is about.
@@ -127,6 +183,7 @@ bool describe_graph(const std::filesystem::path& path, SafeTensors& file, ModelI
   const std::filesystem::path graph = graph_of(path);
   if (!is_there(graph)) return false;
   info.architecture = {.name = "graph", .graph = read_text(graph)};
+  info.architecture.taught_share = take_mixture(info.architecture.graph, graph.string());
   const GraphSummary summary = summarize_graph(info.architecture.graph, graph.string());
   info.height = summary.height;
   info.width = summary.width;
@@ -157,6 +214,12 @@ bool describe_graph(const std::filesystem::path& path, SafeTensors& file, ModelI
 
 }  // namespace
 
+void forget_accuracy(ModelInfo& info) {
+  info.test_accuracy = info.validation_accuracy = -1;
+  info.step = -1;
+  info.settings.clear();
+}
+
 void save_model(const std::filesystem::path& path, const Network& network, const ModelInfo& info) {
   SafeTensors file;
   export_weights(network, file);
@@ -179,16 +242,13 @@ void save_model(const std::filesystem::path& path, const Network& network, const
   if (info.step >= 0) j["step"] = info.step;
   if (info.validation_accuracy >= 0) j["validation_accuracy"] = info.validation_accuracy;
   if (!info.settings.empty()) j["settings"] = info.settings;
-  file.metadata = {{"format", kFormat}, {"model", json_line(j)}};
+  file.metadata = {{"format", kModelFormat}, {"model", json_line(j)}};
   if (!a.graph.empty()) file.metadata["graph"] = a.graph;
   seal(file);
   write_safetensors(path, file);
 }
 
-bool describes_itself(const SafeTensors& file) {
-  const auto format = file.metadata.find("format");
-  return format != file.metadata.end() && format->second == kFormat && file.metadata.contains("model");
-}
+bool describes_itself(const SafeTensors& file) { return akin_file_of(file).model; }
 
 namespace {
 
@@ -201,6 +261,8 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
   Model& model = out.model;
   NamePrefix prefix;
   model.hash = hash;
+  if (const AkinFile known = akin_file_of(file); !known.model && !known.kind.empty())
+    fail("{}: is {} and no model; {}", path.string(), known.kind, known.remedy);
   if (describes_itself(file)) {
     try {
       const Json j = parse_json(file.metadata.at("model"), path.string() + ": its description");
@@ -230,9 +292,18 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
       fail("{}: the model description in its metadata is damaged ({}); write the model again", path.string(),
            json_reason(e));
     }
-  } else if (fallback != nullptr) {
+    if (fallback != nullptr) {
+      ModelInfo said = *fallback;
+      const bool converted = options.convert_stem && said.architecture.channels != model.info.architecture.channels;
+      if (converted) said.normalization = {{}, {}};
+      check_description(model.info, said, path.string());
+      change_ends(model.info, *fallback, options, path.string());
+    }
+  } else if (fallback != nullptr && !fallback->architecture.name.empty()) {
     const Architecture wanted = fallback->architecture;
     model.info = *fallback;
+    for (std::vector<float>* values : {&model.info.normalization.mean, &model.info.normalization.std})
+      if (values->empty()) *values = {0.5f};
     Architecture& a = model.info.architecture;
     if (wanted.name == "graph") {
       AKIN_CHECK(describe_graph(path, file, model.info, prefix, false),
@@ -250,7 +321,7 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
         path.string());
   }
   if (!file.metadata.contains("graph") && !model.info.architecture.graph.empty())
-    model.hash = sha256_hex(model.hash + model.info.architecture.graph);
+    model.hash = sha256_hex(model.hash + model.info.architecture.graph + mixture_text(model.info.architecture));
   check_claims(model.info, file, options);
   const auto channels = static_cast<std::size_t>(model.info.architecture.channels);
   Normalization& norm = model.info.normalization;

@@ -24,6 +24,9 @@ struct ModelInfo {
   std::string settings;                         ///< digest of what it was trained with; may be empty
 };
 
+/// Takes out what a training said of a model that is to be another one.
+void forget_accuracy(ModelInfo& info);
+
 struct Model {
   ModelInfo info;
   std::unique_ptr<Network> network;
@@ -35,9 +38,10 @@ void save_model(const std::filesystem::path& path, const Network& network, const
 /// Whether the file says what network its weights are of, as akin's own do; then no `fallback` below is looked at.
 bool describes_itself(const SafeTensors& file);
 
-/// Reads a model file. `fallback` serves files without akin's metadata (weights from elsewhere); where that is nullptr,
-/// a <name>.graph.json beside <name>.safetensors does (nn/zoo/graph_network.hpp), whose weights may be quantised; else the
-/// error says how to describe the file.
+/// Reads a model file. `fallback` serves files without akin's metadata (weights from elsewhere), with a mean and std of
+/// 0.5 where it has none; Error where a file that describes itself says otherwise. Where `fallback` is nullptr,
+/// a <name>.graph.json beside <name>.safetensors does (nn/zoo/graph_network.hpp), whose weights may be quantised; else
+/// the error says how to describe the file.
 Model load_model(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
 
 /// The same for a file that was read already: `file.source` is its path, `hash` the SHA-256 of its bytes.
@@ -45,7 +49,8 @@ Model load_model(Context& ctx, SafeTensors&& file, const std::string& hash, cons
 
 /// The same for weights that do not fit as they are: with a new head, fallback->architecture.classes says its size;
 /// with a converted stem, its channels those of the images. `fallback` of the name "graph" gives a layer graph's
-/// normalisation.
+/// normalisation, one without a name only those sizes, for a file that describes itself. What such a file says of its
+/// old head or channels (class names, task, accuracies) is not kept.
 struct ForeignModel {
   Model model;
   ImportReport report;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <map>
 
 #include "engine/io/json.hpp"
@@ -78,7 +79,8 @@ bool is_folded(const Network& network) {
 }
 
 std::unique_ptr<Network> unfold_batchnorm(Context& ctx, const Network& folded, const Array& images,
-                                          std::span<const std::int64_t> index, const Normalization& normalization) {
+                                          std::span<const std::int64_t> index, const Normalization& normalization,
+                                          UnfoldReport* report) {
   const GraphNetwork& network = graph_of(folded);
   AKIN_CHECK(is_folded(folded), "no convolution of this network has a bias and no batch norm; it is not folded");
   AKIN_CHECK(!index.empty(), "batch norms are put back by the maps of images, and there are none");
@@ -106,13 +108,22 @@ std::unique_ptr<Network> unfold_batchnorm(Context& ctx, const Network& folded, c
     made[p.name] = p.tensor;
     if (const auto same = old.find(p.name); same != old.end()) made[p.name].copy_from(same->second);
   }
+  if (report != nullptr) {
+    report->images = view.N;
+    const std::size_t each = chosen.byte_size() / static_cast<std::size_t>(view.N);
+    const auto* pixels = chosen.bytes();
+    report->alike = std::memcmp(pixels, pixels + each, chosen.byte_size() - each) == 0;  // each is the one before it
+  }
   const double eps = a.norm_eps > 0 ? a.norm_eps : NormOptions{}.eps;
   for (const auto& [weights, moments] : found) {
     const std::size_t C = moments.mean.size();
+    if (report != nullptr) report->channels += static_cast<std::int64_t>(C);
     const Array bias = old.at(weights + ".bias").to_array();
     std::vector<float> scale(C), shift(C), mean(C), var(C);
     for (std::size_t c = 0; c < C; ++c) {
       const double v = moments.squares[c] / moments.count;
+      constexpr double kRounding = 1e-12;  // of f32 values, whose squares are of this order where nothing changes
+      if (report != nullptr) report->still += v <= kRounding * (1 + moments.mean[c] * moments.mean[c]);
       mean[c] = static_cast<float>(moments.mean[c]);
       var[c] = static_cast<float>(v);
       scale[c] = static_cast<float>(std::sqrt(v + eps));

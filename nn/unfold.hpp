@@ -14,6 +14,13 @@ namespace akin {
 /// How many images calibrate, where there are as many.
 inline constexpr std::int64_t kCalibrationImages = 256;
 
+/// What the batch norms of an unfolded network were measured on.
+struct UnfoldReport {
+  std::int64_t images = 0;
+  bool alike = false;                    ///< all of them are one picture
+  std::int64_t channels = 0, still = 0;  ///< of all convolutions; those whose output is one number on all images
+};
+
 /// Whether it is a graph network with a convolution that has a bias and no norm.
 bool is_folded(const Network& network);
 
@@ -23,6 +30,7 @@ bool is_folded(const Network& network);
 /// `images` u8 [N, H, W, C], N >= 1, are shown as `normalization` has it, at most kCalibrationImages evenly from all of
 /// `index`. The network's architecture says the norms, so that files and exports follow. Error where it is not folded.
 std::unique_ptr<Network> unfold_batchnorm(Context& ctx, const Network& folded, const Array& images,
-                                          std::span<const std::int64_t> index, const Normalization& normalization);
+                                          std::span<const std::int64_t> index, const Normalization& normalization,
+                                          UnfoldReport* report = nullptr);
 
 }  // namespace akin

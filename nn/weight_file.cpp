@@ -242,8 +242,19 @@ ImportReport import_weights(Network& network, const SafeTensors& file, const std
         "{}{} whole numbers, floats are expected (quantised weights are read where <name>_scale and <name>_zero_point "
         "lie beside them)",
         whole[0], whole.size() > 1 ? fmt::format(" and {} other tensors hold", whole.size() - 1) : " holds"));
-  for (const auto& [name, array] : found)
-    if (!ours(name)) problems.push_back("unexpected " + name);
+  bool second_head = false;
+  for (const auto& [name, array] : found) {
+    if (ours(name)) continue;
+    problems.push_back("unexpected " + name);
+    second_head = second_head || name.starts_with(std::string(kTaughtHead) + ".");
+  }
+  if (second_head && problems.size() == 2)
+    fail(
+        "{}: has the second head of a student that a probe taught ({}.weight, .bias), and not the metadata that say "
+        "how "
+        "the two are mixed: take the file that akin wrote, or leave those two tensors out and the label head is the "
+        "whole network",
+        file.source, kTaughtHead);
   const auto layers = std::count_if(list.begin(), list.end(), [](const Parameter& p) { return p.is_weight(); });
   AKIN_CHECK(
       !problems.empty() || static_cast<std::ptrdiff_t>(report.suspect.size()) < layers - (options.new_head ? 1 : 0),

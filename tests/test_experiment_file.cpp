@@ -75,6 +75,8 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   CHECK(has(error_of([&] { read_grid(folder / "grid.json"); }),
             "seeds: 9223372036854775808 is none: seeds are whole numbers from 0 to 9223372036854775807"));
   says("name = \"two\"", "name = \"one\"", "'one' is there twice");
+  says("name = \"two\"", "name = \"ONE\"", "'one' and 'ONE' differ in case alone");
+  says("name = \"weighted-p1\"", "name = \"Weighted\"", "'weighted' and 'Weighted' differ in case alone");
   says("name = \"two\"", "name = \"a/b\"", "letters, digits");
   says("student = \"resnet8\"", "student = \"resnet9\"", "did you mean 'resnet8'?");
   says("[[variants]]", "[variants]", "[[variants]]");
@@ -85,6 +87,10 @@ TEST_CASE_FIXTURE(ExperimentFixture, "what a file gets wrong is named with its p
   says("title = \"toy grid\"", differ("weighted minus transfr"), "'transfr'; did you mean 'transfer'?");
   CHECK(read(replaced(all(), "title = \"toy grid\"", differ("weighted-p1 minus scratch"))).differences ==
         std::vector<std::pair<std::string, std::string>>{{"weighted-p1", "scratch"}});
+  CHECK_FALSE(read(all()).differences.has_value());
+  const Grid none = read(replaced(all(), "title = \"toy grid\"", "title = \"t\"\ndifferences = []"));
+  REQUIRE(none.differences.has_value());
+  CHECK(none.differences->empty());
   CHECK(has(error(replaced(all(), "metrics = [\"parc\", ", "metrics = [\"park\", ")), "park"));
   CHECK(has(error(std::string(kGrid) + kSources), "has no [[targets]]"));
   CHECK(has(error(std::string(kGrid) + "[[targets]]\nname = \"one\"\ndata = \"one\"\n"), "needs sources"));

@@ -228,7 +228,17 @@ TEST_CASE("glyphs: sets of one's own, and wrong requests") {
   o.distortion = {};
   const std::string message = error_of([&] { render_glyphs(glyph_set_of("none", "\U00010000\U0010FFFD"), fonts, o); });
   CHECK(has(message, "none of"));
-  CHECK(has(message, "apt-get install"));
+  // What is advised is not there yet.
+  const auto advice = [&](const std::vector<fs::path>& there) {
+    o.part = FontPart::held_out;
+    return error_of([&] { render_glyphs(glyph_set("digits"), there, o); });
+  };
+  const std::string more = advice({"/nowhere/DejaVuSans.ttf"});
+  CHECK(has(more, "that test images are drawn from"));
+  CHECK(has(more, "apt-get install fonts-freefont-ttf"));
+  CHECK_FALSE(has(more, "fonts-dejavu-core"));
+  CHECK(has(advice({"/nowhere/DejaVuSans.ttf", "/nowhere/FreeSans.ttf", "/nowhere/NotoSans-Regular.ttf"}),
+            "install fonts of other families"));
 }
 
 TEST_CASE("glyphs: no font is an error with a remedy") {

@@ -144,7 +144,13 @@ TEST_CASE("every lie of a header is refused with its name") {
   CHECK(has(refusal(one("F32", "[true]", "[0,8]"), 8), "true"));
   CHECK(has(refusal(one("F32", "[4294967296,4294967296,2]", "[0,8]"), 8), "too many elements"));
   CHECK(has(refusal(one("F32", "[18446744073709551615]", "[0,8]"), 8), "too large"));
-  CHECK(has(refusal(one("F8_E4M3", "[8]", "[0,8]"), 8), "F8_E4M3 is not supported"));
+  CHECK(has(refusal(one("F33", "[8]", "[0,8]"), 8), "F33 is not supported"));
+  CHECK(has(refusal(one("F33", "[8]", "[0,8]"), 8), "damaged"));
+  for (const char* sound : {"F8_E4M3", "F8_E5M2", "F4", "C64"}) {
+    const std::string what = refusal(one(sound, "[8]", "[0,8]"), 8);
+    CHECK(has(what, fmt::format("of the type {}, which akin does not read; convert it to F32", sound)));
+    CHECK_FALSE(has(what, "damaged"));
+  }
   CHECK(has(refusal(R"({"w":{"shape":[2],"data_offsets":[0,8]}})", 8), "are needed"));
   CHECK(has(refusal(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"more":1}})", 8), "unknown key"));
   CHECK(has(refusal(R"({"w":{"dtype":5,"shape":[2],"data_offsets":[0,8]}})", 8), "not a string"));

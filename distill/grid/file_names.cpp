@@ -4,12 +4,19 @@
 
 #include "engine/io/path.hpp"
 #include "kernels/common/error.hpp"
+#include "nn/data/alike_names.hpp"
 
 namespace akin {
 
 void check_file_names(const GridFolder& place, const std::vector<Cell>& cells, bool students) {
   std::map<std::filesystem::path, const Cell*> owners;
+  std::map<std::string, const Cell*> alike;
   for (const Cell& c : cells) {
+    if (const auto [other, alone] = alike.emplace(alike_form(place.record(c).string()), &c); !alone)
+      fail_usage(
+          "{}: the files of {} and {} would be one where a file system does not tell case, or two spellings of a "
+          "letter, apart; rename one of them",
+          c.target->name, other->second->label(), c.label());
     const std::filesystem::path student = place.student(c), best = place.best(c);  // old ones go in any case
     std::vector<std::filesystem::path> files = {place.record(c), place.checkpoint(c), student, best,
                                                 place.labels(*c.target, *c.budget, c.seed)};

@@ -55,8 +55,9 @@ struct Grid {
   std::vector<GridBudget> budgets;
   std::vector<GridVariant> variants;
   Settings settings;  ///< of all cells
-  /// Pairs of variants whose difference the tables show; empty: those that the paper's headline names, where they are.
-  std::vector<std::pair<std::string, std::string>> differences = {};
+  /// Pairs of variants whose difference the tables show; not said: those that the paper's headline names, where they
+  /// are.
+  std::optional<std::vector<std::pair<std::string, std::string>>> differences = {};
 
   /// Settings of one cell: those of all, then the target's, then the variant's. {target} in the path of the reference
   /// stands for the target's name.

@@ -4,6 +4,7 @@
 #include "distill/grid/grid.hpp"
 #include "distill/grid/seeds.hpp"
 #include "distill/similarity/static_rivals.hpp"
+#include "nn/data/alike_names.hpp"
 #include "nn/data/image_view.hpp"
 
 namespace akin {
@@ -20,8 +21,14 @@ std::string checked_name(const SettingsTable& s, const std::string& name) {
 
 template <class T>
 void add(std::vector<T>& list, T item, const SettingsTable& s) {
-  for (const T& other : list)
+  for (const T& other : list) {
     if (other.name == item.name) s.refuse("name", fmt::format("'{}' is there twice", item.name));
+    const bool files = !std::is_same_v<T, GridSource>;  // of sources, where an oracle makes some: check_file_names
+    if (files && alike_form(other.name) == alike_form(item.name))
+      s.refuse("name", fmt::format("'{}' and '{}' differ in case alone, and their files would be one where a file "
+                                   "system does not tell it apart; rename one",
+                                   other.name, item.name));
+  }
   list.push_back(std::move(item));
 }
 
@@ -52,7 +59,7 @@ ImageFormat read_format(const SettingsTable& s) {
 std::vector<float> read_floats(const SettingsTable& s, const std::string& key) {
   std::vector<float> out;
   const Json v = s.value(key);
-  if (v.is_null()) return {0.5f};
+  if (v.is_null()) return {};
   if (!v.is_array() || v.empty()) s.refuse(key, "expected a list of numbers, one for all channels or one each");
   for (const auto& item : v) {
     if (!item.is_number()) s.refuse(key, fmt::format("{} is no number", item.dump()));
@@ -194,6 +201,7 @@ std::shared_ptr<const TargetImages> load_target(const std::filesystem::path& dat
 Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& root_option) {
   const SettingsTable top = SettingsTable::read(file);
   Grid e;
+  e.settings.files = std::make_shared<FileDigests>();
   e.title = top.text("title", file.stem().string());
   const std::filesystem::path own = file.parent_path() / top.text("root", "");
   const std::filesystem::path root = e.root = root_option.empty() ? own : root_option;
@@ -231,7 +239,7 @@ Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& r
     add(e.variants, {name, method_of(top, "methods", name), SettingsTable(Json::object(), top.where())}, top);
   for (const SettingsTable& s : top.tables("variants"))
     add(e.variants, {checked_name(s, s.text("name")), method_of(s, "method", s.text("method")), s}, s);
-  e.differences = read_differences(top, e.variants);
+  if (top.has("differences")) e.differences = read_differences(top, e.variants);
   e.metrics = top.texts("metrics");
   for (const std::string& m : e.metrics)
     if (m != kAutoMetric) find_metric(m);

@@ -71,8 +71,10 @@ std::string what_it_is(const CardFacts& f) {
   if (const double share = info.architecture.taught_share; share > 0)
     text += row(
         {"Heads", fmt::format("two, of which the output is the mixture: log({:g} softmax(head) + {:g} softmax({})). "
-                              "The ONNX file has it inside; with the safetensors file you compute it",
-                              1 - share, share, kTaughtHead)});
+                              "{} with the safetensors file you compute it",
+                              1 - share, share, kTaughtHead,
+                              f.folded ? "The ONNX file and the list of layers have it inside;"
+                                       : "The ONNX file has it inside;")});
   text += row({"Made from", fmt::format("{}, SHA-256 {}", plain(f.source), f.model->hash)});
   return text + row({"Exported by", plain(f.akin)});
 }
@@ -172,16 +174,32 @@ std::string usage_part(const CardFacts& f) {
         "\nPyTorch. Names and layouts are torchvision's; the network itself comes from your code (for resnet18, 34 and "
         "50 of width 64 and for torchvision's other networks: `torchvision.models`). The input is normalised as "
         "above.\n\n";
-    text +=
-        block(fmt::format("import safetensors.torch\nnetwork.load_state_dict(safetensors.torch.load_file(\"{}\"))\n"
-                          "network.eval()",
-                          tensors));
+    if (a.taught_share > 0)
+      text +=
+          block(fmt::format("import safetensors.torch\nweights = safetensors.torch.load_file(\"{0}\")\n"
+                            "# the second head is no layer of such a network; it reads what the first one reads\n"
+                            "taught = [weights.pop(\"{1}.\" + part) for part in (\"weight\", \"bias\")]\n"
+                            "network.load_state_dict(weights)\nnetwork.eval()",
+                            tensors, kTaughtHead));
+    else
+      text +=
+          block(fmt::format("import safetensors.torch\nnetwork.load_state_dict(safetensors.torch.load_file(\"{}\"))\n"
+                            "network.eval()",
+                            tensors));
   }
   text += "\nakin:\n\n";
   return text + block(fmt::format("akin eval --model {} --data FOLDER", tensors));
 }
 
 }  // namespace
+
+bool lists_file(const std::string& card, const std::string& file) {
+  const std::size_t at = card.rfind("\nFiles: ");
+  if (at == std::string::npos) return false;
+  const std::string list = card.substr(at + 8), name = plain(file);
+  const bool first = list.starts_with(name + ", ") || list == name + ".\n";
+  return first || list.find(", " + name + ", ") != std::string::npos || list.ends_with(", " + name + ".\n");
+}
 
 std::string model_card(const CardFacts& f) {
   std::string text = fmt::format("# {}\n\nAn image classifier made with akin.\n\n", plain(f.name)) + what_it_is(f);

@@ -35,5 +35,7 @@ struct CardFacts {
 
 /// The card as Markdown.
 std::string model_card(const CardFacts& facts);
+/// Whether a card names this file among those that lie beside it.
+bool lists_file(const std::string& card, const std::string& file);
 
 }  // namespace akin

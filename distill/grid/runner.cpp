@@ -223,7 +223,9 @@ class Runner {
     const Settings settings = grid_.settings_of(t);
     for (const Source& s : sources) check_channels(s, first, settings.match_channels);
     const std::unique_ptr<Network> network = make_network(ctx_, student_architecture(ctx_, settings, first));
-    if (!settings.init.empty()) start_from(ctx_, *network, settings.init);
+    if (settings.init.empty()) return;
+    const std::string line = start_from_init(ctx_, *network, settings, first.normalization);
+    if (!line.empty()) say(events_, line);
   }
 
   std::vector<CellState*> cells_of_group(Opened& opened, const GridGroup& g) const {
@@ -262,6 +264,8 @@ class Runner {
       const Ranking& ranking = opened.bank.ranking(g, bank, s.settings, looks, events_);
       for (StudentPlan& p : plan_students(ctx_, method, g.seed, g.task, opened.bank.sources(), ranking, s.settings))
         if (s.cell.teacher.empty() || p.source->name == s.cell.teacher) s.plan = std::move(p);
+      if (o_.strict && s.plan && s.state != State::finished)
+        check_student_inputs(ctx_, {g.task, opened.bank.sources(), bank.outputs, {}, &bank.probe}, *s.plan, events_);
     } catch (const Error& e) {
       if (dynamic_cast<const UsageError*>(&e) != nullptr && o_.strict) throw;
       if (o_.strict) fail("seed {}: {}", g.seed, e.what());

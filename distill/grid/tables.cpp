@@ -98,7 +98,7 @@ Difference difference(const GridTables& t, const std::string& budget, const std:
 /// Pairs of variants: those asked for, or else the paper's two headline differences and those of a student that starts
 /// where its rival does.
 std::vector<std::pair<std::string, std::string>> compared(const GridTables& t) {
-  if (!t.differences.empty()) return t.differences;
+  if (t.differences) return *t.differences;
   constexpr std::pair<Method, Method> pairs[] = {{Method::weighted, Method::transfer},
                                                  {Method::weighted, Method::fixmatch},
                                                  {Method::weighted_transfer, Method::transfer},
@@ -150,11 +150,10 @@ std::string headlines(const GridTables& t, const std::string& budget) {
   for (const auto& [ours, other] : compared(t)) {
     const Difference d = difference(t, budget, ours, other, &Figures::test_accuracy);
     if (d.spread.n == 0) continue;
-    out += fmt::format("- {} minus {}: **{:+.1f}** points{}, mean over {} target{}, {} seed{}{}\n", ours, other,
-                       100 * d.spread.mean,
-                       d.spread.n > 1 ? fmt::format(" ± {:.1f} over seeds", 100 * d.spread.std) : std::string(),
-                       d.targets, d.targets == 1 ? "" : "s", d.spread.n, d.spread.n == 1 ? "" : "s",
-                       forecast(t, budget, ours, other));
+    out += fmt::format(
+        "- {} minus {}: **{:+.1f}** points{}, mean over {} target{}, {} seed{}{}\n", ours, other, 100 * d.spread.mean,
+        d.spread.n > 1 ? fmt::format(" ± {:.1f} over seeds", 100 * d.spread.std) : std::string(), d.targets,
+        d.targets == 1 ? "" : "s", d.spread.n, d.spread.n == 1 ? "" : "s", forecast(t, budget, ours, other));
   }
   return out;
 }

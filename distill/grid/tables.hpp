@@ -23,7 +23,8 @@ struct GridTables {
   std::vector<std::string> targets, budgets;
   std::vector<std::string> metrics;                     ///< and the static rivals behind them
   std::vector<std::pair<std::string, Method>> methods;  ///< of the variants
-  std::vector<std::pair<std::string, std::string>> differences;  ///< pairs of variants to compare; empty: the headline's
+  /// Pairs of variants to compare; not said: the headline's.
+  std::optional<std::vector<std::pair<std::string, std::string>>> differences;
   std::vector<ResultRow> rows;
   std::vector<SourceRow> sources;
   std::vector<std::pair<std::string, std::string>> failed;  ///< cells without a result, and why

@@ -92,7 +92,8 @@ Json ranking_settings(const Grid& grid, const GridTarget& target, const GridBudg
   settings["seed"] = seed;
   settings["probe"] = own.probe;
   if (own.replicates > 0) settings["replicates"] = own.replicates;
-  if (inputs != nullptr && !own.reference.empty()) settings["reference"] = digest_of_model(own.reference);
+  if (inputs != nullptr && !own.reference.empty())
+    settings["reference"] = own.files ? own.files->of(own.reference) : digest_of_model(own.reference);
   for (const Setting& s : setting_list())  // what changes the bits of outputs
     if (s.whole_run && s.matters != nullptr && text_of(s, own) != text_of(s, Settings{}))
       settings[s.name] = text_of(s, own);
@@ -140,7 +141,8 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
     for (const StaticRival& rival : static_rivals())
       rows[s]["values"][std::string(rival.name)] = number(rival.value(sources_[s]));
   akin::write_ranking(file, {target_->name, group.budget->name},
-                      ranking_settings(*grid_, *target_, *group.budget, group.seed, &inputs_), grid_->ranked_by(), rows);
+                      ranking_settings(*grid_, *target_, *group.budget, group.seed, &inputs_), grid_->ranked_by(),
+                      rows);
   return true;
 }
 

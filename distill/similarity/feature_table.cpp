@@ -179,6 +179,7 @@ FeatureTable one_matrix(const fs::path& file) {
   table.features = table_numbers(tensor_or_only(tensors, "features"), "features", tensors.source, {}, table.notes);
   table.rows = rows_of(tensors, table.features.shape()[0]);
   take_predictions(tensors, table);
+  if (tensors.find("features") != nullptr) tell_passed_over(tensors, table.notes);
   if (const auto layers = tensors.metadata.find("layers"); layers != tensors.metadata.end()) {
     const std::string& text = layers->second;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), table.layers);
@@ -196,6 +197,7 @@ FeatureTable folder_table(const fs::path& folder) {
   FeatureTable table{.name = source_name(folder), .features = {}, .notes = std::move(features.notes)};
   table.features = table_numbers(features.values, "its numbers", features.rows.file, features.columns, table.notes);
   table.rows = rows_of_part(folder, features, table.notes);
+  tell_passed_over(folder, table.notes);
   const auto part = [&](const char* name) {
     const auto path = table_part(folder, name);
     if (!path) return std::optional<FeatureTable>();
@@ -230,20 +232,22 @@ void reorder(FeatureTable& table, const Indices& order, const Indices& predictio
 
 }  // namespace
 
+constexpr std::uint64_t kMaxLabelBytes = std::uint64_t{1} << 30;  // ten million paths
+
 LabelList read_labels(const fs::path& file, int classes) {
   TableRows rows{.file = file.string()};
   std::vector<std::string> notes;
   const std::string ending = lower_ending(file);
   if (ending == ".npy") {
-    rows.labels = label_cells_of_npy(file);
+    rows.labels = label_cells_of_npy(file, kMaxLabelBytes);
   } else if (ending == ".safetensors") {
-    const SafeTensors tensors = read_safetensors(file);
+    const SafeTensors tensors = read_safetensors(file, kMaxLabelBytes);
     rows.labels = label_cells(tensor_or_only(tensors, "labels"), rows.file);
     if (tensors.find("names") != nullptr) rows.names = rows_of(tensors, std::ssize(rows.labels)).names;
   } else {
     if (ending != ".csv" && ending != ".txt")
       refuse_ending(file, ".npy, .safetensors, .csv or .txt with one label a row", "list of labels");
-    CsvLabels list = parse_csv_labels(read_table_text(file), rows.file);
+    CsvLabels list = parse_csv_labels(read_table_text(file, kMaxLabelBytes), rows.file);
     rows.labels = std::move(list.labels);
     rows.names = std::move(list.names);
     rows.numbers = std::move(list.numbers);

@@ -52,6 +52,7 @@ std::optional<Outputs> reference_outputs(Context& ctx, const Task& task, const R
                                          const OutputOptions& outputs) {
   if (options.reference.empty()) return std::nullopt;
   Source source = open_source(ctx, options.reference);
+  if (options.files) options.files->check(options.reference, "--reference");
   return source_outputs(ctx, source, task, outputs);
 }
 

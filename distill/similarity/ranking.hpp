@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,16 +12,18 @@
 #include "distill/similarity/metric_choice.hpp"
 #include "distill/similarity/metrics.hpp"
 #include "distill/similarity/weights.hpp"
+#include "distill/task/file_digests.hpp"
 #include "distill/task/source.hpp"
 
 namespace akin {
 
 struct RankOptions {
-  std::string metric = "parc";           ///< or auto: see choose_metric
-  std::string mapping = {};              ///< empty: the metric's own
-  std::int64_t probe_limit = 500;        ///< labelled images that similarity is measured on
-  int replicates = 200;                  ///< bootstrap draws and label shuffles; 0 = none
-  std::filesystem::path reference = {};  ///< a model trained on the target or its table, for rsa and dds
+  std::string metric = "parc";              ///< or auto: see choose_metric
+  std::string mapping = {};                 ///< empty: the metric's own
+  std::int64_t probe_limit = 500;           ///< labelled images that similarity is measured on
+  int replicates = 200;                     ///< bootstrap draws and label shuffles; 0 = none
+  std::filesystem::path reference = {};     ///< a model trained on the target or its table, for rsa and dds
+  std::shared_ptr<FileDigests> files = {};  ///< of the run, which notices another reference; nullptr: nobody does
 };
 
 /// What each source says of the target and how similar its task is.

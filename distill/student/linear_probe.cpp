@@ -121,6 +121,7 @@ Model probe_model(Context& ctx, const Task& task, const Source& source, const Pr
   Model model;
   model.info = source.model.info;
   model.info.architecture.classes = task.classes();
+  model.info.architecture.taught_share = 0;  // of the source's own task
   model.info.classes = task.pool().classes;
   model.info.task = task.pool().name;
   model.info.test_accuracy = -1;

@@ -52,9 +52,14 @@ std::string StudentPlan::label() const {
   return text;
 }
 
+Model load_init(Context& ctx, const Settings& settings) {
+  Model model = load_model(ctx, settings.init);
+  if (settings.files) settings.files->check(settings.init, "--init");
+  return model;
+}
+
 Architecture student_architecture(Context& ctx, const Settings& settings, const Task& task) {
-  Architecture a =
-      settings.student == "init" ? load_model(ctx, settings.init).info.architecture : architecture_of(settings);
+  Architecture a = settings.student == "init" ? load_init(ctx, settings).info.architecture : architecture_of(settings);
   a.channels = task.pool().images.shape()[3];
   a.classes = task.classes();
   return a;
@@ -133,14 +138,14 @@ void check_view(const Source& source, const Settings& settings) {
 void check_head(const Source& source, std::string_view what) {
   AKIN_CHECK(source.classes() > 0,
              "{}: source {} has features and no head, so it says nothing to learn from; leave it out, add a tensor "
-             "'logits' to its table, or use methods that need features only (probe, finetune, transfer)",
+             "'logits' to its table, or let a probe of the sources' features teach (--methods probe-taught)",
              what, source.name);
 }
 
 void check_unlabelled(const Task& task, Method method) {
   AKIN_CHECK(!task.split.unlabelled.empty(),
              "{}: the task has no unlabelled image; only methods that learn from labels work without (scratch, "
-             "transfer, probe, finetune)",
+             "transfer, probe, probe-cv, finetune)",
              title_of(method));
 }
 
@@ -173,6 +178,12 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
     plan.architecture.classes = task.classes();
   }
   plan.source = plan.start;
+  if (probed && t.start == Start::features)
+    AKIN_CHECK(
+        std::any_of(sources.begin(), sources.end(), [](const Source& s) { return !s.is_table(); }),
+        "{}: asks a table whichever source it chooses, for all are tables of the target's training images, which "
+        "say nothing of test images; leave the method out, use probe-taught, or give a source as a model",
+        title_of(method));
   if (probed) {
     for (const Source& s : sources) check_channels(s, task, settings.match_channels);
     if (teachers_see_augmented(settings) && is_taught(method))

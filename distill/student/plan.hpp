@@ -30,6 +30,9 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
                                        const std::vector<Source>& sources, const Ranking& ranking,
                                        const Settings& settings);
 
+/// The model `settings.init`. Error where it is another file than when the run began.
+Model load_init(Context& ctx, const Settings& settings);
+
 /// The student's network for the images and classes of a task; of student = "init" as the model file says.
 Architecture student_architecture(Context& ctx, const Settings& settings, const Task& task);
 

@@ -1,5 +1,6 @@
 #include "distill/student/run.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -108,6 +109,13 @@ std::string forecast_of(const StudentPlan& plan, const Figures& f) {
       100 * f.start_cv_accuracy);
 }
 
+void check_predictor(bool there, const StudentPlan& plan, const ProbeTeacher& probe) {
+  AKIN_CHECK(there,
+             "{}: chose {}, which asks a table of the target's training images and says nothing of test images; leave "
+             "the method out, or give that source as a model",
+             title_of(plan.method), probe.trial().name);
+}
+
 void run_probe_cv(Context& ctx, const StudentInputs& in, const StudentPlan& plan, const StudentPlace& place,
                   const Events& events, StudentRecord& record, TestAnswers& answers) {
   const auto start = std::chrono::steady_clock::now();
@@ -118,10 +126,7 @@ void run_probe_cv(Context& ctx, const StudentInputs& in, const StudentPlan& plan
   f.teacher_cv_accuracy = probe.trial().accuracy;
   f.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto predictor = predictor_of(ctx, in, probe);
-  AKIN_CHECK(predictor.has_value(),
-             "{}: chose {}, which asks a table of the target's training images and says nothing of test images; leave "
-             "the method out, or give that source as a model",
-             title_of(plan.method), probe.trial().name);
+  check_predictor(predictor.has_value(), plan, probe);
   answers = Evaluator::test(in.task, *predictor, {}, false, f);
   f.teacher_accuracy = f.test_accuracy;
   if (const Indices& held_out = in.task.split.validation; !held_out.empty()) {
@@ -185,6 +190,14 @@ bool run_network_student(Context& ctx, const StudentInputs& in, const StudentPla
 }
 
 }  // namespace
+
+void check_student_inputs(Context& ctx, const StudentInputs& in, const StudentPlan& plan, const Events& events) {
+  const bool tables = std::any_of(in.sources.begin(), in.sources.end(), [](const Source& s) { return s.is_table(); });
+  if (plan.method != Method::probe_cv || !tables) return;
+  std::optional<ProbeTeacher> own;
+  const ProbeTeacher& probe = probe_of(in, plan, events, own);
+  check_predictor(predictor_of(ctx, in, probe).has_value(), plan, probe);
+}
 
 bool run_student(Context& ctx, const StudentInputs& in, const StudentPlan& plan, const Settings& settings,
                  const StudentPlace& place, const Events& events, StudentRecord& record, TestAnswers& answers) {

@@ -25,6 +25,10 @@ struct StudentInputs {
   std::optional<ProbeTeacher>* probe = nullptr;  ///< made by the first student that asks for it; nullptr: by each
 };
 
+/// Throws what would stop the student of a plan and shows in what the sources say alone: a probe that was chosen on a
+/// table and cannot be asked about test images.
+void check_student_inputs(Context& ctx, const StudentInputs& inputs, const StudentPlan& plan, const Events& events);
+
 /// Trains the student of a plan, saves it and tests it, in this order; fills the record's figures, curve, source and
 /// counts of images. False where it was stopped; the record is then of no use.
 bool run_student(Context& ctx, const StudentInputs& inputs, const StudentPlan& plan, const Settings& settings,

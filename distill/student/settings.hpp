@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <variant>
@@ -56,6 +57,8 @@ struct Settings {
   std::int64_t replicates = 200;
   // Where it runs.
   std::string device = "auto", precision = "f32", gemm = "own", conv = "own";
+  std::shared_ptr<FileDigests>
+      files;  ///< of the run that these are for; nullptr: what changes meanwhile is not noticed
 
   bool operator==(const Settings&) const = default;
 };
@@ -112,8 +115,6 @@ void copy_settings(const Settings& from, std::string_view group, Settings& to);
 
 /// What a student of the method depends on, by name; of a file its digest, or nothing where `files` is false.
 Json settings_of_student(const Settings& settings, const MethodTraits& method, bool files = true);
-/// Of a model's file or a table's, and of the layer graph beside it where there is one.
-std::string digest_of_model(const std::filesystem::path& file);
 /// What a source depends on.
 Json settings_of_source(const Settings& settings);
 /// "lr was 0.1 and is 0.05, images: other content, ..."; empty where they are equal. Tables within tables count by

@@ -32,7 +32,8 @@ RankOptions rank_options_of(const Settings& s) {
           .mapping = s.mapping,
           .probe_limit = s.probe,
           .replicates = static_cast<int>(s.replicates),
-          .reference = s.reference};
+          .reference = s.reference,
+          .files = s.files};
 }
 
 Architecture architecture_of(const Settings& s) {

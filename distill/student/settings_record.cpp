@@ -8,13 +8,6 @@
 
 namespace akin {
 
-std::string digest_of_model(const std::filesystem::path& file) {
-  std::filesystem::path graph = file;
-  graph.replace_extension(".graph.json");
-  const std::string digest = sha256_of_path(file);
-  return is_there(graph) ? sha256_hex(digest + sha256_file(graph)) : digest;
-}
-
 namespace {
 
 Json json_of(const Setting& setting, const Settings& settings) {
@@ -26,7 +19,8 @@ Json json_of(const Setting& setting, const Settings& settings) {
           if (std::isinf(value)) return "inf";
         }
         if constexpr (std::is_same_v<V, std::string>) {
-          if (setting.range.file && !value.empty()) return digest_of_model(value);
+          if (setting.range.file && !value.empty())
+            return settings.files ? settings.files->of(value) : digest_of_model(value);
         }
         return value;
       },

@@ -62,8 +62,16 @@ void start_from(const Model& from, const Network& network, const std::string& wh
 
 }  // namespace
 
-void start_from(Context& ctx, Network& network, const std::filesystem::path& file) {
-  start_from(load_model(ctx, file), network, file.string());
+std::string start_from_init(Context& ctx, Network& network, const Settings& settings, const Normalization& task) {
+  const Model model = load_init(ctx, settings);
+  start_from(model, network, settings.init);
+  const Normalization& own = model.info.normalization;
+  if (own.mean == task.mean && own.std == task.std) return {};
+  return fmt::format(
+      "students that start from {} see images normalised as the target's are (mean {:.3f}, std {:.3f}), not as that "
+      "model's were (mean {:.3f}, std {:.3f}); one that starts from a source keeps the source's",
+      settings.init, fmt::join(task.mean, " "), fmt::join(task.std, " "), fmt::join(own.mean, " "),
+      fmt::join(own.std, " "));
 }
 
 bool fits_student(Context& ctx, const Source& source, const Architecture& student) {
@@ -92,13 +100,15 @@ Model make_student_model(Context& ctx, const Task& task, const StudentPlan& plan
     check_channels(*plan.start, task, settings.match_channels);
     info.normalization = plan.start->model.info.normalization;  // what its weights are used to
   }
-  model.network = make_network(ctx, plan.architecture);
+  Architecture wanted = plan.architecture;
+  wanted.taught_share = 0;  // a second head of what it starts from was taught for another task, or by other teachers
+  model.network = make_network(ctx, wanted);
   info.architecture = model.network->architecture();
   initialize(model.network->parameters(), plan.seed);
   if (from_source)
     start_from(plan.start->model, *model.network, "source " + plan.start->name);
   else if (!settings.init.empty())
-    start_from(ctx, *model.network, settings.init);
+    start_from_init(ctx, *model.network, settings, info.normalization);
   if (settings.unfold && is_folded(*model.network) && begins_trained(traits(plan.method), settings)) {
     model.network = unfold_batchnorm(ctx, *model.network, task.pool().images,
                                      all_indices(task.pool().images.shape()[0]), info.normalization);

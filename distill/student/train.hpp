@@ -45,8 +45,11 @@ Model make_student_model(Context& ctx, const Task& task, const StudentPlan& plan
 /// Whether a student of this architecture can start from the source: the same network, for the same images.
 bool fits_student(Context& ctx, const Source& source, const Architecture& student);
 
-/// Copies the extractor of the model in `file` into a network of the same architecture; Error where it is another.
-void start_from(Context& ctx, Network& network, const std::filesystem::path& file);
+/// Copies the extractor of the model `settings.init` into a network of the same architecture; Error where it is
+/// another. Students keep the target's `normalization`: the line says so, for people; empty where the model had the
+/// same.
+std::string start_from_init(Context& ctx, Network& network, const Settings& settings,
+                            const Normalization& normalization);
 
 /// Trains one student; not for Start::features, see linear_probe.hpp. `teachers` may be empty for methods without them.
 /// Teachers of weight 0 cost nothing. `hooks` may bring progress and stop. Where the task has validation images, the

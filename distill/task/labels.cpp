@@ -136,9 +136,7 @@ LabelManifest read_manifest(const SettingsTable& s, const SplitOptions& defaults
 LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults) {
   const SettingsTable table = SettingsTable::read(file);
   if (table.has("sha256")) {
-    const std::string text = read_text(file, kMaxSettingsBytes);
-    const Json whole = file.extension() == ".json" ? parse_json(text, file.string()) : parse_toml(text, file.string());
-    if (seal_of(whole) != Seal::sound)
+    if (seal_of(table.whole()) != Seal::sound)
       fail_usage(
           "{}: its content is not what akin wrote (its sha256 differs: damaged, or changed by hand); take the manifest "
           "of the run again, or, where it was changed on purpose, \"sha256\" out of it",

@@ -49,6 +49,7 @@ class SettingsTable {
   /// Throws UsageError: "<where>: <key>: ...".
   [[noreturn]] void refuse(const std::string& key, const std::string& why) const;
   const std::string& where() const { return where_; }
+  const Json& whole() const { return table_; }
 
  private:
   std::int64_t whole_of(const std::string& key, const Json& v) const;

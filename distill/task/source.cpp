@@ -120,17 +120,6 @@ std::string source_name(const std::filesystem::path& path) {
 
 namespace {
 
-/// Throws where the file knows better than the description that was given for it.
-void check_description(const Architecture& found, const Architecture& said, const std::string& file) {
-  const bool same = said.name == found.name && (said.width == 0 || said.width == found.width) &&
-                    (said.shortcut.empty() || said.shortcut == found.shortcut);
-  AKIN_CHECK(
-      same,
-      "{}: says itself that it is a {} of width {}, shortcut '{}', expected was a {} of width {}, shortcut '{}': "
-      "leave out arch and what goes with it",
-      file, found.name, found.width, found.shortcut, said.name, said.width, said.shortcut);
-}
-
 /// Of weights and of what was said of them: both decide what the network computes.
 std::string described_hash(const Model& model) {
   const Architecture& a = model.info.architecture;
@@ -168,6 +157,7 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
     TableFile features = read_table_file(*features_file), logits;
     source.notes = std::move(features.notes);
     source.rows = rows_of_part(path, features, source.notes);
+    tell_passed_over(path, source.notes);
     if (logits_file) {
       logits = read_table_file(*logits_file);
       source.notes.insert(source.notes.end(), logits.notes.begin(), logits.notes.end());
@@ -191,6 +181,7 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
     source.hash = hash;
     const Array& features = file.at("features");
     source.rows = rows_of(file, features.shape().rank() > 0 ? features.shape()[0] : 0);
+    tell_passed_over(file, source.notes);
     const Array *logits = file.find("logits"), *shares = file.find("probabilities");
     if (shares != nullptr && logits == nullptr) source.notes.push_back(no_head(path.string()));
     source = table_source(std::move(source), features, logits, path.string());
@@ -205,8 +196,6 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
   const bool described = fallback != nullptr && !describes_itself(file);
   source.model = load_model(ctx, std::move(file), hash, fallback);
   source.hash = described ? described_hash(source.model) : source.model.hash;
-  if (fallback != nullptr && !described)
-    check_description(source.model.info.architecture, fallback->architecture, path.string());
   return source;
 }
 
@@ -238,6 +227,7 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
         "source {}: its table has {} rows, the target {} images (training, then unlabelled ones); one row an image, in "
         "their order",
         source.name, order.size(), task.pool().images.shape()[0]);
+    tell_unused_names(source.rows, images, notes);
     compare_labels(source.rows, order, images, notes);
     const TableRows& own = source.logit_rows;
     const Indices heads = own.names.empty() ? order : match_rows(own, source.table.logits.shape()[0], images, notes);

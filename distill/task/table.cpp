@@ -184,7 +184,7 @@ void add_rows(SafeTensors& table, const TableRows& rows) {
   table.metadata.merge(metadata_of(rows));
 }
 
-void write_rows(const fs::path& folder, const TableRows& rows) {
+bool write_rows(const fs::path& folder, const TableRows& rows) {
   std::string lines;
   bool one_line = true;
   for (const std::string& name : rows.names) {
@@ -201,6 +201,7 @@ void write_rows(const fs::path& folder, const TableRows& rows) {
   for (const char* part : std::span(kParts).first(kOwnParts))
     if (is_there(folder / part)) about["files"][part] = sha256_file(folder / part);
   write_sealed(folder / "table.json", about);
+  return names || rows.names.empty();
 }
 
 std::vector<std::string> label_cells(const Array& values, const std::string& file) {
@@ -222,8 +223,8 @@ std::vector<std::string> label_cells(const Array& values, const std::string& fil
   return cells;
 }
 
-std::vector<std::string> label_cells_of_npy(const fs::path& file) {
-  const Bytes bytes = read_file(file);
+std::vector<std::string> label_cells_of_npy(const fs::path& file, std::uint64_t max_bytes) {
+  const Bytes bytes = read_file(file, max_bytes);
   if (auto text = parse_npy_text(bytes, file.string())) {
     check_text(*text, "label", file.string());
     return *text;
@@ -338,6 +339,17 @@ Indices match_rows(const TableRows& table, std::int64_t table_rows, const TableR
                     table.file, table.images_size, wanted.file, wanted.images_size));
   return order;
 }
+
+void tell_unused_names(const TableRows& table, const TableRows& images, std::vector<std::string>& notes) {
+  if (table.names.empty() || !images.names.empty()) return;
+  if (!table.images_sha256.empty() && table.images_sha256 == images.images_sha256) return;
+  notes.push_back(
+      fmt::format("{}: names its rows, and {} does not say of which files its images were made: its rows are taken in "
+                  "their order, on trust (`akin data pack` keeps the names of files)",
+                  table.file, images.file));
+}
+
+std::span<const char* const> table_parts() { return kParts; }
 
 Array pick_rows(const Array& table, const Indices& index) {
   const std::int64_t D = table.shape()[1];

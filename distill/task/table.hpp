@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,16 +36,19 @@ TableRows rows_of(const SafeTensors& table, std::int64_t rows);
 /// The same of a folder: names.npy (text) or names.txt, labels.npy, and the metadata in table.json.
 TableRows rows_of(const std::filesystem::path& folder, std::int64_t rows);
 void add_rows(SafeTensors& table, const TableRows& rows);
+/// Names of all files of a table's folder; those of `akin features` first, table.json is none of them.
+std::span<const char* const> table_parts();
 /// Of every file of a folder that decides what a source is: features and logits, and what says which images they are.
 std::string table_hash(const std::filesystem::path& folder);
 /// Error where the folder holds a file of a table that `akin features` does not write, and so would not replace.
 void refuse_other_parts(const std::filesystem::path& folder);
-/// After the folder's .npy files: table.json holds their digests.
-void write_rows(const std::filesystem::path& folder, const TableRows& rows);
+/// After the folder's .npy files: table.json holds their digests. False where the names cannot be kept, for one of them
+/// has two lines.
+bool write_rows(const std::filesystem::path& folder, const TableRows& rows);
 
 /// One whole number a row, or a text, as text. Error on anything else.
 std::vector<std::string> label_cells(const Array& values, const std::string& file);
-std::vector<std::string> label_cells_of_npy(const std::filesystem::path& file);
+std::vector<std::string> label_cells_of_npy(const std::filesystem::path& file, std::uint64_t max_bytes = kMaxFileBytes);
 
 /// Finite numbers [N, D] as f32 or f64. Error, with row and column, on NaN and infinity, and where a column numbers the
 /// rows; with fewer than ten rows that may be chance, and is told in `notes`. `columns`: their names, or empty.
@@ -56,6 +60,9 @@ Array table_numbers(const Array& values, const std::string& what, const std::str
 /// `notes`.
 Indices match_rows(const TableRows& table, std::int64_t table_rows, const TableRows& wanted,
                    std::vector<std::string>& notes);
+
+/// A note where a table names its rows, and neither a name nor a digest of the images can be compared with that.
+void tell_unused_names(const TableRows& table, const TableRows& images, std::vector<std::string>& notes);
 
 /// Error where the labels of rows `order` contradict those of `wanted`; a note where only the numbers differ. Nothing
 /// where either has none.

@@ -11,6 +11,7 @@
 #include "engine/io/npy.hpp"
 #include "engine/io/number_text.hpp"
 #include "engine/io/picture_kind.hpp"
+#include "engine/io/text.hpp"
 
 namespace akin {
 namespace {
@@ -204,6 +205,48 @@ std::vector<std::string> columns_of_labels(const Array& features, const std::vec
         "labels? Then leave {} out",
         file, columns_of({}, of_classes), of_classes.size() == 1 ? "it" : "them"));
   return lines;
+}
+
+namespace {
+
+void tell_passed_over(const std::string& where, std::vector<std::string> names, const char* parts,
+                      std::vector<std::string>& notes) {
+  if (names.empty()) return;
+  constexpr std::size_t kFew = 5;
+  const std::size_t all = names.size();
+  names.resize(std::min(all, kFew));
+  for (std::string& name : names) name = "\"" + readable_text(name) + "\"";
+  notes.push_back(fmt::format("{}: passed over {}{}; the parts of a table are called {}", where, fmt::join(names, ", "),
+                              all > kFew ? fmt::format(" and {} more", all - kFew) : "", parts));
+}
+
+}  // namespace
+
+void tell_passed_over(const SafeTensors& table, std::vector<std::string>& notes) {
+  static const std::set<std::string> known{"features", "logits", "probabilities", "names", "labels"};
+  std::vector<std::string> others;
+  for (const auto& [name, array] : table.tensors)
+    if (!known.contains(name)) others.push_back(name);
+  tell_passed_over(table.source, std::move(others), "features, logits, probabilities, names, labels", notes);
+}
+
+void tell_passed_over(const fs::path& folder, std::vector<std::string>& notes) {
+  static const std::set<std::string> tables{".npy", ".npz",  ".csv",         ".tsv",
+                                            ".txt", ".json", ".safetensors", ".parquet"};
+  const auto parts = table_parts();
+  std::vector<std::string> others;
+  std::error_code error;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string(), form = lower(name);
+    const bool known = form == "table.json" || name.starts_with('.') || form.starts_with("readme") ||
+                       std::find(parts.begin(), parts.end(), form) != parts.end();
+    if (!known && tables.contains(lower_ending(it->path()))) others.push_back(name);
+  }
+  std::sort(others.begin(), others.end());
+  tell_passed_over(folder.string(), std::move(others),
+                   "features, logits, probabilities (.npy or .csv), names (.txt or "
+                   ".npy), labels.npy and table.json",
+                   notes);
 }
 
 }  // namespace akin

@@ -56,4 +56,8 @@ void compare_predictions(const Array& softmax, const Array& probabilities, const
 std::vector<std::string> columns_of_labels(const Array& features, const std::vector<int>& labels,
                                            const std::string& file);
 
+/// A note on tensors, or files of a folder, that are no part of a table: one that is called by another name is missing.
+void tell_passed_over(const SafeTensors& table, std::vector<std::string>& notes);
+void tell_passed_over(const std::filesystem::path& folder, std::vector<std::string>& notes);
+
 }  // namespace akin

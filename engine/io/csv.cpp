@@ -85,9 +85,9 @@ bool CsvRows::next(std::vector<std::string>& cells) {
   return false;
 }
 
-std::string read_table_text(const std::filesystem::path& path) {
+std::string read_table_text(const std::filesystem::path& path, std::uint64_t max_bytes) {
   const std::string name = path.string();
-  std::string text = read_text(path, kMaxFileBytes);
+  std::string text = read_text(path, max_bytes);
   AKIN_CHECK(!text.empty(), "{}: holds no row: the file is empty", name);
   if (text.find('\0') != std::string::npos || static_cast<unsigned char>(text[0]) >= 0x80 || text.starts_with("PK") ||
       text[0] == '<') {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/dtype.hpp"
+#include "engine/io/file.hpp"
 
 namespace akin {
 
@@ -57,6 +58,6 @@ struct CsvLabels {
 CsvLabels parse_csv_labels(std::string_view text, const std::string& name);
 
 /// The whole file as text to parse: decoded, with \n for the line ends of old Macs. Error where it is no text.
-std::string read_table_text(const std::filesystem::path& path);
+std::string read_table_text(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxFileBytes);
 
 }  // namespace akin

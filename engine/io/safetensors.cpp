@@ -23,6 +23,11 @@ struct Entry {
   std::uint64_t begin = 0, end = 0;
 };
 
+/// A sound file that holds what akin does not read.
+struct UnknownType : Error {
+  using Error::Error;
+};
+
 /// JSON as strict as the format: no key twice in an object, nothing nested deeper than name -> field -> list.
 Json parse_header(ByteView header) {
   // The library would skip a byte order mark; the format knows none.
@@ -53,6 +58,11 @@ Entry parse_entry(const std::string& name, const Json& value) {
   Entry entry;
   entry.name = name;
   entry.stored = find_safetensors_type(dtype);
+  static const std::set<std::string> others{"F4",      "F6_E2M3",     "F6_E3M2",     "F8_E5M2", "F8_E4M3",
+                                            "F8_E8M0", "F8_E5M2FNUZ", "F8_E4M3FNUZ", "C64"};
+  if (others.contains(dtype))
+    throw UnknownType(
+        fmt::format("tensor \"{}\" is of the type {}, which akin does not read; convert it to F32", name, dtype));
   AKIN_CHECK(entry.stored != nullptr, "tensor \"{}\": dtype {} is not supported (convert it to F32)", name, dtype);
   std::vector<std::int64_t> dims;
   for (const std::uint64_t d : unsigned_list(value["shape"], name, "shape")) {
@@ -217,6 +227,8 @@ SafeTensors parse_safetensors(ByteView file, const std::string& name) {
     SafeTensors result = parse(file);
     result.source = name;
     return result;
+  } catch (const UnknownType& e) {
+    fail("{}: {}", name, e.what());
   } catch (const Error& e) {
     if (const std::string kind = foreign_kind(file, name, Wanted::weights); !kind.empty())
       fail("{}: is no safetensors file but {}", name, kind);

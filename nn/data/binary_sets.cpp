@@ -54,6 +54,21 @@ void check_first_label(const fs::path& path, const std::vector<int>& labels, con
              names.empty() ? "" : fmt::format(" (there are {} class names)", names.size()));
 }
 
+/// Of which files the images were made: a line each.
+std::vector<std::string> read_origins(const fs::path& path, std::int64_t images, const fs::path& images_file) {
+  std::vector<std::string> names;
+  const std::string text = read_text(path, kMaxFileBytes);
+  for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
+    end = std::min(text.find('\n', begin), text.size());
+    names.push_back(text.substr(begin, end - begin));
+  }
+  AKIN_CHECK(static_cast<std::int64_t>(names.size()) == images,
+             "{}: {} names of files for the {} images of {} (a line each); they are of another set: pack it again, or "
+             "remove the names",
+             path.string(), names.size(), images, images_file.string());
+  return names;
+}
+
 void check_names(const SetLayout& layout, ImageSet& set) {
   for (const std::string& name : names_twice(set.classes))
     set.account.warn(layout.names.filename().string() + ": names that two classes share", name);
@@ -64,7 +79,7 @@ void check_names(const SetLayout& layout, ImageSet& set) {
 ImageSet load_idx(const SetLayout& layout, Split split, const ImageFormat& format) {
   ImageSet set;
   const std::string folder = layout.folder.string();
-  const char* stem = split == Split::test ? "t10k" : name_of(split);
+  const std::string stem = idx_stem(split);
   AKIN_CHECK(layout.has(split), "{}: no {} images in it ({}-images-idx3-ubyte[.gz] was looked for)", folder,
              name_of(split), stem);
   const fs::path& images = layout.images.at(split).front();
@@ -102,6 +117,8 @@ ImageSet load_idx(const SetLayout& layout, Split split, const ImageFormat& forma
   }
   if (layout.names.empty()) set.classes = numbers(classes);
   check_names(layout, set);
+  if (const auto origins = layout.origins.find(split); origins != layout.origins.end())
+    set.names = read_origins(origins->second, s[0], images);
   set.images = read_idx(images, format.max_total_bytes);
   if (s.rank() == 3) set.images = set.images.reshaped({s[0], s[1], s[2], 1});
   return set;

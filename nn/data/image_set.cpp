@@ -163,6 +163,12 @@ std::vector<Split> splits_there(const fs::path& folder, const std::vector<Split>
   return out;
 }
 
+bool keeps_names(const ImageSet& set) {
+  return std::ssize(set.names) == set.images.shape()[0] &&
+         std::none_of(set.names.begin(), set.names.end(),
+                      [](const std::string& name) { return name.empty() || name.find('\n') != std::string::npos; });
+}
+
 void save_images(const ImageSet& set, Split split, const fs::path& folder) {
   const Shape& s = set.images.shape();
   AKIN_CHECK(set.images.dtype() == DType::u8 && s.rank() == 4 && (s[3] == 1 || s[3] == 3),
@@ -181,7 +187,8 @@ void save_images(const ImageSet& set, Split split, const fs::path& folder) {
   AKIN_CHECK(!is_there(classes) || read_text(classes) == names,
              "{}: is there already with other names; write each data set to a folder of its own", classes.string());
   write_file_atomic(classes, std::string_view(names));
-  const std::string stem = split == Split::test ? "t10k" : name_of(split);
+  const std::string stem = idx_stem(split);
+  if (keeps_names(set)) write_file_atomic(folder / names_file(split), fmt::format("{}\n", fmt::join(set.names, "\n")));
   if (split != Split::unlabeled) {
     const std::int64_t n = s[0];
     const Array wide = Array::from(std::vector<std::int32_t>(set.labels.begin(), set.labels.end()), Shape{n});

@@ -20,13 +20,13 @@ struct ImageSet {
   std::string name;                     ///< name of the folder
   std::string source;                   ///< path of the folder
   Account account = {};                 ///< what the folder holds besides, and what the images say of themselves
-  std::vector<std::string> names = {};  ///< of the images' files, from the folder; empty where a file holds many
+  std::vector<std::string> names = {};  ///< of the images' files, from the folder; empty where nothing tells them
 };
 
 /// Loads splits of the data set in `folder`, in the order of `wanted`. It is one of
 ///  - IDX, MNIST's names: {train,t10k|test,unlabeled}-images-idx{3,4}-ubyte[.gz] (or .idx3-ubyte), the same with
 ///  labels-idx1;
-///    classes.txt, one name a line, else the names are numbers;
+///    classes.txt, one name a line, else the names are numbers; names of files as save_images writes them;
 ///  - CIFAR-10 or CIFAR-100 binaries as unpacked from the archive (fine labels);
 ///  - image folders train/<class>/**, test/<class>/** (or val/), unlabeled/**.
 /// Other usual names of splits do as well: see layout_of. Images are brought to `format` where it is not 0. The account
@@ -51,9 +51,12 @@ bool has_split(const std::filesystem::path& folder, Split split);
 /// where a name is no class or stands for several, and where fewer than two classes are left.
 ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& names);
 
-/// Writes one split of a data set as plain IDX files under MNIST's names, and classes.txt, for load_images to read.
-/// Labels and names go first and the images last. Throws on a set that load_images would refuse, and where classes.txt
-/// is there already with other names (the splits of one data set share their classes).
+/// Whether save_images can keep the names of the images' files: a line each.
+bool keeps_names(const ImageSet& set);
+/// Writes one split of a data set as plain IDX files under MNIST's names, and classes.txt, for load_images to read;
+/// where the images have names, also those, so that tables of the same images are matched by them. Labels and names go
+/// first and the images last. Throws on a set that load_images would refuse, and where classes.txt is there already
+/// with other names (the splits of one data set share their classes).
 void save_images(const ImageSet& set, Split split, const std::filesystem::path& folder);
 
 /// SHA-256 of the sizes, pixels and labels: equal for equal content, whatever the files were.

@@ -220,6 +220,10 @@ const char* name_of(Split split) {
   return split == Split::train ? "train" : split == Split::test ? "test" : "unlabeled";
 }
 
+std::string idx_stem(Split split) { return split == Split::test ? "t10k" : name_of(split); }
+
+std::string names_file(Split split) { return idx_stem(split) + "-images-names.txt"; }
+
 std::string split_word(const std::string& folder) {
   const std::optional<Meaning> meaning = meaning_of(folder);
   return !meaning ? "" : meaning->validation ? "validation" : name_of(meaning->split);
@@ -241,6 +245,11 @@ SetLayout layout_of(const fs::path& folder) {
     const std::string list = list_of_names(names.files, "classes.txt", folder);
     out.used.push_back(list);
     if (!list.empty()) out.names = folder / list;
+    for (const auto& [split, images] : out.images)
+      if (const std::string name = names_file(split); names.has(name)) {
+        out.origins[split] = folder / name;
+        out.used.push_back(name);
+      }
     return out;
   }
   if (find_cifar(names, out) || find_folders(names, out)) return out;

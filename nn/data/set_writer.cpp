@@ -14,7 +14,8 @@ namespace {
 
 /// The files that save_images writes, plain or packed.
 std::vector<fs::path> set_files(const fs::path& folder) {
-  static const std::regex own("(train|t10k|unlabeled)-(images-idx[34]|labels-idx1)-ubyte(\\.gz)?|classes\\.txt");
+  static const std::regex own(
+      "(train|t10k|unlabeled)-((images-idx[34]|labels-idx1)-ubyte(\\.gz)?|images-names\\.txt)|classes\\.txt");
   std::vector<fs::path> found;
   for (const auto& entry : fs::directory_iterator(folder))
     if (std::regex_match(entry.path().filename().string(), own)) found.push_back(entry.path());
@@ -23,7 +24,7 @@ std::vector<fs::path> set_files(const fs::path& folder) {
 
 bool holds_set(const fs::path& folder) {
   for (const fs::path& file : set_files(folder))
-    if (file.filename() != "classes.txt") return true;
+    if (file.extension() != ".txt") return true;
   try {
     return !layout_of(folder).images.empty();
   } catch (const Error&) {  // nothing that akin reads

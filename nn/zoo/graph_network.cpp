@@ -10,6 +10,7 @@ namespace akin {
 
 namespace {
 
+constexpr const char* kMixture = "mix_heads";
 constexpr double kNormEps = NormOptions{}.eps;
 constexpr std::int64_t kMost = 65536;  // pixels of a side, channels of a layer
 
@@ -88,6 +89,37 @@ GraphSummary summarize_graph(const std::string& json, const std::string& source)
              "{}: its last node is no layer with weights, so it has no head", source);
   return {shape[1].get<std::int64_t>(), shape[2].get<std::int64_t>(), shape[3].get<std::int64_t>(),
           last["w"].get<std::string>()};
+}
+
+std::string with_mixture(const std::string& json, double share) {
+  Json j = nodes_of(json, "layer graph");
+  const Json head = j["nodes"].back();
+  Json taught = head, mixed = head;
+  taught.update({{"op", "fc"}, {"out", kTaughtHead}, {"w", kTaughtHead}});
+  mixed.erase("w");
+  mixed.update({{"op", kMixture}, {"in", {head.at("out"), kTaughtHead}}, {"out", "mixed_heads"}, {"share", share}});
+  j["nodes"].push_back(std::move(taught));
+  j["nodes"].push_back(std::move(mixed));
+  return j.dump();
+}
+
+double take_mixture(std::string& json, const std::string& source) {
+  Json j = nodes_of(json, source);
+  Json& nodes = j["nodes"];
+  const auto is = [](const Json& node, const char* key, const char* value) {
+    return node.is_object() && node.value(key, Json()) == value;
+  };
+  if (!is(nodes.back(), "op", kMixture)) return 0;
+  const std::size_t n = nodes.size();
+  const Json share = nodes.back().value("share", Json());
+  AKIN_CHECK(
+      n >= 3 && is(nodes[n - 2], "w", kTaughtHead) && share.is_number() && share > 0 && share <= 1,
+      "{}: its last node mixes two heads ({}); expected were a \"share\" above 0, up to 1, and the node {} before "
+      "it",
+      source, kMixture, kTaughtHead);
+  nodes.erase(nodes.end() - 2, nodes.end());
+  json = j.dump();
+  return share.get<double>();
 }
 
 GraphNetwork::GraphNetwork(Context& ctx, const Architecture& wanted)

@@ -17,6 +17,9 @@
 //                    must say it
 //   out_shape_nhwc   of the output for an input of input_shape_nhwc; its channels are those of conv, dwconv and fc
 //
+//   mix_heads        of the last node and of a second head on what that reads (fc of the weights taught_head):
+//                    log((1 - "share") softmax(first) + "share" softmax(second)); only as the very last node
+//
 // A key that is none of these is refused: what it asks for would not be done. The last node is the head: fc, or a 1x1
 // conv on the pooled vector. Everything trains like any other network.
 #pragma once
@@ -36,6 +39,11 @@ struct GraphSummary {
   std::string head;  ///< name of the last layer's weights
 };
 GraphSummary summarize_graph(const std::string& json, const std::string& source);
+
+/// The graph with a network's second head and its mixture behind the head, for whoever runs it elsewhere.
+std::string with_mixture(const std::string& json, double share);
+/// Takes these two off again, as Architecture has them: the share; 0, and the text untouched, where there are none.
+double take_mixture(std::string& json, const std::string& source);
 
 class GraphNetwork final : public Network {
  public:

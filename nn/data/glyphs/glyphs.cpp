@@ -166,6 +166,20 @@ std::string joined(const std::vector<std::string>& parts, std::size_t most) {
   return out;
 }
 
+/// What may bring the characters: packages whose fonts are not there.
+std::string more_fonts(std::span<const fs::path> fonts) {
+  constexpr std::pair<const char*, const char*> kPackages[] = {
+      {"DejaVu", "fonts-dejavu-core"}, {"Free", "fonts-freefont-ttf"}, {"Noto", "fonts-noto-core"}};
+  std::vector<std::string> missing;
+  for (const auto& [begin, package] : kPackages)
+    if (std::none_of(fonts.begin(), fonts.end(),
+                     [&, b = begin](const fs::path& font) { return font.filename().string().starts_with(b); }))
+      missing.emplace_back(package);
+  return missing.empty()
+             ? "fonts of other families that have these characters"
+             : fmt::format("a font that has these characters, for example apt-get install {}", fmt::join(missing, " "));
+}
+
 }  // namespace
 
 GlyphSet glyph_set_of(const std::string& name, const std::string& text) {
@@ -262,11 +276,12 @@ GlyphImages render_glyphs(const GlyphSet& set, std::span<const fs::path> fonts, 
   GlyphImages out;
   std::vector<Face> faces = load_faces(fonts, characters, options.part, out.skipped);
   drop_strangers(faces, out.skipped);
-  AKIN_CHECK(!faces.empty(),
-             "character set {}: none of {} fonts can draw it{}; install a font that has these characters, for example "
-             "apt-get install fonts-dejavu-core fonts-freefont-ttf{}",
-             set.name, fonts.size(), options.part == FontPart::all ? "" : " in this part of the families",
-             joined(out.skipped, 5));
+  AKIN_CHECK(!faces.empty(), "character set {}: none of {} fonts can draw it{}; install {}{}", set.name, fonts.size(),
+             options.part == FontPart::all ? ""
+             : options.part == FontPart::held_out
+                 ? " in the part of the families that test images are drawn from (a fifth, by their names)"
+                 : " in the part of the families that training images are drawn from (four fifths, by their names)",
+             more_fonts(fonts), joined(out.skipped, 5));
 
   // Families first, then faces: a design with thirty weights is still one design.
   std::map<std::string, std::vector<const Face*>> by_family;
