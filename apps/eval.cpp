@@ -49,14 +49,20 @@ void evaluate(Context& ctx, const Options& o, const Model& model) {
   const auto N = static_cast<std::int64_t>(set.labels.size());
   const std::vector<int> said =
       predict(ctx, model, set, [&](std::int64_t done) { events.progress("testing", done, N, "images", ""); });
-  const int classes = static_cast<int>(set.classes.size());
-  const std::vector<std::int64_t> counts = confusion_counts(set.labels, said, classes);
-  std::int64_t wrong = N;
-  for (int c = 0; c < classes; ++c) wrong -= counts[static_cast<std::size_t>(c * classes + c)];
+  const auto classes = std::ssize(set.classes);
+  std::int64_t wrong = 0;
+  for (std::size_t i = 0; i < said.size(); ++i) {
+    AKIN_CHECK(said[i] < classes, "{}: calls image {} class {}, but {} has {} classes", o.model, i, said[i], o.data,
+               classes);
+    wrong += said[i] != set.labels[i];
+  }
+  // A number for each pair of classes: only where they are shown.
+  std::vector<std::int64_t> counts;
+  if (o.common.json || o.confusion) counts = confusion_counts(set.labels, said, static_cast<int>(classes));
   const double error = static_cast<double>(wrong) / static_cast<double>(N);
   if (o.common.json) {
     Json rows = Json::array();
-    for (int t = 0; t < classes; ++t)
+    for (std::int64_t t = 0; t < classes; ++t)
       rows.push_back(std::vector<std::int64_t>(counts.begin() + t * classes, counts.begin() + (t + 1) * classes));
     const Json j = {{"model", o.model},
                     {"data", o.data},
@@ -138,9 +144,7 @@ void add_eval(CLI::App& akin) {
       ->group(group);
   app->add_option("--reference-images", o->images, "Tensor: u8 [N, H, W, C]")->type_name("NAME")->group(group);
   app->add_option("--reference-logits", o->logits, "Tensor: f32 [N, classes]")->type_name("NAME")->group(group);
-  app->add_option("--tolerance", o->tolerance, "Largest difference allowed")
-      ->check(number_in(0, 1e30))
-      ->group(group);
+  app->add_option("--tolerance", o->tolerance, "Largest difference allowed")->check(number_in(0, 1e30))->group(group);
   add_profiling(*app, o->common);
   add_common(*app, o->common);
   app->footer(
