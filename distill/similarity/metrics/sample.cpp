@@ -33,7 +33,7 @@ Sample sample_of(const std::string& metric, const Probe& probe, std::vector<std:
   sample.labels = probe.labels;
   sample.classes = probe.classes;
   sample.images = double(sample.rows);
-  const std::int64_t constant = constant_columns(sample.x, sample.rows);
+  const std::int64_t constant = constant_columns<double>(sample.x, sample.rows);
   AKIN_CHECK(constant < sample.k,
              "{} is undefined: the features are the same for all {} images. Check the source's weights and the scaling "
              "of its input; leep and nce look at class probabilities instead",
