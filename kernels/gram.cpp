@@ -20,6 +20,8 @@ void gram_xty(std::int64_t n, std::int64_t d, std::int64_t e, const T* x, const 
 template <class T>
 std::int32_t correlation_blocks(std::int64_t n, std::int64_t d, const T* x,
                                 const std::function<void(const GramBlock&)>& visit);
+template <class T>
+void centred_blocks(std::int64_t n, std::int64_t d, const T* x, const std::function<void(const GramBlock&)>& visit);
 /// `scaled`: z-scored too.
 template <class T>
 void centre_columns(std::int64_t n, std::int64_t d, const T* x, double* z, bool scaled);
@@ -177,6 +179,17 @@ std::int32_t correlation_blocks(const Stream<Cpu>& stream, std::int64_t n, std::
   return flat;
 }
 
+template <class T>
+void centred_blocks(const Stream<Cpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    const std::function<void(const GramBlock&)>& visit) {
+  check_matrix("centred_blocks", "x", x.size(), n, d);
+  if (stream.fast) return fast::centred_blocks(n, d, x.data(), visit);
+  std::vector<double> z(x.size()), g(index(n * n));
+  centre_columns(stream, n, d, x, std::span<double>(z));
+  gram_xxt<double>(stream, n, d, z, g);
+  visit({0, 0, n, n, n, g.data(), 0});
+}
+
 using N = std::int64_t;
 #define AKIN_INSTANTIATE(T)                                                                                          \
   template void gram_xyt<T>(const Stream<Cpu>&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
@@ -184,6 +197,8 @@ using N = std::int64_t;
   template void gram_xty<T>(const Stream<Cpu>&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
   template std::int32_t correlation_blocks<T>(const Stream<Cpu>&, N, N, std::span<const T>,                          \
                                               const std::function<void(const GramBlock&)>&);                         \
+  template void centred_blocks<T>(const Stream<Cpu>&, N, N, std::span<const T>,                                      \
+                                  const std::function<void(const GramBlock&)>&);                                     \
   template void centre_columns<T>(const Stream<Cpu>&, N, N, std::span<const T>, std::span<double>, double*);         \
   template void zscore_columns<T>(const Stream<Cpu>&, N, N, std::span<const T>, std::span<double>, double*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)

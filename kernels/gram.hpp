@@ -56,6 +56,11 @@ template <class T>
 std::int32_t correlation_blocks(const Stream<Cpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
                                 const std::function<void(const GramBlock&)>& visit);
 
+/// The same of rows whose columns are centred: kSpec is centre_columns and gram_xxt.
+template <class T>
+void centred_blocks(const Stream<Cpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    const std::function<void(const GramBlock&)>& visit);
+
 /// `z` may be `x`. `scratch`: 3 d doubles on a device, which takes two launches: a thread a column, then all elements.
 template <class T, class Dev>
 void centre_columns(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,

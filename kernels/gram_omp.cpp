@@ -219,6 +219,18 @@ bool standardise(const double* from, double* to, std::int64_t d) {
   return norm != 0;
 }
 
+/// Blocks of the Gram matrix of rows that prepare(row of x, z) writes.
+template <class T, class Prepare>
+void blocks_of_rows(std::int64_t n, std::int64_t d, const T* x, const std::function<void(const GramBlock&)>& visit,
+                    Prepare&& prepare) {
+  const Panels rows(n, d, [&](std::int64_t first, std::int64_t have, double* panel) {
+    const Aligned z(kColumns * d);
+    for (std::int64_t r = 0; r < have; ++r) prepare(x + (first + r) * d, z.data() + r * d);
+    side_by_side(z.data(), have, d, panel);
+  });
+  blocks_of(rows, rows, true, visit);
+}
+
 }  // namespace
 
 template <class T>
@@ -270,26 +282,29 @@ std::int32_t correlation_blocks(std::int64_t n, std::int64_t d, const T* x,
                                 const std::function<void(const GramBlock&)>& visit) {
   const ColumnScale columns = column_scale(n, d, x);
   std::atomic<std::int32_t> flat{0};
-  const Panels rows(n, d, [&](std::int64_t first, std::int64_t have, double* panel) {
-    const Aligned memory(kColumns * d);
-    double* z = memory.data();
-    for (std::int64_t r = 0; r < have; ++r, z += d) {
-      const T* from = x + (first + r) * d;
-      for (std::int64_t c = 0; c < d; ++c) z[c] = columns(from[c], static_cast<std::size_t>(c));
-      flat += !standardise(z, z, d);
-    }
-    side_by_side(memory.data(), have, d, panel);
+  blocks_of_rows(n, d, x, visit, [&](const T* from, double* z) {
+    for (std::int64_t c = 0; c < d; ++c) z[c] = columns(from[c], static_cast<std::size_t>(c));
+    flat += !standardise(z, z, d);
   });
-  blocks_of(rows, rows, true, visit);
   return flat;
 }
 
-#define AKIN_INSTANTIATE(T)                                                                      \
-  template void gram_xyt(std::int64_t, std::int64_t, std::int64_t, const T*, const T*, double*); \
-  template void gram_xxt(std::int64_t, std::int64_t, const T*, double*);                         \
-  template void gram_xty(std::int64_t, std::int64_t, std::int64_t, const T*, const T*, double*); \
-  template void centre_columns(std::int64_t, std::int64_t, const T*, double*, bool);             \
-  template std::int32_t correlation_blocks(std::int64_t, std::int64_t, const T*,                 \
+template <class T>
+void centred_blocks(std::int64_t n, std::int64_t d, const T* x, const std::function<void(const GramBlock&)>& visit) {
+  const ColumnScale columns = column_scale(n, d, x);
+  const double *first = columns.first.data(), *mean = columns.mean.data();
+  blocks_of_rows(n, d, x, visit, [=](const T* from, double* z) {
+    for (std::int64_t c = 0; c < d; ++c) z[c] = (double(from[c]) - first[c]) - mean[c];
+  });
+}
+
+#define AKIN_INSTANTIATE(T)                                                                                         \
+  template void gram_xyt(std::int64_t, std::int64_t, std::int64_t, const T*, const T*, double*);                    \
+  template void gram_xxt(std::int64_t, std::int64_t, const T*, double*);                                            \
+  template void gram_xty(std::int64_t, std::int64_t, std::int64_t, const T*, const T*, double*);                    \
+  template void centred_blocks(std::int64_t, std::int64_t, const T*, const std::function<void(const GramBlock&)>&); \
+  template void centre_columns(std::int64_t, std::int64_t, const T*, double*, bool);                                \
+  template std::int32_t correlation_blocks(std::int64_t, std::int64_t, const T*,                                    \
                                            const std::function<void(const GramBlock&)>&);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
 

@@ -251,6 +251,27 @@ TEST_CASE("gram: correlations in blocks against long double, both types, odd siz
   CHECK_THROWS_AS(correlation_blocks<float>(kFast, 0, 0, std::span<const float>(), [](const GramBlock&) {}), Error);
 }
 
+TEST_CASE("gram: blocks of centred rows are the matrix of centred columns to the bit") {
+  for (const auto& [n, d] : std::vector<std::pair<std::int64_t, std::int64_t>>{{1, 3}, {7, 33}, {100, 31}, {193, 7}}) {
+    CAPTURE(n);
+    const auto x = random<float>(n * d, 12);
+    for (const Stream<Cpu>& stream : {kSpec, kFast}) {
+      std::vector<double> z(x.size(), kNan), g(static_cast<std::size_t>(n * n), kNan), again = g;
+      centre_columns<float>(stream, n, d, x, z);
+      gram_xxt<double>(stream, n, d, z, g);
+      centred_blocks<float>(stream, n, d, x, [&, n = n](const GramBlock& b) {
+        for (std::int64_t i = 0; i < b.rows; ++i)
+          for (std::int64_t j = 0; j < b.columns; ++j)
+            if (b.i0 + i <= b.j0 + j)
+              again[std::size_t((b.i0 + i) * n + b.j0 + j)] = again[std::size_t((b.j0 + j) * n + b.i0 + i)] =
+                  b.g[i * b.stride + j];
+      });
+      CHECK(g == again);
+    }
+    CHECK_THROWS_AS(centred_blocks<float>(kFast, n, d + 1, x, [](const GramBlock&) {}), Error);
+  }
+}
+
 TEST_CASE("gram: the fast columns are the specification's to the bit, in place too") {
   for (const auto& [n, d] :
        std::vector<std::pair<std::int64_t, std::int64_t>>{{1, 1}, {7, 33}, {33, 7}, {70, 130}, {0, 3}}) {
