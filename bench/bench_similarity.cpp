@@ -5,10 +5,12 @@
 //                                     "values" is answered by the similarities. bench/similarity_vs_numpy.py takes
 //                                     turns with it and NumPy.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <iostream>
 
+#include "bench/guarded.hpp"
 #include "distill/similarity/measure.hpp"
 #include "engine/io/npy.hpp"
 
@@ -109,14 +111,5 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", s.seconds, "of one of the five measurements")->check(CLI::PositiveNumber);
   app.add_flag("--worker", s.worker, "take orders from standard input");
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(s);
-  } catch (const UsageError& e) {
-    fmt::print(stderr, "bench_similarity: {}\n", e.what());
-    return 2;
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "bench_similarity: {}\n", e.what());
-    return 1;
-  }
-  return 0;
+  return bench::guarded("bench_similarity", [&] { run(s); });
 }
