@@ -10,6 +10,7 @@
 #include <deque>
 #include <iostream>
 
+#include "bench/guarded.hpp"
 #include "engine/vendor.hpp"
 #include "kernels/common/rng.hpp"
 #include "nn/data/image_batch.hpp"
@@ -215,14 +216,5 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", s.seconds, "of one of the five measurements")->check(CLI::PositiveNumber);
   app.add_flag("--worker", s.worker, "take orders from standard input");
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(s);
-  } catch (const UsageError& e) {
-    fmt::print(stderr, "bench_step: {}\n", e.what());
-    return 2;
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "bench_step: {}\n", e.what());
-    return 1;
-  }
-  return 0;
+  return bench::guarded("bench_step", [&] { run(s); });
 }

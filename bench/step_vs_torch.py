@@ -26,81 +26,13 @@ Needs python3-torch (Debian bookworm: torch 1.13.1 with oneDNN 2.6).
 
 import argparse
 import itertools
-import json
 import os
-import platform
-import select
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
 import torch_side
-
-# ------------------------------------------------------------------------------------------------------- the driver
-WAITING = {
-    "spin default": {},
-    "spin 10000": {"GOMP_SPINCOUNT": "10000"},
-    "sleep": {"OMP_WAIT_POLICY": "PASSIVE"},
-}
-
-
-class WorkerError(Exception):
-    pass
-
-
-class Worker:
-    """One side in its own process. It sleeps in a read unless run() is waiting for it."""
-
-    def __init__(self, name, command, waiting, threads):
-        self.name = name
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "KMP_"))}
-        env.update(WAITING[waiting])
-        env["OMP_NUM_THREADS"] = str(threads)
-        self.errors = tempfile.TemporaryFile(mode="w+")
-        try:
-            self.process = subprocess.Popen(
-                command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, bufsize=1
-            )
-        except OSError as error:
-            raise WorkerError(f"{name}: cannot start {command[0]}: {error.strerror}") from error
-
-    def run(self, seconds, patience=120):
-        """Lets the side work for `seconds`; returns images per second."""
-        try:
-            self.process.stdin.write(f"run {seconds}\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            self._fail("ended before it was asked")
-        ready, _, _ = select.select([self.process.stdout], [], [], seconds * 10 + patience)
-        line = self.process.stdout.readline() if ready else ""
-        if not line:
-            self._fail("ended without an answer" if ready else "does not answer")
-        try:
-            answer = json.loads(line)
-            images, elapsed = int(answer["images"]), float(answer["seconds"])
-        except (ValueError, KeyError, TypeError):
-            self._fail(f"answered {line.strip()[:120]!r} where a line with images and seconds was expected")
-        if not (images > 0 and elapsed >= 0.99 * seconds):
-            self._fail(f"answered with {images} images in {elapsed} s, asked for {seconds} s")
-        return images / elapsed
-
-    def _fail(self, what):
-        self.close()
-        self.errors.seek(0)
-        tail = self.errors.read()[-800:].strip()
-        raise WorkerError(f"{self.name}: the worker {what}" + (f"; its last words:\n{tail}" if tail else ""))
-
-    def close(self):
-        if self.process.poll() is None:
-            try:
-                self.process.stdin.write("quit\n")
-                self.process.stdin.flush()
-                self.process.wait(timeout=10)
-            except (BrokenPipeError, subprocess.TimeoutExpired):
-                self.process.kill()
-                self.process.wait()
+from taking_turns import WAITING, Worker, WorkerError, cpu_name, fastest, positive, spread, take_turns, write_json
 
 
 def torch_command(args, net, mode):
@@ -147,24 +79,6 @@ def fastest_on_card(args, net):
     return max(rates, key=rates.get), rates, failures
 
 
-def fastest(args, candidates):
-    """candidates: {label: (name, command, waiting)}. Runs them in turn; returns the best label and all medians (images/s)."""
-    workers = {}
-    try:
-        for label, (name, command, waiting) in candidates.items():
-            workers[label] = Worker(name, command, waiting, args.threads)
-            workers[label].run(0.3)  # warm-up
-        rates = {label: [] for label in workers}
-        for _ in range(args.calibration_rounds):
-            for label, worker in workers.items():
-                rates[label].append(worker.run(args.calibration_seconds))
-    finally:
-        for worker in workers.values():
-            worker.close()
-    medians = {label: statistics.median(values) for label, values in rates.items()}
-    return max(medians, key=medians.get), medians
-
-
 def compare(args, net):
     """The whole comparison on one net. Returns a dictionary for the table and the JSON file."""
     if not args.control:  # a side that cannot run at all should say so before the calibration
@@ -189,17 +103,16 @@ def compare(args, net):
         if args.device == "cpu":
             waiting[side], waiting_rates[side] = fastest(args, {label: (side, command, label) for label in WAITING})
 
-    sides, rates = {}, {side: [] for side in commands}
+    def tell(r, rates):
+        print(f"  {net} round {r + 1}/{args.rounds}: " + ", ".join(f"{s} {rates[s][-1]:.0f}" for s in sides)
+              + f"  ratio {rates[other][-1] / rates['torch'][-1]:.3f}", file=sys.stderr)  # fmt: skip
+
+    sides = {}
     try:
         for side, command in commands.items():
             sides[side] = Worker(side, command, waiting[side], args.threads)
             sides[side].run(1.0, patience=300)  # warm-up
-        for r in range(args.rounds):
-            order = list(sides) if r % 2 == 0 else list(sides)[::-1]
-            for side in order:
-                rates[side].append(sides[side].run(args.seconds))
-            print(f"  {net} round {r + 1}/{args.rounds}: " + ", ".join(f"{s} {rates[s][-1]:.0f}" for s in sides)
-                  + f"  ratio {rates[other][-1] / rates['torch'][-1]:.3f}", file=sys.stderr)  # fmt: skip
+        rates = take_turns(sides, args.rounds, args.seconds, tell)
     finally:
         for worker in sides.values():
             worker.close()
@@ -214,36 +127,8 @@ def compare(args, net):
         "waiting_rates": waiting_rates,
         "rates": rates,
         "median": {side: statistics.median(values) for side, values in rates.items()},
-        "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "rounds": ratios},
+        "ratio": spread(ratios),
     }
-
-
-def cpu_name():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as f:
-            return next(line.split(":", 1)[1].strip() for line in f if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
-
-
-def write_json(path, value):
-    partial = path + ".part"
-    with open(partial, "w", encoding="utf-8") as f:
-        json.dump(value, f, indent=1)
-        f.write("\n")
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(partial, path)
-
-
-def positive(kind):
-    def parse(text):
-        value = kind(text)
-        if not value > 0:
-            raise argparse.ArgumentTypeError(f"{text} must be greater than 0")
-        return value
-
-    return parse
 
 
 NETS = [*torch_side.CIFAR, *torch_side.IMAGENET, "kd28"]

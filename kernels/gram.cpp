@@ -17,6 +17,16 @@ template <class T>
 void gram_xxt(std::int64_t n, std::int64_t k, const T* x, double* g);
 template <class T>
 void gram_xty(std::int64_t n, std::int64_t d, std::int64_t e, const T* x, const T* y, double* g);
+template <class T>
+std::int32_t correlation_blocks(std::int64_t n, std::int64_t d, const T* x,
+                                const std::function<void(const GramBlock&)>& visit);
+template <class T>
+void centred_blocks(std::int64_t n, std::int64_t d, const T* x, const std::function<void(const GramBlock&)>& visit);
+/// `scaled`: z-scored too.
+template <class T>
+void centre_columns(std::int64_t n, std::int64_t d, const T* x, double* z, bool scaled);
+/// Number of rows without variance.
+std::int32_t standardise_rows(std::int64_t n, std::int64_t d, const double* x, double* z);
 
 }  // namespace fast
 
@@ -28,10 +38,11 @@ std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 template <class T>
 void centre(std::span<const T> x, std::int64_t n, std::int64_t d, std::span<double> z) {
   if (n == 0) return;
+  const std::vector<T> first(x.begin(), x.begin() + d);  // z may be x
   std::vector<double> mean(index(d), 0.0);
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t c = 0; c < d; ++c) {
-      const double shifted = double(x[index(i * d + c)]) - double(x[index(c)]);
+      const double shifted = double(x[index(i * d + c)]) - double(first[index(c)]);
       z[index(i * d + c)] = shifted;
       mean[index(c)] += shifted;
     }
@@ -105,16 +116,18 @@ void gram_xty(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::in
 }
 
 template <class T, class Dev>
-void centre_columns(const Stream<Dev>&, std::int64_t n, std::int64_t d, std::span<const T> x, std::span<double> z,
-                    double*) {
+void centre_columns(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    std::span<double> z, double*) {
   check_columns("centre_columns", n, d, x.size(), z.size());
+  if (stream.fast) return fast::centre_columns(n, d, x.data(), z.data(), false);
   centre(x, n, d, z);
 }
 
 template <class T, class Dev>
-void zscore_columns(const Stream<Dev>&, std::int64_t n, std::int64_t d, std::span<const T> x, std::span<double> z,
-                    double*) {
+void zscore_columns(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    std::span<double> z, double*) {
   check_columns("zscore_columns", n, d, x.size(), z.size());
+  if (stream.fast) return fast::centre_columns(n, d, x.data(), z.data(), true);
   centre(x, n, d, z);
   std::vector<double> scale(index(d), 0.0);
   for (std::int64_t i = 0; i < n; ++i) {
@@ -127,9 +140,13 @@ void zscore_columns(const Stream<Dev>&, std::int64_t n, std::int64_t d, std::spa
 }
 
 template <class Dev>
-void standardise_rows(const Stream<Dev>&, std::int64_t n, std::int64_t d, std::span<const double> x,
+void standardise_rows(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::span<const double> x,
                       std::span<double> z, std::int32_t* flat) {
   check_columns("standardise_rows", n, d, x.size(), z.size());
+  if (stream.fast) {
+    if (d > 0) *flat += fast::standardise_rows(n, d, x.data(), z.data());
+    return;
+  }
   for (std::int64_t i = 0; i < n && d > 0; ++i) {
     const auto in = x.subspan(index(i * d), index(d));
     const auto out = z.subspan(index(i * d), index(d));
@@ -147,11 +164,41 @@ void standardise_rows(const Stream<Dev>&, std::int64_t n, std::int64_t d, std::s
   }
 }
 
+template <class T>
+std::int32_t correlation_blocks(const Stream<Cpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                                const std::function<void(const GramBlock&)>& visit) {
+  check_matrix("correlation_blocks", "x", x.size(), n, d);
+  AKIN_CHECK(d > 0, "correlation_blocks: rows of {} numbers, expected at least 1", d);
+  if (stream.fast) return fast::correlation_blocks(n, d, x.data(), visit);
+  std::vector<double> z(x.size()), g(index(n * n));
+  std::int32_t flat = 0;
+  zscore_columns(stream, n, d, x, std::span<double>(z));
+  standardise_rows(stream, n, d, z, z, &flat);
+  gram_xxt<double>(stream, n, d, z, g);
+  visit({0, 0, n, n, n, g.data(), 0});
+  return flat;
+}
+
+template <class T>
+void centred_blocks(const Stream<Cpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    const std::function<void(const GramBlock&)>& visit) {
+  check_matrix("centred_blocks", "x", x.size(), n, d);
+  if (stream.fast) return fast::centred_blocks(n, d, x.data(), visit);
+  std::vector<double> z(x.size()), g(index(n * n));
+  centre_columns(stream, n, d, x, std::span<double>(z));
+  gram_xxt<double>(stream, n, d, z, g);
+  visit({0, 0, n, n, n, g.data(), 0});
+}
+
 using N = std::int64_t;
 #define AKIN_INSTANTIATE(T)                                                                                          \
   template void gram_xyt<T>(const Stream<Cpu>&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
   template void gram_xxt<T>(const Stream<Cpu>&, N, N, std::span<const T>, std::span<double>);                        \
   template void gram_xty<T>(const Stream<Cpu>&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
+  template std::int32_t correlation_blocks<T>(const Stream<Cpu>&, N, N, std::span<const T>,                          \
+                                              const std::function<void(const GramBlock&)>&);                         \
+  template void centred_blocks<T>(const Stream<Cpu>&, N, N, std::span<const T>,                                      \
+                                  const std::function<void(const GramBlock&)>&);                                     \
   template void centre_columns<T>(const Stream<Cpu>&, N, N, std::span<const T>, std::span<double>, double*);         \
   template void zscore_columns<T>(const Stream<Cpu>&, N, N, std::span<const T>, std::span<double>, double*);
 AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)

@@ -21,6 +21,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "kernels/common/stream.hpp"
@@ -38,8 +39,9 @@ constexpr Work columns_work(std::int64_t n, std::int64_t d, std::size_t size) {
   return elementwise_work(n * d, 6, 2, size);
 }
 
-/// All spans in the memory of the stream's device. CPU: the fast path (kernels/gram_omp.cpp) has packed panels, a
-/// register tile of 4 x 16, and threads over the columns of G: 10 to 30 times the plain loops. A device has the
+/// All spans in the memory of the stream's device. CPU: the fast path (kernels/gram_omp.cpp) packs operands into
+/// panels, which takes as much memory again in double, and works out blocks of G in register tiles (8 x 24 with
+/// AVX-512), half of them where G is symmetric: gram_xxt, and gram_xty of a matrix with itself. A device has the
 /// specification's chains, so its bits are those of a host with fused multiply-adds; gram_xxt works out the tiles on
 /// and above the diagonal and writes each of them twice.
 template <class T, class Dev>
@@ -50,6 +52,25 @@ void gram_xxt(const Stream<Dev>& stream, std::int64_t n, std::int64_t k, std::sp
 template <class T, class Dev>
 void gram_xty(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::int64_t e, std::span<const T> x,
               std::span<const T> y, std::span<double> g);
+
+/// Part of a Gram matrix: g[r * stride + c] = G[i0 + r, j0 + c].
+struct GramBlock {
+  std::int64_t i0, j0, rows, columns, stride;
+  const double* g;
+  int thread;  ///< below max_threads(): no other call of that number runs at the same time
+};
+/// On the CPU alone: Pearson's correlations between the rows of X, columns z-scored first, without a matrix of them or
+/// of the z-scores in memory (8 n d bytes of panels and a block a thread). Blocks cover every i <= j once; where i > j
+/// (within a block) a number means nothing. `visit` is called from several threads at once and must not throw; g lives
+/// as long as its call. Returns the number of rows without variance. kSpec: zscore_columns, standardise_rows, gram_xxt.
+template <class T>
+std::int32_t correlation_blocks(const Stream<Cpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                                const std::function<void(const GramBlock&)>& visit);
+
+/// The same of rows whose columns are centred: kSpec is centre_columns and gram_xxt.
+template <class T>
+void centred_blocks(const Stream<Cpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
+                    const std::function<void(const GramBlock&)>& visit);
 
 /// `z` may be `x`. `scratch`: 3 d doubles on a device, which takes two launches: a thread a column, then all elements.
 template <class T, class Dev>

@@ -9,6 +9,13 @@
 
 namespace akin {
 
+namespace fast {
+
+// kernels/kd_multi_omp.cpp
+void kd_multi(const KdShape& s, const float* z, const float* g, float* dg, float* loss);
+
+}  // namespace fast
+
 namespace {
 
 /// e[c] = exp((x[c] - max x) / T); returns their sum, and log sum exp(x / T) through `lse`. NaN stays NaN.
@@ -24,7 +31,9 @@ T scaled_exp(std::int64_t C, const T* x, T inverse_temperature, T* e, T& lse) {
 }  // namespace
 
 template <class Dev, class T>
-void kd_multi(const Stream<Dev>&, const KdShape& s, const T* z, const T* g, T* dg, double*, T* loss) {
+void kd_multi(const Stream<Dev>& stream, const KdShape& s, const T* z, const T* g, T* dg, double*, T* loss) {
+  if constexpr (std::is_same_v<T, float>)
+    if (stream.fast) return fast::kd_multi(s, z, g, dg, loss);
   const std::int64_t columns = s.offset[s.S];
   const T inverse = static_cast<T>(1.0 / s.temperature);
   std::vector<double> row_loss(static_cast<std::size_t>(s.B), 0.0);

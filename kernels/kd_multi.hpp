@@ -26,11 +26,12 @@ constexpr Work kd_multi_work(const KdShape& s, bool gradient, std::size_t size) 
   return elementwise_work(s.B * s.offset[s.S], 12, gradient ? 3 : 2, size);
 }
 
-/// `dg` may be nullptr when no gradient is wanted. A device takes float alone. offset and alpha stay in host memory:
-/// they travel as kernel arguments, so that nothing is uploaded and a captured graph holds them. One launch for up to
-/// 1024 sources (then one for each 1024), and one that adds the parts of the loss, in an order that depends on the
-/// shape and the device alone. Rows of up to 1024 classes are read once; longer ones come from memory once and from
-/// cache after. `scratch`: kd_multi_scratch() doubles.
+/// `dg` may be nullptr when no gradient is wanted. CPU: the fast path (kernels/kd_multi_omp.cpp) has threads over rows
+/// and the exponentials of kernels/common/row_math.hpp, for float. A device takes float alone. offset and alpha stay in
+/// host memory: they travel as kernel arguments, so that nothing is uploaded and a captured graph holds them. One
+/// launch for up to 1024 sources (then one for each 1024), and one that adds the parts of the loss, in an order that
+/// depends on the shape and the device alone. Rows of up to 1024 classes are read once; longer ones come from memory
+/// once and from cache after. `scratch`: kd_multi_scratch() doubles.
 template <class Dev, class T>
 void kd_multi(const Stream<Dev>& stream, const KdShape& s, const T* z, const T* g, T* dg, double* scratch, T* loss);
 template <class Dev>

@@ -16,8 +16,6 @@ void refuse_nan(const char* op, std::span<const double> keys) {
   }
 }
 
-double cube_minus_self(double t) { return t * (t - 1) * (t + 1); }
-
 /// Length of the run of equal keys that starts at `begin`.
 std::size_t run_length(std::span<const double> sorted, std::size_t begin, double key) {
   std::size_t end = begin;

@@ -39,6 +39,9 @@ double spearman_two_valued_histogram(std::span<const std::int64_t> small, std::s
 /// Sizes and ranks may be weighted counts. Error if a group is empty or the ranks have no variance.
 double spearman_from_rank_sum(double rank_sum_small, double small, double large, double tie_sum);
 
+/// t^3 - t: what t tied keys take from the variance of the ranks, but for a factor.
+inline double cube_minus_self(double t) { return t * (t - 1) * (t + 1); }
+
 /// What the device leaves for the host, which then calls spearman_from_sums().
 struct RankSums {
   unsigned long long first_nan;       ///< place of the first NaN among the keys; n or more: there is none

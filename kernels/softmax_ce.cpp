@@ -9,6 +9,16 @@
 
 namespace akin {
 
+namespace fast {
+
+// kernels/softmax_ce_omp.cpp
+void softmax_ce_fwd(std::int64_t B, std::int64_t C, std::int64_t grain, const float* x, const std::int64_t* t,
+                    const float* weight, float* y);
+void softmax_ce_bwd(std::int64_t B, std::int64_t C, std::int64_t grain, const float* x, const std::int64_t* t,
+                    const float* weight, const float* dy, float* dx, Accum mode);
+
+}  // namespace fast
+
 namespace {
 
 constexpr std::int64_t kGrainElements = 1 << 12;
@@ -30,11 +40,13 @@ T logsumexp(std::int64_t C, const T* x, T temperature = 1) {
 }  // namespace
 
 template <class Dev, class T>
-void softmax_ce_fwd(const Stream<Dev>&, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
+void softmax_ce_fwd(const Stream<Dev>& stream, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
                     const Full<T>* weight, T* y) {
   for (std::int64_t b = 0; b < B; ++b)
     AKIN_CHECK(t[b] >= 0 && t[b] < C, "softmax_ce: target {} in row {} is outside 0..{} (labels of another data set?)",
                t[b], b, C - 1);
+  if constexpr (std::is_same_v<T, float>)
+    if (stream.fast) return fast::softmax_ce_fwd(B, C, row_grain(C), x, t, weight, y);
   parallel_for(B, row_grain(C), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b)
       y[b] = (weight ? weight[b] : T(1)) * (logsumexp(C, x + b * C) - x[b * C + t[b]]);
@@ -42,8 +54,10 @@ void softmax_ce_fwd(const Stream<Dev>&, std::int64_t B, std::int64_t C, const T*
 }
 
 template <class Dev, class T>
-void softmax_ce_bwd(const Stream<Dev>&, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
+void softmax_ce_bwd(const Stream<Dev>& stream, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
                     const Full<T>* weight, const T* dy, T* dx, Accum mode) {
+  if constexpr (std::is_same_v<T, float>)
+    if (stream.fast) return fast::softmax_ce_bwd(B, C, row_grain(C), x, t, weight, dy, dx, mode);
   parallel_for(B, row_grain(C), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       const T* row = x + b * C;

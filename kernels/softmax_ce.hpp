@@ -22,7 +22,8 @@ constexpr Work softmax_ce_bwd_work(std::int64_t B, std::int64_t C, std::size_t s
 }
 
 /// A device takes float alone. The CPU throws Error when a target is outside 0..C-1, naming the row; a kernel cannot:
-/// such a row has a NaN loss and a NaN gradient, whatever its weight. C >= 1. One launch each.
+/// such a row has a NaN loss and a NaN gradient, whatever its weight. C >= 1. One launch each. CPU: the fast path
+/// (kernels/softmax_ce_omp.cpp) has the exponentials of kernels/common/row_math.hpp, for float.
 template <class Dev, class T>
 void softmax_ce_fwd(const Stream<Dev>& stream, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
                     const Full<T>* weight, T* y);

@@ -143,6 +143,20 @@ TEST_CASE("gram: equal rows give equal elements wherever they lie, and any numbe
   CHECK(g == again);
 }
 
+TEST_CASE("gram: a matrix with itself gives the bits that it gives with a copy, larger than a block") {
+  const std::int64_t n = 37, d = 230;
+  const auto x = random<double>(n * d, 8);
+  const auto copy = x;
+  std::vector<double> self(d * d, kNan), other(d * d, kNan);
+  gram_xty<double>(kFast, n, d, d, x, x, self);
+  gram_xty<double>(kFast, n, d, d, x, copy, other);
+  CHECK(self == other);
+  std::vector<double> rows(d * d, kNan), pairs(d * d, kNan);
+  gram_xxt<double>(kFast, d, n, x, rows);  // the same numbers read as [d, n]
+  gram_xyt<double>(kFast, d, d, n, x, copy, pairs);
+  CHECK(rows == pairs);
+}
+
 TEST_CASE("gram: empty matrices and wrong sizes") {
   std::vector<double> none, some(6, 1.0), out(4, kNan);
   gram_xxt<double>(kFast, 0, 5, none, none);

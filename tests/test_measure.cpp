@@ -3,12 +3,14 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "distill/similarity/feature_table.hpp"
 #include "distill/similarity/metrics/parc.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/safetensors.hpp"
+#include "kernels/common/parallel.hpp"
 #include "nn/zoo/zoo.hpp"
 #include "tests/similarity_cases.hpp"
 #include "tests/temp_folder.hpp"
@@ -57,6 +59,35 @@ TEST_CASE("measure: values, intervals and stability of a bank") {
   CHECK(quick.values() == measured.values());
   CHECK(std::isnan(quick.agreement));
   CHECK(std::isnan(quick.rows[0].confidence.low));
+}
+
+TEST_CASE("measure: a source a thread gives the bits of one source after another") {
+  std::vector<Candidate> bank = bank_of_three();
+  bank.push_back({"other labels", random_probe(60, 8, 3, 1.0, 4), 8});
+  std::rotate(bank.back().probe.labels.begin(), bank.back().probe.labels.begin() + 7, bank.back().probe.labels.end());
+  bank.push_back({"no label", random_probe(60, 8, 3, 1.0, 5), 8});
+  bank.back().probe.labels[3] = 9;  // no class of the target: told in its row
+  const auto measured_on = [&](const char* metric, int threads) {
+    const int before = max_threads();
+    set_threads(threads);
+    Measurement measured = measure(find_metric(metric), bank, {.replicates = 70});
+    set_threads(before);
+    return measured;
+  };
+  for (const char* metric : {"parc", "parc:3", "plasticity", "knn", "logme"}) {
+    CAPTURE(metric);
+    const Measurement one = measured_on(metric, 1);
+    CHECK(has(one.rows[4].undefined, "label 9"));
+    for (const int threads : {2, 3, 8}) {  // 8: more than sources, all of them for one source
+      const Measurement many = measured_on(metric, threads);
+      CHECK(similarity_csv(one.rows) == similarity_csv(many.rows));
+      for (std::size_t s = 0; s < 4; ++s) {
+        CHECK(one.rows[s].confidence.draws == many.rows[s].confidence.draws);
+        CHECK(one.rows[s].chance.draws == many.rows[s].chance.draws);
+        CHECK_EQ(one.rows[s].confidence.draws.size(), 70u);
+      }
+    }
+  }
 }
 
 TEST_CASE("measure: agreement of rankings") {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/common/error.hpp"
+#include "kernels/common/radix.hpp"
 #include "kernels/common/rng.hpp"
 #include "tests/gpu_case.hpp"
 #include "tests/sanitized.hpp"
@@ -65,6 +66,37 @@ TEST_CASE("rank: average ranks against counting, with and without ties") {
   std::vector<double> ranks(5, kNan);
   average_ranks(std::vector<double>{kInf, -0.0, 0.0, -kInf, 1.0}, ranks);
   CHECK(ranks == std::vector<double>{5, 2.5, 2.5, 1, 4});
+}
+
+namespace {
+
+template <class Word>
+void check_radix(std::size_t n, int low, int high) {
+  CAPTURE(n);
+  CAPTURE(low);
+  CAPTURE(high);
+  Rng rng(n + static_cast<std::size_t>(high));
+  std::vector<Word> words(n), spare(n);
+  for (Word& word : words) {
+    word = static_cast<Word>(std::uint64_t{rng.next_u32()} << 32 | rng.next_u32());
+    if (rng.below(3) == 0) word = static_cast<Word>(word & 0xff0f);  // ties
+  }
+  std::vector<Word> expected = words;
+  const auto key = [=](Word word) { return word >> low & static_cast<Word>((Word{1} << (high - low)) - 1); };
+  std::stable_sort(expected.begin(), expected.end(), [&](Word a, Word b) { return key(a) < key(b); });
+  const Word* sorted = radix_sort(words.data(), spare.data(), n, low, high);
+  CHECK(std::vector<Word>(sorted, sorted + n) == expected);
+}
+
+}  // namespace
+
+TEST_CASE("rank: the radix sort on the host is stable, for few words and many, and looks at its bits alone") {
+  for (const std::size_t n : {0u, 1u, 2u, 7u, 33u, 257u, 4095u, 4096u, 10000u}) {
+    check_radix<std::uint32_t>(n, 1, 31);
+    check_radix<std::uint32_t>(n, 0, 8);
+    check_radix<std::uint64_t>(n, 32, 63);
+    check_radix<std::uint64_t>(n, 5, 47);
+  }
 }
 
 TEST_CASE("rank: NaN and a wrong size are refused") {

@@ -10,6 +10,7 @@
 #include "distill/similarity/metrics/leep.hpp"
 #include "distill/similarity/metrics/parc.hpp"
 #include "distill/similarity/metrics/pca.hpp"
+#include "kernels/common/parallel.hpp"
 #include "kernels/gram.hpp"
 #include "kernels/rank.hpp"
 #include "tests/gpu_case.hpp"
@@ -48,6 +49,26 @@ double parc_by_definition(const Probe& probe, const std::vector<double>& b) {
 }
 
 }  // namespace
+
+TEST_CASE("similarity: CKA against labels is CKA against their one-hot rows, for fewer images than columns and more") {
+  for (const auto& [n, d] : std::vector<std::pair<int, int>>{{9, 31}, {30, 8}, {130, 257}, {33, 33}})
+    for (const int classes : {2, 5})
+      for (const CkaForm form : {CkaForm::biased, CkaForm::debiased}) {
+        CAPTURE(n);
+        CAPTURE(d);
+        const Probe probe = random_probe(n, d, classes, 0.5, static_cast<std::uint64_t>(n));
+        std::vector<double> rows(std::size_t(n * classes), 0.0);
+        for (int i = 0; i < n; ++i) rows[std::size_t(i * classes + probe.labels[std::size_t(i)])] = 1;
+        const double expected = cka(probe.features, Array::from(rows, {n, classes}), form).value;
+        // Sums of n d products in another order.
+        CHECK(std::fabs(cka(probe, form).value - expected) <= 4 * double(n + d) * 0x1p-52);
+        const int threads = max_threads();
+        const double one = cka(probe, form).value;
+        set_threads(3);
+        CHECK_EQ(cka(probe, form).value, one);
+        set_threads(threads);
+      }
+}
 
 TEST_CASE("similarity: published values for Fisher's Iris") {
   const Case iris = find_case("iris");

@@ -1,8 +1,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "engine/launch_on.hpp"
+#include "kernels/common/row_math.hpp"
+#include "kernels/kd_multi.hpp"
 #include "kernels/softmax_ce.hpp"
 #include "nn/evaluate.hpp"
 #include "tests/op_case.hpp"
@@ -228,4 +231,79 @@ TEST_CASE("pseudo_label: as FixMatch's host code, ties to the first, NaN refused
       CHECK_EQ(values_of<std::int32_t>(counted), std::vector<std::int32_t>{100 + confident, hurt ? 12 : 10});
     }
   }
+}
+
+TEST_CASE("softmax_ce: the fast path's exponential is within 1.5 units of the last place over all floats") {
+  double worst = 0, worst_denormal = 0;
+  std::int64_t wrong = 0;
+  for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32);
+       bits += 4999) {  // prime: all exponents, both signs, NaNs
+    const float x = std::bit_cast<float>(static_cast<std::uint32_t>(bits)), found = fast::exp_float(x);
+    const double exact = std::exp(static_cast<double>(x));
+    if (std::isnan(x)) {
+      wrong += !std::isnan(found);
+    } else if (std::isinf(static_cast<float>(exact))) {
+      wrong += found != std::numeric_limits<float>::infinity();
+    } else if (exact < static_cast<double>(std::numeric_limits<float>::min())) {
+      worst_denormal = std::max(worst_denormal, std::fabs(found - exact) / 0x1p-149);
+    } else {
+      const double error = std::fabs(found - exact) / std::ldexp(1.0, std::ilogb(exact) - 23);
+      if (!(error <= worst)) worst = error;
+    }
+  }
+  CHECK_EQ(wrong, 0);
+  CHECK(worst <= 1.5);
+  CHECK(worst_denormal <= 1);
+  const float inf = std::numeric_limits<float>::infinity();
+  CHECK_EQ(fast::exp_float(0.0f), 1.0f);
+  CHECK_EQ(fast::exp_float(-inf), 0.0f);
+  CHECK_EQ(fast::exp_float(inf), inf);
+  for (const float x : {-104.5f, -103.98f, 88.7228f, 88.7229f, 88.73f, 1e30f, -1e30f}) {
+    CAPTURE(x);
+    const float exact = std::exp(x), found = fast::exp_float(x);
+    CHECK((found == exact || std::fabs(found - exact) <= 1.5f * 0x1p-23f * exact + 0x1p-149f));
+  }
+}
+
+TEST_CASE("softmax_ce and kd_multi: NaN and infinities come out of the fast path where they come out of the loops") {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  const auto alike = [](float a, float b) {
+    return a == b || (std::isnan(a) && std::isnan(b)) || std::fabs(a - b) <= 1e-5f * std::max(1.0f, std::fabs(a));
+  };
+  for (const std::int64_t C : {1, 7, 33, 100})
+    for (const float odd : {nan, inf, -inf, 3e38f})
+      for (const std::int64_t place : {std::int64_t{0}, C / 2, C - 1}) {
+        CAPTURE(C);
+        CAPTURE(odd);
+        CAPTURE(place);
+        std::vector<float> x, z;
+        Rng rng(5);
+        for (std::int64_t c = 0; c < 2 * C; ++c) x.push_back(rng.uniform(-3, 3)), z.push_back(rng.uniform(-3, 3));
+        x[static_cast<std::size_t>(place)] = odd;
+        const std::vector<std::int64_t> target{C / 2, 0};
+        const std::vector<float> dy{0.5f, 2.0f};
+        std::vector<float> y[2], dx[2], added[2], dg[2], loss[2];
+        for (const bool fast : {false, true}) {
+          const Stream<Cpu>& stream = fast ? kFast : kSpec;
+          y[fast].resize(2);
+          loss[fast].resize(2);
+          dx[fast] = dg[fast] = std::vector<float>(x.size(), nan);
+          added[fast] = z;
+          softmax_ce_fwd<Cpu, float>(stream, 2, C, x.data(), target.data(), nullptr, y[fast].data());
+          softmax_ce_bwd<Cpu, float>(stream, 2, C, x.data(), target.data(), nullptr, dy.data(), dx[fast].data(),
+                                     Accum::overwrite);
+          softmax_ce_bwd<Cpu, float>(stream, 2, C, x.data(), target.data(), nullptr, dy.data(), added[fast].data(),
+                                     Accum::add);
+          const std::int64_t offset[] = {0, C};
+          const double alpha[] = {0.7};
+          const KdShape shape{2, 1, offset, alpha, 2.0};
+          kd_multi<Cpu, float>(stream, shape, z.data(), x.data(), dg[fast].data(), nullptr, &loss[fast][0]);
+          kd_multi<Cpu, float>(stream, shape, x.data(), z.data(), nullptr, nullptr, &loss[fast][1]);
+        }
+        for (const auto* pair : {y, dx, added, dg, loss})
+          for (std::size_t i = 0; i < pair[0].size(); ++i) {
+            CAPTURE(i);
+            CHECK(alike(pair[0][i], pair[1][i]));
+          }
+      }
 }

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <numeric>
 
-#include "kernels/common/parallel.hpp"
 #include "kernels/common/rng.hpp"
+#include "kernels/common/tasks.hpp"
 
 namespace akin {
 namespace {
@@ -54,14 +54,14 @@ Resampler by_gathering(const Metric& metric, const Probe& probe) {
   };
 }
 
-/// evaluate(replicate) for every replicate, on all threads; each writes its own place only.
-template <class Evaluate>
-std::vector<double> replicate(int replicates, Evaluate&& evaluate) {
-  std::vector<double> values(static_cast<std::size_t>(replicates), not_measured);
-  parallel_for(replicates, 8, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      values[static_cast<std::size_t>(r)] = evaluate(static_cast<std::uint64_t>(r));
-    }
+/// The metric on all draws, on all threads.
+std::vector<double> values_of(const Resampler& resampled, std::span<const Redraw> draws) {
+  const std::size_t together = resampled.takes_many() ? 32 : 1;
+  std::vector<double> values(draws.size(), not_measured);
+  parallel_tasks(static_cast<std::int64_t>((draws.size() + together - 1) / together), [&](std::int64_t task, int) {
+    const std::size_t begin = static_cast<std::size_t>(task) * together;
+    const std::size_t count = std::min(together, draws.size() - begin);
+    resampled(draws.subspan(begin, count), std::span(values).subspan(begin, count));
   });
   return values;
 }
@@ -87,11 +87,11 @@ double quantile(const std::vector<double>& sorted, double q) {
   return sorted[low] + (at - double(low)) * (sorted[high] - sorted[low]);
 }
 
+}  // namespace
+
 Resampler resampler_of(const Metric& metric, const Probe& probe) {
   return metric.resampler ? metric.resampler(probe) : by_gathering(metric, probe);
 }
-
-}  // namespace
 
 Confidence confidence_of(std::vector<double> draws, double value, double low, double high, double level) {
   Confidence result;
@@ -129,25 +129,39 @@ Chance chance_of(std::vector<double> draws, double value, double level) {
   return result;
 }
 
-Confidence bootstrap(const Metric& metric, const Probe& probe, double value, const ConfidenceOptions& options) {
+Draws draws_of(std::span<const int> labels, int classes, const ConfidenceOptions& options) {
   check(options);
-  const Resampler resampled = resampler_of(metric, probe);
-  std::vector<std::vector<std::size_t>> members(static_cast<std::size_t>(probe.classes));
-  for (std::size_t i = 0; i < probe.labels.size(); ++i) members[static_cast<std::size_t>(probe.labels[i])].push_back(i);
-
-  std::vector<double> draws = replicate(options.replicates, [&](std::uint64_t r) {
+  std::vector<std::vector<std::size_t>> members(static_cast<std::size_t>(classes));
+  for (std::size_t i = 0; i < labels.size(); ++i) members[static_cast<std::size_t>(labels[i])].push_back(i);
+  Draws draws;
+  for (int replicate = 0; replicate < options.replicates; ++replicate) {
+    const auto r = static_cast<std::uint64_t>(replicate);
     Rng rng(options.seed, kBootstrapStream, r);
-    std::vector<int> counts(probe.labels.size(), 0);
+    std::vector<int> counts(labels.size(), 0);
     for (const auto& images : members) {
       for (std::size_t k = 0; k < images.size(); ++k)
         ++counts[images[rng.below(static_cast<std::uint32_t>(images.size()))]];
     }
-    return resampled(counts, probe.labels);
-  });
+    draws.bootstrap.push_back({std::move(counts), {labels.begin(), labels.end()}});
 
-  Confidence result = confidence_of(std::move(draws), value, metric.low, metric.high, options.level);
-  const auto single =
-      std::count_if(members.begin(), members.end(), [](const auto& images) { return images.size() == 1; });
+    Rng shuffle(options.seed, kShuffleStream, r);
+    std::vector<std::size_t> order(labels.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    for (std::size_t i = order.size(); i > 1; --i)
+      std::swap(order[i - 1], order[shuffle.below(static_cast<std::uint32_t>(i))]);
+    std::vector<int> other;
+    for (const std::size_t i : order) other.push_back(labels[i]);
+    draws.shuffled.push_back({std::vector<int>(labels.size(), 1), std::move(other)});
+    draws.orders.push_back(std::move(order));
+  }
+  return draws;
+}
+
+Confidence bootstrap(const Metric& metric, const Probe& probe, double value, const Draws& draws,
+                     const Resampler& resampled, double level) {
+  Confidence result = confidence_of(values_of(resampled, draws.bootstrap), value, metric.low, metric.high, level);
+  const auto sizes = class_sizes(probe.labels, probe.classes);
+  const auto single = std::count(sizes.begin(), sizes.end(), 1.0);
   if (single > 0) {
     result.warnings.push_back(
         fmt::format("{} class(es) have one image, which every draw repeats: the interval is too narrow", single));
@@ -155,29 +169,28 @@ Confidence bootstrap(const Metric& metric, const Probe& probe, double value, con
   return result;
 }
 
-Chance chance_level(const Metric& metric, const Probe& probe, double value, const ConfidenceOptions& options) {
-  check(options);
+Confidence bootstrap(const Metric& metric, const Probe& probe, double value, const ConfidenceOptions& options) {
+  const Draws draws = draws_of(probe.labels, probe.classes, options);
+  return bootstrap(metric, probe, value, draws, resampler_of(metric, probe), options.level);
+}
+
+Chance chance_level(const Metric& metric, const Probe& probe, double value, const Draws& draws,
+                    const Resampler& resampled, double level) {
   AKIN_CHECK(metric.needs_reference == bool(metric.shuffler), "metric {}: a reference without a shuffler", metric.name);
-  Resampler resampled;
-  ReferenceShuffler shuffled;
-  if (metric.needs_reference) {
-    shuffled = metric.shuffler(probe);
-  } else {
-    resampled = resampler_of(metric, probe);
-  }
-  const std::vector<int> once(probe.labels.size(), 1);
-  std::vector<double> draws = replicate(options.replicates, [&](std::uint64_t r) {
-    Rng rng(options.seed, kShuffleStream, r);
-    std::vector<std::size_t> order(probe.labels.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    for (std::size_t i = order.size(); i > 1; --i)
-      std::swap(order[i - 1], order[rng.below(static_cast<std::uint32_t>(i))]);
-    if (shuffled) return shuffled(order);
-    std::vector<int> labels;
-    for (const std::size_t i : order) labels.push_back(probe.labels[i]);
-    return resampled(once, labels);
+  if (!metric.needs_reference) return chance_of(values_of(resampled, draws.shuffled), value, level);
+  const ReferenceShuffler shuffled = metric.shuffler(probe);
+  std::vector<double> values(draws.orders.size(), not_measured);
+  parallel_tasks(static_cast<std::int64_t>(values.size()), [&](std::int64_t task, int) {
+    const auto r = static_cast<std::size_t>(task);
+    values[r] = shuffled(draws.orders[r]);
   });
-  return chance_of(std::move(draws), value, options.level);
+  return chance_of(std::move(values), value, level);
+}
+
+Chance chance_level(const Metric& metric, const Probe& probe, double value, const ConfidenceOptions& options) {
+  const Draws draws = draws_of(probe.labels, probe.classes, options);
+  return chance_level(metric, probe, value, draws, metric.needs_reference ? Resampler() : resampler_of(metric, probe),
+                      options.level);
 }
 
 std::vector<double> best_shares(std::span<const Confidence> sources) {

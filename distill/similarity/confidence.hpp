@@ -34,11 +34,28 @@ struct Chance {
   std::vector<double> draws = {};                   ///< one value a shuffle; NaN where undefined
 };
 
+/// The changed probes that all sources of a bank share.
+struct Draws {
+  std::vector<Redraw> bootstrap;                      ///< images drawn again within their classes
+  std::vector<Redraw> shuffled;                       ///< labels in another order
+  std::vector<std::vector<std::size_t>> orders = {};  ///< that order: labels[orders[r][i]] is image i's in shuffle r
+};
+Draws draws_of(std::span<const int> labels, int classes, const ConfidenceOptions& options = {});
+
 /// Draws as many images of each class as the probe has, with replacement, `replicates` times. Draws repeat images,
 /// which raises or lowers most metrics by an amount of its own; so the interval is moved to the value measured on the
 /// probe. The same seed and labels give the same draws for every source: their draws may be compared one by one.
 /// `value` = metric.score(probe).value. A class of one image does not vary, so the interval is then too narrow: warned.
 Confidence bootstrap(const Metric& metric, const Probe& probe, double value, const ConfidenceOptions& options = {});
+
+/// The same with draws that were made before, of the probe's own labels, and what metric.resampler gives (or a metric
+/// without one stands for).
+Confidence bootstrap(const Metric& metric, const Probe& probe, double value, const Draws& draws,
+                     const Resampler& resampled, double level);
+Chance chance_level(const Metric& metric, const Probe& probe, double value, const Draws& draws,
+                    const Resampler& resampled, double level);
+/// metric.resampler's, or one that works the metric out on the rows drawn, which outlives neither metric nor probe.
+Resampler resampler_of(const Metric& metric, const Probe& probe);
 
 /// The same seed shuffles all sources alike. A metric of a reference has the reference's images shuffled.
 Chance chance_level(const Metric& metric, const Probe& probe, double value, const ConfidenceOptions& options = {});

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
+#include <optional>
+
+#include "kernels/common/tasks.hpp"
 
 namespace akin {
 namespace {
@@ -84,6 +88,43 @@ void combine(Measurement& result, std::span<const Candidate> bank, const Confide
   }
 }
 
+/// Labels that draws can be made of; others are the metric's to refuse.
+bool sound_labels(const Probe& probe) {
+  return std::all_of(probe.labels.begin(), probe.labels.end(),
+                     [&](int label) { return label >= 0 && label < probe.classes; });
+}
+
+SimilarityRow row_of(const Metric& metric, const Candidate& candidate, const Draws* draws, double level) {
+  SimilarityRow row{.source = candidate.name, .similarity = {metric.name, not_measured}};
+  Resampler resampled;
+  try_for(row, [&] {
+    if (draws != nullptr && metric.scored) {
+      Scored scored = metric.scored(candidate.probe);
+      row.similarity = std::move(scored.similarity);
+      resampled = std::move(scored.resampler);
+    } else {
+      row.similarity = metric.score(candidate.probe);
+    }
+    AKIN_CHECK(std::isfinite(row.similarity.value),
+               "{} is undefined: numbers of the table are too large or too small to be multiplied; scale all of them "
+               "alike",
+               metric.name);
+  });
+  if (!row.undefined.empty() || draws == nullptr) return row;
+  try {
+    const double value = row.similarity.value;
+    if (!resampled) resampled = resampler_of(metric, candidate.probe);
+    row.confidence = bootstrap(metric, candidate.probe, value, *draws, resampled, level);
+    row.chance = chance_level(metric, candidate.probe, value, *draws, resampled, level);
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& e) {  // too large a probe for the tables that repeated evaluation needs
+    row.confidence = {};
+    row.similarity.warnings.push_back(fmt::format("no interval: {}", e.what()));
+  }
+  return row;
+}
+
 }  // namespace
 
 std::string Measurement::first_undefined() const {
@@ -99,30 +140,32 @@ std::vector<double> Measurement::values() const {
 }
 
 Measurement measure(const Metric& metric, std::span<const Candidate> bank, const ConfidenceOptions& options) {
-  Measurement result{metric, {}};
-  for (const Candidate& candidate : bank) {
-    SimilarityRow row{.source = candidate.name, .similarity = {metric.name, not_measured}};
-    try_for(row, [&] {
-      row.similarity = metric.score(candidate.probe);
-      AKIN_CHECK(std::isfinite(row.similarity.value),
-                 "{} is undefined: numbers of the table are too large or too small to be multiplied; scale all of them "
-                 "alike",
-                 metric.name);
-    });
-    if (row.undefined.empty() && options.replicates > 0) {
-      const double value = row.similarity.value;
-      try {
-        row.confidence = bootstrap(metric, candidate.probe, value, options);
-        row.chance = chance_level(metric, candidate.probe, value, options);
-      } catch (const UsageError&) {
-        throw;
-      } catch (const Error& e) {  // too large a probe for the tables that repeated evaluation needs
-        row.confidence = {};
-        row.similarity.warnings.push_back(fmt::format("no interval: {}", e.what()));
-      }
+  Measurement result{metric, std::vector<SimilarityRow>(bank.size())};
+  std::optional<Draws> draws;
+  if (options.replicates > 0 && !bank.empty() && sound_labels(bank[0].probe))
+    draws = draws_of(bank[0].probe.labels, bank[0].probe.classes, options);
+  // A source a thread, or all threads for one source; the numbers are the same.
+  std::vector<std::exception_ptr> failures(bank.size());
+  const auto each = [&](std::int64_t task, int) {
+    const auto s = static_cast<std::size_t>(task);
+    try {
+      const Probe& probe = bank[s].probe;
+      std::optional<Draws> own;  // of a candidate with labels of its own
+      if (draws && probe.labels != bank[0].probe.labels && sound_labels(probe))
+        own = draws_of(probe.labels, probe.classes, options);
+      result.rows[s] = row_of(metric, bank[s], own ? &*own : draws ? &*draws : nullptr, options.level);
+    } catch (...) {
+      failures[s] = std::current_exception();
     }
-    result.rows.push_back(std::move(row));
+  };
+  const bool here = std::none_of(bank.begin(), bank.end(), [](const Candidate& c) { return on_gpu(c.probe); });
+  if (here && bank.size() >= static_cast<std::size_t>(max_threads())) {
+    parallel_tasks(static_cast<std::int64_t>(bank.size()), each);
+  } else {
+    for (std::size_t s = 0; s < bank.size(); ++s) each(static_cast<std::int64_t>(s), 0);
   }
+  for (const std::exception_ptr& failure : failures)
+    if (failure) std::rethrow_exception(failure);
   if (metric.over_bank) combine(result, bank, options);
   if (options.replicates == 0) return result;
 

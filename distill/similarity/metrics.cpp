@@ -35,11 +35,13 @@ Metric of_features(std::string name, std::string title, double low, double high,
 
 Metric parc_metric(int components) {
   const ParcOptions options{.components = components};
-  return of_features(
+  Metric metric = of_features(
       components > 0 ? fmt::format("parc:{}", components) : "parc",
       components > 0 ? fmt::format("PARC ({} principal components)", components) : "PARC", -1, 1, "clip0",
       [options](const Probe& probe) { return parc(probe, options); },
       [options](const Probe& probe) { return parc_resampler(probe, options); });
+  metric.scored = [options](const Probe& probe) { return parc_scored(probe, options); };
+  return metric;
 }
 
 Metric cka_metric(CkaForm form, std::string name, std::string title, double low) {
@@ -102,6 +104,13 @@ Metric plasticity_of(Metric metric, const std::string& name) {
     result.metric = name;
     return result;
   };
+  if (metric.scored) {
+    metric.scored = [name, scored = metric.scored](const Probe& probe) {
+      Scored result = scored(probe);
+      result.similarity.metric = name;
+      return result;
+    };
+  }
   metric.title += " with plasticity";
   metric.name = name;
   metric.low = -kInfinity;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <memory>
+#include <mutex>
 
 #include "distill/similarity/metrics/gpu_rows.hpp"
 #include "kernels/gram.hpp"
@@ -78,34 +80,115 @@ double debias(double v, double n, double sum_ab, double sum_a, double sum_b) {
   return v - n / (n - 2) * sum_ab + sum_a * sum_b / ((n - 1) * (n - 2));
 }
 
-double debiased_alignment(Side& a, Side& b, double v) {
-  double sum_ab = 0;
-  for (std::size_t i = 0; i < a.square.size(); ++i) sum_ab += a.square[i] * b.square[i];
-  return debias(v, double(a.n), sum_ab, a.total, b.total);
-}
-
 /// What is left of a norm after debiasing is rounding noise below this share of it.
 constexpr double kNothing = 1e-11;
 
 double ratio(double xy, double xx, double yy) { return xy / std::sqrt(xx) / std::sqrt(yy); }
 
-double compare(Side& x, Side& y, CkaForm form) {
-  AKIN_CHECK(form == CkaForm::biased || x.n >= 4,
-             "debiased CKA needs at least 4 images, the probe has {}; use more images or the metric cka", x.n);
-  for (const Side* side : {&x, &y}) {
-    AKIN_CHECK(side->total > 0, "CKA is undefined: {} are the same for all {} images", side->name, side->n);
-  }
-  double xx = alignment(x, x), yy = alignment(y, y), xy = alignment(x, y);
-  if (form == CkaForm::biased) return std::clamp(ratio(xy, xx, yy), 0.0, 1.0);
-  for (auto [side, norm] : {std::pair{&x, &xx}, std::pair{&y, &yy}}) {
-    const double whole = *norm;
-    *norm = debiased_alignment(*side, *side, whole);
-    AKIN_CHECK(*norm > kNothing * whole,
+/// One side's v(A,A) and squared norms of centred rows.
+struct Norm {
+  const char* name;
+  double v, total;
+  std::span<const double> square;
+};
+
+double value_of(CkaForm form, std::int64_t n, Norm x, Norm y, double xy) {
+  if (form == CkaForm::biased) return std::clamp(ratio(xy, x.v, y.v), 0.0, 1.0);
+  const auto debiased = [n](const Norm& a, const Norm& b, double v) {
+    double sum_ab = 0;
+    for (std::size_t i = 0; i < a.square.size(); ++i) sum_ab += a.square[i] * b.square[i];
+    return debias(v, double(n), sum_ab, a.total, b.total);
+  };
+  xy = debiased(x, y, xy);
+  for (Norm* side : {&x, &y}) {
+    const double whole = side->v;
+    side->v = debiased(*side, *side, whole);
+    AKIN_CHECK(side->v > kNothing * whole,
                "debiased CKA is undefined: no two of the {} images are alike in {} (one label a class?). Give at "
                "least 2 labels a class, or use a metric that needs none: cka, leep",
-               side->n, side->name);
+               n, side->name);
   }
-  return std::clamp(ratio(debiased_alignment(x, y, xy), xx, yy), -1.0, 1.0);
+  return std::clamp(ratio(xy, x.v, y.v), -1.0, 1.0);
+}
+
+void check_images(CkaForm form, std::int64_t n) {
+  AKIN_CHECK(form == CkaForm::biased || n >= 4,
+             "debiased CKA needs at least 4 images, the probe has {}; use more images or the metric cka", n);
+}
+
+void check_varies(const char* name, double total, std::int64_t n) {
+  AKIN_CHECK(total > 0, "CKA is undefined: {} are the same for all {} images", name, n);
+}
+
+double compare(Side& x, Side& y, CkaForm form) {
+  check_images(form, x.n);
+  for (const Side* side : {&x, &y}) check_varies(side->name, side->total, side->n);
+  return value_of(form, x.n, {x.name, alignment(x, x), x.total, x.square}, {y.name, alignment(y, y), y.total, y.square},
+                  alignment(x, y));
+}
+
+/// The features' side against labels where there are fewer images than columns: neither centred features nor their Gram
+/// matrix is in memory.
+template <class T>
+double against_labels(std::span<const T> x, std::int64_t n, std::int64_t d, const Probe& probe, CkaForm form) {
+  check_images(form, n);
+  const std::int64_t classes = probe.classes;
+  std::vector<double> square(index(n));
+  std::map<std::pair<std::int64_t, std::int64_t>, double> sums;  // of blocks by their place, to be added in one order
+  std::mutex mutex;
+  centred_blocks(kFast, n, d, x, [&](const GramBlock& b) {
+    double whole = 0;
+    for (std::int64_t r = 0; r < b.rows; ++r) {
+      const double* g = b.g + r * b.stride;
+      double above[16] = {};
+      std::int64_t c = 0;
+      if (b.i0 == b.j0) {
+        c = r + 1;
+        square[index(b.i0 + r)] = g[r];
+        whole += g[r] * g[r];
+      }
+      for (; c + 16 <= b.columns; c += 16)
+        for (std::int64_t l = 0; l < 16; ++l) above[l] += g[c + l] * g[c + l];
+      for (; c < b.columns; ++c) above[0] += g[c] * g[c];
+      for (const double part : above) whole += 2 * part;
+    }
+    const std::lock_guard lock(mutex);
+    sums[{b.i0, b.j0}] = whole;
+  });
+  double xx = 0, total = 0;
+  for (const auto& [place, part] : sums) xx += part;
+  for (const double s : square) total += s;
+  check_varies("features", total, n);
+
+  // Y^T X of centred Y, from sums over classes of rows less the first one.
+  const auto sizes = class_sizes(probe.labels, probe.classes);
+  std::vector<double> of_class(index(classes * d), 0.0), mean(index(d), 0.0);
+  for (std::int64_t i = 0; i < n; ++i) {
+    double* to = &of_class[index(probe.labels[index(i)] * d)];
+    for (std::int64_t c = 0; c < d; ++c) to[c] += double(x[index(i * d + c)]) - double(x[index(c)]);
+  }
+  for (std::int64_t k = 0; k < classes; ++k)
+    for (std::int64_t c = 0; c < d; ++c) mean[index(c)] += of_class[index(k * d + c)] / double(n);
+  double xy = 0, squares = 0, cubes = 0, label_total = 0;
+  for (std::int64_t k = 0; k < classes; ++k) {
+    double sum = 0;
+    for (std::int64_t c = 0; c < d; ++c) {
+      const double value = of_class[index(k * d + c)] - sizes[index(k)] * mean[index(c)];
+      sum += value * value;
+    }
+    xy += sum;
+    squares += sizes[index(k)] * sizes[index(k)];
+    cubes += sizes[index(k)] * sizes[index(k)] * sizes[index(k)];
+  }
+  const double images = double(n);
+  std::vector<double> label_square;
+  for (const int label : probe.labels) {
+    label_square.push_back(1 - 2 * sizes[index(label)] / images + squares / (images * images));
+    label_total += label_square.back();
+  }
+  const double yy = squares - 2 * cubes / images + squares * squares / (images * images);
+  check_varies("labels", label_total, n);
+  return value_of(form, n, {"features", xx, total, square}, {"labels", yy, label_total, label_square}, xy);
 }
 
 std::vector<double> one_hot(const Probe& probe) {
@@ -182,12 +265,16 @@ class WeightedCka {
 
 Similarity cka(const Probe& probe, CkaForm form) {
   Similarity result{name_of(form), 0, check_labels("CKA", probe)};
-  const auto x = matrix_of("CKA", "features", probe.features, probe.labels.size());
-  const std::int64_t n = probe.features.shape()[0];
+  check_matrix("CKA", "features", probe.features, probe.labels.size());
+  const std::int64_t n = probe.features.shape()[0], d = probe.features.shape()[1];
   Context* gpu = on_gpu(probe) ? probe.ctx : nullptr;
-  Side features("features", x, n, probe.features.shape()[1], gpu);
-  Side labels("labels", one_hot(probe), n, probe.classes, gpu);
-  result.value = compare(features, labels, form);
+  if (gpu == nullptr && n < d) {
+    result.value = with_numbers(probe.features, [&](auto x) { return against_labels(x, n, d, probe, form); });
+  } else {
+    Side features("features", matrix_of("CKA", "features", probe.features, index(n)), n, d, gpu);
+    Side labels("labels", one_hot(probe), n, probe.classes, gpu);
+    result.value = compare(features, labels, form);
+  }
   const auto sizes = class_sizes(probe.labels, probe.classes);
   if (form == CkaForm::biased && std::all_of(sizes.begin(), sizes.end(), [](double size) { return size <= 1; })) {
     result.warnings.push_back(

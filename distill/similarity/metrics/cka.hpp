@@ -7,6 +7,8 @@
 //   debiased: each v(A,B) becomes v - N/(N-2) sum_i a_i b_i + (sum_i a_i)(sum_i b_i) / ((N-1)(N-2)),
 //   a_i, b_i the squared norms of centred rows; N >= 4; in [-1, 1], and zero on average for unrelated A and B.
 //   v is computed from D x E column products or, when N is smaller than both, from N x N Grams: the same number.
+//   Against labels, with N < D, v(X,X) is summed over blocks of the Gram, which is not kept, and v(X,Y) from sums over
+//   classes.
 //
 // Undefined, and an Error: features or labels that do not vary; debiased with N < 4 or no class of two images.
 #pragma once

@@ -37,16 +37,14 @@ struct Tridiagonal {
 
   explicit Tridiagonal(std::vector<double> a, std::int64_t size)
       : m(size), diagonal(index(m)), below(index(m), 0.0), reflectors(std::move(a)), scale(index(m), 0.0) {
-    // Step k's change of the matrix, A - v w^T - w v^T, is made while step k + 1 reads it: one pass over memory a step.
+    // Step k's change of the matrix, A - v w^T - w v^T, is made while step k + 1 reads it: one pass over its upper half
+    // a step. The half is cut into parts by the size alone, each with products of its own, which are added in their
+    // order.
     std::vector<double> v(index(m), 0.0), w(index(m), 0.0), next(index(m), 0.0), p(index(m), 0.0);
-    const auto update = [&](std::int64_t i, std::int64_t from) {
-      double* row = &reflectors[index(i * m)];
-      const double vi = v[index(i)], wi = w[index(i)];
-      for (std::int64_t j = from; j < m; ++j) row[j] -= vi * w[index(j)] + wi * v[index(j)];
-      return row;
-    };
+    std::vector<double> parts_of_p(index(kParts * m));
     for (std::int64_t k = 0; k < m; ++k) {
-      double* row = update(k, k);
+      double* row = &reflectors[index(k * m)];
+      for (std::int64_t j = k; j < m; ++j) row[j] -= v[index(k)] * w[index(j)] + w[index(k)] * v[index(j)];
       diagonal[index(k)] = row[k];
       if (k + 1 == m) break;
       const double tail = dot(row + k + 2, row + k + 2, m - k - 2);
@@ -59,15 +57,56 @@ struct Tridiagonal {
         scale[index(k)] = 2 / (row[k + 1] * row[k + 1] + tail);
         std::copy(row + k + 1, row + m, next.begin() + k + 1);
       }
-      const double* u = &next[index(k + 1)];
-      parallel_for(m - k - 1, 64, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = k + 1 + begin; i < k + 1 + end; ++i)
-          p[index(i)] = scale[index(k)] * dot(update(i, k + 1) + k + 1, u, m - k - 1);
+      const std::int64_t left = m - k - 1, parts = std::clamp<std::int64_t>(left / 64, 1, kParts);
+      parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t part = begin; part < end; ++part)
+          rank_two(k + 1 + first_row(left, part, parts), k + 1 + first_row(left, part + 1, parts), v, w, next,
+                   &parts_of_p[index(part * m)]);
       });
-      const double half = 0.5 * scale[index(k)] * dot(&p[index(k + 1)], u, m - k - 1);
+      std::fill(p.begin(), p.end(), 0.0);
+      for (std::int64_t part = 0; part < parts; ++part)
+        for (std::int64_t j = k + 1 + first_row(left, part, parts); j < m; ++j)
+          p[index(j)] += scale[index(k)] * parts_of_p[index(part * m + j)];
+      const double half = 0.5 * scale[index(k)] * dot(&p[index(k + 1)], &next[index(k + 1)], m - k - 1);
       v = next;
       for (std::int64_t i = 0; i <= k; ++i) w[index(i)] = 0;
       for (std::int64_t i = k + 1; i < m; ++i) w[index(i)] = p[index(i)] - half * v[index(i)];
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kParts = 8;
+
+  /// Rows of a triangle of side n above part `part` of `parts`, which hold about equally many elements.
+  static std::int64_t first_row(std::int64_t n, std::int64_t part, std::int64_t parts) {
+    return n - static_cast<std::int64_t>(std::lround(double(n) * std::sqrt(1 - double(part) / double(parts))));
+  }
+  /// A -= v w^T + w v^T on the upper half of rows begin .. end - 1, and product = what these rows, mirrored, add to A
+  /// u.
+  void rank_two(std::int64_t begin, std::int64_t end, const std::vector<double>& v, const std::vector<double>& w,
+                const std::vector<double>& u, double* product) {
+    constexpr std::int64_t kLanes = 16;  // as in dot()
+    std::fill(product + begin, product + m, 0.0);
+    for (std::int64_t i = begin; i < end; ++i) {
+      double *row = &reflectors[index(i * m)], sums[kLanes] = {};
+      const double vi = v[index(i)], wi = w[index(i)], ui = u[index(i)];
+      const double *vs = v.data(), *ws = w.data(), *us = u.data();
+      const auto change = [&](std::int64_t j, double& sum) {
+        const double value = row[j] - (vi * ws[j] + wi * vs[j]);
+        row[j] = value;
+        sum += value * us[j];
+        product[j] += value * ui;
+      };
+      row[i] -= vi * wi + wi * vi;
+      std::int64_t j = i + 1;
+      for (; j + kLanes <= m; j += kLanes) {
+#pragma GCC ivdep
+        for (std::int64_t l = 0; l < kLanes; ++l) change(j + l, sums[l]);
+      }
+      for (; j < m; ++j) change(j, sums[0]);
+      double sum = row[i] * ui;
+      for (const double part : sums) sum += part;
+      product[i] += sum;
     }
   }
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace akin {
 namespace {
@@ -30,8 +31,12 @@ std::vector<std::string> check_labels(const std::string& metric, const Probe& pr
                       probe.classes)};
 }
 
-std::vector<double> matrix_of(const std::string& metric, const std::string& what, const Array& values,
-                              std::size_t rows) {
+void Resampler::operator()(std::span<const Redraw> draws, std::span<double> values) const {
+  if (many_) return many_(draws, values);
+  for (std::size_t i = 0; i < draws.size(); ++i) values[i] = one_(draws[i].counts, draws[i].labels);
+}
+
+void check_matrix(const std::string& metric, const std::string& what, const Array& values, std::size_t rows) {
   const Shape& shape = values.shape();
   AKIN_CHECK(shape.rank() == 2 && shape[1] > 0, "{}: {} must be a matrix [images, columns], got shape {}", metric, what,
              shape.str());
@@ -39,23 +44,36 @@ std::vector<double> matrix_of(const std::string& metric, const std::string& what
              rows);
   AKIN_CHECK(values.dtype() == DType::f32 || values.dtype() == DType::f64, "{}: {} must be f32 or f64, got {}", metric,
              what, name_of(values.dtype()));
-  std::vector<double> matrix(static_cast<std::size_t>(values.numel()));
   double largest = 0;
-  for (std::size_t i = 0; i < matrix.size(); ++i) {
-    matrix[i] = values.dtype() == DType::f32 ? double(values.as<float>()[i]) : values.as<double>()[i];
-    const auto columns = static_cast<std::size_t>(shape[1]);
-    AKIN_CHECK(std::isfinite(matrix[i]),
-               "{}: {} hold {} at row {}, column {}; check the source's weights and the scaling of its input", metric,
-               what, matrix[i], i / columns, i % columns);
-    largest = std::max(largest, std::abs(matrix[i]));
-  }
+  with_numbers(values, [&](auto numbers) {
+    using T = typename decltype(numbers)::value_type;
+    T most = 0;
+    bool finite = true;
+    for (const T value : numbers) {
+      const T size = std::abs(value);
+      most = size > most ? size : most;
+      finite &= size <= std::numeric_limits<T>::max();
+    }
+    largest = double(most);
+    if (finite) return;
+    const auto bad = std::find_if(numbers.begin(), numbers.end(), [](T value) { return !std::isfinite(value); });
+    const auto at = static_cast<std::size_t>(bad - numbers.begin()), columns = static_cast<std::size_t>(shape[1]);
+    fail("{}: {} hold {} at row {}, column {}; check the source's weights and the scaling of its input", metric, what,
+         double(*bad), at / columns, at % columns);
+  });
   AKIN_CHECK(largest == 0 || (largest > kSmallest && largest < kLargest),
              "{} is undefined: {} of at most {:.3g} are too {} to be multiplied; scale all numbers of the table alike",
              metric, what, largest, largest > 1 ? "large" : "small");
-  return matrix;
 }
 
-std::int64_t constant_columns(std::span<const double> matrix, std::int64_t rows) {
+std::vector<double> matrix_of(const std::string& metric, const std::string& what, const Array& values,
+                              std::size_t rows) {
+  check_matrix(metric, what, values, rows);
+  return with_numbers(values, [](auto numbers) { return std::vector<double>(numbers.begin(), numbers.end()); });
+}
+
+template <class T>
+std::int64_t constant_columns(std::span<const T> matrix, std::int64_t rows) {
   const std::size_t n = static_cast<std::size_t>(rows), columns = n > 0 ? matrix.size() / n : 0;
   std::int64_t constant = 0;
   for (std::size_t c = 0; c < columns; ++c) {
@@ -65,6 +83,8 @@ std::int64_t constant_columns(std::span<const double> matrix, std::int64_t rows)
   }
   return constant;
 }
+template std::int64_t constant_columns(std::span<const float>, std::int64_t);
+template std::int64_t constant_columns(std::span<const double>, std::int64_t);
 
 std::vector<double> class_sizes(std::span<const int> labels, int classes, std::span<const int> counts) {
   std::vector<double> sizes(static_cast<std::size_t>(classes), 0.0);

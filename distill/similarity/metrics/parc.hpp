@@ -27,11 +27,15 @@ struct ParcOptions {
   std::int64_t histogram_from = 8193;  ///< images from which bins replace the sort
 };
 
-/// N^2 D FLOPs and a sort of the pairs of one class and one of the others, N (N-1) / 2 numbers in all; 8 bytes a pair.
+/// N^2 D FLOPs and a sort of N (N-1) / 2 whole numbers. Neither a matrix of correlations nor one of z-scores is in
+/// memory: 4 bytes a pair, and the features once more in double.
 Similarity parc(const Probe& probe, const ParcOptions& options = {});
 
 /// Pairs are ranked once. Pairs of an image with itself are left out, so that a bootstrap draw is not taken for a
-/// perfect match; columns keep the z-score of the whole probe. 24 bytes a pair.
+/// perfect match; columns keep the z-score of the whole probe. 20 bytes a pair, 4 after it is made.
 Resampler parc_resampler(const Probe& probe, const ParcOptions& options = {});
+
+/// Both from one ranking: the value is parc()'s to the bit. No resampler where the pairs are not ranked (see above).
+Scored parc_scored(const Probe& probe, const ParcOptions& options = {});
 
 }  // namespace akin

@@ -44,7 +44,7 @@ std::vector<double> pearson_distances(const char* what, Side side, std::vector<s
   AKIN_CHECK(side.n <= 8192, "RSA over {} images needs more memory than is sensible; take a probe of at most 8192",
              side.n);
   const std::int64_t n = side.n;
-  if (const std::int64_t constant = constant_columns(side.z, n); constant > 0)
+  if (const std::int64_t constant = constant_columns<double>(side.z, n); constant > 0)
     warnings.push_back(fmt::format("{} of {} columns of {} are the same for all images, and count in the correlations",
                                    constant, side.d, what));
   std::int32_t flat = 0;

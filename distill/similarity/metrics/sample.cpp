@@ -33,7 +33,7 @@ Sample sample_of(const std::string& metric, const Probe& probe, std::vector<std:
   sample.labels = probe.labels;
   sample.classes = probe.classes;
   sample.images = double(sample.rows);
-  const std::int64_t constant = constant_columns(sample.x, sample.rows);
+  const std::int64_t constant = constant_columns<double>(sample.x, sample.rows);
   AKIN_CHECK(constant < sample.k,
              "{} is undefined: the features are the same for all {} images. Check the source's weights and the scaling "
              "of its input; leep and nce look at class probabilities instead",
@@ -92,17 +92,18 @@ Resampler resample(Sample sample, SampleValue value) {
   };
 }
 
-WeightedGram weighted_gram(const Sample& sample) {
-  WeightedGram result{sample.rows < sample.k, std::min(sample.rows, sample.k), {}, sample.x};
-  for (std::int64_t i = 0; i < sample.rows; ++i) {
+WeightedGram weighted_gram(Sample sample) {
+  const std::int64_t n = sample.rows, k = sample.k;
+  WeightedGram result{n < k, std::min(n, k), {}, std::move(sample.x)};
+  for (std::int64_t i = 0; i < n; ++i) {
     const double root = std::sqrt(sample.weight[index(i)]);
-    for (std::int64_t c = 0; c < sample.k; ++c) result.rows[index(i * sample.k + c)] *= root;
+    for (std::int64_t c = 0; c < k && root != 1; ++c) result.rows[index(i * k + c)] *= root;
   }
   result.g.resize(index(result.size * result.size));
   if (result.by_rows) {
-    gram_xxt<double>(kFast, sample.rows, sample.k, result.rows, result.g);
+    gram_xxt<double>(kFast, n, k, result.rows, result.g);
   } else {
-    gram_xty<double>(kFast, sample.rows, sample.k, sample.k, result.rows, result.rows, result.g);
+    gram_xty<double>(kFast, n, k, k, result.rows, result.rows, result.g);
   }
   return result;
 }

@@ -50,6 +50,6 @@ struct WeightedGram {
   std::vector<double> g;     ///< [size, size]
   std::vector<double> rows;  ///< W^1/2 X [rows, k]
 };
-WeightedGram weighted_gram(const Sample& sample);
+WeightedGram weighted_gram(Sample sample);
 
 }  // namespace akin
