@@ -19,7 +19,7 @@ std::vector<std::string> reordered(int argc, const char* const* argv) {
     const std::string argument = argv[i];
     const bool separate = argument == "--config" && i + 1 < argc;
     if (separate || argument.starts_with("--config=")) {
-      if ((separate ? argv[i + 1] : argument.substr(9)) == std::string())
+      if ((separate ? std::string(argv[i + 1]) : argument.substr(9)).empty())
         fail_usage("--config: is empty; give a file, or leave it out");
       front.push_back(argument);
       if (separate) front.emplace_back(argv[++i]);
@@ -122,6 +122,12 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
     if (dynamic_cast<const CLI::ConfigError*>(&e) != nullptr) {
       // "INI was not able to parse train.colour"
       const std::string_view what = e.what();
+      // "profile: This option is not allowed in a configuration file"
+      if (const std::size_t end = what.find(": This option is not allowed"); end != std::string_view::npos) {
+        const std::string_view name = what.substr(0, end);
+        fail_usage("--config: {}: '{}' cannot stand in a file; give it on the command line (see {} --help)",
+                   config_file(argc, argv), name.substr(name.find_last_of('.') + 1), command);
+      }
       const std::string_view key = what.substr(what.find_last_of(' ') + 1);
       fail_usage("--config: {}: unknown or unusable setting '{}' (see {} --help)", config_file(argc, argv),
                  key.substr(key.find('.') + 1), command);

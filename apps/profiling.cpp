@@ -1,5 +1,6 @@
 #include "apps/profiling.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -12,6 +13,20 @@ namespace akin {
 namespace {
 
 constexpr std::string_view kBegin = R"({"displayTimeUnit")";  // of a timeline
+
+/// Throws where the timeline would replace anything but another one: looked at before the run, and again when it has
+/// written its own files.
+void check_trace(const std::filesystem::path& file) {
+  namespace fs = std::filesystem;
+  std::error_code none;
+  const fs::file_status status = fs::status(file, none);
+  if (!fs::exists(status)) return;
+  AKIN_CHECK(fs::is_regular_file(status), "--trace {}: is there and no file; name a new one", file.string());
+  std::string begin(kBegin.size(), ' ');
+  std::ifstream(file, std::ios::binary).read(begin.data(), std::ssize(begin));
+  AKIN_CHECK(begin == kBegin || fs::file_size(file, none) == 0,
+             "--trace {}: is there and no timeline; choose another name", file.string());
+}
 
 }  // namespace
 
@@ -28,10 +43,7 @@ void add_profiling(CLI::App& app, CommonOptions& options) {
 Profiling::Profiling(const CommonOptions& options, Context& ctx) : options_(options), ctx_(ctx) {
   if (!options.profile && options.trace.empty()) return;
   if (!options.trace.empty()) {
-    std::string begin(kBegin.size(), ' ');
-    std::ifstream(options.trace, std::ios::binary).read(begin.data(), std::ssize(begin));
-    AKIN_CHECK(!is_there(options.trace) || begin == kBegin, "--trace {}: is there and no timeline; choose another name",
-               options.trace);
+    check_trace(options.trace);
     const AtomicFile probe(options.trace);
   }
   profiler_ = std::make_unique<Profiler>(!options.trace.empty());
@@ -47,6 +59,7 @@ Profiling::~Profiling() {
       std::cerr << '\n'
                 << spelled_controls(profile_table(profile, ctx_.device == Device::cpu ? &roof() : nullptr), true);
     if (options_.trace.empty()) return;
+    check_trace(options_.trace);
     write_file_atomic(options_.trace, profiler_->timeline_json());
     say(options_, options_.trace + ": timeline; open it in ui.perfetto.dev");
   } catch (const std::exception& e) {

@@ -52,7 +52,8 @@ void run(const CLI::App& app, Options& o) {
   if (o.out.empty() && o.resume) fail_usage("--resume: name the run folder to go on with, --out DIR");
   const RunFolder folder(RunKind::train, o.out, {.data = {o.data}, .files = {}},
                          {.resume = o.resume, .force = o.force});
-  const std::filesystem::path out = folder.path(), model_file = out / "model.safetensors";
+  const std::filesystem::path& out = folder.path();
+  const std::filesystem::path model_file = out / "model.safetensors";
   Context ctx = start(o.common);
   const Profiling profiling(o.common, ctx);
   const bool has_test = has_split(o.data, Split::test);

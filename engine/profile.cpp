@@ -37,13 +37,14 @@ Profiler::Track& Profiler::track() {
 
 void Profiler::know(const Tensor& parameter, const std::string& name) {
   const std::lock_guard lock(mutex_);
-  layers_[parameter.handle().get()] = &*names_.insert(layer_name(name)).first;
+  layers_[parameter.handle().get()] = {parameter.handle(), &*names_.insert(layer_name(name)).first};
 }
 
 const std::string* Profiler::layer_of(const std::vector<Tensor>& inputs) const {
   for (const Tensor& t : inputs) {
     if (!t.defined()) continue;
-    if (const auto it = layers_.find(t.handle().get()); it != layers_.end()) return it->second;
+    if (const auto it = layers_.find(t.handle().get()); it != layers_.end() && !it->second.first.expired())
+      return it->second.second;
   }
   return nullptr;
 }
@@ -57,7 +58,8 @@ void Profiler::begin(Context& ctx, const KernelCall& call) {
     card_begun_ = from;
     card_start_ = now();
   }
-  track().open.push_back({.call = call, .pass = pass_, .start = now(), .from = std::move(from)});
+  Track& t = track();
+  t.open.push_back({.call = call, .pass = t.pass, .start = now(), .from = std::move(from)});
 }
 
 void Profiler::end(Context& ctx) {
@@ -102,7 +104,7 @@ void Profiler::settle() {
 
 Pass Profiler::set_pass(Pass pass) {
   const std::lock_guard lock(mutex_);
-  return std::exchange(pass_, pass);
+  return std::exchange(track().pass, pass);
 }
 
 void Profiler::begin_stage(const char* name) {

@@ -104,6 +104,7 @@ class Profiler {
     std::vector<Launch> open, pending;
     std::vector<OpenStage> stages;
     const std::string* layer = nullptr;
+    Pass pass = Pass::forward;  // a loader makes images while the other thread runs backwards
   };
   struct Slice {
     const char* name;  // a literal, or of names_
@@ -132,9 +133,9 @@ class Profiler {
   const bool timeline_;
   std::mutex mutex_;
   std::map<std::thread::id, Track> tracks_;
-  Pass pass_ = Pass::forward;
-  std::set<std::string> names_;                                 // of layers; never moved
-  std::unordered_map<const void*, const std::string*> layers_;  // by parameter
+  std::set<std::string> names_;  // of layers; never moved
+  /// By parameter. One that is gone is none: its address may be another tensor's by then.
+  std::unordered_map<const void*, std::pair<std::weak_ptr<Tensor::Impl>, const std::string*>> layers_;
   std::unordered_map<const void*, std::pair<const std::string*, std::int64_t>>
       outputs_;  // layer and flow, for the backward pass
   // By address, for a launch shall cost little: two literals of one name are joined in profile().

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "engine/io/safetensors.hpp"
+#include "engine/io/text.hpp"
 #include "nn/model_file.hpp"
 #include "nn/zoo/zoo.hpp"
 #include "tests/cli_process.hpp"
@@ -58,6 +59,7 @@ TEST_CASE("cli: info of names that a terminal would obey, and of long ones") {
   const Finished f = akin_(folder, {"info", save(folder / "m.safetensors", 8, 8, odd).string()});
   CHECK_EQ(f.code, 0);
   CHECK(has(f.out, "a\\u001b[2Jb\\u009b31mc\\u0007 \xc3\xa4\\u000asecond: 5 classes"));
+  CHECK_EQ(spelled_controls("x\xe2\x80\xaey\x9bz\xc3\xa4", true), "x\\u202ey\\u009bz\xc3\xa4");
   for (const char* obeyed : {"\x1b", "\xc2\x9b", "\x07"}) CHECK_FALSE(has(f.out, obeyed));
   // Messages too: of files, and of what they hold.
   const Finished missing = akin_(folder, {"info", (folder / "x\x1b]0;y\x07.safetensors").string()});

@@ -1,5 +1,6 @@
 // What --profile and --trace show: the tables, and the commands that print them.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "distill/profile_table.hpp"
 #include "engine/io/json.hpp"
@@ -43,6 +44,25 @@ TEST_CASE("cli: --profile and --trace of a command, also of one that fails") {
   CHECK(read_file(folder / "plain/model.safetensors") == read_file(folder / "run/model.safetensors"));
 
   const std::string model = (folder / "run/model.safetensors").string();
+  // Nothing but another timeline is replaced: not what was there, nor what the run itself writes, nor a pipe.
+  const auto bytes = read_file(model);
+  check_fails(folder, {"eval", "--model", model, "--data", (folder / "data").string(), "--trace", model}, 1,
+              "is there and no timeline");
+  CHECK(read_file(model) == bytes);
+  const std::string own = (folder / "again/model.safetensors").string();
+  const Finished kept = akin_(folder, with(train_arguments(folder / "data", folder / "again"), {"--trace", own}));
+  CHECK_EQ(kept.code, 0);
+  CHECK(has(kept.err, "the profile is lost: --trace " + own + ": is there and no timeline"));
+  CHECK(read_file(own) == bytes);
+  REQUIRE_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  check_fails(folder,
+              {"eval", "--model", model, "--data", (folder / "data").string(), "--trace", (folder / "pipe").string()},
+              1, "is there and no file");
+  write_file_atomic(folder / "empty.json", std::string_view());
+  CHECK_EQ(akin_(folder, {"eval", "--model", model, "--data", (folder / "data").string(), "--trace",
+                          (folder / "empty.json").string()})
+               .code,
+           0);
   const Finished eval = akin_(folder, {"eval", "--model", model, "--data", (folder / "data").string(), "--profile"});
   CHECK_EQ(eval.code, 0);
   CHECK(has(eval.err, "Profile of "));
@@ -54,4 +74,8 @@ TEST_CASE("cli: --profile and --trace of a command, also of one that fails") {
       folder,
       {"eval", "--model", model, "--data", (folder / "data").string(), "--trace", (folder / "no/such/t.json").string()},
       1, "no/such");
+  write_file_atomic(folder / "c.toml", std::string_view("profile = true\n"));
+  check_fails(folder,
+              with(train_arguments(folder / "data", folder / "other"), {"--config", (folder / "c.toml").string()}), 2,
+              "'profile' cannot stand in a file");
 }

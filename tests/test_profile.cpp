@@ -200,6 +200,26 @@ TEST_CASE("a training run has the same bits with a profiler, and every layer of 
   }
 }
 
+TEST_CASE("a parameter that is gone names nobody's layer, and a loader's launches have no pass but their own") {
+  Context ctx;
+  Profiler profiler;
+  const ProfileScope on(ctx, &profiler);
+  for (int i = 0; i < 20; ++i) {  // addresses come again
+    const Tensor gone = filled(ctx, {4}, false);
+    profiler.know(gone, "gone.weight");
+  }
+  const PassScope backwards(ctx, Pass::backward);
+  for (int i = 0; i < 20; ++i) ops::relu(ctx, filled(ctx, {4}, false));
+  std::thread([&] { ops::relu(ctx, filled(ctx, {4}, false)); }).join();
+  const Profile p = profiler.profile();
+  CHECK(p.layers.empty());
+  REQUIRE(find(p, "relu", Pass::backward) != nullptr);
+  CHECK_EQ(find(p, "relu", Pass::backward)->spent.calls, 20);
+  REQUIRE(find(p, "relu", Pass::forward) != nullptr);
+  CHECK_EQ(find(p, "relu", Pass::forward)->spent.calls, 1);
+  CHECK_EQ(find(p, "relu", Pass::forward)->stage, "loader");
+}
+
 TEST_CASE("a timeline: every arrow has two ends, and launches lie within their ops") {
   Context ctx;
   Profiler profiler(true);

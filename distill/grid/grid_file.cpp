@@ -131,7 +131,7 @@ std::vector<std::pair<std::string, std::string>> read_differences(const Settings
 
 std::string with_target(std::string text, const std::string& name) {
   constexpr std::string_view kTarget = "{target}";
-  for (std::size_t at; (at = text.find(kTarget)) != std::string::npos;) text.replace(at, kTarget.size(), name);
+  for (std::size_t at = 0; (at = text.find(kTarget)) != std::string::npos;) text.replace(at, kTarget.size(), name);
   return text;
 }
 

@@ -7,6 +7,7 @@
 #include "distill/report/html.hpp"
 #include "distill/student/train.hpp"
 #include "engine/io/sha256.hpp"
+#include "engine/io/text.hpp"
 #include "nn/cost.hpp"
 
 namespace akin {
@@ -210,7 +211,7 @@ std::string model_card(const CardFacts& f) {
   text += usage_part(f);
   text += "\nFiles: ";
   for (std::size_t i = 0; i < f.files.size(); ++i) text += (i > 0 ? ", " : "") + plain(f.files[i]);
-  return text + ".\n";
+  return spelled_controls(text, true) + ".\n";
 }
 
 }  // namespace akin

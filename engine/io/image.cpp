@@ -283,8 +283,8 @@ Array resize_and_crop(const Array& image, int height, int width) {
   const std::int64_t h = image.shape()[0], w = image.shape()[1];
   if (h == height && w == width) return image;
   // Rounded to the nearest whole pixel; cutting before resizing gives the same picture and never a huge one.
-  const std::int64_t ch = std::clamp<std::int64_t>((2 * w * height + width) / (2 * width), 1, h);
-  const std::int64_t cw = std::clamp<std::int64_t>((2 * h * width + height) / (2 * height), 1, w);
+  const std::int64_t ch = std::clamp<std::int64_t>((2 * w * height + width) / (std::int64_t{2} * width), 1, h);
+  const std::int64_t cw = std::clamp<std::int64_t>((2 * h * width + height) / (std::int64_t{2} * height), 1, w);
   return resize_region(image, static_cast<int>((h - ch) / 2), static_cast<int>((w - cw) / 2), static_cast<int>(ch),
                        static_cast<int>(cw), height, width);
 }

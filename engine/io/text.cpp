@@ -91,9 +91,11 @@ std::string spelled_controls(std::string_view text, bool lines) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
     const auto [c, length] = first_of(text.substr(at));
-    const std::uint32_t code = length > 0 ? c : 0xFFFD;
+    // A byte that is part of no character is obeyed too, where a terminal knows eight bits.
+    const std::uint32_t code = length > 0 ? c : static_cast<std::uint8_t>(text[at]);
     const bool kept = lines && (code == '\n' || code == '\t');
-    if (!kept && (code < 0x20 || (code >= 0x7F && code < 0xA0)))
+    const bool turns = (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);  // lines, directions
+    if (!kept && (code < 0x20 || (code >= 0x7F && code < 0xA0) || turns))
       out += fmt::format("\\u{:04x}", code);
     else
       out += text.substr(at, std::max<std::size_t>(length, 1));

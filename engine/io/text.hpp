@@ -21,7 +21,7 @@ std::size_t valid_utf8(std::string_view text);
 std::string readable_text(std::string_view bytes);
 
 /// Control characters spelled out as JSON does ("\u001b"; JSON may pass through): names out of files may hold what a
-/// terminal obeys. With `lines`, line breaks and tabs stay.
+/// terminal obeys, and what turns lines round. With `lines`, line breaks and tabs stay.
 std::string spelled_controls(std::string_view text, bool lines);
 
 /// UTF-8 for any bytes, such as a path may hold, and back: a byte that is part of none becomes one of the private
