@@ -153,7 +153,8 @@ class Profiler {
   bool cut_ = false;  // the timeline was full
 };
 
-/// While alive, launches of `ctx` are told to `profiler` (nullptr: nobody); then the previous state returns.
+/// While alive, launches of `ctx` are told to `profiler` (nullptr: nobody); then the previous state returns. No other
+/// thread may use `ctx` when it begins or ends: a loader of `ctx` begins and ends within.
 class ProfileScope {
  public:
   ProfileScope(Context& ctx, Profiler* profiler) : ctx_(ctx), before_(ctx.profiler) { ctx_.profiler = profiler; }
@@ -207,17 +208,18 @@ class PassScope {
 /// One launch, told to the profiler if there is one.
 class LaunchScope {
  public:
-  LaunchScope(Context& ctx, const KernelCall& call) : ctx_(ctx.profiler == nullptr ? nullptr : &ctx) {
-    if (ctx_ != nullptr) ctx_->profiler->begin(*ctx_, call);
+  LaunchScope(Context& ctx, const KernelCall& call) : ctx_(ctx), profiler_(ctx.profiler) {
+    if (profiler_ != nullptr) profiler_->begin(ctx_, call);
   }
   ~LaunchScope() {
-    if (ctx_ != nullptr) ctx_->profiler->end(*ctx_);
+    if (profiler_ != nullptr) profiler_->end(ctx_);
   }
   LaunchScope(const LaunchScope&) = delete;
   LaunchScope& operator=(const LaunchScope&) = delete;
 
  private:
-  Context* ctx_;
+  Context& ctx_;
+  Profiler* profiler_;
 };
 
 }  // namespace akin

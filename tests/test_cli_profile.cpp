@@ -16,6 +16,7 @@ TEST_CASE("the table names what ran, with shares and the roof") {
   {
     const ProfileScope on(run.ctx, &profiler);
     run.go();
+    run.end_feed();
   }
   const Roof machine{.bytes_per_s = 1e10, .flops_per_s = 1e11};
   const std::string text = profile_table(profiler.profile(), &machine);

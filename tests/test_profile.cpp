@@ -177,6 +177,7 @@ TEST_CASE("a training run has the same bits with a profiler, and every layer of 
     {
       const ProfileScope on(watched.ctx, &profiler);
       watched.go();
+      watched.end_feed();
     }
     CHECK(plain.losses == watched.losses);
     CHECK_EQ(differing(*plain.net, *watched.net), "");

@@ -54,6 +54,8 @@ struct ToyRun {
   ~ToyRun() { feed_.reset(); }  // before what its thread reads
   ToyRun(const ToyRun&) = delete;
   ToyRun& operator=(const ToyRun&) = delete;
+  /// Ends the thread that makes batches ahead.
+  void end_feed() { feed_.reset(); }
   void go() { result = train(ctx, net->parameters(), options, place, objective, hooks); }
 
  private:
