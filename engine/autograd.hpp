@@ -71,16 +71,6 @@ Tensor record(Context& ctx, const char* op, Tensor y, std::vector<Tensor> inputs
 Tensor record_no_backward(Context& ctx, const char* op, Tensor y, std::vector<Tensor> inputs);
 
 /// While alive, ops of `ctx` are recorded on `tape` (nullptr: not at all); then the previous state returns.
-class TapeScope {
- public:
-  TapeScope(Context& ctx, Tape* tape) : ctx_(ctx), before_(ctx.tape) { ctx_.tape = tape; }
-  ~TapeScope() { ctx_.tape = before_; }
-  TapeScope(const TapeScope&) = delete;
-  TapeScope& operator=(const TapeScope&) = delete;
-
- private:
-  Context& ctx_;
-  Tape* before_;
-};
+using TapeScope = ContextScope<&Context::tape>;
 
 }  // namespace akin

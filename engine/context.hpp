@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 #include "engine/allocator.hpp"
 #include "engine/device.hpp"
@@ -40,6 +42,23 @@ struct Context {
   /// cuBLASLt and cuDNN in place of akin's own kernels, to compare (CUDA only); nullptr: own.
   std::shared_ptr<Vendor> gemm_vendor, conv_vendor;
   LaunchLog* launches = nullptr;      ///< names of the kernels started are appended here
+};
+
+/// While alive, one of a Context's pointers (`kMember`: what is recorded, shown or told) is another; then the previous
+/// one returns.
+template <auto kMember>
+class ContextScope {
+  using Pointer = std::remove_reference_t<decltype(std::declval<Context&>().*kMember)>;
+
+ public:
+  ContextScope(Context& ctx, Pointer value) : ctx_(ctx), before_(ctx.*kMember) { ctx_.*kMember = value; }
+  ~ContextScope() { ctx_.*kMember = before_; }
+  ContextScope(const ContextScope&) = delete;
+  ContextScope& operator=(const ContextScope&) = delete;
+
+ private:
+  Context& ctx_;
+  Pointer before_;
 };
 
 /// "cpu, 2 threads, oneDNN 2.6.3": what a run prints so that everyone knows where it ran.

@@ -155,17 +155,7 @@ class Profiler {
 
 /// While alive, launches of `ctx` are told to `profiler` (nullptr: nobody); then the previous state returns. No other
 /// thread may use `ctx` when it begins or ends: a loader of `ctx` begins and ends within.
-class ProfileScope {
- public:
-  ProfileScope(Context& ctx, Profiler* profiler) : ctx_(ctx), before_(ctx.profiler) { ctx_.profiler = profiler; }
-  ~ProfileScope() { ctx_.profiler = before_; }
-  ProfileScope(const ProfileScope&) = delete;
-  ProfileScope& operator=(const ProfileScope&) = delete;
-
- private:
-  Context& ctx_;
-  Profiler* before_;
-};
+using ProfileScope = ContextScope<&Context::profiler>;
 
 /// While alive, the thread's time and launches belong to a stage of the run: "teachers", "test".
 class StageScope {

@@ -39,8 +39,8 @@ struct Trace {
   std::vector<TraceNode> nodes;  ///< in the order in which they ran
 };
 
-/// Is shown every differentiable op as it runs, with its results at hand, and may throw to stop there. For those who look
-/// for the op where something went wrong.
+/// Is shown every differentiable op as it runs, with its results at hand, and may throw to stop there. For those who
+/// look for the op where something went wrong.
 class OpWatch {
  public:
   virtual ~OpWatch() = default;
@@ -50,29 +50,9 @@ class OpWatch {
 };
 
 /// While alive, ops of `ctx` are shown to `watch`; then the previous state returns.
-class WatchScope {
- public:
-  WatchScope(Context& ctx, OpWatch* watch) : ctx_(ctx), before_(ctx.watch) { ctx_.watch = watch; }
-  ~WatchScope() { ctx_.watch = before_; }
-  WatchScope(const WatchScope&) = delete;
-  WatchScope& operator=(const WatchScope&) = delete;
-
- private:
-  Context& ctx_;
-  OpWatch* before_;
-};
+using WatchScope = ContextScope<&Context::watch>;
 
 /// While alive, ops of `ctx` are written to `trace` (nullptr: not at all); then the previous state returns.
-class TraceScope {
- public:
-  TraceScope(Context& ctx, Trace* trace) : ctx_(ctx), before_(ctx.trace) { ctx_.trace = trace; }
-  ~TraceScope() { ctx_.trace = before_; }
-  TraceScope(const TraceScope&) = delete;
-  TraceScope& operator=(const TraceScope&) = delete;
-
- private:
-  Context& ctx_;
-  Trace* before_;
-};
+using TraceScope = ContextScope<&Context::trace>;
 
 }  // namespace akin

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <tuple>
 
@@ -132,7 +133,7 @@ void change_ends(ModelInfo& info, const ModelInfo& wanted, const ImportOptions& 
   for (const auto& [name, own, said] :
        {std::tuple{"--mean", &info.normalization.mean, &given.mean}, {"--std", &info.normalization.std, &given.std}}) {
     if (!said->empty()) *own = *said;
-    const bool one = std::all_of(own->begin(), own->end(), [&](float v) { return v == own->front(); });
+    const bool one = std::adjacent_find(own->begin(), own->end(), std::not_equal_to<>()) == own->end();
     if (own->size() > 1 && one) own->erase(own->begin() + 1, own->end());
     AKIN_CHECK(said->size() > 1 || own->size() == 1,
                "{}: is normalised by {} for its channels; give what grey images are normalised by, {}", file,

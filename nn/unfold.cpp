@@ -129,8 +129,8 @@ std::unique_ptr<Network> unfold_batchnorm(Context& ctx, const Network& folded, c
       scale[c] = static_cast<float>(std::sqrt(v + eps));
       shift[c] = static_cast<float>(moments.mean[c] + static_cast<double>(bias.as<float>()[c]));
     }
-    const auto put = [&](const char* part, const std::vector<float>& values) {
-      made.at(weights + "_norm." + part).copy_from(Array::from(values, {static_cast<std::int64_t>(C)}).bytes());
+    const auto put = [&, name = weights](const char* part, const std::vector<float>& values) {
+      made.at(name + "_norm." + part).copy_from(Array::from(values, {static_cast<std::int64_t>(C)}).bytes());
     };
     put("weight", scale);
     put("bias", shift);

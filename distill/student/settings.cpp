@@ -96,9 +96,8 @@ const std::vector<Setting>& table() {
       {"init",
        nullptr,
        "Network",
-       "Start from this model's extractor instead of random weights; images are normalised by the target's mean and "
-       "std, not "
-       "by the model's",
+       "Start from this model's extractor instead of random weights; images are normalised by the target's "
+       "mean and std, not by the model's",
        &Settings::init,
        {.file = true},
        begun},
