@@ -18,6 +18,8 @@ constexpr std::string_view kBegin = R"({"displayTimeUnit")";  // of a timeline
 /// written its own files.
 void check_trace(const std::filesystem::path& file) {
   namespace fs = std::filesystem;
+  if (!file.filename().string().ends_with("trace.json"))  // what no file of a run is called, now or later
+    fail_usage("--trace {}: give a name that ends in trace.json", file.string());
   std::error_code none;
   const fs::file_status status = fs::status(file, none);
   if (!fs::exists(status)) return;

@@ -151,7 +151,8 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   const auto measure = [&] {
     s.result.seconds = seconds_before + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  Stepper stepper(ctx, objective, optimizer, parameters, options.graph && !ctx.detect_anomaly && ctx.profiler == nullptr);
+  Stepper stepper(ctx, objective, optimizer, parameters,
+                  options.graph && !ctx.detect_anomaly && ctx.profiler == nullptr);
   AnomalyWatch watch(parameters);
   double last_loss = std::nan("");
   const auto take_losses = [&] {
@@ -195,7 +196,14 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
         CurvePoint point{s.step, s.loss_sum / static_cast<double>(s.loss_count), std::nan("")};
         if (hooks.validate) {
           const StageScope validating(ctx, "validate");
-          point.validation = hooks.validate();
+          try {
+            point.validation = hooks.validate();
+          } catch (const Error&) {  // it asked a network that is broken: that is what is to be told
+            const std::string layer = first_broken_parameter(parameters);
+            if (layer.empty()) throw;
+            fail("training: after step {} {} is the first layer whose values are not finite; lower the learning rate",
+                 s.step - 1, layer);
+          }
           if (point.validation > s.result.best_validation) {
             s.result.best_validation = point.validation;
             s.result.best_step = s.step;

@@ -209,10 +209,10 @@ TEST_CASE("cli: a label manifest may be a pipe, and a start from a model may not
                           "--cache",
                           "none"};
   REQUIRE_EQ(::mkfifo((folder / "labels").c_str(), 0600), 0);
-  {
-    const auto writer = feed(folder / "labels", "per_class = 3\n");
-    const Finished f =
-        akin_(folder, with(distill, {"--labels", (folder / "labels").string(), "--out", (folder / "run").string()}));
+  for (const char* text : {"per_class = 3\n", "\n{\"per_class\": 3}\n"}) {  // JSON is told by its brace
+    const auto writer = feed(folder / "labels", text);
+    const std::string out = (folder / (*text == 'p' ? "toml" : "json")).string();
+    const Finished f = akin_(folder, with(distill, {"--labels", (folder / "labels").string(), "--out", out}));
     CAPTURE(f.err);
     CHECK_EQ(f.code, 0);
   }

@@ -30,7 +30,7 @@ TEST_CASE("the table names what ran, with shares and the roof") {
 TEST_CASE("cli: --profile and --trace of a command, also of one that fails") {
   const TempFolder folder;
   write_bars(folder / "data", 1, false);
-  const std::string trace = (folder / "t.json").string();
+  const std::string trace = (folder / "t.trace.json").string();
   const Arguments plain = train_arguments(folder / "data", folder / "plain");
   const Finished f =
       akin_(folder, with(train_arguments(folder / "data", folder / "run"), {"--profile", "--trace", trace}));
@@ -45,25 +45,24 @@ TEST_CASE("cli: --profile and --trace of a command, also of one that fails") {
   CHECK(read_file(folder / "plain/model.safetensors") == read_file(folder / "run/model.safetensors"));
 
   const std::string model = (folder / "run/model.safetensors").string();
-  // Nothing but another timeline is replaced: not what was there, nor what the run itself writes, nor a pipe.
+  // No name of a run's own files, and of others nothing but another timeline is replaced.
   const auto bytes = read_file(model);
-  check_fails(folder, {"eval", "--model", model, "--data", (folder / "data").string(), "--trace", model}, 1,
-              "is there and no timeline");
-  CHECK(read_file(model) == bytes);
-  const std::string own = (folder / "again/model.safetensors").string();
-  const Finished kept = akin_(folder, with(train_arguments(folder / "data", folder / "again"), {"--trace", own}));
-  CHECK_EQ(kept.code, 0);
-  CHECK(has(kept.err, "the profile is lost: --trace " + own + ": is there and no timeline"));
-  CHECK(read_file(own) == bytes);
-  REQUIRE_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  const auto eval_with = [&](const std::string& file) {
+    return Arguments{"eval", "--model", model, "--data", (folder / "data").string(), "--trace", file};
+  };
+  check_fails(folder, eval_with(model), 2, "give a name that ends in trace.json");
   check_fails(folder,
-              {"eval", "--model", model, "--data", (folder / "data").string(), "--trace", (folder / "pipe").string()},
-              1, "is there and no file");
-  write_file_atomic(folder / "empty.json", std::string_view());
-  CHECK_EQ(akin_(folder, {"eval", "--model", model, "--data", (folder / "data").string(), "--trace",
-                          (folder / "empty.json").string()})
-               .code,
-           0);
+              with(train_arguments(folder / "data", folder / "again"),
+                   {"--trace", (folder / "again/checkpoint.safetensors").string()}),
+              2, "give a name that ends in trace.json");
+  CHECK_FALSE(std::filesystem::exists(folder / "again"));
+  write_file_atomic(folder / "mine.trace.json", std::string_view("{}"));
+  check_fails(folder, eval_with((folder / "mine.trace.json").string()), 1, "is there and no timeline");
+  CHECK(read_file(model) == bytes);
+  REQUIRE_EQ(::mkfifo((folder / "pipe.trace.json").c_str(), 0600), 0);
+  check_fails(folder, eval_with((folder / "pipe.trace.json").string()), 1, "is there and no file");
+  write_file_atomic(folder / "empty.trace.json", std::string_view());
+  CHECK_EQ(akin_(folder, eval_with((folder / "empty.trace.json").string())).code, 0);
   const Finished eval = akin_(folder, {"eval", "--model", model, "--data", (folder / "data").string(), "--profile"});
   CHECK_EQ(eval.code, 0);
   CHECK(has(eval.err, "Profile of "));
@@ -71,10 +70,10 @@ TEST_CASE("cli: --profile and --trace of a command, also of one that fails") {
       akin_(folder, {"eval", "--model", model, "--data", (folder / "nothing").string(), "--profile"});
   CHECK_EQ(failed.code, 1);
   CHECK(has(failed.err, "Profile of "));
-  check_fails(
-      folder,
-      {"eval", "--model", model, "--data", (folder / "data").string(), "--trace", (folder / "no/such/t.json").string()},
-      1, "no/such");
+  check_fails(folder,
+              {"eval", "--model", model, "--data", (folder / "data").string(), "--trace",
+               (folder / "no/such/trace.json").string()},
+              1, "no/such");
   write_file_atomic(folder / "c.toml", std::string_view("profile = true\n"));
   check_fails(folder,
               with(train_arguments(folder / "data", folder / "other"), {"--config", (folder / "c.toml").string()}), 2,

@@ -45,6 +45,25 @@ TEST_CASE("a diverging run names layer and step, and never replaces a sound chec
   CHECK_MESSAGE(has(error, "layer1.0.conv1.weight"), error);
 }
 
+TEST_CASE("a run that diverges before it is validated says so, and not that its images are at fault") {
+  Run r;
+  const auto loss = r.objective.loss;
+  int calls = 0;
+  r.objective.loss =
+      [&](const LabelledBatch& b) {  // of the step before the first validation: finite, its update is not
+        const Tensor whole = loss(b);
+        for (const Parameter& p : r.net->parameters())
+          if (calls == 4 && p.name == "layer2.0.conv2.weight") p.tensor.data<float>()[5] = INFINITY;
+        ++calls;
+        return whole;
+      };
+  const std::string error = error_of([&] { r.go(); });
+  CHECK_EQ(calls, 5);
+  CHECK_MESSAGE(has(error, "after step 4 "), error);
+  CHECK_MESSAGE(has(error, "is the first layer whose values are not finite; lower the learning rate"), error);
+  CHECK_FALSE(has(error, "prediction"));
+}
+
 TEST_CASE("detect_anomaly stops at the first op, forwards or backwards; without it the bits are the same") {
   Run plain, watched;
   watched.ctx.detect_anomaly = true;

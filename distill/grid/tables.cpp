@@ -8,6 +8,7 @@
 #include "distill/report/csv.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
+#include "engine/io/text.hpp"
 
 namespace akin {
 
@@ -279,7 +280,7 @@ GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, 
     make_folder(folder);
     write_file_atomic(folder / "results.csv", std::string_view(grid_results_csv(tables)));
     write_file_atomic(folder / "sources.csv", std::string_view(grid_sources_csv(tables)));
-    write_file_atomic(folder / "results.md", std::string_view(grid_markdown(tables)));
+    write_file_atomic(folder / "results.md", spelled_controls(grid_markdown(tables), true));
     std::error_code not_empty;
     check_still_locked(folder);
     std::filesystem::remove(folder / "checkpoints", not_empty);

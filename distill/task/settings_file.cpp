@@ -92,7 +92,10 @@ std::string suggestion(std::string_view name, const std::vector<std::string>& kn
 
 SettingsTable SettingsTable::read(const std::filesystem::path& file) {
   const std::string text = read_text(file, kMaxSettingsBytes), where = file.string();
-  if (lower_ending(file) != ".json") return {parse_toml(text, where), where};
+  // What comes through a pipe has no ending; no TOML begins with a brace.
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  const bool json = lower_ending(file) == ".json" || (first != std::string::npos && text[first] == '{');
+  if (!json) return {parse_toml(text, where), where};
   try {
     return {parse_json(text, where), where};
   } catch (const Error& e) {
