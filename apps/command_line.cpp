@@ -7,6 +7,7 @@
 #include "apps/common.hpp"
 #include "apps/config_file.hpp"
 #include "apps/flags.hpp"
+#include "kernels/common/parallel.hpp"
 
 namespace akin {
 
@@ -78,6 +79,16 @@ void check_thread_environment() {
                kMostThreads);
 }
 
+/// Where other programs took a good part of the processors: one line, as it is the reason why the command was slow.
+void warn_of_busy_processors() {
+  const CrewTime time = crew_time();
+  if (time.awake < 10 || time.processor > 0.75 * time.awake) return;
+  warn(
+      fmt::format("other programs kept this machine's processors busy: {} threads got the time of {:.1f}; beside them "
+                  "--threads {} may be as fast",
+                  time.helpers + 1, 1 + time.helpers * time.processor / time.awake, std::max(time.helpers, 1)));
+}
+
 }  // namespace
 
 int run_command_line(int argc, const char* const* argv, const std::function<void(CLI::App&)>& declared) {
@@ -136,6 +147,7 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
       fail_usage("{}: give one of the two (see {} --help)", e.what(), command);
     fail_usage("{} (see {} --help)", e.what(), command);
   }
+  warn_of_busy_processors();
   return 0;
 }
 

@@ -131,7 +131,7 @@ void add_output(CLI::App& app, CommonOptions& options) {
 
 void add_common(CLI::App& app, CommonOptions& options) {
   add_settings(app, options.settings, "General");
-  app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or all processors")
+  app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or the processors at hand")
       ->transform(whole_in(0, kMostThreads))
       ->group("General");
   add_output(app, options);

@@ -19,7 +19,7 @@ namespace akin {
 
 struct CommonOptions {
   Settings settings;  ///< of which each command offers its own; those of the device all
-  int threads = 0;    ///< 0: OMP_NUM_THREADS or all processors
+  int threads = 0;    ///< 0: OMP_NUM_THREADS or the processors at hand
   bool quiet = false;
   bool json = false;
   bool detect_anomaly = false;

@@ -79,7 +79,7 @@ void add_glyphs(CLI::App& data) {
       ->transform(whole_in(0, std::numeric_limits<std::int64_t>::max()));
   app->add_option("--out", o->out, "Folder of the data set")->required()->type_name("DIR");
   app->add_flag("--force", o->force, "Replace a data set that is there");
-  app->add_option("--threads", o->common.threads, "0: OMP_NUM_THREADS, or all processors")
+  app->add_option("--threads", o->common.threads, "0: OMP_NUM_THREADS, or the processors at hand")
       ->transform(whole_in(0, kMostThreads))
       ->group("General");
   add_output(*app, o->common);

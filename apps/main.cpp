@@ -32,19 +32,8 @@ void occupy_standard_streams() {
 }  // namespace
 }  // namespace akin
 
-/// Idle threads of libgomp spin for milliseconds by default. On a machine where anything else runs, that costs far more
-/// than it saves. libgomp reads its setting when the program is loaded, so akin starts itself once more with it.
-void let_idle_threads_sleep(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error || setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;
-  execv(self.c_str(), argv);  // by its own name, which ps and pkill show; returns only if it failed: go on as it is
-}
-
 int main(int argc, char** argv) {
   akin::occupy_standard_streams();
-  let_idle_threads_sleep(argv);
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit shall fail the write, with a message, not end the program
   std::signal(SIGPIPE, SIG_IGN);  // nor shall a reader of stderr that is gone end a training run
   try {

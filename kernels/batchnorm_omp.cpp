@@ -7,6 +7,9 @@
 #include "kernels/batchnorm.hpp"
 #include "kernels/common/parallel.hpp"
 
+// The loops are called through a pointer, and only what is inlined into them is vectorised.
+#define AKIN_FLATTEN __attribute__((flatten))
+
 namespace akin::fast {
 
 namespace {
@@ -36,22 +39,24 @@ std::vector<double> rough_mean(std::int64_t M, std::int64_t C, const float* x) {
   return mean;
 }
 
-/// Runs body.template operator()<FixedL>(begin element, end element) over ranges that start at tiles.
+std::int64_t tiles_of(std::int64_t total, std::int64_t L) { return (total + L - 1) / L; }
+std::int64_t grain_of(std::int64_t L) { return kGrainTiles * kTile / std::min(L, kGrainTiles * kTile); }
+
+/// Runs body(piece, begin element, end element) over ranges that start at tiles.
 template <class Body>
 void for_tiles(std::int64_t total, std::int64_t L, Body&& body) {
-  const std::int64_t tiles = (total + L - 1) / L;
-  parallel_for(tiles, kGrainTiles * kTile / std::min(L, kGrainTiles * kTile),
-               [&](std::int64_t begin, std::int64_t end) { body(begin * L, std::min(total, end * L)); });
+  parallel_pieces(tiles_of(total, L), grain_of(L), [&](std::int64_t piece, std::int64_t begin, std::int64_t end) {
+    body(piece, begin * L, std::min(total, end * L));
+  });
 }
 
 /// Per-channel sums of two functions of the element: term(i, l, a, b) adds to a[l], b[l] for element i at tile lane l.
 template <class Term>
 void channel_sums(std::int64_t M, std::int64_t C, Term&& term, std::vector<double>& sum_a, std::vector<double>& sum_b) {
   const std::int64_t L = tile_of(C), total = M * C;
-  const auto slots = static_cast<std::size_t>(max_threads());
-  std::vector<std::vector<double>> part(slots);  // by thread, added in order: repeatable for a given thread count
-  for_tiles(total, L, [&](std::int64_t begin, std::int64_t end) {
-    auto& p = part[static_cast<std::size_t>(omp_get_thread_num())];
+  std::vector<std::vector<double>> part(static_cast<std::size_t>(pieces_of(tiles_of(total, L), grain_of(L))));
+  for_tiles(total, L, [&](std::int64_t piece, std::int64_t begin, std::int64_t end) AKIN_FLATTEN {
+    auto& p = part[static_cast<std::size_t>(piece)];  // added in order
     p.assign(static_cast<std::size_t>(2 * L), 0.0);
     std::vector<float> acc(static_cast<std::size_t>(2 * L));
     float *a = acc.data(), *b = acc.data() + L;
@@ -84,7 +89,7 @@ void channel_sums(std::int64_t M, std::int64_t C, Term&& term, std::vector<doubl
 template <class Body>
 void apply(std::int64_t M, std::int64_t C, Body&& body) {
   const std::int64_t L = tile_of(C);
-  for_tiles(M * C, L, [&](std::int64_t begin, std::int64_t end) {
+  for_tiles(M * C, L, [&](std::int64_t, std::int64_t begin, std::int64_t end) AKIN_FLATTEN {
     for (std::int64_t i = begin; i < end; i += L) {
       const std::int64_t n = std::min(L, end - i);
       if (n == kTile) {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/common/onednn_state.hpp"
+#include "kernels/common/parallel.hpp"
 #include "kernels/conv2d.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/shortcut.hpp"
@@ -18,25 +19,25 @@ struct DataPass {
   /// With stride 1, a convolution of x with w is the data gradient of the mirrored convolution: C and K exchanged, taps
   /// reversed, padding R - 1 - pad. oneDNN implements the two passes differently, so each can stand in for the other.
   bool mirrored = false;
-  dnnl::primitive run;
-  memory::desc w_from;  // the weights as `run` names their axes, in akin's memory
-  memory w;             // in the layout that the implementation chose
-  dnnl::reorder to_w;
+  SharedPrimitive run;
+  memory::desc w_from, w;  // the weights as `run` names their axes, in akin's memory; in the layout that it chose
+  SharedPrimitive to_w;
 };
 
-/// The three passes of one shape. oneDNN wants weights in a blocked layout of its choice; they are reordered on every
-/// call, which for the small networks here costs a few microseconds.
+/// The three passes of one shape, each to be run by one thread; several may at once. oneDNN wants weights in a blocked
+/// layout of its choice; they are reordered on every call.
 struct ConvPlan final : OnednnPlan {
   memory::desc x, w, y;  // w: as akin keeps it, [K,R,S,C]
   DataPass fwd, bwd_data;
-  dnnl::convolution_backward_weights bwd_weight;
-  memory dw;  // in the layout that the implementation chose
-  dnnl::reorder from_dw, from_dw_add;
-  std::vector<float> flipped;  // [K,R,S,C] with both tap axes reversed, for a mirrored pass
+  SharedPrimitive bwd_weight;
+  memory::desc dw;  // in the layout that the implementation chose
+  SharedPrimitive from_dw, from_dw_add;
 };
 
-dnnl::reorder reorder(const dnnl::engine& engine, const memory::desc& from, const memory::desc& to, bool add = false) {
-  return dnnl::reorder(dnnl::reorder::primitive_desc(engine, from, engine, to, write_as(1.0f, add)));
+SharedPrimitive reorder(const dnnl::engine& engine, const memory::desc& from, const memory::desc& to,
+                        bool add = false) {
+  const dnnl::reorder::primitive_desc description(engine, from, engine, to, for_any_thread(write_as(1.0f, add)));
+  return {dnnl::reorder(description), description};
 }
 
 using ForwardDesc = dnnl::convolution_forward::primitive_desc;
@@ -103,8 +104,8 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
   const DataDesc data = data_desc(engine, s, fwd);
   const auto set = [&](DataPass& pass, bool mirrored, const auto& desc, const dnnl::primitive& run) {
     pass.mirrored = mirrored;
-    pass.run = run;
-    pass.w = memory(desc.weights_desc(), engine);
+    pass.run = {run, desc};
+    pass.w = desc.weights_desc();
     pass.w_from = mirrored ? w_mirrored : plan->w;
     pass.to_w = reorder(engine, pass.w_from, desc.weights_desc());
   };
@@ -118,14 +119,13 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
       set(plan->fwd, true, m_data, dnnl::convolution_backward_data(m_data));
     if (brgconv_is_faster(s) && is_brgconv(m_fwd.impl_info_str()))
       set(plan->bwd_data, true, m_fwd, dnnl::convolution_forward(m_fwd));
-    if (plan->fwd.mirrored || plan->bwd_data.mirrored) plan->flipped.resize(static_cast<std::size_t>(s.w_size()));
   }
 
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
   const auto weight = describe_backward<dnnl::convolution_backward_weights>(engine, fwd, kDirect, plan->x, any_w(s),
                                                                             plan->y, stride, begin, end);
-  plan->bwd_weight = dnnl::convolution_backward_weights(weight);
-  plan->dw = memory(weight.diff_weights_desc(), engine);
+  plan->bwd_weight = {dnnl::convolution_backward_weights(weight), weight};
+  plan->dw = weight.diff_weights_desc();
   plan->from_dw = reorder(engine, weight.diff_weights_desc(), plan->w);
   plan->from_dw_add = reorder(engine, weight.diff_weights_desc(), plan->w, true);
   return plan;
@@ -140,23 +140,120 @@ memory wrap(const memory::desc& desc, const dnnl::engine& engine, const float* p
   return {desc, engine, const_cast<float*>(p)};
 }
 
-/// out = in through the pass; `as_forward`: the primitive is a forward convolution.
-void run(OnednnCache::State& state, ConvPlan& plan, DataPass& pass, const Conv2dShape& s, const float* w,
-         bool as_forward, const memory& in, const memory& out) {
+// How a convolution is cut into pieces that whoever is free works on: by its shape alone, so that the bits of a result
+// do not depend on the number of threads.
+
+constexpr std::int64_t kMostConvPieces = 16;
+constexpr std::int64_t kPieceOperations = 4'000'000;  // some 50 microseconds: a call costs a few
+constexpr std::int64_t kPieceChannels = 64;
+constexpr std::int64_t kWeightPiecePixels = 1024;  // dw of a piece is written and read once more, to be added up
+
+/// A piece: images or channels `begin` and on, as many as `shape` says.
+struct Part {
+  std::int64_t begin;
+  Conv2dShape shape;
+  const ConvPlan* plan;
+};
+using Parts = std::vector<Part>;
+
+/// In pieces of `size` images (`side`: N) or channels (C or K); the last one may be smaller.
+Parts parts_of(OnednnCache::State& state, const Conv2dShape& s, std::int64_t Conv2dShape::*side, std::int64_t size) {
+  Parts parts;
+  for (std::int64_t begin = 0; begin < s.*side; begin += size) {
+    Conv2dShape shape = s;
+    shape.*side = std::min(size, s.*side - begin);
+    parts.push_back({begin, shape, &plan_for(state, shape)});
+  }
+  return parts;
+}
+
+Parts images_of(OnednnCache::State& state, const Conv2dShape& s, std::int64_t most) {
+  const std::int64_t operations = std::max<std::int64_t>(2 * s.P() * s.Q() * s.K * s.C * s.R * s.S, 1);  // an image
+  const std::int64_t images = std::max((s.N + most - 1) / most, kPieceOperations / operations + 1);
+  return parts_of(state, s, &Conv2dShape::N, std::clamp<std::int64_t>(images, 1, s.N));
+}
+
+/// Channels, where there are more weights than numbers in an output channel: weights are the work then, and pieces of
+/// the batch would read them all, each. Else nothing. `pixels`: of what the channels are written to.
+Parts channels_of(OnednnCache::State& state, const Conv2dShape& s, std::int64_t Conv2dShape::*side,
+                  std::int64_t pixels) {
+  const std::int64_t channels = s.*side;
+  if (channels < 2 * kPieceChannels || pixels >= s.w_size() / channels || pixels * s.w_size() < kPieceOperations)
+    return {};
+  return parts_of(state, s, side, std::max(kPieceChannels, (channels / kMostConvPieces + 15) / 16 * 16));
+}
+
+template <class Body>
+void for_parts(const Parts& parts, Body&& body) {
+  parallel_tasks(static_cast<std::int64_t>(parts.size()),
+                 [&](std::int64_t i, int) { body(parts[static_cast<std::size_t>(i)], static_cast<std::size_t>(i)); });
+}
+
+/// The calling thread's own memory, kept.
+struct Workspace {
+  Buffer packed, weights, out;
+};
+Workspace& workspace() {
+  thread_local Workspace own;
+  return own;
+}
+
+/// Copies channels of [pixels, channels]: to[p, to_first + c] (+)= from[p, from_first + c] for `count` of them.
+struct Channels {
+  std::int64_t all, first;
+};
+void copy_channels(std::int64_t pixels, std::int64_t count, const float* from, Channels of_from, float* to,
+                   Channels of_to, Accum mode) {
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    const float* in = from + p * of_from.all + of_from.first;
+    float* out = to + p * of_to.all + of_to.first;
+    for (std::int64_t c = 0; c < count; ++c) store(out[c], in[c], mode);
+  }
+}
+
+/// The weights in the layout that the pass wants, in `to`. `s`: of the piece; w [K,R,S,all_channels], of which it takes
+/// C from `first` on.
+void reorder_weights(OnednnCache::State& state, const DataPass& pass, const Conv2dShape& s, const float* w,
+                     Channels of_w, float* to) {
   const float* from = w;
-  if (pass.mirrored) {
+  if (pass.mirrored || of_w.all != s.C) {
+    float* packed = workspace().packed.sized(static_cast<std::size_t>(s.w_size()) * sizeof(float));
     const std::int64_t taps = s.R * s.S;
     for (std::int64_t k = 0; k < s.K; ++k)
       for (std::int64_t t = 0; t < taps; ++t)
-        std::copy_n(w + (k * taps + t) * s.C, s.C, plan.flipped.data() + (k * taps + taps - 1 - t) * s.C);
-    from = plan.flipped.data();
+        std::copy_n(w + (k * taps + t) * of_w.all + of_w.first, s.C,
+                    packed + (k * taps + (pass.mirrored ? taps - 1 - t : t)) * s.C);
+    from = packed;
   }
-  memory weights = wrap(pass.w_from, state.engine, from);
-  pass.to_w.execute(state.stream, weights, pass.w);
-  pass.run.execute(state.stream, {{as_forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, in},
-                                  {DNNL_ARG_WEIGHTS, pass.w},
-                                  {as_forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_SRC, out}});
-  state.stream.wait();
+  pass.to_w(state.engine,
+            {{DNNL_ARG_FROM, wrap(pass.w_from, state.engine, from)}, {DNNL_ARG_TO, wrap(pass.w, state.engine, to)}});
+}
+
+void run(OnednnCache::State& state, const DataPass& pass, bool as_forward, const memory& in, const float* w,
+         const memory& out) {
+  pass.run(state.engine, {{as_forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, in},
+                          {DNNL_ARG_WEIGHTS, wrap(pass.w, state.engine, w)},
+                          {as_forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_SRC, out}});
+}
+
+/// A data pass in pieces of images; `pass`: which of a plan's passes.
+void run_images(OnednnCache::State& state, const Conv2dShape& s, DataPass ConvPlan::*pass, bool forward,
+                const float* in, const float* w, float* out) {
+  const Parts parts = images_of(state, s, kMostConvPieces);
+  const std::int64_t x_image = s.H * s.W * s.C, y_image = s.P() * s.Q() * s.K;
+  for (const Part& part : {parts.front(), parts.back()}) {
+    const DataPass& p = part.plan->*pass;
+    float* to = state.weights[part.plan != parts.front().plan].sized(p.w.get_size());
+    if (part.begin == 0 || part.plan != parts.front().plan) reorder_weights(state, p, part.shape, w, {s.C, 0}, to);
+  }
+  for_parts(parts, [&](const Part& part, std::size_t) {
+    const ConvPlan& plan = *part.plan;
+    const float* x = (forward ? in : out) + part.begin * x_image;
+    const float* y = (forward ? out : in) + part.begin * y_image;
+    const memory at_x = wrap(plan.x, state.engine, x), at_y = wrap(plan.y, state.engine, y);
+    run(state, plan.*pass, forward != (plan.*pass).mirrored, forward ? at_x : at_y,
+        state.weights[part.plan != parts.front().plan].data(), forward ? at_y : at_x);
+  });
 }
 
 }  // namespace
@@ -164,19 +261,42 @@ void run(OnednnCache::State& state, ConvPlan& plan, DataPass& pass, const Conv2d
 void conv2d_fwd(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* w, float* y) {
   if (s.y_size() == 0) return;
   auto& state = cache.state();
-  ConvPlan& plan = plan_for(state, s);
-  run(state, plan, plan.fwd, s, w, !plan.fwd.mirrored, wrap(plan.x, state.engine, x), wrap(plan.y, state.engine, y));
+  const std::int64_t pixels = s.N * s.P() * s.Q();
+  const Parts filters = channels_of(state, s, &Conv2dShape::K, pixels);
+  if (filters.empty()) return run_images(state, s, &ConvPlan::fwd, true, x, w, y);
+  for_parts(filters, [&](const Part& part, std::size_t) {
+    const DataPass& pass = part.plan->fwd;
+    Workspace& own = workspace();
+    float* weights = own.weights.sized(pass.w.get_size());
+    float* out = own.out.sized(part.plan->y.get_size());
+    reorder_weights(state, pass, part.shape, w + part.begin * s.R * s.S * s.C, {s.C, 0}, weights);
+    run(state, pass, !pass.mirrored, wrap(part.plan->x, state.engine, x), weights,
+        wrap(part.plan->y, state.engine, out));
+    copy_channels(pixels, part.shape.K, out, {part.shape.K, 0}, y, {s.K, part.begin}, Accum::overwrite);
+  });
 }
 
 void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const float* dy, const float* w, float* dx, Accum mode,
                      float* scratch) {
   if (s.x_size() == 0) return;
   auto& state = cache.state();
-  ConvPlan& plan = plan_for(state, s);
-  const float* out = mode == Accum::add ? scratch : dx;
-  run(state, plan, plan.bwd_data, s, w, plan.bwd_data.mirrored, wrap(plan.y, state.engine, dy),
-      wrap(plan.x, state.engine, out));
-  if (mode == Accum::add) axpy(kSpec, s.x_size(), 1.0, nullptr, scratch, dx, Accum::add);
+  const std::int64_t pixels = s.N * s.H * s.W;
+  const Parts channels = channels_of(state, s, &Conv2dShape::C, pixels);
+  if (channels.empty()) {
+    run_images(state, s, &ConvPlan::bwd_data, false, dy, w, mode == Accum::add ? scratch : dx);
+    if (mode == Accum::add) axpy(kSpec, s.x_size(), 1.0, nullptr, scratch, dx, Accum::add);
+    return;
+  }
+  for_parts(channels, [&](const Part& part, std::size_t) {
+    const DataPass& pass = part.plan->bwd_data;
+    Workspace& own = workspace();
+    float* weights = own.weights.sized(pass.w.get_size());
+    float* out = own.out.sized(part.plan->x.get_size());
+    reorder_weights(state, pass, part.shape, w, {s.C, part.begin}, weights);
+    run(state, pass, pass.mirrored, wrap(part.plan->y, state.engine, dy), weights,
+        wrap(part.plan->x, state.engine, out));
+    copy_channels(pixels, part.shape.C, out, {part.shape.C, 0}, dx, {s.C, part.begin}, mode);
+  });
 }
 
 void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* dy, float* dw,
@@ -192,13 +312,43 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x,
     return conv2d_bwd_weight(cache, dense, read.data(), dy, dw, mode);
   }
   auto& state = cache.state();
-  ConvPlan& plan = plan_for(state, s);
-  plan.bwd_weight.execute(state.stream, {{DNNL_ARG_SRC, wrap(plan.x, state.engine, x)},
-                                         {DNNL_ARG_DIFF_DST, wrap(plan.y, state.engine, dy)},
-                                         {DNNL_ARG_DIFF_WEIGHTS, plan.dw}});
-  memory to = wrap(plan.w, state.engine, dw);
-  (mode == Accum::add ? plan.from_dw_add : plan.from_dw).execute(state.stream, plan.dw, to);
-  state.stream.wait();
+  const std::int64_t pixels = s.N * s.P() * s.Q();
+  const auto execute = [&](const ConvPlan& plan, const float* from_x, const float* from_dy, float* to) {
+    plan.bwd_weight(state.engine, {{DNNL_ARG_SRC, wrap(plan.x, state.engine, from_x)},
+                                   {DNNL_ARG_DIFF_DST, wrap(plan.y, state.engine, from_dy)},
+                                   {DNNL_ARG_DIFF_WEIGHTS, wrap(plan.dw, state.engine, to)}});
+  };
+  const auto write = [&](const ConvPlan& plan, const float* from, float* to, bool add) {
+    (add ? plan.from_dw_add : plan.from_dw)(state.engine, {{DNNL_ARG_FROM, wrap(plan.dw, state.engine, from)},
+                                                           {DNNL_ARG_TO, wrap(plan.w, state.engine, to)}});
+  };
+  if (const Parts filters = channels_of(state, s, &Conv2dShape::K, pixels); !filters.empty())
+    return for_parts(filters, [&](const Part& part, std::size_t) {
+      Workspace& own = workspace();
+      float* packed = own.packed.sized(part.plan->y.get_size());
+      float* out = own.out.sized(part.plan->dw.get_size());
+      copy_channels(pixels, part.shape.K, dy, {s.K, part.begin}, packed, {part.shape.K, 0}, Accum::overwrite);
+      execute(*part.plan, x, packed, out);
+      write(*part.plan, out, dw + part.begin * s.R * s.S * s.C, mode == Accum::add);
+    });
+  // Each piece of the batch has a sum of its own; they are added in their order. The last one may have another layout.
+  const Parts parts =
+      images_of(state, s, std::clamp<std::int64_t>(pixels / kWeightPiecePixels, 1, kMostConvPieces / 2));
+  const std::int64_t x_image = s.H * s.W * s.C, y_image = s.P() * s.Q() * s.K;
+  const std::size_t bytes = std::max(parts.front().plan->dw.get_size(), parts.back().plan->dw.get_size());
+  const std::size_t size = (bytes + 63) / 64 * 16;  // floats from one sum to the next
+  float* sums = state.sums.sized(parts.size() * size * sizeof(float));
+  for_parts(parts, [&](const Part& part, std::size_t i) {
+    execute(*part.plan, x + part.begin * x_image, dy + part.begin * y_image, sums + i * size);
+  });
+  const bool other = parts.back().plan != parts.front().plan;
+  const std::size_t alike = parts.size() - (other ? 1 : 0);
+  parallel_for(static_cast<std::int64_t>(size), 1 << 14, [=](std::int64_t begin, std::int64_t end) {
+    for (std::size_t p = 1; p < alike; ++p)
+      for (std::int64_t i = begin; i < end; ++i) sums[i] += sums[p * size + static_cast<std::size_t>(i)];
+  });
+  write(*parts.front().plan, sums, dw, mode == Accum::add);
+  if (other) write(*parts.back().plan, sums + alike * size, dw, true);
 }
 
 }  // namespace akin::fast

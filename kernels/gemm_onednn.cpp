@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "kernels/common/onednn_state.hpp"
 #include "kernels/gemm.hpp"
 
@@ -5,20 +7,25 @@ namespace akin::fast {
 
 namespace {
 
+constexpr std::int64_t kPieceOperations = 4'000'000;  // some 50 microseconds: a call costs a few
+
 struct GemmPlan final : OnednnPlan {
   dnnl::memory::desc a, b, c;
-  dnnl::matmul matmul;
+  SharedPrimitive matmul;
 };
 
-std::unique_ptr<GemmPlan> make_plan(dnnl::engine& engine, const GemmShape& s, float alpha, Accum mode) {
+/// Of `rows` rows and `columns` columns of C; the strides are those of the whole.
+std::unique_ptr<GemmPlan> make_plan(dnnl::engine& engine, const GemmShape& s, std::int64_t rows, std::int64_t columns,
+                                    float alpha, Accum mode) {
   using dnnl::memory;
   auto plan = std::make_unique<GemmPlan>();
   const auto f32 = memory::data_type::f32;
-  plan->a = {{s.M, s.K}, f32, s.a == Trans::no ? memory::dims{s.K, 1} : memory::dims{1, s.M}};
-  plan->b = {{s.K, s.N}, f32, s.b == Trans::no ? memory::dims{s.N, 1} : memory::dims{1, s.K}};
-  plan->c = {{s.M, s.N}, f32, memory::dims{s.N, 1}};
+  plan->a = {{rows, s.K}, f32, s.a == Trans::no ? memory::dims{s.K, 1} : memory::dims{1, s.M}};
+  plan->b = {{s.K, columns}, f32, s.b == Trans::no ? memory::dims{s.N, 1} : memory::dims{1, s.K}};
+  plan->c = {{rows, columns}, f32, memory::dims{s.N, 1}};
   const auto attr = write_as(alpha, mode == Accum::add);
-  plan->matmul = dnnl::matmul(describe<dnnl::matmul>(engine, attr, plan->a, plan->b, plan->c));
+  const auto description = describe<dnnl::matmul>(engine, attr, plan->a, plan->b, plan->c);
+  plan->matmul = {dnnl::matmul(description), description};
   return plan;
 }
 
@@ -30,13 +37,27 @@ void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const float* A, c
   if (s.K == 0 || s.M * s.N * s.K < 4096) return akin::gemm(kSpec, s, alpha, A, B, nullptr, C, mode, nullptr);
   auto& state = cache.state();
   const auto bits = static_cast<std::int64_t>(__builtin_bit_cast(std::uint32_t, alpha));
-  const std::vector<std::int64_t> key{
-      'g', s.M, s.N, s.K, s.a == Trans::yes, s.b == Trans::yes, bits, mode == Accum::add};
-  auto& plan = state.plan<GemmPlan>(key, [&] { return make_plan(state.engine, s, alpha, mode); });
-  dnnl::memory a(plan.a, state.engine, const_cast<float*>(A)), b(plan.b, state.engine, const_cast<float*>(B)),
-      c(plan.c, state.engine, C);
-  plan.matmul.execute(state.stream, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
-  state.stream.wait();
+  const auto plan_of = [&](std::int64_t rows, std::int64_t columns) -> GemmPlan& {
+    return state.plan<GemmPlan>(
+        {'g', s.M, s.N, s.K, rows, columns, s.a == Trans::yes, s.b == Trans::yes, bits, mode == Accum::add},
+        [&] { return make_plan(state.engine, s, rows, columns, alpha, mode); });
+  };
+  // The longer side of C in pieces, by the shape alone: no bit depends on the number of threads.
+  const bool by_rows = s.M >= s.N;
+  const std::int64_t side = by_rows ? s.M : s.N, least = 1 + kPieceOperations / (2 * s.K * (by_rows ? s.N : s.M));
+  const std::int64_t piece =
+      std::clamp<std::int64_t>((side + kMostPieces - 1) / kMostPieces, std::min(least, side), side);
+  const std::int64_t whole = side / piece, rest = side % piece;
+  const auto sized = [&](std::int64_t n) { return n == 0 ? nullptr : by_rows ? &plan_of(n, s.N) : &plan_of(s.M, n); };
+  GemmPlan *const of_whole = sized(piece), *const of_rest = sized(rest);
+  parallel_tasks(whole + (rest > 0), [&](std::int64_t i, int) {
+    GemmPlan& plan = i < whole ? *of_whole : *of_rest;
+    const std::int64_t row = by_rows ? i * piece : 0, column = by_rows ? 0 : i * piece;
+    dnnl::memory a(plan.a, state.engine, const_cast<float*>(A + row * (s.a == Trans::no ? s.K : 1))),
+        b(plan.b, state.engine, const_cast<float*>(B + column * (s.b == Trans::no ? 1 : s.K))),
+        c(plan.c, state.engine, C + row * s.N + column);
+    plan.matmul(state.engine, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
+  });
 }
 
 }  // namespace akin::fast

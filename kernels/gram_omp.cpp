@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/common/instantiate.hpp"
-#include "kernels/common/tasks.hpp"
+#include "kernels/common/parallel.hpp"
 #include "kernels/gram.hpp"
 
 namespace akin::fast {

@@ -16,6 +16,9 @@ void softmax_ce_fwd(std::int64_t B, std::int64_t C, std::int64_t grain, const fl
                     const float* weight, float* y);
 void softmax_ce_bwd(std::int64_t B, std::int64_t C, std::int64_t grain, const float* x, const std::int64_t* t,
                     const float* weight, const float* dy, float* dx, Accum mode);
+void pseudo_label(std::int64_t B, std::int64_t C, std::int64_t grain, double threshold, const float* x, std::int64_t* t,
+                  float* mask, std::int32_t* counted);
+void softmax(std::int64_t B, std::int64_t C, std::int64_t grain, float temperature, const float* x, float* p);
 
 }  // namespace fast
 
@@ -70,6 +73,7 @@ void softmax_ce_bwd(const Stream<Dev>& stream, std::int64_t B, std::int64_t C, c
 
 template <class T>
 void softmax(std::int64_t B, std::int64_t C, T temperature, const T* x, T* p) {
+  if constexpr (std::is_same_v<T, float>) return fast::softmax(B, C, row_grain(C), temperature, x, p);
   parallel_for(B, row_grain(C), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       const T lse = logsumexp(C, x + b * C, temperature);
@@ -79,8 +83,10 @@ void softmax(std::int64_t B, std::int64_t C, T temperature, const T* x, T* p) {
 }
 
 template <class Dev, class T>
-void pseudo_label(const Stream<Dev>&, std::int64_t B, std::int64_t C, double threshold, const T* x, std::int64_t* t,
-                  T* mask, std::int32_t* counted) {
+void pseudo_label(const Stream<Dev>& stream, std::int64_t B, std::int64_t C, double threshold, const T* x,
+                  std::int64_t* t, T* mask, std::int32_t* counted) {
+  if constexpr (std::is_same_v<T, float>)
+    if (stream.fast) return fast::pseudo_label(B, C, row_grain(C), threshold, x, t, mask, counted);
   for (std::int64_t b = 0; b < B; ++b) {
     const T* row = x + b * C;
     const T* best = std::max_element(row, row + C);

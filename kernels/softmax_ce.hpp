@@ -39,7 +39,7 @@ template <class Dev, class T>
 void pseudo_label(const Stream<Dev>& stream, std::int64_t B, std::int64_t C, double threshold, const T* x,
                   std::int64_t* t, T* mask, std::int32_t* counted);
 
-/// On the host: p[b,c] = softmax(x[b] / temperature)[c]; p may be x.
+/// On the host: p[b,c] = softmax(x[b] / temperature)[c]; p may be x. float: in vector loops, as above.
 template <class T>
 void softmax(std::int64_t B, std::int64_t C, T temperature, const T* x, T* p);
 

@@ -50,7 +50,7 @@ struct TrainResult {
 };
 
 /// Trains `parameters` in place and leaves them as the last step left them. Deterministic: a run that was stopped and
-/// resumed gives the same bits as one that was not, for the same seed, device and thread count. Throws when the loss is
+/// resumed gives the same bits as one that was not, for the same seed and device. Throws when the loss is
 /// NaN or infinite, naming the step, when a checkpoint does not fit, and before the first step where none can be
 /// written. A finished run leaves its last checkpoint behind: whoever saves the result calls remove_checkpoint() after
 /// that, so that a crash in between costs the steps since then and not the run.

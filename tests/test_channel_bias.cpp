@@ -76,7 +76,7 @@ std::vector<OpCase> cases() {
 
 TEST_CASE("channel_bias: match, gradcheck, mutants") { AKIN_TEST_OP(cases()); }
 
-TEST_CASE("channel_bias: one and two threads, repeatable") {
+TEST_CASE("channel_bias: the same bits on any number of threads") {
   const std::vector<OpCase> some{make({40, 25, 33}, Activation::hardswish), make({5000, 8}, Activation::relu)};
   AKIN_TEST_THREADS(some);
 }

@@ -48,7 +48,7 @@ std::vector<OpCase> cases() {
 
 TEST_CASE("concat_channels: match, gradcheck, mutants") { AKIN_TEST_OP(cases()); }
 
-TEST_CASE("concat_channels: one and two threads, repeatable") {
+TEST_CASE("concat_channels: the same bits on any number of threads") {
   const std::vector<OpCase> some{make({3000}, {10, 7})};
   AKIN_TEST_THREADS(some);
 }

@@ -104,9 +104,12 @@ TEST_CASE("conv2d: outputs that see nothing but padding are zero") {
   }
 }
 
-TEST_CASE("conv2d: one and two threads, repeatable") {
+TEST_CASE("conv2d: the same bits on any number of threads") {
   const std::vector<OpCase> some{conv({5, 14, 14, 16, 32, 3, 3, 2, 1}), conv({3, 9, 9, 8, 8, 3, 3, 1, 1}),
-                                 conv({2, 15, 13, 1, 16, 3, 3, 1, 1})};
+                                 conv({2, 15, 13, 1, 16, 3, 3, 1, 1}),
+                                 conv({37, 14, 14, 8, 16, 3, 3, 1, 1}),    // a last piece that is smaller
+                                 conv({3, 4, 4, 192, 160, 3, 3, 1, 1}),    // pieces of channels
+                                 conv({5, 8, 8, 130, 300, 3, 3, 2, 1})};
   AKIN_TEST_THREADS(some);
 }
 

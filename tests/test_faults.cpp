@@ -126,7 +126,6 @@ int run(const fs::path& folder, const Work& work, bool again, const std::string&
     if (::chdir(folder.c_str()) != 0) ::_exit(126);
     for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
       ::dup2(::open(fd == STDOUT_FILENO ? "out.txt" : "err.txt", O_WRONLY | O_CREAT | O_TRUNC, 0644), fd);
-    ::setenv("GOMP_SPINCOUNT", "10000", 1);  // akin would start itself once more
     if (!fault.empty()) {
       ::setenv("AKIN_FAULT", fault.c_str(), 1);
       ::setenv("LD_PRELOAD", AKIN_BINARY_DIR "/tests/libakin_inject.so", 1);

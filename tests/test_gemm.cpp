@@ -130,8 +130,9 @@ TEST_CASE("linear: match, gradcheck, mutants") {
   AKIN_TEST_OP(cases);
 }
 
-TEST_CASE("linear: one and two threads, repeatable") {
-  const std::vector<OpCase> cases{linear(129, 65, 33, true), linear(257, 64, 10, false)};
+TEST_CASE("linear: the same bits on any number of threads") {
+  const std::vector<OpCase> cases{linear(129, 65, 33, true), linear(257, 64, 10, false),
+                                  linear(300, 257, 129, true), linear(60, 301, 700, false)};
   AKIN_TEST_THREADS(cases);
 }
 

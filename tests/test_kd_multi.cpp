@@ -125,7 +125,7 @@ TEST_CASE("kd_multi: match, gradcheck, mutants") {
   AKIN_TEST_OP(cases);
 }
 
-TEST_CASE("kd_multi: one and two threads, repeatable") {
+TEST_CASE("kd_multi: the same bits on any number of threads") {
   const std::vector<OpCase> cases{kd({65, {10, 26, 24, 100}, {0.4, 0.3, 0.0, 0.3}, 2.0})};
   AKIN_TEST_THREADS(cases);
 }

@@ -219,6 +219,17 @@ TEST_CASE("pseudo_label: as FixMatch's host code, ties to the first, NaN refused
           target[b] = 0;
         }
       }
+      for (const bool fast : {false, true})
+        for (const int n : {1, 3}) {
+          const Threads threads(n);
+          std::vector<std::int64_t> t(best.size(), 77);
+          std::vector<float> m(best.size(), NAN);
+          std::vector<std::int32_t> counted{100, 10};  // it adds
+          pseudo_label(Stream<Cpu>{fast, nullptr}, B, C, threshold, x.data(), t.data(), m.data(), counted.data());
+          CHECK_EQ(t, target);
+          CHECK_EQ(m, mask);
+          CHECK_EQ(counted, std::vector<std::int32_t>{100 + confident, hurt ? 12 : 10});
+        }
       OnSim sim;
       const Tensor in = sim.give(x), t = Tensor::empty(sim.ctx, {B}, DType::i64), m = Tensor::empty(sim.ctx, {B});
       const Tensor counted = Tensor::from(sim.ctx, std::vector<std::int32_t>{100, 10}, {2});  // it adds
@@ -231,6 +242,38 @@ TEST_CASE("pseudo_label: as FixMatch's host code, ties to the first, NaN refused
       CHECK_EQ(values_of<std::int32_t>(counted), std::vector<std::int32_t>{100 + confident, hurt ? 12 : 10});
     }
   }
+}
+
+TEST_CASE("softmax: in float as in double, in place too; NaN and infinity spoil their row alone") {
+  Rng rng(5);
+  for (const std::int64_t C : {1, 2, 31, 32, 33, 257, 1000})
+    for (const double T : {0.05, 1.0, 30.0}) {
+      CAPTURE(C);
+      CAPTURE(T);
+      const std::int64_t B = 9;
+      std::vector<float> x, p;
+      for (std::int64_t i = 0; i < B * C; ++i) x.push_back(rng.uniform(-4, 4));
+      x[static_cast<std::size_t>(3 * C)] = NAN;
+      x[static_cast<std::size_t>(5 * C)] = INFINITY;
+      p = x;
+      const std::vector<double> exact(x.begin(), x.end());
+      std::vector<double> want(exact.size());
+      softmax<double>(B, C, T, exact.data(), want.data());
+      softmax<float>(B, C, static_cast<float>(T), p.data(), p.data());
+      double worst = 0;
+      for (std::size_t i = 0; i < want.size(); ++i) {
+        const auto row = static_cast<std::int64_t>(i) / C;
+        if (row == 3 || row == 5) {
+          CHECK(std::isnan(p[i]) == std::isnan(want[i]));
+          CHECK((row == 5 || std::isnan(p[i])));
+          continue;
+        }
+        // Arguments of exp of up to 8 / T and log C, each rounded a few times, then exp and the sum.
+        const double tolerance = (8 / T + std::log(double(C)) + 4) * 3 * 0x1p-24;
+        worst = std::max(worst, std::abs(p[i] - want[i]) / (want[i] * tolerance + 1e-37));
+      }
+      CHECK(worst <= 1);
+    }
 }
 
 TEST_CASE("softmax_ce: the fast path's exponential is within 1.5 units of the last place over all floats") {

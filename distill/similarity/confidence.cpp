@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "kernels/common/rng.hpp"
-#include "kernels/common/tasks.hpp"
+#include "kernels/common/parallel.hpp"
 
 namespace akin {
 namespace {

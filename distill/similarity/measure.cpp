@@ -5,7 +5,7 @@
 #include <exception>
 #include <optional>
 
-#include "kernels/common/tasks.hpp"
+#include "kernels/common/parallel.hpp"
 
 namespace akin {
 namespace {

@@ -1,16 +1,41 @@
 // Only for *_onednn.cpp: the engine, the stream and the compiled primitives by key; and where oneDNN 2 and 3 differ.
 #pragma once
 
+#include <omp.h>
 #include <dnnl.hpp>
 
+#include <cstdlib>
 #include <map>
 #include <memory>
+#include <new>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "kernels/common/onednn.hpp"
 #include "kernels/common/parallel.hpp"
 
 namespace akin::fast {
+
+/// Memory that grows and stays, where a vector register's width begins.
+class Buffer {
+ public:
+  /// At least `bytes` of them; what was in it is lost when it grows.
+  float* sized(std::size_t bytes) {
+    if (bytes > size_) {
+      size_ = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+      own_.reset(static_cast<float*>(std::aligned_alloc(kAlignment, size_)));
+      if (!own_) throw std::bad_alloc();
+    }
+    return own_.get();
+  }
+  float* data() const { return own_.get(); }
+
+ private:
+  static constexpr std::size_t kAlignment = 64;
+  std::unique_ptr<float[], void (*)(void*)> own_{nullptr, std::free};
+  std::size_t size_ = 0;
+};
 
 /// What a stem keeps for one shape; each stem derives its own.
 struct OnednnPlan {
@@ -21,12 +46,14 @@ struct OnednnCache::State {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   std::map<std::vector<std::int64_t>, std::unique_ptr<OnednnPlan>> plans;
+  Buffer weights[2];  // in a primitive's layout: of all pieces of a batch, and of a smaller last one
+  Buffer sums;        // of the pieces
 
-  /// The plan for `key` (first number: a stem's own constant), made by `make()` the first time. A plan fits one thread
-  /// count: its work is cut and its workspace sized when it is made.
+  /// The plan for `key` (first number: a stem's own constant), made by `make()` the first time. It is run by one
+  /// thread: loops over pieces of the batch are ours (parallel.hpp).
   template <class Plan, class Make>
-  Plan& plan(std::vector<std::int64_t> key, Make&& make) {
-    key.push_back(max_threads());
+  Plan& plan(const std::vector<std::int64_t>& key, Make&& make) {
+    omp_set_num_threads(1);
     auto& slot = plans[key];
     if (!slot) slot = make();
     return static_cast<Plan&>(*slot);
@@ -35,14 +62,40 @@ struct OnednnCache::State {
 
 constexpr bool kOnednn3 = DNNL_VERSION_MAJOR >= 3;
 
+/// Attributes of a SharedPrimitive: it is handed its scratch memory.
+inline dnnl::primitive_attr for_any_thread(dnnl::primitive_attr attr = {}) {
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+/// A compiled primitive that several threads may run at once. (The library's own scratch memory belongs to the thread
+/// that compiled the primitive.)
+struct SharedPrimitive {
+  dnnl::primitive run;
+  dnnl::memory::desc scratch;
+
+  SharedPrimitive() = default;
+  template <class Description>
+  SharedPrimitive(dnnl::primitive compiled, const Description& of)
+      : run(std::move(compiled)), scratch(of.scratchpad_desc()) {}
+
+  void operator()(const dnnl::engine& engine, std::unordered_map<int, dnnl::memory> arguments) const {
+    thread_local Buffer own;
+    arguments.emplace(DNNL_ARG_SCRATCHPAD, dnnl::memory(scratch, engine, own.sized(scratch.get_size())));
+    dnnl::stream stream(engine);
+    run.execute(stream, arguments);
+    stream.wait();
+  }
+};
+
 /// What oneDNN would run for a primitive's arguments. Version 2 wants them packed into an operation descriptor.
 template <class Primitive, class... Arguments>
 typename Primitive::primitive_desc describe(const dnnl::engine& engine, const dnnl::primitive_attr& attr,
                                             const Arguments&... arguments) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {engine, arguments..., attr};
+  return {engine, arguments..., for_any_thread(attr)};
 #else
-  return {typename Primitive::desc(arguments...), attr, engine};
+  return {typename Primitive::desc(arguments...), for_any_thread(attr), engine};
 #endif
 }
 
@@ -51,9 +104,9 @@ template <class Primitive, class Forward, class... Arguments>
 typename Primitive::primitive_desc describe_backward(const dnnl::engine& engine, const Forward& forward,
                                                      const Arguments&... arguments) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {engine, arguments..., forward};
+  return {engine, arguments..., forward, for_any_thread()};
 #else
-  return {typename Primitive::desc(arguments...), engine, forward};
+  return {typename Primitive::desc(arguments...), for_any_thread(), engine, forward};
 #endif
 }
 

@@ -1,8 +1,211 @@
 #include "kernels/common/parallel.hpp"
 
-namespace akin {
+#include <omp.h>
+#include <pthread.h>
+#include <time.h>
 
-int max_threads() { return omp_get_max_threads(); }
-void set_threads(int n) { omp_set_num_threads(n); }
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "kernels/common/processors.hpp"
+
+namespace akin {
+namespace {
+
+using parallel_detail::Task;
+using Clock = std::chrono::steady_clock;
+
+// Loops follow each other within microseconds, and waking a thread takes some 50: so who waits looks for a while before
+// it sleeps. Not longer: on a busy machine the one who is waited for may have lost its processor to another program,
+// and gets the one on which its fellow sleeps.
+constexpr std::chrono::microseconds kWatch(100);
+
+constexpr int kMostThreads = 1024;
+constexpr std::uint32_t kNone = 0xffffffffU;  // no task has this number
+
+void pause() {
+#if defined(__x86_64__)
+  for (int i = 0; i < 32; ++i) __builtin_ia32_pause();
+#endif
+}
+
+/// Looks until `there`, for kWatch.
+template <class Condition>
+bool watch(Condition&& there) {
+  const auto end = Clock::now() + kWatch;
+  while (!there()) {
+    if (Clock::now() > end) return false;
+    pause();
+  }
+  return true;
+}
+
+double seconds_of_thread() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+/// A thread's share of the tasks of the loop that runs. Neighbouring tasks go to one thread, whose cache holds what it
+/// wrote in the loop before; who has done its own share takes from the others'.
+struct alignas(64) Share {
+  std::atomic<std::uint64_t> next{kNone};  ///< the loop's number << 32 | the next task, or kNone between loops
+  std::atomic<std::uint32_t> end{0};
+
+  /// The next task. The loop's number in `next` keeps a thread that is late out of the loop after.
+  bool take(std::uint32_t& task) {
+    std::uint64_t seen = next.load(std::memory_order_acquire);
+    while (static_cast<std::uint32_t>(seen) < end.load(std::memory_order_relaxed))
+      if (next.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) {
+        task = static_cast<std::uint32_t>(seen);
+        return true;
+      }
+    return false;
+  }
+};
+
+thread_local bool in_loop = false;
+
+class Crew {
+ public:
+  std::mutex busy;  ///< held while a loop runs
+
+  void run(std::int64_t n, int threads, void* body, Task task) {
+    threads = hire(threads);
+    body_ = body;
+    task_ = task;
+    left_.store(static_cast<std::uint32_t>(n), std::memory_order_relaxed);
+    threads_.store(threads);
+    ++loop_;
+    for (int t = 0; t < threads; ++t) {
+      Share& share = shares_[static_cast<std::size_t>(t)];
+      share.end.store(static_cast<std::uint32_t>(n * (t + 1) / threads), std::memory_order_relaxed);
+      share.next.store(loop_ << 32 | static_cast<std::uint32_t>(n * t / threads));
+    }
+    for (int t = 1; t < threads; ++t) helpers_[static_cast<std::size_t>(t - 1)]->wake();
+    work(0);
+    if (!watch([this] { return left_.load(std::memory_order_acquire) == 0; }))
+      for (std::uint32_t left = 0; (left = left_.load(std::memory_order_acquire)) != 0;)
+        left_.wait(left, std::memory_order_acquire);
+    for (int t = 0; t < threads; ++t) shares_[static_cast<std::size_t>(t)].next.store(loop_ << 32 | kNone);
+  }
+
+  CrewTime time() {
+    const std::lock_guard lock(busy);
+    CrewTime all{.helpers = static_cast<int>(helpers_.size())};
+    for (const auto& helper : helpers_) {
+      all.awake += helper->awake.load(std::memory_order_relaxed);
+      all.processor += helper->processor.load(std::memory_order_relaxed);
+    }
+    return all;
+  }
+
+ private:
+  struct Helper {
+    std::atomic<std::uint32_t> asleep{0};
+    std::atomic<double> awake{0}, processor{0};
+
+    void wake() {
+      if (asleep.load() == 0) return;
+      asleep.store(0);
+      asleep.notify_one();
+    }
+  };
+
+  /// How many threads there are in the end: up to `threads`.
+  int hire(int threads) {
+    threads = std::min(threads, kMostThreads);
+    while (static_cast<int>(helpers_.size()) < threads - 1) {
+      auto helper = std::make_unique<Helper>();
+      const int number = static_cast<int>(helpers_.size()) + 1;
+      try {
+        std::thread([this, number, &own = *helper] { help(number, own); }).detach();
+      } catch (const std::system_error&) {  // the system gives no more
+        break;
+      }
+      helpers_.push_back(std::move(helper));
+    }
+    return std::min(threads, static_cast<int>(helpers_.size()) + 1);
+  }
+
+  bool called(int number) const { return number < threads_.load() && left_.load() > 0; }
+
+  void work(int thread) {
+    const int threads = threads_.load(std::memory_order_relaxed);
+    for (int i = 0; i < threads; ++i)
+      for (std::uint32_t task = 0; shares_[static_cast<std::size_t>((thread + i) % threads)].take(task);) {
+        task_(body_, task, thread);
+        if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1 && thread > 0) left_.notify_one();
+      }
+  }
+
+  void help(int number, Helper& own) {
+    in_loop = true;
+    for (;;) {
+      const auto woke = Clock::now();
+      const double before = seconds_of_thread();
+      while (watch([&] { return called(number); })) {
+        work(number);
+        watch([&] { return !called(number); });  // the others' last tasks
+      }
+      own.awake.store(own.awake.load() + std::chrono::duration<double>(Clock::now() - woke).count());
+      own.processor.store(own.processor.load() + seconds_of_thread() - before);
+      own.asleep.store(1);
+      if (called(number))  // between the last look and falling asleep
+        own.asleep.store(0);
+      else
+        own.asleep.wait(1);
+    }
+  }
+
+  // Written between loops by the one who runs them; read by who has taken a task.
+  void* body_ = nullptr;
+  Task task_ = nullptr;
+  std::uint64_t loop_ = 0;
+  std::vector<std::unique_ptr<Helper>> helpers_;
+
+  std::atomic<std::uint32_t> left_{0};  // tasks that are not done
+  std::atomic<int> threads_{1};
+  std::array<Share, kMostThreads> shares_;
+};
+
+/// Never destroyed: its threads live until the process ends.
+Crew& crew() {
+  static Crew* const only = new Crew;
+  return *only;
+}
+
+const int kFirstThreads = std::getenv("OMP_NUM_THREADS") != nullptr ? omp_get_max_threads() : available_processors();
+thread_local int limit = 0;
+
+}  // namespace
+
+int max_threads() { return limit > 0 ? limit : kFirstThreads; }
+void set_threads(int n) { limit = std::max(n, 1); }
+
+CrewTime crew_time() { return crew().time(); }
+
+namespace parallel_detail {
+
+void run(std::int64_t n, void* body, Task task) {
+  const auto threads = static_cast<int>(std::min<std::int64_t>(n, max_threads()));
+  if (threads > 1 && !in_loop && n < kNone)
+    if (const std::unique_lock lock(crew().busy, std::try_to_lock); lock.owns_lock()) {
+      in_loop = true;
+      crew().run(n, threads, body, task);
+      in_loop = false;
+      return;
+    }
+  for (std::int64_t i = 0; i < n; ++i) task(body, i, 0);
+}
+
+}  // namespace parallel_detail
 
 }  // namespace akin

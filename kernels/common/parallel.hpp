@@ -1,49 +1,76 @@
-// OpenMP behind one door, so that the loops read as plain loops.
+// Loops over several threads of one crew that lives as long as the program.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 namespace akin {
 
-/// Number of threads a parallel loop will use (OMP_NUM_THREADS or the processor count).
+/// Number of threads that a parallel loop of the calling thread may use: set_threads(), or OMP_NUM_THREADS, or
+/// available_processors() (processors.hpp).
 int max_threads();
 
 /// Limits the calling thread's parallel loops to `n` threads (the loader's thread runs with 1).
 void set_threads(int n);
 
-/// Runs body(begin, end) over [0, n), cut into one contiguous range a thread; in the calling thread
-/// when n < 2 * grain. The cut depends on n, grain and the thread count alone, so results are repeatable.
-/// Exceptions must not leave the body.
+/// What the crew's helpers got while they were awake: with processors of their own, `processor` is about `awake`.
+struct CrewTime {
+  int helpers = 0;       ///< threads beside the calling one
+  double awake = 0;      ///< seconds between waking and going to sleep, all helpers together
+  double processor = 0;  ///< of these, seconds on a processor
+};
+CrewTime crew_time();
+
+/// Runs body(task, thread) for every task of [0, n), each on the thread that is free first; thread < max_threads(). The
+/// calling thread is number 0. Results must not depend on who does what. Inside a body, or while another thread's loop
+/// runs, everything is done by the calling thread. Exceptions must not leave the body.
+template <class Body>
+void parallel_tasks(std::int64_t n, Body&& body);
+
+/// Runs body(begin, end) over [0, n), cut into contiguous ranges of at least `grain`, by n and grain alone: the same on
+/// any number of threads. Exceptions must not leave the body.
 template <class Body>
 void parallel_for(std::int64_t n, std::int64_t grain, Body&& body);
 
-}  // namespace akin
+/// The same with the number of the range before it, body(piece, begin, end); piece < pieces_of(n, grain).
+template <class Body>
+void parallel_pieces(std::int64_t n, std::int64_t grain, Body&& body);
 
-#include <omp.h>
+namespace parallel_detail {
+using Task = void (*)(void* body, std::int64_t task, int thread);
+void run(std::int64_t n, void* body, Task task);
+}  // namespace parallel_detail
 
-#include <algorithm>
+template <class Body>
+void parallel_tasks(std::int64_t n, Body&& body) {
+  if (n == 1) return static_cast<void>(body(std::int64_t{0}, 0));
+  parallel_detail::run(n, const_cast<void*>(static_cast<const void*>(&body)),
+                       [](void* to, std::int64_t task, int thread) {
+                         (*static_cast<std::remove_reference_t<Body>*>(to))(task, thread);
+                       });
+}
 
-namespace akin {
+/// Most pieces of a loop, and so most threads that it can use: enough of them that one that is late is not long waited
+/// for.
+inline constexpr std::int64_t kMostPieces = 32;
+
+/// Into how many pieces parallel_for cuts a loop.
+constexpr std::int64_t pieces_of(std::int64_t n, std::int64_t grain) {
+  return std::clamp<std::int64_t>(n / std::max<std::int64_t>(grain, 1), 1, kMostPieces);
+}
+
+template <class Body>
+void parallel_pieces(std::int64_t n, std::int64_t grain, Body&& body) {
+  if (n <= 0) return;
+  const std::int64_t pieces = pieces_of(n, grain);
+  if (pieces == 1) return static_cast<void>(body(std::int64_t{0}, std::int64_t{0}, n));
+  parallel_tasks(pieces, [&](std::int64_t piece, int) { body(piece, n * piece / pieces, n * (piece + 1) / pieces); });
+}
 
 template <class Body>
 void parallel_for(std::int64_t n, std::int64_t grain, Body&& body) {
-  if (n <= 0) return;
-#if defined(__SANITIZE_THREAD__)
-  const std::int64_t threads = 1;  // the thread sanitizer does not see how libgomp synchronises, and would report it
-  static_cast<void>(grain);
-#else
-  const std::int64_t threads = std::clamp<std::int64_t>(n / std::max<std::int64_t>(grain, 1), 1, max_threads());
-#endif
-  if (threads == 1) {
-    body(std::int64_t{0}, n);
-    return;
-  }
-#pragma omp parallel num_threads(static_cast <int>(threads))
-  {
-    const std::int64_t t = omp_get_thread_num(), parts = omp_get_num_threads();
-    const std::int64_t begin = n * t / parts, end = n * (t + 1) / parts;
-    if (begin < end) body(begin, end);
-  }
+  parallel_pieces(n, grain, [&](std::int64_t, std::int64_t begin, std::int64_t end) { body(begin, end); });
 }
 
 }  // namespace akin

@@ -71,9 +71,7 @@ const Roof& roof() {
     const std::int64_t steps = 2'000'000;
     std::vector<float> sums(static_cast<std::size_t>(max_threads()));
     const double fma = best_seconds(7, [&, out = sums.data()] {
-      parallel_for(max_threads(), 1, [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t t = begin; t < end; ++t) out[t] = fma_chains(steps);
-      });
+      parallel_tasks(max_threads(), [=](std::int64_t task, int) { out[task] = fma_chains(steps); });
     });
     r.flops_per_s = 2.0 * 16 * 16 * static_cast<double>(steps) * static_cast<double>(sums.size()) / fma;
     return r;

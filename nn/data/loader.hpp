@@ -15,8 +15,8 @@
 namespace akin {
 
 /// Calls make(t) for t = first, first + 1, ... on its own thread, at most `depth` batches (at least 1) ahead; next()
-/// returns them in order. An exception in make() comes out of next(). The thread runs its loops alone: two OpenMP teams
-/// on the same cores would slow each other down many times.
+/// returns them in order. An exception in make() comes out of next(). The thread runs its loops alone: the crew of
+/// parallel.hpp is the training loop's.
 template <class Batch>
 class Loader {
  public:

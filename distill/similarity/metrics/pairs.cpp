@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "kernels/common/radix.hpp"
-#include "kernels/common/tasks.hpp"
+#include "kernels/common/parallel.hpp"
 #include "kernels/rank.hpp"
 
 namespace akin {
