@@ -19,7 +19,7 @@ struct Outputs {
 enum class Head { predicted, labels, taught };
 
 struct RunOptions {
-  std::int64_t batch = 0;              ///< 0: 256 images of 64x64, fewer larger ones
+  std::int64_t batch = 0;              ///< 0: as many as suit the device
   std::int64_t height = 0, width = 0;  ///< bring images to this size before (resize_images); 0: as they are
   std::function<void(std::int64_t)> progress = {};  ///< called with the number of images done
   Head head = Head::predicted;

@@ -77,11 +77,11 @@ class Crew {
  public:
   std::mutex busy;  ///< held while a loop runs
 
-  void run(std::int64_t n, int threads, void* body, Task task) {
+  void run(std::int64_t n, int threads, void* body, Task task) noexcept {
     threads = hire(threads);
     body_ = body;
     task_ = task;
-    left_.store(static_cast<std::uint32_t>(n), std::memory_order_relaxed);
+    left_.store(static_cast<std::uint32_t>(n));
     threads_.store(threads);
     ++loop_;
     for (int t = 0; t < threads; ++t) {
