@@ -1,6 +1,7 @@
 // One struct gives an op's shapes, inputs and independent reference; three modes use it:
-//   match      f64 specification, f32 specification, f32 fast path and the CUDA kernels (f32 and bf16; in the emulator
-//              under several schedules, and on a card where there is one) against the reference, values and gradients
+//   match      f64 specification, specification and fast path in f32 and bf16, and the CUDA kernels (f32 and bf16; in
+//              the emulator under several schedules, and on a card where there is one) against the reference, values
+//              and gradients
 //   gradcheck  f64, central differences
 //   mutant     a wrong kernel planted on purpose must be rejected by match
 #pragma once
@@ -79,6 +80,10 @@ struct Place {
 /// Every place but the f64 specification.
 inline std::vector<Place> places(const OpCase& c) {
   std::vector<Place> all = {{"f32 spec", DType::f32, false}, {"f32 fast", DType::f32, true}};
+  if (c.bf16) {
+    all.push_back({"bf16 spec", DType::bf16, false});
+    all.push_back({"bf16 fast", DType::bf16, true});
+  }
   const auto sim = [](sim::Policy policy, std::uint64_t seed) {
     return [=] { return open_sim({.policy = policy, .seed = seed}); };
   };
@@ -212,15 +217,19 @@ class Threads {
   int before_;
 };
 
-/// "" when two runs of the fast path give the same bits, values and gradients.
+/// "" when two runs of the fast path give the same bits, values and gradients, in f32 and in bf16.
 inline std::string repeatable(const OpCase& c, std::uint64_t seed = 3) {
   const std::vector<Array> inputs = make_inputs(c, seed);
-  const Place fast{"f32 fast", DType::f32, true};
-  const Outcome first = evaluate(c, inputs, fast, false), second = evaluate(c, inputs, fast, false);
-  if (auto p = compare(c.name + " again", second.y, first.y, 0.0); !p.empty()) return p;
-  for (std::size_t k = 0; k < first.dx.size(); ++k)
-    if (auto p = compare(fmt::format("{} gradient {} again", c.name, k), second.dx[k], first.dx[k], 0.0); !p.empty())
-      return p;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    if (dtype == DType::bf16 && !c.bf16) continue;
+    const Place fast{"fast", dtype, true};
+    const std::string what = fmt::format("{} {}", c.name, name_of(dtype));
+    const Outcome first = evaluate(c, inputs, fast, false), second = evaluate(c, inputs, fast, false);
+    if (auto p = compare(what + " again", second.y, first.y, 0.0); !p.empty()) return p;
+    for (std::size_t k = 0; k < first.dx.size(); ++k)
+      if (auto p = compare(fmt::format("{} gradient {} again", what, k), second.dx[k], first.dx[k], 0.0); !p.empty())
+        return p;
+  }
   return "";
 }
 

@@ -33,6 +33,10 @@ struct OnednnCache::State {
   }
 };
 
+template <class T>
+inline constexpr auto kDataType =
+    std::is_same_v<T, bf16> ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+
 constexpr bool kOnednn3 = DNNL_VERSION_MAJOR >= 3;
 
 /// What oneDNN would run for a primitive's arguments. Version 2 wants them packed into an operation descriptor.
