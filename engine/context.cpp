@@ -18,9 +18,22 @@ std::shared_ptr<GpuDevice> open(Device device) {
 Context::Context(Device d, AllocatorOptions options) : Context(d, open(d), options) {}
 
 Context::Context(Device d, std::shared_ptr<GpuDevice> card, AllocatorOptions options)
-    : device(d), gpu(std::move(card)), stream(gpu == nullptr ? nullptr : gpu->make_stream()),
+    : device(d),
+      gpu(std::move(card)),
+      stream(gpu == nullptr ? nullptr : gpu->make_stream()),
       allocator(std::make_shared<Allocator>(options, gpu, stream)),
       host(gpu == nullptr ? allocator : std::make_shared<Allocator>(options, gpu)) {}
+
+void use_bf16(Context& ctx) {
+  if (ctx.device == Device::cpu && !fast::onednn_has_bf16()) {
+    const bool built = !fast::onednn_version().empty();
+    fail_usage(
+        "--precision bf16: {}; use --precision f32, or --device cuda (or sim)",
+        built ? "needs a processor with AVX512_BF16 or AMX, this one lacks both (or ONEDNN_MAX_CPU_ISA forbids them)"
+              : "on the CPU is oneDNN's, which this build lacks (build it again with libdnnl-dev)");
+  }
+  ctx.activations = DType::bf16;
+}
 
 std::string describe(const Context& ctx) {
   std::string text;

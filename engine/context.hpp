@@ -38,7 +38,7 @@ struct Context {
   Profiler* profiler = nullptr;       ///< is told every launch; nullptr = nobody
   bool detect_anomaly = false;        ///< a training run stops at the first op that makes a NaN or an infinity
   bool use_fast_paths = true;         ///< false: run the CPU specification everywhere
-  DType activations = DType::f32;     ///< bf16: activations and their gradients are stored so (GPU only)
+  DType activations = DType::f32;     ///< bf16: activations and their gradients are stored so (see use_bf16)
   /// cuBLASLt and cuDNN in place of akin's own kernels, to compare (CUDA only); nullptr: own.
   std::shared_ptr<Vendor> gemm_vendor, conv_vendor;
   LaunchLog* launches = nullptr;      ///< names of the kernels started are appended here
@@ -60,6 +60,9 @@ class ContextScope {
   Context& ctx_;
   Pointer before_;
 };
+
+/// Has activations and their gradients stored in bf16. Throws UsageError on a CPU that cannot multiply it.
+void use_bf16(Context& ctx);
 
 /// "cpu, 2 threads, oneDNN 2.6.3": what a run prints so that everyone knows where it ran.
 std::string describe(const Context& ctx);

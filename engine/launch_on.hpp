@@ -32,23 +32,24 @@ void launch_on(Context& ctx, const KernelCall& call, Body&& body) {
   body(ctx.use_fast_paths ? Stream<Cpu>{true, &ctx.onednn} : kSpec);
 }
 
-/// With the element type: body(stream, float{}), or body(stream, double{}) on the CPU, body(stream, bf16{}) on a GPU
-/// where it takes that (losses: `std::floating_point T`). Other types are an error that names the op.
+/// With the element type: body(stream, float{}), body(stream, bf16{}) where it takes that (losses do not:
+/// `std::floating_point T`), or body(stream, double{}) on the CPU. Other types are an error that names the op.
 template <class Body>
 void launch_on(Context& ctx, DType dtype, const KernelCall& call, Body&& body) {
   launch_on(ctx, call, [&]<class Dev>(const Stream<Dev>& stream) {
-    if (dtype == DType::f32) return body(stream, float{});
     constexpr bool cpu = std::is_same_v<Dev, Cpu>;
-    using Other = std::conditional_t<cpu, double, bf16>;
-    const char* where = cpu ? "" : " on a GPU";
-    if constexpr (std::is_invocable_v<Body&, const Stream<Dev>&, Other>) {
-      constexpr DType other = cpu ? DType::f64 : DType::bf16;
-      AKIN_CHECK(dtype == other, "{}: works on f32 and {}{}, found {}", call.name, name_of(other), where,
-                 name_of(dtype));
-      body(stream, Other{});
-    } else {
-      fail("{}: works on f32{}, found {}", call.name, where, name_of(dtype));
-    }
+    constexpr bool wide = cpu && std::is_invocable_v<Body&, const Stream<Dev>&, double>;
+    constexpr bool low = std::is_invocable_v<Body&, const Stream<Dev>&, bf16>;
+    if (dtype == DType::f32) return body(stream, float{});
+    if constexpr (wide)
+      if (dtype == DType::f64) return body(stream, double{});
+    if constexpr (low)
+      if (dtype == DType::bf16) return body(stream, bf16{});
+    fail("{}: works on f32{}{}{}, found {}", call.name,
+         !wide ? ""
+         : low ? ", f64"
+               : " and f64",
+         low ? " and bf16" : "", cpu ? "" : " on a GPU", name_of(dtype));
   });
 }
 

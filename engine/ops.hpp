@@ -26,7 +26,7 @@ Tensor activation(Context& ctx, const Tensor& x, Activation kind);
 Tensor relu(Context& ctx, const Tensor& x);
 
 // channel_bias
-/// y[..., c] = f(x[..., c] + bias[c]) in one pass. x of bf16 on a GPU: bias [C] stays f32.
+/// y[..., c] = f(x[..., c] + bias[c]) in one pass. x of bf16: bias [C] stays f32.
 Tensor channel_bias(Context& ctx, const Tensor& x, const Tensor& bias, Activation kind = Activation::none);
 
 // channel_scale
@@ -43,11 +43,11 @@ Tensor sum(Context& ctx, const Tensor& x);
 Tensor mean(Context& ctx, const Tensor& x);
 
 // gemm
-/// y[B,K] = x[B,D] w[K,D]^T + bias[K] (bias may be undefined). x of bf16 on a GPU: w, bias and y stay f32.
+/// y[B,K] = x[B,D] w[K,D]^T + bias[K] (bias may be undefined). x of bf16: w, bias and y stay f32.
 Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& bias);
 
 // conv2d
-/// y[N,P,Q,K] = x[N,H,W,C] * w[K,R,S,C]; P = (H + pad + pad_end - R) / stride + 1. x of bf16 on a GPU: y too; w stays
+/// y[N,P,Q,K] = x[N,H,W,C] * w[K,R,S,C]; P = (H + pad + pad_end - R) / stride + 1. x of bf16: y too; w stays
 /// f32. `pad_end`: zeros after the last row and column; -1: as many as before the first (TensorFlow's SAME with stride
 /// 2 on an even side and a 3x3 window: pad 0, pad_end 1).
 Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad,

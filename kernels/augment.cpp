@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/common/accum.hpp"
 #include "kernels/common/error.hpp"
 #include "kernels/common/parallel.hpp"
 
@@ -189,11 +190,17 @@ void augment(const Stream<Dev>&, const ImageView& x, bool gathered, const Augmen
   parallel_for(B, 32, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> pad(static_cast<std::size_t>((x.H + 2) * (x.W + 2) * K));
     std::vector<std::int32_t> columns(static_cast<std::size_t>(plan.row));
+    std::vector<float> whole(std::is_same_v<T, float> ? 0 : static_cast<std::size_t>(x.H * plan.row));
     for (std::int64_t b = begin; b < end; ++b) {
       const AugmentItem& item = items[b];
       const std::int64_t place = gathered ? b : item.image;
       const AugmentParams p = draw_augment(o, x.H, x.W, seed, item.epoch, item.image);
-      float* image = out + b * x.H * plan.row;
+      T* stored = out + b * x.H * plan.row;
+      float* image = nullptr;
+      if constexpr (std::is_same_v<T, float>)
+        image = stored;
+      else
+        image = whole.data();
       if (moves) {
         load_bordered(plan, place, pad.data());
         o.affine() ? move_affine(plan, p, pad.data(), image) : move_whole(plan, p, pad.data(), columns.data(), image);
@@ -203,11 +210,16 @@ void augment(const Stream<Dev>&, const ImageView& x, bool gathered, const Augmen
       if (light) change_light(plan, p, image);
       for (std::int64_t h = 0; h < x.H; ++h) normalise_row(plan, image + h * plan.row);
       if (o.cutout > 0) cut_out(plan, p, image);
+      if constexpr (!std::is_same_v<T, float>)
+        for (std::int64_t i = 0; i < x.H * plan.row; ++i) store(stored[i], image[i]);
     }
   });
 }
 
-template void augment(const Stream<Cpu>&, const ImageView&, bool, const AugmentItem*, std::int64_t,
-                      const AugmentOptions&, const Normalization&, std::uint64_t, float*);
+#define AKIN_INSTANTIATE(T)                                                                           \
+  template void augment(const Stream<Cpu>&, const ImageView&, bool, const AugmentItem*, std::int64_t, \
+                        const AugmentOptions&, const Normalization&, std::uint64_t, T*);
+AKIN_INSTANTIATE(float)
+AKIN_INSTANTIATE(bf16)
 
 }  // namespace akin

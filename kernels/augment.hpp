@@ -122,11 +122,10 @@ constexpr Work augment_work(const ImageView& images, std::int64_t B, std::int64_
 void check_augment(const ImageView& images, const AugmentOptions& options, const Normalization& normalization);
 
 /// `gathered`: image b of `images` belongs to items[b], whose `image` then is only a name for the random numbers; else
-/// items[b].image is its place, and one outside 0..N-1 is an Error on the CPU and makes that image NaN on a device. The
-/// CPU: T = float. A device: float or bf16 (statistics and arithmetic in float, coordinates in double), at most 16
-/// output channels; whole-pixel moves show the same pixels as on the CPU, other values differ by the rounding of
-/// coordinates. One launch; with light each value is computed twice (the mean comes first), the source then lies in the
-/// cache.
+/// items[b].image is its place, and one outside 0..N-1 is an Error on the CPU and makes that image NaN on a device. T
+/// is float or bf16, worked out in float, coordinates in double. A device: at most 16 output channels; whole-pixel
+/// moves show the same pixels as on the CPU, other values differ by the rounding of coordinates. One launch; with light
+/// each value is computed twice (the mean comes first), the source then lies in the cache.
 template <class Dev, class T>
 void augment(const Stream<Dev>& stream, const ImageView& images, bool gathered, const AugmentItem* items,
              std::int64_t B, const AugmentOptions& options, const Normalization& normalization, std::uint64_t seed,

@@ -29,12 +29,13 @@ std::vector<float> tiled(const std::vector<double>& values, std::int64_t L) {
 
 /// Mean of up to 16 rows spread over x, rounded to float: close enough for sums of squares around it to keep their
 /// digits, even when a row is an outlier. Exact for a constant channel.
-std::vector<double> rough_mean(std::int64_t M, std::int64_t C, const float* x) {
+template <class T>
+std::vector<double> rough_mean(std::int64_t M, std::int64_t C, const T* x) {
   const std::int64_t rows = std::min<std::int64_t>(M, 16);
   std::vector<double> mean(static_cast<std::size_t>(C));
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t c = 0; c < C; ++c)
-      mean[static_cast<std::size_t>(c)] += static_cast<double>(x[r * M / rows * C + c]);
+      mean[static_cast<std::size_t>(c)] += static_cast<double>(widened(x[r * M / rows * C + c]));
   for (double& v : mean) v = static_cast<double>(static_cast<float>(v / static_cast<double>(rows)));
   return mean;
 }
@@ -105,7 +106,8 @@ void apply(std::int64_t M, std::int64_t C, Body&& body) {
 
 }  // namespace
 
-void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t) {
+template <class T>
+void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>& t) {
   if (s.M == 0 || s.C == 0) return;
   const auto C = static_cast<std::size_t>(s.C);
   const auto M = static_cast<double>(s.M);
@@ -114,14 +116,15 @@ void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t) {
   if (s.training) {
     std::vector<double> shift = rough_mean(s.M, s.C, t.x), sum, sum_sq;
     const std::vector<float> shift_tile = tiled(shift, L);
-    const float *x = t.x, *k = shift_tile.data();
+    const T* x = t.x;
+    const float* k = shift_tile.data();
     channel_sums(
         s.M, s.C,
         [x, k]<std::int64_t Fixed>(std::int64_t i, std::int64_t n, float* p, float* q) {
           const std::int64_t len = Fixed ? Fixed : n;
 #pragma GCC ivdep
           for (std::int64_t l = 0; l < len; ++l) {
-            const float d = x[i + l] - k[l];
+            const float d = widened(x[i + l]) - k[l];
             p[l] += d;
             q[l] += d * d;
           }
@@ -149,25 +152,29 @@ void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<float>& t) {
   }
   // y = (x - mean) a + beta: subtracting first keeps the digits when the mean is large.
   const std::vector<float> m_tile = tiled(mean, L), a_tile = tiled(a, L), b_tile = tiled(b, L);
-  const float *x = t.x, *r = t.residual, *mt = m_tile.data(), *at = a_tile.data(), *bt = b_tile.data();
-  float* y = t.y;
-  const auto affine = [=](std::int64_t i, std::int64_t l) { return (x[i] - mt[l]) * at[l] + bt[l]; };
+  const float *mt = m_tile.data(), *at = a_tile.data(), *bt = b_tile.data();
+  const T *x = t.x, *r = t.residual;
+  T* y = t.y;
+  const auto affine = [=](std::int64_t i, std::int64_t l) { return (widened(x[i]) - mt[l]) * at[l] + bt[l]; };
   with_activation(s.act, [&]<Activation kAct>() {
     if (r)
-      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = activate(kAct, affine(i, l) + r[i]); });
+      apply(s.M, s.C,
+            [=](std::int64_t i, std::int64_t l) { store(y[i], activate(kAct, affine(i, l) + widened(r[i]))); });
     else
-      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { y[i] = activate(kAct, affine(i, l)); });
+      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { store(y[i], activate(kAct, affine(i, l))); });
   });
 }
 
-void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
+template <class T>
+void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
   if (s.C == 0) return;
   const auto C = static_cast<std::size_t>(s.C);
   const auto M = static_cast<double>(s.M);
   const std::int64_t L = tile_of(s.C);
   const std::vector<float> mean_tile = tiled({t.mean, t.mean + s.C}, L);
-  const float *x = t.x, *y = t.y, *dy = t.dy, *mt = mean_tile.data();
-  float* dres = t.dresidual;
+  const float* mt = mean_tile.data();
+  const T *x = t.x, *y = t.y, *dy = t.dy;
+  T* dres = t.dresidual;
   // Pass 1: sums of du and du (x - mean); du goes to dresidual when that is wanted, so that pass 2 reads one array
   // less.
   std::vector<double> sum_du, sum_dux;
@@ -180,25 +187,29 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
           for (std::int64_t l = 0; l < len; ++l) {
             const float u = du(i + l);
             p[l] += u;
-            q[l] += u * (x[i + l] - mt[l]);
+            q[l] += u * (widened(x[i + l]) - mt[l]);
           }
         },
         sum_du, sum_dux);
   };
   // Calls body(du) with what gives du of an element.
   const auto with_gradient = [=](auto&& body) {
-    if (s.act == Activation::none) return body([=](std::int64_t i) { return dy[i]; });
+    if (s.act == Activation::none) return body([=](std::int64_t i) { return widened(dy[i]); });
     with_activation(s.act, [&]<Activation kAct>() {
       body([=](std::int64_t i) {
-        const float g = dy[i];  // read in any case: a load under a condition is not vectorised
-        return activation_gradient(kAct, y[i], g);
+        const float g = widened(dy[i]);  // read in any case: a load under a condition is not vectorised
+        return activation_gradient(kAct, widened(y[i]), g);
       });
     });
   };
   const bool kept = dres && (s.act != Activation::none || dres != dy);
   with_gradient([&](auto du) {
     if (kept)
-      sums([=](std::int64_t i) { return dres[i] = du(i); });
+      sums([=](std::int64_t i) {
+        const float u = du(i);  // 0 or dy, which bf16 holds
+        store(dres[i], u);
+        return u;
+      });
     else
       sums(du);
   });
@@ -215,18 +226,26 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<float>& t) {
   if (!t.dx) return;
   const std::vector<float> a_tile = tiled(a, L), b_tile = tiled(b, L), k_tile = tiled(k, L);
   const float *at = a_tile.data(), *bt = b_tile.data(), *kt = k_tile.data();
-  float* dx = t.dx;
+  T* dx = t.dx;
   const auto finish = [&](auto du) {
-    const auto value = [=](std::int64_t i, std::int64_t l) { return at[l] * du(i) + (bt[l] * (x[i] - mt[l]) + kt[l]); };
+    const auto value = [=](std::int64_t i, std::int64_t l) {
+      return at[l] * du(i) + (bt[l] * (widened(x[i]) - mt[l]) + kt[l]);
+    };
     if (t.dx_mode == Accum::add)
-      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { dx[i] += value(i, l); });
+      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { store(dx[i], value(i, l), Accum::add); });
     else
-      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { dx[i] = value(i, l); });
+      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { store(dx[i], value(i, l)); });
   };
   if (dres)
-    finish([=](std::int64_t i) { return dres[i]; });
+    finish([=](std::int64_t i) { return widened(dres[i]); });
   else
     with_gradient(finish);
 }
+
+#define AKIN_INSTANTIATE(T)                                                         \
+  template void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>&); \
+  template void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>&);
+AKIN_INSTANTIATE(float)
+AKIN_INSTANTIATE(bf16)
 
 }  // namespace akin::fast

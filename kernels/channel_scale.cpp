@@ -24,7 +24,7 @@ void channel_scale_fwd(const Stream<Dev>&, const ChannelScaleShape& shape, const
     const std::int64_t C = shape.C;
     for (std::int64_t n = begin; n < end; ++n)
       for (std::int64_t m = n * shape.pixels; m < (n + 1) * shape.pixels; ++m)
-        for (std::int64_t c = 0; c < C; ++c) y[m * C + c] = x[m * C + c] * s[n * C + c];
+        for (std::int64_t c = 0; c < C; ++c) store(y[m * C + c], widened(x[m * C + c]) * widened(s[n * C + c]));
   });
 }
 
@@ -39,12 +39,13 @@ void channel_scale_bwd(const Stream<Dev>&, const ChannelScaleShape& shape, const
       for (std::int64_t m = n * shape.pixels; m < (n + 1) * shape.pixels; ++m) {
         const T *x = t.x + m * C, *dy = t.dy + m * C, *s = t.s + n * C;
         if (t.ds != nullptr)
-          for (std::int64_t c = 0; c < C; ++c) sum[c] += static_cast<double>(dy[c]) * static_cast<double>(x[c]);
+          for (std::int64_t c = 0; c < C; ++c)
+            sum[c] += static_cast<double>(widened(dy[c])) * static_cast<double>(widened(x[c]));
         if (t.dx != nullptr)
-          for (std::int64_t c = 0; c < C; ++c) store(t.dx[m * C + c], dy[c] * s[c], t.dx_mode);
+          for (std::int64_t c = 0; c < C; ++c) store(t.dx[m * C + c], widened(dy[c]) * widened(s[c]), t.dx_mode);
       }
       if (t.ds != nullptr)
-        for (std::int64_t c = 0; c < C; ++c) store(t.ds[n * C + c], static_cast<T>(sum[c]), t.ds_mode);
+        for (std::int64_t c = 0; c < C; ++c) store(t.ds[n * C + c], static_cast<Full<T>>(sum[c]), t.ds_mode);
     }
   });
 }
@@ -52,6 +53,6 @@ void channel_scale_bwd(const Stream<Dev>&, const ChannelScaleShape& shape, const
 #define AKIN_INSTANTIATE(T)                                                                              \
   template void channel_scale_fwd(const Stream<Cpu>&, const ChannelScaleShape&, const T*, const T*, T*); \
   template void channel_scale_bwd(const Stream<Cpu>&, const ChannelScaleShape&, const ChannelScaleBackward<T>&);
-AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+AKIN_FOR_EACH_STORED(AKIN_INSTANTIATE)
 
 }  // namespace akin

@@ -15,12 +15,12 @@ void copy_columns(const Stream<Dev>&, const ColumnsCopy& s, const T* x, T* y, Ac
                  for (std::int64_t r = begin; r < end; ++r) {
                    const T* from = x + r * s.x_stride;
                    T* to = y + r * s.y_stride;
-                   for (std::int64_t c = 0; c < s.columns; ++c) store(to[c], from[c], mode);
+                   for (std::int64_t c = 0; c < s.columns; ++c) store(to[c], widened(from[c]), mode);
                  }
                });
 }
 
 #define AKIN_INSTANTIATE(T) template void copy_columns(const Stream<Cpu>&, const ColumnsCopy&, const T*, T*, Accum);
-AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+AKIN_FOR_EACH_STORED(AKIN_INSTANTIATE)
 
 }  // namespace akin

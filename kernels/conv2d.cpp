@@ -13,18 +13,20 @@ namespace akin {
 namespace fast {
 
 // kernels/conv2d_onednn.cpp
-void conv2d_fwd(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* w, float* y);
-void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const float* dy, const float* w, float* dx, Accum mode,
+template <class T>
+void conv2d_fwd(OnednnCache& cache, const Conv2dShape& s, const T* x, const T* w, T* y);
+template <class T>
+void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
                      float* scratch);
-void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* dy, float* dw,
-                       Accum mode);
+template <class T>
+void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const T* x, const T* dy, float* dw, Accum mode);
 
 }  // namespace fast
 
 template <class Dev, class T>
 void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y) {
   if constexpr (fast::kOnednn<T>) {
-    if (stream.onednn != nullptr) return fast::conv2d_fwd(*stream.onednn, s, x, w, y);
+    if (stream.onednn != nullptr && fast::onednn_multiplies<T>()) return fast::conv2d_fwd(*stream.onednn, s, x, w, y);
   }
   const std::int64_t P = s.P(), Q = s.Q();
   parallel_for(s.N * P, 1, [=](std::int64_t begin, std::int64_t end) {
@@ -38,10 +40,10 @@ void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, con
               const std::int64_t h = p * s.stride + r - s.pad, v = q * s.stride + t - s.pad;
               if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
               for (std::int64_t c = 0; c < s.C; ++c)
-                sum += static_cast<double>(x[((n * s.H + h) * s.W + v) * s.C + c]) *
-                       static_cast<double>(w[((k * s.R + r) * s.S + t) * s.C + c]);
+                sum += static_cast<double>(widened(x[((n * s.H + h) * s.W + v) * s.C + c])) *
+                       static_cast<double>(widened(w[((k * s.R + r) * s.S + t) * s.C + c]));
             }
-          y[(np * Q + q) * s.K + k] = static_cast<T>(sum);
+          store(y[(np * Q + q) * s.K + k], static_cast<Full<T>>(sum));
         }
   });
 }
@@ -50,7 +52,8 @@ template <class Dev, class T>
 void conv2d_bwd_data(const Stream<Dev>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
                      float* scratch) {
   if constexpr (fast::kOnednn<T>) {
-    if (stream.onednn != nullptr) return fast::conv2d_bwd_data(*stream.onednn, s, dy, w, dx, mode, scratch);
+    if (stream.onednn != nullptr && fast::onednn_multiplies<T>())
+      return fast::conv2d_bwd_data(*stream.onednn, s, dy, w, dx, mode, scratch);
   }
   const std::int64_t P = s.P(), Q = s.Q();
   parallel_for(s.N * s.H, 1, [=](std::int64_t begin, std::int64_t end) {
@@ -66,10 +69,10 @@ void conv2d_bwd_data(const Stream<Dev>& stream, const Conv2dShape& s, const T* d
               const std::int64_t p = ph / s.stride, q = qw / s.stride;
               if (p >= P || q >= Q) continue;
               for (std::int64_t k = 0; k < s.K; ++k)
-                sum += static_cast<double>(dy[((n * P + p) * Q + q) * s.K + k]) *
-                       static_cast<double>(w[((k * s.R + r) * s.S + t) * s.C + c]);
+                sum += static_cast<double>(widened(dy[((n * P + p) * Q + q) * s.K + k])) *
+                       static_cast<double>(widened(w[((k * s.R + r) * s.S + t) * s.C + c]));
             }
-          store(dx[(nh * s.W + v) * s.C + c], static_cast<T>(sum), mode);
+          store(dx[(nh * s.W + v) * s.C + c], static_cast<Full<T>>(sum), mode);
         }
   });
 }
@@ -78,7 +81,8 @@ template <class Dev, class T>
 void conv2d_bwd_weight(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* dy, Full<T>* dw,
                        Accum mode, float*) {
   if constexpr (fast::kOnednn<T>) {
-    if (stream.onednn != nullptr) return fast::conv2d_bwd_weight(*stream.onednn, s, x, dy, dw, mode);
+    if (stream.onednn != nullptr && fast::onednn_multiplies<T>())
+      return fast::conv2d_bwd_weight(*stream.onednn, s, x, dy, dw, mode);
   }
   const std::int64_t P = s.P(), Q = s.Q();
   parallel_for(s.K * s.R, 1, [=](std::int64_t begin, std::int64_t end) {
@@ -92,10 +96,10 @@ void conv2d_bwd_weight(const Stream<Dev>& stream, const Conv2dShape& s, const T*
               for (std::int64_t q = 0; q < Q; ++q) {
                 const std::int64_t h = p * s.stride + r - s.pad, v = q * s.stride + t - s.pad;
                 if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
-                sum += static_cast<double>(dy[((n * P + p) * Q + q) * s.K + k]) *
-                       static_cast<double>(x[((n * s.H + h) * s.W + v) * s.C + c]);
+                sum += static_cast<double>(widened(dy[((n * P + p) * Q + q) * s.K + k])) *
+                       static_cast<double>(widened(x[((n * s.H + h) * s.W + v) * s.C + c]));
               }
-          store(dw[(kr * s.S + t) * s.C + c], static_cast<T>(sum), mode);
+          store(dw[(kr * s.S + t) * s.C + c], static_cast<Full<T>>(sum), mode);
         }
   });
 }
@@ -103,7 +107,9 @@ void conv2d_bwd_weight(const Stream<Dev>& stream, const Conv2dShape& s, const T*
 template <class T, class Dev>
 std::int64_t conv2d_data_scratch(const Stream<Dev>& stream, const Conv2dShape& s, Accum mode) {
   if constexpr (std::is_same_v<Dev, Cpu> && fast::kOnednn<T>)
-    return stream.onednn != nullptr && mode == Accum::add ? s.x_size() : 0;
+    return stream.onednn != nullptr && fast::onednn_multiplies<T>() && mode == Accum::add
+               ? (s.x_size() * std::int64_t{sizeof(T)} + 3) / 4
+               : 0;
   else
     return 0;
 }
@@ -126,8 +132,8 @@ std::int64_t conv2d_weight_workspace(const Stream<Dev>& stream, const Conv2dShap
 #define AKIN_INSTANTIATE(T)                                                                                     \
   template void conv2d_fwd(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*);                     \
   template void conv2d_bwd_data(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, float*); \
-  template void conv2d_bwd_weight(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, float*);
-AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+  template void conv2d_bwd_weight(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, Full<T>*, Accum, float*);
+AKIN_FOR_EACH_STORED(AKIN_INSTANTIATE)
 #undef AKIN_INSTANTIATE
 #define AKIN_INSTANTIATE(T, Dev)                                                               \
   template std::int64_t conv2d_data_scratch<T>(const Stream<Dev>&, const Conv2dShape&, Accum); \

@@ -35,10 +35,11 @@ constexpr Work conv2d_work(const Conv2dShape& s, std::size_t size) {
           static_cast<double>(size) * static_cast<double>(s.x_size() + s.w_size() + s.y_size())};
 }
 
-/// CPU: sums in double; the fast path is oneDNN's. A device: T = float: fused multiply-adds; T = bf16: tensor cores,
-/// sums in float. Each pass is one product over gathered pixels (implicit GEMM; nothing is unfolded in memory); 1 x 1
-/// with stride 1 is a plain gemm. Fast where C and K are multiples of 8 (bf16) or 4 (float); other channel counts take
-/// a path that gathers single elements. Weights hold fewer than 2^31 elements, images fewer than 2^31 pixels.
+/// CPU: sums in double; the fast path is oneDNN's, with sums in float. A device: T = float: fused multiply-adds; T =
+/// bf16: tensor cores, sums in float. Each pass is one product over gathered pixels (implicit GEMM; nothing is unfolded
+/// in memory); 1 x 1 with stride 1 is a plain gemm. Fast where C and K are multiples of 8 (bf16) or 4 (float); other
+/// channel counts take a path that gathers single elements. Weights hold fewer than 2^31 elements, images fewer than
+/// 2^31 pixels.
 template <class Dev, class T>
 void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y);
 /// stride^2 launches: one for each class of input pixels that the same taps reach. `scratch`: conv2d_data_scratch()
@@ -51,7 +52,7 @@ template <class Dev, class T>
 void conv2d_bwd_weight(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* dy, Full<T>* dw,
                        Accum mode, float* workspace);
 
-/// Room for the whole of dx where oneDNN adds, as it only overwrites; else 0.
+/// Room for the whole of dx (as T) where oneDNN adds, as it only overwrites; else 0.
 template <class T, class Dev>
 std::int64_t conv2d_data_scratch(const Stream<Dev>& stream, const Conv2dShape& s, Accum mode);
 template <class T, class Dev>

@@ -27,7 +27,7 @@ struct DataPass {
 /// The three passes of one shape, each to be run by one thread; several may at once. oneDNN wants weights in a blocked
 /// layout of its choice; they are reordered on every call.
 struct ConvPlan final : OnednnPlan {
-  memory::desc x, w, y;  // w: as akin keeps it, [K,R,S,C]
+  memory::desc x, w, dw_to, y;  // w and its gradient, always f32: as akin keeps them, [K,R,S,C]
   DataPass fwd, bwd_data;
   SharedPrimitive bwd_weight;
   memory::desc dw;  // in the layout that the implementation chose
@@ -43,11 +43,11 @@ SharedPrimitive reorder(const dnnl::engine& engine, const memory::desc& from, co
 using ForwardDesc = dnnl::convolution_forward::primitive_desc;
 using DataDesc = dnnl::convolution_backward_data::primitive_desc;
 constexpr auto kDirect = dnnl::algorithm::convolution_direct;
-constexpr auto kFloat = memory::data_type::f32;
+using Type = memory::data_type;
 
-memory::desc x_desc(const Conv2dShape& s) { return {{s.N, s.C, s.H, s.W}, kFloat, memory::format_tag::nhwc}; }
-memory::desc y_desc(const Conv2dShape& s) { return {{s.N, s.K, s.P(), s.Q()}, kFloat, memory::format_tag::nhwc}; }
-memory::desc any_w(const Conv2dShape& s) { return {{s.K, s.C, s.R, s.S}, kFloat, memory::format_tag::any}; }
+memory::desc x_desc(const Conv2dShape& s, Type t) { return {{s.N, s.C, s.H, s.W}, t, memory::format_tag::nhwc}; }
+memory::desc y_desc(const Conv2dShape& s, Type t) { return {{s.N, s.K, s.P(), s.Q()}, t, memory::format_tag::nhwc}; }
+memory::desc any_w(const Conv2dShape& s, Type t) { return {{s.K, s.C, s.R, s.S}, t, memory::format_tag::any}; }
 
 // On AVX-512, oneDNN 2.6 runs forward passes on brgconv and data gradients on jit, 3.7 both on brgconv. Measured on 3x3
 // layers, one thread: with 2.6 jit takes 0.64 to 0.80 of brgconv's time at 8 and 16 channels, 0.9 to 1.15 at 32, 1.06
@@ -66,20 +66,20 @@ bool jit_is_faster(const Conv2dShape& s) {
 }
 bool brgconv_is_faster(const Conv2dShape& s) { return s.C >= 64 && s.K >= 64; }
 
-ForwardDesc forward_desc(const dnnl::engine& engine, const Conv2dShape& s) {
+ForwardDesc forward_desc(const dnnl::engine& engine, const Conv2dShape& s, Type t) {
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
-  return describe<dnnl::convolution_forward>(engine, {}, dnnl::prop_kind::forward_training, kDirect, x_desc(s),
-                                             any_w(s), y_desc(s), stride, begin, end);
+  return describe<dnnl::convolution_forward>(engine, {}, dnnl::prop_kind::forward_training, kDirect, x_desc(s, t),
+                                             any_w(s, t), y_desc(s, t), stride, begin, end);
 }
 
-DataDesc data_desc(const dnnl::engine& engine, const Conv2dShape& s, const ForwardDesc& hint) {
+DataDesc data_desc(const dnnl::engine& engine, const Conv2dShape& s, Type t, const ForwardDesc& hint) {
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
   const auto describe_data = [&] {
-    return describe_backward<dnnl::convolution_backward_data>(engine, hint, kDirect, x_desc(s), any_w(s), y_desc(s),
-                                                              stride, begin, end);
+    return describe_backward<dnnl::convolution_backward_data>(engine, hint, kDirect, x_desc(s, t), any_w(s, t),
+                                                              y_desc(s, t), stride, begin, end);
   };
   DataDesc first = describe_data();
-  if (is_brgconv(first.impl_info_str()) && (s.stride > 1 || (s.R * s.S > 1 && !brgconv_is_faster(s))))
+  if (t == Type::f32 && is_brgconv(first.impl_info_str()) && (s.stride > 1 || (s.R * s.S > 1 && !brgconv_is_faster(s))))
     for (DataDesc other = describe_data(); other.next_impl();)  // in place
       if (is_jit512(other.impl_info_str())) return other;
   return first;
@@ -92,16 +92,17 @@ Conv2dShape mirror(const Conv2dShape& s) {
   return {s.N, s.P(), s.Q(), s.K, s.C, s.R, s.S, 1, s.R - 1 - s.pad, s.R - 1 - s.pad_end};
 }
 
-std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShape& s) {
+std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShape& s, Type t) {
   auto plan = std::make_unique<ConvPlan>();
-  plan->x = x_desc(s);
-  plan->y = y_desc(s);
-  plan->w = {{s.K, s.C, s.R, s.S}, kFloat, memory::format_tag::nhwc};  // the same strides: K outermost, C innermost
+  plan->x = x_desc(s, t);
+  plan->y = y_desc(s, t);
+  plan->w = {{s.K, s.C, s.R, s.S}, t, memory::format_tag::nhwc};  // the same strides: K outermost, C innermost
+  plan->dw_to = {{s.K, s.C, s.R, s.S}, Type::f32, memory::format_tag::nhwc};
   // The mirrored convolution's weights [C,K,R,S], seen in the memory of `flipped`.
-  const memory::desc w_mirrored({s.C, s.K, s.R, s.S}, kFloat, memory::dims{1, s.R * s.S * s.C, s.S * s.C, s.C});
+  const memory::desc w_mirrored({s.C, s.K, s.R, s.S}, t, memory::dims{1, s.R * s.S * s.C, s.S * s.C, s.C});
 
-  const ForwardDesc fwd = forward_desc(engine, s);
-  const DataDesc data = data_desc(engine, s, fwd);
+  const ForwardDesc fwd = forward_desc(engine, s, t);
+  const DataDesc data = data_desc(engine, s, t, fwd);
   const auto set = [&](DataPass& pass, bool mirrored, const auto& desc, const dnnl::primitive& run) {
     pass.mirrored = mirrored;
     pass.run = {run, desc};
@@ -111,10 +112,10 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
   };
   set(plan->fwd, false, fwd, dnnl::convolution_forward(fwd));
   set(plan->bwd_data, false, data, dnnl::convolution_backward_data(data));
-  if (can_mirror(s) && is_brgconv(fwd.impl_info_str()) && is_jit512(data.impl_info_str())) {
+  if (t == Type::f32 && can_mirror(s) && is_brgconv(fwd.impl_info_str()) && is_jit512(data.impl_info_str())) {
     const Conv2dShape m = mirror(s);
-    const ForwardDesc m_fwd = forward_desc(engine, m);
-    const DataDesc m_data = data_desc(engine, m, m_fwd);
+    const ForwardDesc m_fwd = forward_desc(engine, m, t);
+    const DataDesc m_data = data_desc(engine, m, t, m_fwd);
     if (jit_is_faster(s) && is_jit512(m_data.impl_info_str()))
       set(plan->fwd, true, m_data, dnnl::convolution_backward_data(m_data));
     if (brgconv_is_faster(s) && is_brgconv(m_fwd.impl_info_str()))
@@ -122,22 +123,22 @@ std::unique_ptr<ConvPlan> make_plan(const dnnl::engine& engine, const Conv2dShap
   }
 
   const memory::dims stride{s.stride, s.stride}, begin{s.pad, s.pad}, end{s.pad_end, s.pad_end};
-  const auto weight = describe_backward<dnnl::convolution_backward_weights>(engine, fwd, kDirect, plan->x, any_w(s),
-                                                                            plan->y, stride, begin, end);
+  const auto weight = describe_backward<dnnl::convolution_backward_weights>(
+      engine, fwd, kDirect, plan->x, any_w(s, Type::f32), plan->y, stride, begin, end);
   plan->bwd_weight = {dnnl::convolution_backward_weights(weight), weight};
   plan->dw = weight.diff_weights_desc();
-  plan->from_dw = reorder(engine, weight.diff_weights_desc(), plan->w);
-  plan->from_dw_add = reorder(engine, weight.diff_weights_desc(), plan->w, true);
+  plan->from_dw = reorder(engine, weight.diff_weights_desc(), plan->dw_to);
+  plan->from_dw_add = reorder(engine, weight.diff_weights_desc(), plan->dw_to, true);
   return plan;
 }
 
-ConvPlan& plan_for(OnednnCache::State& state, const Conv2dShape& s) {
-  return state.plan<ConvPlan>({'c', s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.stride, s.pad, s.pad_end},
-                              [&] { return make_plan(state.engine, s); });
+ConvPlan& plan_for(OnednnCache::State& state, const Conv2dShape& s, Type t) {
+  return state.plan<ConvPlan>({'c', t == Type::bf16, s.N, s.H, s.W, s.C, s.K, s.R, s.S, s.stride, s.pad, s.pad_end},
+                              [&] { return make_plan(state.engine, s, t); });
 }
 
-memory wrap(const memory::desc& desc, const dnnl::engine& engine, const float* p) {
-  return {desc, engine, const_cast<float*>(p)};
+memory wrap(const memory::desc& desc, const dnnl::engine& engine, const void* p) {
+  return {desc, engine, const_cast<void*>(p)};
 }
 
 // How a convolution is cut into pieces that whoever is free works on: by its shape alone, so that the bits of a result
@@ -157,30 +158,31 @@ struct Part {
 using Parts = std::vector<Part>;
 
 /// In pieces of `size` images (`side`: N) or channels (C or K); the last one may be smaller.
-Parts parts_of(OnednnCache::State& state, const Conv2dShape& s, std::int64_t Conv2dShape::*side, std::int64_t size) {
+Parts parts_of(OnednnCache::State& state, const Conv2dShape& s, Type t, std::int64_t Conv2dShape::*side,
+               std::int64_t size) {
   Parts parts;
   for (std::int64_t begin = 0; begin < s.*side; begin += size) {
     Conv2dShape shape = s;
     shape.*side = std::min(size, s.*side - begin);
-    parts.push_back({begin, shape, &plan_for(state, shape)});
+    parts.push_back({begin, shape, &plan_for(state, shape, t)});
   }
   return parts;
 }
 
-Parts images_of(OnednnCache::State& state, const Conv2dShape& s, std::int64_t most) {
+Parts images_of(OnednnCache::State& state, const Conv2dShape& s, Type t, std::int64_t most) {
   const std::int64_t operations = std::max<std::int64_t>(2 * s.P() * s.Q() * s.K * s.C * s.R * s.S, 1);  // an image
   const std::int64_t images = std::max((s.N + most - 1) / most, kPieceOperations / operations + 1);
-  return parts_of(state, s, &Conv2dShape::N, std::clamp<std::int64_t>(images, 1, s.N));
+  return parts_of(state, s, t, &Conv2dShape::N, std::clamp<std::int64_t>(images, 1, s.N));
 }
 
 /// Channels, where there are more weights than numbers in an output channel: weights are the work then, and pieces of
 /// the batch would read them all, each. Else nothing. `pixels`: of what the channels are written to.
-Parts channels_of(OnednnCache::State& state, const Conv2dShape& s, std::int64_t Conv2dShape::*side,
+Parts channels_of(OnednnCache::State& state, const Conv2dShape& s, Type t, std::int64_t Conv2dShape::*side,
                   std::int64_t pixels) {
   const std::int64_t channels = s.*side;
   if (channels < 2 * kPieceChannels || pixels >= s.w_size() / channels || pixels * s.w_size() < kPieceOperations)
     return {};
-  return parts_of(state, s, side, std::max(kPieceChannels, (channels / kMostConvPieces + 15) / 16 * 16));
+  return parts_of(state, s, t, side, std::max(kPieceChannels, (channels / kMostConvPieces + 15) / 16 * 16));
 }
 
 template <class Body>
@@ -202,22 +204,24 @@ Workspace& workspace() {
 struct Channels {
   std::int64_t all, first;
 };
-void copy_channels(std::int64_t pixels, std::int64_t count, const float* from, Channels of_from, float* to,
-                   Channels of_to, Accum mode) {
+template <class T>
+void copy_channels(std::int64_t pixels, std::int64_t count, const T* from, Channels of_from, T* to, Channels of_to,
+                   Accum mode) {
   for (std::int64_t p = 0; p < pixels; ++p) {
-    const float* in = from + p * of_from.all + of_from.first;
-    float* out = to + p * of_to.all + of_to.first;
-    for (std::int64_t c = 0; c < count; ++c) store(out[c], in[c], mode);
+    const T* in = from + p * of_from.all + of_from.first;
+    T* out = to + p * of_to.all + of_to.first;
+    for (std::int64_t c = 0; c < count; ++c) store(out[c], widened(in[c]), mode);
   }
 }
 
 /// The weights in the layout that the pass wants, in `to`. `s`: of the piece; w [K,R,S,all_channels], of which it takes
 /// C from `first` on.
-void reorder_weights(OnednnCache::State& state, const DataPass& pass, const Conv2dShape& s, const float* w,
-                     Channels of_w, float* to) {
-  const float* from = w;
+template <class T>
+void reorder_weights(OnednnCache::State& state, const DataPass& pass, const Conv2dShape& s, const T* w, Channels of_w,
+                     T* to) {
+  const T* from = w;
   if (pass.mirrored || of_w.all != s.C) {
-    float* packed = workspace().packed.sized(static_cast<std::size_t>(s.w_size()) * sizeof(float));
+    T* packed = workspace().packed.sized<T>(static_cast<std::size_t>(s.w_size()) * sizeof(T));
     const std::int64_t taps = s.R * s.S;
     for (std::int64_t k = 0; k < s.K; ++k)
       for (std::int64_t t = 0; t < taps; ++t)
@@ -229,7 +233,7 @@ void reorder_weights(OnednnCache::State& state, const DataPass& pass, const Conv
             {{DNNL_ARG_FROM, wrap(pass.w_from, state.engine, from)}, {DNNL_ARG_TO, wrap(pass.w, state.engine, to)}});
 }
 
-void run(OnednnCache::State& state, const DataPass& pass, bool as_forward, const memory& in, const float* w,
+void run(OnednnCache::State& state, const DataPass& pass, bool as_forward, const memory& in, const void* w,
          const memory& out) {
   pass.run(state.engine, {{as_forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, in},
                           {DNNL_ARG_WEIGHTS, wrap(pass.w, state.engine, w)},
@@ -237,38 +241,40 @@ void run(OnednnCache::State& state, const DataPass& pass, bool as_forward, const
 }
 
 /// A data pass in pieces of images; `pass`: which of a plan's passes.
-void run_images(OnednnCache::State& state, const Conv2dShape& s, DataPass ConvPlan::*pass, bool forward,
-                const float* in, const float* w, float* out) {
-  const Parts parts = images_of(state, s, kMostConvPieces);
+template <class T>
+void run_images(OnednnCache::State& state, const Conv2dShape& s, DataPass ConvPlan::*pass, bool forward, const T* in,
+                const T* w, T* out) {
+  const Parts parts = images_of(state, s, kDataType<T>, kMostConvPieces);
   const std::int64_t x_image = s.H * s.W * s.C, y_image = s.P() * s.Q() * s.K;
   for (const Part& part : {parts.front(), parts.back()}) {
     const DataPass& p = part.plan->*pass;
-    float* to = state.weights[part.plan != parts.front().plan].sized(p.w.get_size());
+    T* to = state.weights[part.plan != parts.front().plan].sized<T>(p.w.get_size());
     if (part.begin == 0 || part.plan != parts.front().plan) reorder_weights(state, p, part.shape, w, {s.C, 0}, to);
   }
   for_parts(parts, [&](const Part& part, std::size_t) {
     const ConvPlan& plan = *part.plan;
-    const float* x = (forward ? in : out) + part.begin * x_image;
-    const float* y = (forward ? out : in) + part.begin * y_image;
+    const T* x = (forward ? in : out) + part.begin * x_image;
+    const T* y = (forward ? out : in) + part.begin * y_image;
     const memory at_x = wrap(plan.x, state.engine, x), at_y = wrap(plan.y, state.engine, y);
     run(state, plan.*pass, forward != (plan.*pass).mirrored, forward ? at_x : at_y,
-        state.weights[part.plan != parts.front().plan].data(), forward ? at_y : at_x);
+        state.weights[part.plan != parts.front().plan].data<T>(), forward ? at_y : at_x);
   });
 }
 
 }  // namespace
 
-void conv2d_fwd(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* w, float* y) {
+template <class T>
+void conv2d_fwd(OnednnCache& cache, const Conv2dShape& s, const T* x, const T* w, T* y) {
   if (s.y_size() == 0) return;
   auto& state = cache.state();
   const std::int64_t pixels = s.N * s.P() * s.Q();
-  const Parts filters = channels_of(state, s, &Conv2dShape::K, pixels);
+  const Parts filters = channels_of(state, s, kDataType<T>, &Conv2dShape::K, pixels);
   if (filters.empty()) return run_images(state, s, &ConvPlan::fwd, true, x, w, y);
   for_parts(filters, [&](const Part& part, std::size_t) {
     const DataPass& pass = part.plan->fwd;
     Workspace& own = workspace();
-    float* weights = own.weights.sized(pass.w.get_size());
-    float* out = own.out.sized(part.plan->y.get_size());
+    T* weights = own.weights.sized<T>(pass.w.get_size());
+    T* out = own.out.sized<T>(part.plan->y.get_size());
     reorder_weights(state, pass, part.shape, w + part.begin * s.R * s.S * s.C, {s.C, 0}, weights);
     run(state, pass, !pass.mirrored, wrap(part.plan->x, state.engine, x), weights,
         wrap(part.plan->y, state.engine, out));
@@ -276,22 +282,24 @@ void conv2d_fwd(OnednnCache& cache, const Conv2dShape& s, const float* x, const 
   });
 }
 
-void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const float* dy, const float* w, float* dx, Accum mode,
+template <class T>
+void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
                      float* scratch) {
   if (s.x_size() == 0) return;
   auto& state = cache.state();
   const std::int64_t pixels = s.N * s.H * s.W;
-  const Parts channels = channels_of(state, s, &Conv2dShape::C, pixels);
+  const Parts channels = channels_of(state, s, kDataType<T>, &Conv2dShape::C, pixels);
   if (channels.empty()) {
-    run_images(state, s, &ConvPlan::bwd_data, false, dy, w, mode == Accum::add ? scratch : dx);
-    if (mode == Accum::add) axpy(kSpec, s.x_size(), 1.0, nullptr, scratch, dx, Accum::add);
+    T* out = mode == Accum::add ? reinterpret_cast<T*>(scratch) : dx;
+    run_images(state, s, &ConvPlan::bwd_data, false, dy, w, out);
+    if (mode == Accum::add) axpy(kSpec, s.x_size(), 1.0, nullptr, out, dx, Accum::add);
     return;
   }
   for_parts(channels, [&](const Part& part, std::size_t) {
     const DataPass& pass = part.plan->bwd_data;
     Workspace& own = workspace();
-    float* weights = own.weights.sized(pass.w.get_size());
-    float* out = own.out.sized(part.plan->x.get_size());
+    T* weights = own.weights.sized<T>(pass.w.get_size());
+    T* out = own.out.sized<T>(part.plan->x.get_size());
     reorder_weights(state, pass, part.shape, w, {s.C, part.begin}, weights);
     run(state, pass, pass.mirrored, wrap(part.plan->y, state.engine, dy), weights,
         wrap(part.plan->x, state.engine, out));
@@ -299,45 +307,45 @@ void conv2d_bwd_data(OnednnCache& cache, const Conv2dShape& s, const float* dy, 
   });
 }
 
-void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x, const float* dy, float* dw,
-                       Accum mode) {
+template <class T>
+void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const T* x, const T* dy, float* dw, Accum mode) {
   if (s.w_size() == 0) return;
   if (s.y_size() == 0) return akin::conv2d_bwd_weight(kSpec, s, x, dy, dw, mode, nullptr);  // a sum of nothing
   // oneDNN gathers the pixels that a strided 1x1 convolution reads into a workspace, and with few channels it writes
   // past the end of that (2.6 and 3.7; https://github.com/uxlfoundation/oneDNN/issues/6035, open). Hence the gather.
   if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.pad_end == 0 && s.C < 16) {
     const Conv2dShape dense{s.N, s.P(), s.Q(), s.C, s.K, 1, 1, 1, 0};
-    std::vector<float> read(static_cast<std::size_t>(dense.x_size()));
+    std::vector<T> read(static_cast<std::size_t>(dense.x_size()));
     shortcut_a_fwd(kSpec, {s.N, s.H, s.W, s.C, s.C, s.stride}, x, read.data());
     return conv2d_bwd_weight(cache, dense, read.data(), dy, dw, mode);
   }
   auto& state = cache.state();
   const std::int64_t pixels = s.N * s.P() * s.Q();
-  const auto execute = [&](const ConvPlan& plan, const float* from_x, const float* from_dy, float* to) {
+  const auto execute = [&](const ConvPlan& plan, const T* from_x, const T* from_dy, float* to) {
     plan.bwd_weight(state.engine, {{DNNL_ARG_SRC, wrap(plan.x, state.engine, from_x)},
                                    {DNNL_ARG_DIFF_DST, wrap(plan.y, state.engine, from_dy)},
                                    {DNNL_ARG_DIFF_WEIGHTS, wrap(plan.dw, state.engine, to)}});
   };
   const auto write = [&](const ConvPlan& plan, const float* from, float* to, bool add) {
     (add ? plan.from_dw_add : plan.from_dw)(state.engine, {{DNNL_ARG_FROM, wrap(plan.dw, state.engine, from)},
-                                                           {DNNL_ARG_TO, wrap(plan.w, state.engine, to)}});
+                                                           {DNNL_ARG_TO, wrap(plan.dw_to, state.engine, to)}});
   };
-  if (const Parts filters = channels_of(state, s, &Conv2dShape::K, pixels); !filters.empty())
+  if (const Parts filters = channels_of(state, s, kDataType<T>, &Conv2dShape::K, pixels); !filters.empty())
     return for_parts(filters, [&](const Part& part, std::size_t) {
       Workspace& own = workspace();
-      float* packed = own.packed.sized(part.plan->y.get_size());
-      float* out = own.out.sized(part.plan->dw.get_size());
+      T* packed = own.packed.sized<T>(part.plan->y.get_size());
+      float* out = own.out.sized<float>(part.plan->dw.get_size());
       copy_channels(pixels, part.shape.K, dy, {s.K, part.begin}, packed, {part.shape.K, 0}, Accum::overwrite);
       execute(*part.plan, x, packed, out);
       write(*part.plan, out, dw + part.begin * s.R * s.S * s.C, mode == Accum::add);
     });
   // Each piece of the batch has a sum of its own; they are added in their order. The last one may have another layout.
   const Parts parts =
-      images_of(state, s, std::clamp<std::int64_t>(pixels / kWeightPiecePixels, 1, kMostConvPieces / 2));
+      images_of(state, s, kDataType<T>, std::clamp<std::int64_t>(pixels / kWeightPiecePixels, 1, kMostConvPieces / 2));
   const std::int64_t x_image = s.H * s.W * s.C, y_image = s.P() * s.Q() * s.K;
   const std::size_t bytes = std::max(parts.front().plan->dw.get_size(), parts.back().plan->dw.get_size());
   const std::size_t size = (bytes + 63) / 64 * 16;  // floats from one sum to the next
-  float* sums = state.sums.sized(parts.size() * size * sizeof(float));
+  float* sums = state.sums.sized<float>(parts.size() * size * sizeof(float));
   for_parts(parts, [&](const Part& part, std::size_t i) {
     execute(*part.plan, x + part.begin * x_image, dy + part.begin * y_image, sums + i * size);
   });
@@ -350,5 +358,12 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const float* x,
   write(*parts.front().plan, sums, dw, mode == Accum::add);
   if (other) write(*parts.back().plan, sums + alike * size, dw, true);
 }
+
+#define AKIN_INSTANTIATE(T)                                                                               \
+  template void conv2d_fwd(OnednnCache&, const Conv2dShape&, const T*, const T*, T*);                     \
+  template void conv2d_bwd_data(OnednnCache&, const Conv2dShape&, const T*, const T*, T*, Accum, float*); \
+  template void conv2d_bwd_weight(OnednnCache&, const Conv2dShape&, const T*, const T*, float*, Accum);
+AKIN_INSTANTIATE(float)
+AKIN_INSTANTIATE(bf16)
 
 }  // namespace akin::fast

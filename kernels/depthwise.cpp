@@ -11,9 +11,12 @@ namespace akin {
 namespace fast {
 
 // kernels/depthwise_omp.cpp
-void depthwise_fwd(const DepthwiseShape& s, const float* x, const float* w, float* y);
-void depthwise_bwd_data(const DepthwiseShape& s, const float* dy, const float* w, float* dx, Accum mode);
-void depthwise_bwd_weight(const DepthwiseShape& s, const float* x, const float* dy, float* dw, Accum mode);
+template <class T>
+void depthwise_fwd(const DepthwiseShape& s, const T* x, const float* w, T* y);
+template <class T>
+void depthwise_bwd_data(const DepthwiseShape& s, const T* dy, const float* w, T* dx, Accum mode);
+template <class T>
+void depthwise_bwd_weight(const DepthwiseShape& s, const T* x, const T* dy, float* dw, Accum mode);
 
 }  // namespace fast
 
@@ -39,23 +42,26 @@ std::vector<T> by_tap(const DepthwiseShape& s, const T* w) {
 
 template <class Dev, class T>
 void depthwise_fwd(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const Full<T>* w, T* y) {
-  if constexpr (std::is_same_v<T, float>) {
+  if constexpr (kFastType<T>) {
     if (stream.fast) return fast::depthwise_fwd(s, x, w, y);
   }
   const std::int64_t P = s.P(), Q = s.Q(), C = s.C;
-  const std::vector<T> taps = by_tap(s, w);
+  const std::vector<Full<T>> taps = by_tap(s, w);
   parallel_for(s.N * P, row_grain(Q * C * s.R * s.S), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<Full<T>> sums(static_cast<std::size_t>(C));
     for (std::int64_t np = begin; np < end; ++np)
       for (std::int64_t q = 0; q < Q; ++q) {
-        T* out = y + (np * Q + q) * C;
-        std::fill_n(out, C, T(0));
+        Full<T>* sum = sums.data();
+        std::fill_n(sum, C, Full<T>(0));
         for (std::int64_t r = 0; r < s.R; ++r)
           for (std::int64_t t = 0; t < s.S; ++t) {
             const std::int64_t h = np % P * s.stride + r - s.pad, v = q * s.stride + t - s.pad;
             if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
-            const T *in = x + ((np / P * s.H + h) * s.W + v) * C, *tap = taps.data() + (r * s.S + t) * C;
-            for (std::int64_t c = 0; c < C; ++c) out[c] += in[c] * tap[c];
+            const T* in = x + ((np / P * s.H + h) * s.W + v) * C;
+            const Full<T>* tap = taps.data() + (r * s.S + t) * C;
+            for (std::int64_t c = 0; c < C; ++c) sum[c] += widened(in[c]) * tap[c];
           }
+        for (std::int64_t c = 0; c < C; ++c) store(y[(np * Q + q) * C + c], sum[c]);
       }
   });
 }
@@ -63,25 +69,26 @@ void depthwise_fwd(const Stream<Dev>& stream, const DepthwiseShape& s, const T* 
 template <class Dev, class T>
 void depthwise_bwd_data(const Stream<Dev>& stream, const DepthwiseShape& s, const T* dy, const Full<T>* w, T* dx,
                         Accum mode) {
-  if constexpr (std::is_same_v<T, float>) {
+  if constexpr (kFastType<T>) {
     if (stream.fast) return fast::depthwise_bwd_data(s, dy, w, dx, mode);
   }
   const std::int64_t P = s.P(), Q = s.Q(), C = s.C;
-  const std::vector<T> taps = by_tap(s, w);
+  const std::vector<Full<T>> taps = by_tap(s, w);
   parallel_for(s.N * s.H, row_grain(s.W * C * s.R * s.S), [&](std::int64_t begin, std::int64_t end) {
-    std::vector<T> sums(static_cast<std::size_t>(C));
+    std::vector<Full<T>> sums(static_cast<std::size_t>(C));
     for (std::int64_t nh = begin; nh < end; ++nh)
       for (std::int64_t v = 0; v < s.W; ++v) {
-        T* sum = sums.data();
-        std::fill_n(sum, C, T(0));
+        Full<T>* sum = sums.data();
+        std::fill_n(sum, C, Full<T>(0));
         for (std::int64_t r = 0; r < s.R; ++r)
           for (std::int64_t t = 0; t < s.S; ++t) {
             const std::int64_t ph = nh % s.H + s.pad - r, qw = v + s.pad - t;  // stride * p, stride * q
             if (ph < 0 || qw < 0 || ph % s.stride != 0 || qw % s.stride != 0) continue;
             const std::int64_t p = ph / s.stride, q = qw / s.stride;
             if (p >= P || q >= Q) continue;
-            const T *g = dy + ((nh / s.H * P + p) * Q + q) * C, *tap = taps.data() + (r * s.S + t) * C;
-            for (std::int64_t c = 0; c < C; ++c) sum[c] += g[c] * tap[c];
+            const T* g = dy + ((nh / s.H * P + p) * Q + q) * C;
+            const Full<T>* tap = taps.data() + (r * s.S + t) * C;
+            for (std::int64_t c = 0; c < C; ++c) sum[c] += widened(g[c]) * tap[c];
           }
         for (std::int64_t c = 0; c < C; ++c) store(dx[(nh * s.W + v) * C + c], sum[c], mode);
       }
@@ -91,7 +98,7 @@ void depthwise_bwd_data(const Stream<Dev>& stream, const DepthwiseShape& s, cons
 template <class Dev, class T>
 void depthwise_bwd_weight(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const T* dy, Full<T>* dw,
                           Accum mode, float*) {
-  if constexpr (std::is_same_v<T, float>) {
+  if constexpr (kFastType<T>) {
     if (stream.fast) return fast::depthwise_bwd_weight(s, x, dy, dw, mode);
   }
   const std::int64_t P = s.P(), Q = s.Q(), C = s.C;
@@ -105,9 +112,10 @@ void depthwise_bwd_weight(const Stream<Dev>& stream, const DepthwiseShape& s, co
           const std::int64_t h = np % P * s.stride + tap / s.S - s.pad, v = q * s.stride + tap % s.S - s.pad;
           if (h < 0 || h >= s.H || v < 0 || v >= s.W) continue;
           const T *in = x + ((np / P * s.H + h) * s.W + v) * C, *g = dy + (np * Q + q) * C;
-          for (std::int64_t c = 0; c < C; ++c) sum[c] += static_cast<double>(g[c]) * static_cast<double>(in[c]);
+          for (std::int64_t c = 0; c < C; ++c)
+            sum[c] += static_cast<double>(widened(g[c])) * static_cast<double>(widened(in[c]));
         }
-      for (std::int64_t c = 0; c < C; ++c) store(dw[c * s.R * s.S + tap], static_cast<T>(sum[c]), mode);
+      for (std::int64_t c = 0; c < C; ++c) store(dw[c * s.R * s.S + tap], static_cast<Full<T>>(sum[c]), mode);
     }
   });
 }
@@ -118,10 +126,11 @@ std::int64_t depthwise_workspace(const Stream<Dev>&, const DepthwiseShape&) {
 }
 
 template std::int64_t depthwise_workspace(const Stream<Cpu>&, const DepthwiseShape&);
-#define AKIN_INSTANTIATE(T)                                                                                   \
-  template void depthwise_fwd(const Stream<Cpu>&, const DepthwiseShape&, const T*, const T*, T*);             \
-  template void depthwise_bwd_data(const Stream<Cpu>&, const DepthwiseShape&, const T*, const T*, T*, Accum); \
-  template void depthwise_bwd_weight(const Stream<Cpu>&, const DepthwiseShape&, const T*, const T*, T*, Accum, float*);
-AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+#define AKIN_INSTANTIATE(T)                                                                                          \
+  template void depthwise_fwd(const Stream<Cpu>&, const DepthwiseShape&, const T*, const Full<T>*, T*);              \
+  template void depthwise_bwd_data(const Stream<Cpu>&, const DepthwiseShape&, const T*, const Full<T>*, T*, Accum);  \
+  template void depthwise_bwd_weight(const Stream<Cpu>&, const DepthwiseShape&, const T*, const T*, Full<T>*, Accum, \
+                                     float*);
+AKIN_FOR_EACH_STORED(AKIN_INSTANTIATE)
 
 }  // namespace akin

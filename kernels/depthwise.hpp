@@ -33,7 +33,7 @@ constexpr Work depthwise_work(const DepthwiseShape& s, std::size_t size) {
           static_cast<double>(size) * static_cast<double>(s.x_size() + s.w_size() + s.y_size())};
 }
 
-/// Weights and their gradient keep f32 beside bf16 activations, and so do all sums of a device. One launch each.
+/// Weights and their gradient keep f32 beside bf16 activations, and so do all sums. One launch each.
 template <class Dev, class T>
 void depthwise_fwd(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const Full<T>* w, T* y);
 template <class Dev, class T>

@@ -1,8 +1,11 @@
-// depthwise by hand, for float: vectors of neighbouring channels, sums in registers. Forward and data gradient are one
-// loop: outputs j of a row, `out_step` pixels apart, each the sum over rows and taps u of in[in_first + j in_step + u]
-// times a weight. The data gradient with a stride serves the input pixels of one remainder after another, as conv2d.cu
-// does: those see dy with stride 1 through every stride-th tap, reversed.
+// depthwise by hand, in float: vectors of neighbouring channels, sums in registers; bf16 is widened as rows are copied
+// and rounded as results are stored. Forward and data gradient are one loop: outputs j of a row, `out_step` pixels
+// apart, each the sum over rows and taps u of in[in_first + j in_step + u] times a weight. The data gradient with a
+// stride serves the input pixels of one remainder after another, as conv2d.cu does: those see dy with stride 1 through
+// every stride-th tap, reversed.
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -14,10 +17,14 @@ namespace akin::fast {
 namespace {
 
 constexpr std::int64_t kGrainElements = 1 << 14;
+template <class T>
+constexpr std::int64_t kLine = 64 / sizeof(T);  // elements of a cache line
 
 template <int B>
 struct Lanes {
   typedef float Vector __attribute__((vector_size(B * 4), aligned(4), may_alias));
+  typedef std::uint32_t Bits __attribute__((vector_size(B * 4)));
+  typedef std::uint16_t Halves __attribute__((vector_size(B * 2)));
 };
 template <>
 struct Lanes<1> {
@@ -33,6 +40,34 @@ const Vector<B>& at(const float* p) {
 template <int B>
 Vector<B>& at(float* p) {
   return *reinterpret_cast<Vector<B>*>(p);
+}
+
+/// B outputs beside each other.
+template <int B>
+void put(float* to, const Vector<B>& sum, Accum mode) {
+  Vector<B>& y = at<B>(to);
+  y = mode == Accum::add ? y + sum : sum;
+}
+/// As float_to_bf16() rounds, for a whole vector.
+template <int B>
+void put(bf16* to, const Vector<B>& sum, Accum mode) {
+  if constexpr (B == 1) {
+    store(*to, sum, mode);
+  } else {
+    using Bits = typename Lanes<B>::Bits;
+    using Halves = typename Lanes<B>::Halves;
+    Vector<B> value = sum;
+    Halves halves;
+    if (mode == Accum::add) {
+      std::memcpy(&halves, to, sizeof halves);
+      const Bits held = __builtin_convertvector(halves, Bits) << 16;
+      value += std::bit_cast<Vector<B>>(held);
+    }
+    const auto u = std::bit_cast<Bits>(value);
+    const Bits rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+    halves = __builtin_convertvector((u & 0x7fffffffu) > 0x7f800000u ? 0x7fffu + Bits{} : rounded, Halves);
+    std::memcpy(to, &halves, sizeof halves);
+  }
 }
 
 /// Zeros that begin on a cache line, so that vectors do not lie across two.
@@ -74,10 +109,10 @@ struct Line {
 
 /// Rows of images [N,H,W,C] with zeros on both sides, the last few that were asked for: a loop over them needs no case
 /// for the edges, and reads memory in order.
+template <class T>
 class PaddedRows {
  public:
-  PaddedRows(const float* images, std::int64_t W, std::int64_t C, std::int64_t left, std::int64_t right,
-             std::int64_t count)
+  PaddedRows(const T* images, std::int64_t W, std::int64_t C, std::int64_t left, std::int64_t right, std::int64_t count)
       : images_(images),
         row_(W * C),
         left_(left * C),
@@ -87,27 +122,28 @@ class PaddedRows {
 
   /// Row h of all images one below the other.
   const float* operator[](std::int64_t h) {
-    if (stride_ == row_) return images_ + h * row_;
+    if constexpr (std::is_same_v<T, float>)
+      if (stride_ == row_) return images_ + h * row_;
     const std::int64_t slot = h % static_cast<std::int64_t>(holds_.size());
     float* to = memory_.data() + slot * stride_;
     if (std::exchange(holds_[static_cast<std::size_t>(slot)], h) == h) return to;
-    const float* from = images_ + h * row_;
-    std::copy_n(from, row_, to + left_);
-    for (std::int64_t i = 0; i < row_; i += 16) __builtin_prefetch(from + 2 * row_ + i);
+    const T* from = images_ + h * row_;
+    for (std::int64_t i = 0; i < row_; ++i) to[left_ + i] = widened(from[i]);
+    for (std::int64_t i = 0; i < row_; i += kLine<T>) __builtin_prefetch(from + 2 * row_ + i);
     return to;
   }
   const float* zeros() const { return memory_.data() + stride_ * static_cast<std::int64_t>(holds_.size()); }
 
  private:
-  const float* images_;
+  const T* images_;
   std::int64_t row_, left_, stride_;
   Floats memory_;
   std::vector<std::int64_t> holds_;
 };
 
 /// J outputs from j on. U = taps, or 0: any number of them.
-template <int B, int J, int U>
-void outputs(const Line& l, const std::vector<Seen>& rows, std::int64_t c, std::int64_t j, float* out, Accum mode) {
+template <int B, int J, int U, class T>
+void outputs(const Line& l, const std::vector<Seen>& rows, std::int64_t c, std::int64_t j, T* out, Accum mode) {
   Vector<B> sum[J] = {};
   const std::int64_t taps = U > 0 ? U : l.taps, in_step = l.in_step * l.C, w_step = l.w_step * l.C;
   const std::int64_t in_first = (l.in_first + j * l.in_step) * l.C + c, w_first = l.w_first * l.C + c;
@@ -118,16 +154,13 @@ void outputs(const Line& l, const std::vector<Seen>& rows, std::int64_t c, std::
 #pragma GCC unroll 4
       for (int i = 0; i < J; ++i) sum[i] += at<B>(in + i * in_step) * at<B>(w);
   }
-  float* to = out + (l.out_first + j * l.out_step) * l.C + c;
+  T* to = out + (l.out_first + j * l.out_step) * l.C + c;
 #pragma GCC unroll 4
-  for (int i = 0; i < J; ++i) {
-    Vector<B>& y = at<B>(to + i * l.out_step * l.C);
-    y = mode == Accum::add ? y + sum[i] : sum[i];
-  }
+  for (int i = 0; i < J; ++i) put<B>(to + i * l.out_step * l.C, sum[i], mode);
 }
 
-template <int U>
-void correlate(const Line& l, const std::vector<Seen>& rows, float* out, Accum mode) {
+template <int U, class T>
+void correlate(const Line& l, const std::vector<Seen>& rows, T* out, Accum mode) {
   std::int64_t j = 0;
   for (; j + 4 <= l.outputs; j += 4)
     for_blocks(l.C, [&]<int B>(std::int64_t c) { outputs<B, 4, U>(l, rows, c, j, out, mode); });
@@ -137,7 +170,8 @@ void correlate(const Line& l, const std::vector<Seen>& rows, float* out, Accum m
     for_blocks(l.C, [&]<int B>(std::int64_t c) { outputs<B, 1, U>(l, rows, c, j, out, mode); });
 }
 
-void correlate(const Line& l, const std::vector<Seen>& rows, float* out, Accum mode) {
+template <class T>
+void correlate(const Line& l, const std::vector<Seen>& rows, T* out, Accum mode) {
   switch (l.taps) {
     case 1:
       return correlate<1>(l, rows, out, mode);
@@ -187,14 +221,15 @@ void weight_sums(const DepthwiseShape& s, const float* const* x, const float* dy
 }
 
 /// sums [R,S,C] += those of output rows begin .. end - 1 of N P, in tiles of R x S taps.
-template <int R, int S>
-void weight_rows(const DepthwiseShape& s, const float* x, const float* dy, std::int64_t begin, std::int64_t end,
-                 float* sums) {
+template <int R, int S, class T>
+void weight_rows(const DepthwiseShape& s, const T* x, const T* dy, std::int64_t begin, std::int64_t end, float* sums) {
   const std::int64_t P = s.P(), Q = s.Q();
-  PaddedRows rows(x, s.W, s.C, s.pad, std::max<std::int64_t>((Q - 1) * s.stride + s.S - s.pad - s.W, 0), s.R);
+  PaddedRows<T> gradients(dy, Q, s.C, 0, 0, 1),
+      rows(x, s.W, s.C, s.pad, std::max<std::int64_t>((Q - 1) * s.stride + s.S - s.pad - s.W, 0), s.R);
   for (std::int64_t np = begin; np < end; ++np) {
     // Blocks of channels read this row in strides, which no hardware foresees.
-    for (std::int64_t i = 0; i < Q * s.C; i += 16) __builtin_prefetch(dy + (np + 1) * Q * s.C + i);
+    for (std::int64_t i = 0; i < Q * s.C; i += kLine<T>) __builtin_prefetch(dy + (np + 1) * Q * s.C + i);
+    const float* g = gradients[np];
     for (std::int64_t r0 = 0; r0 < s.R; r0 += R)
       for (std::int64_t s0 = 0; s0 < s.S; s0 += S) {
         const float* seen[R];
@@ -202,22 +237,22 @@ void weight_rows(const DepthwiseShape& s, const float* x, const float* dy, std::
           const std::int64_t h = np % P * s.stride + r0 + r - s.pad;
           seen[r] = (h < 0 || h >= s.H ? rows.zeros() : rows[np / P * s.H + h]) + s0 * s.C;
         }
-        for_blocks(s.C, [&]<int B>(std::int64_t c) {
-          weight_sums<B, R, S>(s, seen, dy + np * Q * s.C, c, sums + (r0 * s.S + s0) * s.C);
-        });
+        for_blocks(s.C,
+                   [&]<int B>(std::int64_t c) { weight_sums<B, R, S>(s, seen, g, c, sums + (r0 * s.S + s0) * s.C); });
       }
   }
 }
 
 }  // namespace
 
-void depthwise_fwd(const DepthwiseShape& s, const float* x, const float* w, float* y) {
+template <class T>
+void depthwise_fwd(const DepthwiseShape& s, const T* x, const float* w, T* y) {
   const std::int64_t P = s.P(), Q = s.Q(), right = std::max<std::int64_t>((Q - 1) * s.stride + s.S - s.pad - s.W, 0);
   const Floats taps = by_tap(s, w);
   const Line line{s.C, Q, 0, 1, 0, s.stride, s.S, 0, 1};
   parallel_for(s.N * P, std::max<std::int64_t>(1, kGrainElements / std::max<std::int64_t>(Q * s.C, 1)),
                [&](std::int64_t begin, std::int64_t end) {
-                 PaddedRows padded(x, s.W, s.C, s.pad, right, s.R);
+                 PaddedRows<T> padded(x, s.W, s.C, s.pad, right, s.R);
                  std::vector<Seen> rows;
                  for (std::int64_t np = begin; np < end; ++np) {
                    rows.clear();
@@ -230,7 +265,8 @@ void depthwise_fwd(const DepthwiseShape& s, const float* x, const float* w, floa
                });
 }
 
-void depthwise_bwd_data(const DepthwiseShape& s, const float* dy, const float* w, float* dx, Accum mode) {
+template <class T>
+void depthwise_bwd_data(const DepthwiseShape& s, const T* dy, const float* w, T* dx, Accum mode) {
   const std::int64_t P = s.P(), Q = s.Q();
   const Floats taps = by_tap(s, w);
   std::vector<Line> classes;
@@ -247,7 +283,7 @@ void depthwise_bwd_data(const DepthwiseShape& s, const float* dy, const float* w
   for (Line& l : classes) l.in_first += left;
   parallel_for(s.N * s.H, std::max<std::int64_t>(1, kGrainElements / std::max<std::int64_t>(s.W * s.C, 1)),
                [&](std::int64_t begin, std::int64_t end) {
-                 PaddedRows padded(dy, Q, s.C, left, right, up(s.R, s.stride));
+                 PaddedRows<T> padded(dy, Q, s.C, left, right, up(s.R, s.stride));
                  std::vector<Seen> rows;
                  for (std::int64_t nh = begin; nh < end; ++nh) {
                    rows.clear();
@@ -260,16 +296,17 @@ void depthwise_bwd_data(const DepthwiseShape& s, const float* dy, const float* w
                });
 }
 
-void depthwise_bwd_weight(const DepthwiseShape& s, const float* x, const float* dy, float* dw, Accum mode) {
+template <class T>
+void depthwise_bwd_weight(const DepthwiseShape& s, const T* x, const T* dy, float* dw, Accum mode) {
   // Fixed pieces of rows, each summed in float by one thread, then joined in double in their order.
   const std::int64_t rows = s.N * s.P(), pieces = std::clamp<std::int64_t>(rows / 8, 1, 16), size = s.w_size();
   const Floats sums(pieces * size);
   parallel_for(pieces, std::max<std::int64_t>(1, kGrainElements * pieces / std::max<std::int64_t>(s.y_size(), 1)),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t i = begin; i < end; ++i) {
-                   const auto run = s.R == 3 && s.S == 3   ? weight_rows<3, 3>
-                                    : s.R == 5 && s.S == 5 ? weight_rows<5, 5>
-                                                           : weight_rows<1, 1>;
+                   const auto run = s.R == 3 && s.S == 3   ? weight_rows<3, 3, T>
+                                    : s.R == 5 && s.S == 5 ? weight_rows<5, 5, T>
+                                                           : weight_rows<1, 1, T>;
                    run(s, x, dy, rows * i / pieces, rows * (i + 1) / pieces, sums.data() + i * size);
                  }
                });
@@ -281,5 +318,12 @@ void depthwise_bwd_weight(const DepthwiseShape& s, const float* x, const float* 
       store(dw[c * taps + t], static_cast<float>(total), mode);
     }
 }
+
+#define AKIN_INSTANTIATE(T)                                                                   \
+  template void depthwise_fwd(const DepthwiseShape&, const T*, const float*, T*);             \
+  template void depthwise_bwd_data(const DepthwiseShape&, const T*, const float*, T*, Accum); \
+  template void depthwise_bwd_weight(const DepthwiseShape&, const T*, const T*, float*, Accum);
+AKIN_INSTANTIATE(float)
+AKIN_INSTANTIATE(bf16)
 
 }  // namespace akin::fast

@@ -5,7 +5,7 @@
 //   fill      y = a                   writes 1
 //   convert   y = x in another element type, rounded to nearest
 // The factor `a` of axpy and fill is multiplied by `scalar`, which lies where x and y do (the gradient of a loss:
-// nobody waits for a device to hand it over); nullptr = 1. Devices work bf16 out in float. In-place use (an output
+// nobody waits for a device to hand it over); nullptr = 1. bf16 is worked out in float. In-place use (an output
 // equal to an input) is allowed; partial overlap is not.
 #pragma once
 

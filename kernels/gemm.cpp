@@ -12,7 +12,8 @@ namespace akin {
 namespace fast {
 
 // kernels/gemm_onednn.cpp
-void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode);
+template <class In, class Out>
+void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const In* A, const In* B, Out* C, Accum mode);
 
 }  // namespace fast
 
@@ -25,18 +26,19 @@ void gemm(const Stream<Dev>& stream, const GemmShape& s, double alpha, const In*
     mode = Accum::add;
   }
   if constexpr (fast::kOnednn<In>) {
-    if (stream.onednn != nullptr) return fast::gemm(*stream.onednn, s, static_cast<float>(alpha), A, B, C, mode);
+    if (stream.onednn != nullptr && fast::onednn_multiplies<In>())
+      return fast::gemm(*stream.onednn, s, static_cast<float>(alpha), A, B, C, mode);
   }
-  const auto factor = static_cast<double>(static_cast<In>(alpha));
+  const auto factor = static_cast<double>(static_cast<Full<In>>(alpha));
   const std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / std::max<std::int64_t>(s.N * s.K, 1));
   parallel_for(s.M, grain, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t m = begin; m < end; ++m)
       for (std::int64_t n = 0; n < s.N; ++n) {
         double sum = 0;  // float chains of a whole batch would lose digits
         for (std::int64_t k = 0; k < s.K; ++k)
-          sum += static_cast<double>(s.a == Trans::no ? A[m * s.K + k] : A[k * s.M + m]) *
-                 static_cast<double>(s.b == Trans::no ? B[k * s.N + n] : B[n * s.K + k]);
-        store(C[m * s.N + n], static_cast<Out>(factor * sum), mode);
+          sum += static_cast<double>(widened(s.a == Trans::no ? A[m * s.K + k] : A[k * s.M + m])) *
+                 static_cast<double>(widened(s.b == Trans::no ? B[k * s.N + n] : B[n * s.K + k]));
+        store(C[m * s.N + n], static_cast<Full<Out>>(factor * sum), mode);
       }
   });
 }
@@ -55,9 +57,13 @@ std::int64_t gemm_workspace(const Stream<Dev>& stream, const GemmShape& s) {
   }
 }
 
-#define AKIN_INSTANTIATE(T) \
-  template void gemm(const Stream<Cpu>&, const GemmShape&, double, const T*, const T*, const T*, T*, Accum, float*);
-AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+#define AKIN_INSTANTIATE(In, Out)                                                                                      \
+  template void gemm(const Stream<Cpu>&, const GemmShape&, double, const In*, const In*, const Full<In>*, Out*, Accum, \
+                     float*);
+AKIN_INSTANTIATE(float, float)
+AKIN_INSTANTIATE(double, double)
+AKIN_INSTANTIATE(bf16, float)
+AKIN_INSTANTIATE(bf16, bf16)
 #undef AKIN_INSTANTIATE
 #define AKIN_INSTANTIATE(T, Dev) template std::int64_t gemm_workspace<T>(const Stream<Dev>&, const GemmShape&);
 AKIN_FOR_EACH_DEVICE(AKIN_INSTANTIATE)

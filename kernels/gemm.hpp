@@ -29,12 +29,12 @@ constexpr Work gemm_work(const GemmShape& s, std::size_t in, std::size_t out) {
   return work += elementwise_work(s.M * s.N, 0, 1, out);
 }
 
-/// CPU: In = Out, sums in double; the fast path is oneDNN's. A device: In = Out = float: fused multiply-adds; In =
-/// bf16, Out = bf16 or float: tensor cores, sums in float. Fast there where every run in memory is a multiple of 16
-/// bytes: op(A) = A: K; A^T: M; op(B) = B: N; B^T: K; other sizes, unaligned operands and A^T B^T take a path that
-/// gathers single elements. `bias` [N] is added to every row of alpha op(A) op(B); nullptr: none. `workspace`:
-/// gemm_workspace() floats, by which a long reduction is cut into pieces that fill the card (two launches; the pieces
-/// are added in order, so the result depends on the shape and the card alone); nullptr: one launch.
+/// In = Out, or In = bf16 and Out = float. CPU: sums in double; the fast path is oneDNN's, bf16 with sums in float. A
+/// device: float by fused multiply-adds, bf16 on tensor cores, sums in float. Fast there where every run in memory is a
+/// multiple of 16 bytes: op(A) = A: K; A^T: M; op(B) = B: N; B^T: K; other sizes, unaligned operands and A^T B^T take a
+/// path that gathers single elements. `bias` [N] is added to every row of alpha op(A) op(B); nullptr: none.
+/// `workspace`: gemm_workspace() floats, by which a long reduction is cut into pieces that fill the card (two launches;
+/// the pieces are added in order, so the result depends on the shape and the card alone); nullptr: one launch.
 template <class Dev, class In, class Out>
 void gemm(const Stream<Dev>& stream, const GemmShape& s, double alpha, const In* A, const In* B, const Full<In>* bias,
           Out* C, Accum mode, float* workspace);

@@ -15,14 +15,14 @@ struct GemmPlan final : OnednnPlan {
 };
 
 /// Of `rows` rows and `columns` columns of C; the strides are those of the whole.
+template <class In, class Out>
 std::unique_ptr<GemmPlan> make_plan(dnnl::engine& engine, const GemmShape& s, std::int64_t rows, std::int64_t columns,
                                     float alpha, Accum mode) {
   using dnnl::memory;
   auto plan = std::make_unique<GemmPlan>();
-  const auto f32 = memory::data_type::f32;
-  plan->a = {{rows, s.K}, f32, s.a == Trans::no ? memory::dims{s.K, 1} : memory::dims{1, s.M}};
-  plan->b = {{s.K, columns}, f32, s.b == Trans::no ? memory::dims{s.N, 1} : memory::dims{1, s.K}};
-  plan->c = {{rows, columns}, f32, memory::dims{s.N, 1}};
+  plan->a = {{rows, s.K}, kDataType<In>, s.a == Trans::no ? memory::dims{s.K, 1} : memory::dims{1, s.M}};
+  plan->b = {{s.K, columns}, kDataType<In>, s.b == Trans::no ? memory::dims{s.N, 1} : memory::dims{1, s.K}};
+  plan->c = {{rows, columns}, kDataType<Out>, memory::dims{s.N, 1}};
   const auto attr = write_as(alpha, mode == Accum::add);
   const auto description = describe<dnnl::matmul>(engine, attr, plan->a, plan->b, plan->c);
   plan->matmul = {dnnl::matmul(description), description};
@@ -31,16 +31,17 @@ std::unique_ptr<GemmPlan> make_plan(dnnl::engine& engine, const GemmShape& s, st
 
 }  // namespace
 
-void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const float* A, const float* B, float* C, Accum mode) {
+template <class In, class Out>
+void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const In* A, const In* B, Out* C, Accum mode) {
   if (s.M == 0 || s.N == 0) return;
   // Below this, dispatching a primitive costs more than the plain loops; K = 0 has no primitive.
   if (s.K == 0 || s.M * s.N * s.K < 4096) return akin::gemm(kSpec, s, alpha, A, B, nullptr, C, mode, nullptr);
   auto& state = cache.state();
   const auto bits = static_cast<std::int64_t>(__builtin_bit_cast(std::uint32_t, alpha));
   const auto plan_of = [&](std::int64_t rows, std::int64_t columns) -> GemmPlan& {
-    return state.plan<GemmPlan>(
-        {'g', s.M, s.N, s.K, rows, columns, s.a == Trans::yes, s.b == Trans::yes, bits, mode == Accum::add},
-        [&] { return make_plan(state.engine, s, rows, columns, alpha, mode); });
+    return state.plan<GemmPlan>({'g', s.M, s.N, s.K, rows, columns, s.a == Trans::yes, s.b == Trans::yes, bits,
+                                 mode == Accum::add, sizeof(In), sizeof(Out)},
+                                [&] { return make_plan<In, Out>(state.engine, s, rows, columns, alpha, mode); });
   };
   // The longer side of C in pieces, by the shape alone: no bit depends on the number of threads.
   const bool by_rows = s.M >= s.N;
@@ -53,11 +54,17 @@ void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const float* A, c
   parallel_tasks(whole + (rest > 0), [&](std::int64_t i, int) {
     GemmPlan& plan = i < whole ? *of_whole : *of_rest;
     const std::int64_t row = by_rows ? i * piece : 0, column = by_rows ? 0 : i * piece;
-    dnnl::memory a(plan.a, state.engine, const_cast<float*>(A + row * (s.a == Trans::no ? s.K : 1))),
-        b(plan.b, state.engine, const_cast<float*>(B + column * (s.b == Trans::no ? 1 : s.K))),
+    dnnl::memory a(plan.a, state.engine, const_cast<In*>(A + row * (s.a == Trans::no ? s.K : 1))),
+        b(plan.b, state.engine, const_cast<In*>(B + column * (s.b == Trans::no ? 1 : s.K))),
         c(plan.c, state.engine, C + row * s.N + column);
     plan.matmul(state.engine, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
   });
 }
+
+#define AKIN_INSTANTIATE(In, Out) \
+  template void gemm(OnednnCache&, const GemmShape&, float, const In*, const In*, Out*, Accum);
+AKIN_INSTANTIATE(float, float)
+AKIN_INSTANTIATE(bf16, float)
+AKIN_INSTANTIATE(bf16, bf16)
 
 }  // namespace akin::fast

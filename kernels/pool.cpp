@@ -35,10 +35,24 @@ void for_outputs(const PoolShape& s, std::int64_t begin, std::int64_t end, Body&
     for (std::int64_t q = 0; q < Q; ++q) body(row * Q + q, Window(s, row % P, q), row / P);
 }
 
-template <class T>
-void clear_images(const PoolShape& s, std::int64_t begin, std::int64_t end, T* dx, Accum mode) {
-  const std::int64_t image = s.H * s.W * s.C;
-  if (mode == Accum::overwrite) std::fill(dx + begin * image, dx + end * image, T(0));
+/// add_to(image n, where its gradient is summed) for the images [begin, end) of dx. Windows overlap: bf16 is summed in
+/// float and rounded once.
+template <class T, class Add>
+void for_gradients(const PoolShape& s, std::int64_t begin, std::int64_t end, T* dx, Accum mode, Add&& add_to) {
+  const std::int64_t size = s.H * s.W * s.C;
+  std::vector<float> sums(std::is_same_v<T, bf16> ? static_cast<std::size_t>(size) : 0);
+  for (std::int64_t n = begin; n < end; ++n) {
+    T* image = dx + n * size;
+    if constexpr (std::is_same_v<T, bf16>) {
+      std::fill(sums.begin(), sums.end(), 0.0f);
+      const float* sum = sums.data();
+      add_to(n, sums.data());
+      for (std::int64_t i = 0; i < size; ++i) store(image[i], sum[i], mode);
+    } else {
+      if (mode == Accum::overwrite) std::fill_n(image, size, T(0));
+      add_to(n, image);
+    }
+  }
 }
 
 struct Span {
@@ -72,7 +86,8 @@ void max_pool_fwd(const Stream<Dev>&, const PoolShape& s, const T* x, T* y, std:
           const auto here = static_cast<std::int32_t>(h * s.W + w);
           const T* px = image + here * s.C;
           for (std::int64_t c = 0; c < s.C; ++c) {
-            const bool wins = !(px[c] <= top[c]) && top[c] == top[c];  // true for a NaN, never true against one
+            const Full<T> here_is = widened(px[c]), top_is = widened(top[c]);
+            const bool wins = !(here_is <= top_is) && top_is == top_is;  // true for a NaN, never true against one
             top[c] = wins ? px[c] : top[c];
             where[c] = wins ? here : where[c];
           }
@@ -87,50 +102,53 @@ void max_pool_bwd(const Stream<Dev>&, const PoolShape& s, const std::int32_t* at
   // vector loop, which a scatter is not.
   const std::int64_t P = s.P();
   parallel_for(s.N, grain(s.H * s.W * s.C), [=](std::int64_t begin, std::int64_t end) {
-    clear_images(s, begin, end, dx, mode);
-    for_outputs(s, begin * P, end * P, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
-      const T* g = dy + pixel * s.C;
-      const std::int32_t* where = at + pixel * s.C;
-      for (std::int64_t h = v.h0; h < v.h1; ++h)
-        for (std::int64_t w = v.w0; w < v.w1; ++w) {
-          const auto here = static_cast<std::int32_t>(h * s.W + w);
-          T* out = dx + (n * s.H * s.W + here) * s.C;
-          for (std::int64_t c = 0; c < s.C; ++c) out[c] += where[c] == here ? g[c] : T(0);
-        }
+    for_gradients(s, begin, end, dx, mode, [&](std::int64_t n, Full<T>* sums) {
+      for_outputs(s, n * P, (n + 1) * P, [&](std::int64_t pixel, const Window& v, std::int64_t) {
+        const T* g = dy + pixel * s.C;
+        const std::int32_t* where = at + pixel * s.C;
+        for (std::int64_t h = v.h0; h < v.h1; ++h)
+          for (std::int64_t w = v.w0; w < v.w1; ++w) {
+            const auto here = static_cast<std::int32_t>(h * s.W + w);
+            Full<T>* out = sums + here * s.C;
+            for (std::int64_t c = 0; c < s.C; ++c) out[c] += where[c] == here ? widened(g[c]) : Full<T>(0);
+          }
+      });
     });
   });
 }
 
 template <class Dev, class T>
 void avg_pool_fwd(const Stream<Dev>&, const PoolShape& s, const T* x, T* y) {
-  const T factor = T(1) / static_cast<T>(s.window * s.window);
+  const Full<T> factor = Full<T>(1) / static_cast<Full<T>>(s.window * s.window);
   parallel_for(s.N * s.P(), grain(s.Q() * s.C * s.window * s.window), [=](std::int64_t begin, std::int64_t end) {
+    std::vector<Full<T>> sums(static_cast<std::size_t>(s.C));
     for_outputs(s, begin, end, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
-      T* sum = y + pixel * s.C;
-      std::fill_n(sum, s.C, T(0));
+      Full<T>* sum = sums.data();
+      std::fill_n(sum, s.C, Full<T>(0));
       for (std::int64_t h = v.h0; h < v.h1; ++h)
         for (std::int64_t w = v.w0; w < v.w1; ++w) {
           const T* px = x + ((n * s.H + h) * s.W + w) * s.C;
-          for (std::int64_t c = 0; c < s.C; ++c) sum[c] += px[c];
+          for (std::int64_t c = 0; c < s.C; ++c) sum[c] += widened(px[c]);
         }
-      for (std::int64_t c = 0; c < s.C; ++c) sum[c] *= factor;
+      for (std::int64_t c = 0; c < s.C; ++c) store(y[pixel * s.C + c], sum[c] * factor);
     });
   });
 }
 
 template <class Dev, class T>
 void avg_pool_bwd(const Stream<Dev>&, const PoolShape& s, const T* dy, T* dx, Accum mode) {
-  const T factor = T(1) / static_cast<T>(s.window * s.window);
+  const Full<T> factor = Full<T>(1) / static_cast<Full<T>>(s.window * s.window);
   const std::int64_t P = s.P();
   parallel_for(s.N, grain(s.H * s.W * s.C), [=](std::int64_t begin, std::int64_t end) {
-    clear_images(s, begin, end, dx, mode);
-    for_outputs(s, begin * P, end * P, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
-      const T* g = dy + pixel * s.C;
-      for (std::int64_t h = v.h0; h < v.h1; ++h)
-        for (std::int64_t w = v.w0; w < v.w1; ++w) {
-          T* out = dx + ((n * s.H + h) * s.W + w) * s.C;
-          for (std::int64_t c = 0; c < s.C; ++c) out[c] += factor * g[c];
-        }
+    for_gradients(s, begin, end, dx, mode, [&](std::int64_t n, Full<T>* sums) {
+      for_outputs(s, n * P, (n + 1) * P, [&](std::int64_t pixel, const Window& v, std::int64_t) {
+        const T* g = dy + pixel * s.C;
+        for (std::int64_t h = v.h0; h < v.h1; ++h)
+          for (std::int64_t w = v.w0; w < v.w1; ++w) {
+            Full<T>* out = sums + (h * s.W + w) * s.C;
+            for (std::int64_t c = 0; c < s.C; ++c) out[c] += factor * widened(g[c]);
+          }
+      });
     });
   });
 }
@@ -149,10 +167,10 @@ void adaptive_avg_pool_fwd(const Stream<Dev>&, const AdaptivePoolShape& s, const
         for (std::int64_t h = rows.begin; h < rows.end; ++h)
           for (std::int64_t w = columns.begin; w < columns.end; ++w) {
             const T* px = x + ((row / s.P * s.H + h) * s.W + w) * C;
-            for (std::int64_t c = 0; c < C; ++c) sum[c] += static_cast<double>(px[c]);
+            for (std::int64_t c = 0; c < C; ++c) sum[c] += static_cast<double>(widened(px[c]));
           }
         const auto area = static_cast<double>(rows.size() * columns.size());
-        for (std::int64_t c = 0; c < C; ++c) y[(row * s.Q + q) * C + c] = static_cast<T>(sum[c] / area);
+        for (std::int64_t c = 0; c < C; ++c) store(y[(row * s.Q + q) * C + c], static_cast<Full<T>>(sum[c] / area));
       }
     }
   });
@@ -162,18 +180,19 @@ template <class Dev, class T>
 void adaptive_avg_pool_bwd(const Stream<Dev>&, const AdaptivePoolShape& s, const T* dy, T* dx, Accum mode) {
   const std::int64_t C = s.C;
   parallel_for(s.N * s.H, grain(s.W * C), [=](std::int64_t begin, std::int64_t end) {
-    std::vector<T> sums(static_cast<std::size_t>(C));
+    std::vector<Full<T>> sums(static_cast<std::size_t>(C));
     for (std::int64_t row = begin; row < end; ++row) {
       const Span rows = windows_with(row % s.H, s.H, s.P);
       for (std::int64_t w = 0; w < s.W; ++w) {
         const Span columns = windows_with(w, s.W, s.Q);
-        T* sum = sums.data();
-        std::fill_n(sum, C, T(0));
+        Full<T>* sum = sums.data();
+        std::fill_n(sum, C, Full<T>(0));
         for (std::int64_t p = rows.begin; p < rows.end; ++p)
           for (std::int64_t q = columns.begin; q < columns.end; ++q) {
-            const T factor = T(1) / static_cast<T>(window_of(p, s.H, s.P).size() * window_of(q, s.W, s.Q).size());
+            const Full<T> factor =
+                Full<T>(1) / static_cast<Full<T>>(window_of(p, s.H, s.P).size() * window_of(q, s.W, s.Q).size());
             const T* g = dy + ((row / s.H * s.P + p) * s.Q + q) * C;
-            for (std::int64_t c = 0; c < C; ++c) sum[c] += factor * g[c];
+            for (std::int64_t c = 0; c < C; ++c) sum[c] += factor * widened(g[c]);
           }
         for (std::int64_t c = 0; c < C; ++c) store(dx[(row * s.W + w) * C + c], sum[c], mode);
       }
@@ -189,8 +208,9 @@ void global_avg_pool_fwd(const Stream<Dev>&, std::int64_t N, std::int64_t pixels
       std::fill(sum.begin(), sum.end(), 0.0);
       double* s = sum.data();
       for (std::int64_t i = 0; i < pixels; ++i)
-        for (std::int64_t c = 0; c < C; ++c) s[c] += static_cast<double>(x[(n * pixels + i) * C + c]);
-      for (std::int64_t c = 0; c < C; ++c) y[n * C + c] = static_cast<T>(s[c] / static_cast<double>(pixels));
+        for (std::int64_t c = 0; c < C; ++c) s[c] += static_cast<double>(widened(x[(n * pixels + i) * C + c]));
+      for (std::int64_t c = 0; c < C; ++c)
+        store(y[n * C + c], static_cast<Full<T>>(s[c] / static_cast<double>(pixels)));
     }
   });
 }
@@ -198,11 +218,11 @@ void global_avg_pool_fwd(const Stream<Dev>&, std::int64_t N, std::int64_t pixels
 template <class Dev, class T>
 void global_avg_pool_bwd(const Stream<Dev>&, std::int64_t N, std::int64_t pixels, std::int64_t C, const T* dy, T* dx,
                          Accum mode) {
-  const T factor = T(1) / static_cast<T>(pixels);
+  const Full<T> factor = Full<T>(1) / static_cast<Full<T>>(pixels);
   parallel_for(N, grain(pixels * C), [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t n = begin; n < end; ++n)
       for (std::int64_t i = 0; i < pixels; ++i)
-        for (std::int64_t c = 0; c < C; ++c) store(dx[(n * pixels + i) * C + c], factor * dy[n * C + c], mode);
+        for (std::int64_t c = 0; c < C; ++c) store(dx[(n * pixels + i) * C + c], factor * widened(dy[n * C + c]), mode);
   });
 }
 
@@ -215,6 +235,6 @@ void global_avg_pool_bwd(const Stream<Dev>&, std::int64_t N, std::int64_t pixels
   template void adaptive_avg_pool_bwd(const Stream<Cpu>&, const AdaptivePoolShape&, const T*, T*, Accum);        \
   template void global_avg_pool_fwd(const Stream<Cpu>&, std::int64_t, std::int64_t, std::int64_t, const T*, T*); \
   template void global_avg_pool_bwd(const Stream<Cpu>&, std::int64_t, std::int64_t, std::int64_t, const T*, T*, Accum);
-AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+AKIN_FOR_EACH_STORED(AKIN_INSTANTIATE)
 
 }  // namespace akin

@@ -45,7 +45,7 @@ double lanes_sum(std::int64_t begin, std::int64_t end, F&& f) {
 template <class Dev, class T, class Y>
 void sum(const Stream<Dev>&, std::int64_t n, double factor, const T* x, double*, Y* y) {
   const double total = chunked_sum(n, [x](std::int64_t begin, std::int64_t end) {
-    return lanes_sum(begin, end, [x](std::int64_t i) { return static_cast<double>(x[i]); });
+    return lanes_sum(begin, end, [x](std::int64_t i) { return static_cast<double>(widened(x[i])); });
   });
   *y = static_cast<Y>(total * factor);
 }
@@ -53,7 +53,9 @@ void sum(const Stream<Dev>&, std::int64_t n, double factor, const T* x, double*,
 template <class Dev, class T, class Y>
 void sum_squares(const Stream<Dev>&, std::int64_t n, double factor, const T* x, double*, Y* y) {
   const double total = chunked_sum(n, [x](std::int64_t begin, std::int64_t end) {
-    return lanes_sum(begin, end, [x](std::int64_t i) { return static_cast<double>(x[i]) * static_cast<double>(x[i]); });
+    return lanes_sum(begin, end, [x](std::int64_t i) {
+      return static_cast<double>(widened(x[i])) * static_cast<double>(widened(x[i]));
+    });
   });
   *y = static_cast<Y>(total * factor);
 }
@@ -65,9 +67,9 @@ void col_sum(const Stream<Dev>&, std::int64_t N, std::int64_t D, const T* x, Ful
                  std::vector<double> s(static_cast<std::size_t>(end - begin), 0.0);
                  for (std::int64_t n = 0; n < N; ++n)
                    for (std::int64_t d = begin; d < end; ++d)
-                     s[static_cast<std::size_t>(d - begin)] += static_cast<double>(x[n * D + d]);
+                     s[static_cast<std::size_t>(d - begin)] += static_cast<double>(widened(x[n * D + d]));
                  for (std::int64_t d = begin; d < end; ++d)
-                   store(y[d], static_cast<T>(s[static_cast<std::size_t>(d - begin)]), mode);
+                   store(y[d], static_cast<Full<T>>(s[static_cast<std::size_t>(d - begin)]), mode);
                });
 }
 
@@ -77,7 +79,9 @@ void col_sum(const Stream<Dev>&, std::int64_t N, std::int64_t D, const T* x, Ful
 AKIN_INSTANTIATE(float, float)
 AKIN_INSTANTIATE(float, double)
 AKIN_INSTANTIATE(double, double)
+AKIN_INSTANTIATE(bf16, float)
 template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const float*, float*, Accum);
 template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const double*, double*, Accum);
+template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const bf16*, float*, Accum);
 
 }  // namespace akin

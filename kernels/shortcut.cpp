@@ -25,9 +25,9 @@ void shortcut_a_fwd(const Stream<Dev>&, const ShortcutShape& s, const T* x, T* y
       for (std::int64_t q = 0; q < Q; ++q) {
         const T* in = x + ((row / P * s.H + row % P * s.stride) * s.W + q * s.stride) * s.C;
         T* out = y + (row * Q + q) * s.K;
-        std::fill_n(out, left, T(0));
+        std::fill_n(out, left, T{});
         std::copy_n(in, s.C, out + left);
-        std::fill(out + left + s.C, out + s.K, T(0));
+        std::fill(out + left + s.C, out + s.K, T{});
       }
   });
 }
@@ -39,11 +39,11 @@ void shortcut_a_bwd(const Stream<Dev>&, const ShortcutShape& s, const T* dy, T* 
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t n = row / s.H, h = row % s.H;
       T* out = dx + row * s.W * s.C;
-      if (mode == Accum::overwrite) std::fill_n(out, s.W * s.C, T(0));
+      if (mode == Accum::overwrite) std::fill_n(out, s.W * s.C, T{});
       if (h % s.stride != 0) continue;
       for (std::int64_t q = 0; q < Q; ++q) {
         const T* g = dy + ((n * P + h / s.stride) * Q + q) * s.K + left;
-        for (std::int64_t c = 0; c < s.C; ++c) out[q * s.stride * s.C + c] += g[c];
+        for (std::int64_t c = 0; c < s.C; ++c) store(out[q * s.stride * s.C + c], widened(g[c]), Accum::add);
       }
     }
   });
@@ -52,6 +52,6 @@ void shortcut_a_bwd(const Stream<Dev>&, const ShortcutShape& s, const T* dy, T* 
 #define AKIN_INSTANTIATE(T)                                                             \
   template void shortcut_a_fwd(const Stream<Cpu>&, const ShortcutShape&, const T*, T*); \
   template void shortcut_a_bwd(const Stream<Cpu>&, const ShortcutShape&, const T*, T*, Accum);
-AKIN_FOR_EACH_FLOAT(AKIN_INSTANTIATE)
+AKIN_FOR_EACH_STORED(AKIN_INSTANTIATE)
 
 }  // namespace akin

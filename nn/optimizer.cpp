@@ -88,8 +88,7 @@ Optimizer::Optimizer(Context& ctx, ParameterList parameters, OptimizerOptions op
     t.handle()->offset = slice.handle()->offset;
     t.set_grad_buffer(gradients_.view(t.shape(), offsets_[i]));
   }
-  if (ctx.gpu == nullptr) return;
-  make_device_state();
+  if (ctx.gpu != nullptr) make_device_state();
   if (ctx.activations != DType::bf16) return;
   shadow_ = Tensor::empty(ctx, {size}, DType::bf16);
   for (std::size_t i = 0; i < tensors_.size(); ++i)
@@ -117,8 +116,8 @@ void Optimizer::make_device_state() {
 void Optimizer::refresh() {
   if (!shadow_.defined()) return;
   const PassScope pass(ctx_, Pass::update);
-  on_gpu(ctx_, {"convert", convert_work(values_.numel())},
-         [&](const auto& stream) { convert(stream, values_.numel(), values_.data<float>(), shadow_.data<bf16>()); });
+  launch_on(ctx_, {"convert", convert_work(values_.numel())},
+            [&](const auto& stream) { convert(stream, values_.numel(), values_.data<float>(), shadow_.data<bf16>()); });
 }
 
 void Optimizer::zero_grad() {
@@ -166,7 +165,14 @@ void Optimizer::apply() {
   if (options_.clip_norm > 0) work += sum_work(values_.numel(), sizeof(float));
   const KernelCall call{adamw ? "adamw" : "sgd", work};
   if (on_gpu(ctx_, call, [&](const auto& stream) { apply_on(stream); })) return;
-  const LaunchScope told(ctx_, call);
+  {
+    const LaunchScope told(ctx_, call);
+    apply_on_host();
+  }
+  refresh();
+}
+
+void Optimizer::apply_on_host() {
   const std::int64_t n = values_.numel();
   const float* g = gradients_.data<float>();
   double scale = 1;

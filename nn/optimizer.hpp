@@ -1,5 +1,6 @@
-// Parameters, gradients and moments side by side in flat arenas: one kernel call updates the whole network. On a GPU
-// with bf16 activations a further arena holds the parameters in bf16 (Tensor::shadow), written by the same call.
+// Parameters, gradients and moments side by side in flat arenas: one kernel call updates the whole network. With bf16
+// activations a further arena holds the parameters in bf16 (Tensor::shadow), written by the same call, or on the CPU by
+// one after it.
 #pragma once
 
 #include <string>
@@ -60,6 +61,7 @@ class Optimizer {
   void make_device_state();
   template <class S>
   void apply_on(const S& stream);
+  void apply_on_host();
 
   Context& ctx_;
   OptimizerOptions options_;

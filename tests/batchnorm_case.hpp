@@ -56,7 +56,8 @@ inline Values linear_part(const Setup& s, const std::vector<Values>& in) {
 }
 
 /// Inputs with the wished statistics; elements within 1e-3 of the kink at 0, and within what bf16 rounds (0.03) of that
-/// at 6, are moved until none is left, and the last element ends clearly positive so that a planted bug shows.
+/// at 6, are moved until none is left, be the inputs rounded to bf16 or not, and the last element ends clearly positive
+/// so that a planted bug shows.
 inline void adjust(const Setup& s, std::vector<Values>& in) {
   for (double& v : in[0]) v = static_cast<double>(static_cast<float>(s.mean + s.std * std::sqrt(3.0) * v));
   for (double& v : in[1]) v = v < 0 ? v - 0.5 : v + 0.5;
@@ -70,9 +71,13 @@ inline void adjust(const Setup& s, std::vector<Values>& in) {
   if (!s.relu) return;
   for (bool clean = false; !clean;) {
     clean = true;
-    const Values u = linear_part(s, in);
+    std::vector<Values> low = in;
+    for (Values& x : low)
+      for (double& v : x) v = static_cast<double>(bf16_to_float(float_to_bf16(static_cast<float>(v))));
+    const Values u = linear_part(s, in), of_low = linear_part(s, low);
+    const auto near = [&](double v) { return std::abs(v) < 1e-3 || (s.six && std::abs(v - 6) < 0.04); };
     for (std::size_t i = 0; i < u.size(); ++i)
-      if (std::abs(u[i]) < 1e-3 || (s.six && std::abs(u[i] - 6) < 0.04)) {
+      if (near(u[i]) || near(of_low[i])) {
         clean = false;
         in[0][i] += 0.05 * s.std;
       }

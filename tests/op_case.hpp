@@ -1,6 +1,7 @@
 // One struct gives an op's shapes, inputs and independent reference; three modes use it:
-//   match      f64 specification, f32 specification, f32 fast path and the CUDA kernels (f32 and bf16; in the emulator
-//              under several schedules, and on a card where there is one) against the reference, values and gradients
+//   match      f64 specification, specification and fast path in f32 and bf16, and the CUDA kernels (f32 and bf16; in
+//              the emulator under several schedules, and on a card where there is one) against the reference, values
+//              and gradients
 //   gradcheck  f64, central differences
 //   mutant     a wrong kernel planted on purpose must be rejected by match
 #pragma once
@@ -79,6 +80,10 @@ struct Place {
 /// Every place but the f64 specification.
 inline std::vector<Place> places(const OpCase& c) {
   std::vector<Place> all = {{"f32 spec", DType::f32, false}, {"f32 fast", DType::f32, true}};
+  if (c.bf16) {
+    all.push_back({"bf16 spec", DType::bf16, false});
+    all.push_back({"bf16 fast", DType::bf16, true});
+  }
   const auto sim = [](sim::Policy policy, std::uint64_t seed) {
     return [=] { return open_sim({.policy = policy, .seed = seed}); };
   };
@@ -212,21 +217,24 @@ class Threads {
   int before_;
 };
 
-/// "" when the fast path gives the same bits on any number of threads, values and gradients.
+/// "" when the fast path gives the same bits on any number of threads, values and gradients, in f32 and in bf16.
 inline std::string same_bits(const OpCase& c, std::uint64_t seed = 3) {
   const std::vector<Array> inputs = make_inputs(c, seed);
-  const auto run = [&](int n) {
-    const Threads threads(n);
-    return evaluate(c, inputs, Place{"f32 fast", DType::f32, true}, false);
-  };
-  const Outcome alone = run(1);
-  for (const int n : {2, 3, 2}) {
-    const Outcome several = run(n);
-    const std::string name = fmt::format("{} on {} threads", c.name, n);
-    if (auto p = compare(name, several.y, alone.y, 0.0); !p.empty()) return p;
-    for (std::size_t k = 0; k < alone.dx.size(); ++k)
-      if (auto p = compare(fmt::format("{}, gradient {}", name, k), several.dx[k], alone.dx[k], 0.0); !p.empty())
-        return p;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    if (dtype == DType::bf16 && !c.bf16) continue;
+    const auto run = [&](int n) {
+      const Threads threads(n);
+      return evaluate(c, inputs, Place{"fast", dtype, true}, false);
+    };
+    const Outcome alone = run(1);
+    for (const int n : {2, 3, 2}) {
+      const Outcome several = run(n);
+      const std::string name = fmt::format("{} {} on {} threads", c.name, name_of(dtype), n);
+      if (auto p = compare(name, several.y, alone.y, 0.0); !p.empty()) return p;
+      for (std::size_t k = 0; k < alone.dx.size(); ++k)
+        if (auto p = compare(fmt::format("{}, gradient {}", name, k), several.dx[k], alone.dx[k], 0.0); !p.empty())
+          return p;
+    }
   }
   return "";
 }

@@ -260,7 +260,7 @@ TEST_CASE("options out of range and nothing to train are refused") {
             "wide"));
 }
 
-TEST_CASE("the arenas on a device: steps, shadows, files and missing gradients as on the CPU") {
+TEST_CASE("the arenas everywhere: steps, shadows, files and missing gradients as on the CPU in f32") {
   // Three steps; then the state goes through a file, and the parameters through new values.
   const auto run = [](Context& ctx, const OptimizerOptions& options, bool file) {
     Tensor w = leaf(ctx, {1, -2, 3, 0.5f, 7}, {5, 1}), b = leaf(ctx, {0.25f, 4, -1}, {3});
@@ -306,7 +306,7 @@ TEST_CASE("the arenas on a device: steps, shadows, files and missing gradients a
         OptimizerOptions{.kind = "adamw", .weight_decay = 0.1, .rates = {3, 1}}}) {
     Context cpu;
     const std::vector<float> expected = run(cpu, options, false);
-    on_gpus([&](Context& ctx) {
+    const auto check = [&](Context& ctx) {
       for (const DType activations : {DType::f32, DType::bf16}) {
         ctx.activations = activations;
         const std::vector<float> found = run(ctx, options, false);
@@ -315,7 +315,9 @@ TEST_CASE("the arenas on a device: steps, shadows, files and missing gradients a
           CHECK(std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i])) <= 4 * 8 * 8 * 6e-8);
         CHECK_EQ(run(ctx, options, true), found);
       }
-    });
+    };
+    on_gpus(check);
+    check(cpu);
   }
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "kernels/common/bf16.hpp"
+
 namespace akin {
 
 /// How a kernel writes its result: a write mode is an argument, never folklore.
@@ -8,10 +10,10 @@ enum class Accum {
   add         ///< y += f(x)
 };
 
-/// Stores `value` in `y` as the mode says.
+/// Stores `value` in `y` as the mode says; bf16 is rounded once, after the addition.
 template <class T>
-inline void store(T& y, T value, Accum mode) {
-  y = mode == Accum::add ? y + value : value;
+inline void store(T& y, Full<T> value, Accum mode = Accum::overwrite) {
+  y = narrowed<T>(mode == Accum::add ? widened(y) + value : value);
 }
 
 }  // namespace akin

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #if !defined(__CUDA_ARCH__)
 #include <bit>
@@ -40,6 +41,26 @@ AKIN_HOST_DEVICE inline bf16 float_to_bf16(float x) {
   if ((u & 0x7fffffffu) > 0x7f800000u) return {0x7fff};
   return {static_cast<std::uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16)};
 #endif
+}
+
+/// The type of what keeps its digits beside activations of T: parameters, statistics, losses, all arithmetic.
+template <class T>
+using Full = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+
+/// A stored element to work with, and back: bf16 is rounded, the others stay as they are.
+template <class T>
+AKIN_HOST_DEVICE inline Full<T> widened(T x) {
+  if constexpr (std::is_same_v<T, bf16>)
+    return bf16_to_float(x);
+  else
+    return x;
+}
+template <class T>
+AKIN_HOST_DEVICE inline T narrowed(Full<T> x) {
+  if constexpr (std::is_same_v<T, bf16>)
+    return float_to_bf16(x);
+  else
+    return x;
 }
 
 }  // namespace akin

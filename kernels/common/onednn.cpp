@@ -23,4 +23,16 @@ std::string onednn_version() {
 #endif
 }
 
+bool onednn_has_bf16() {
+#if AKIN_HAVE_ONEDNN
+  static const bool has = [] {
+    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);  // what came later holds its bits too
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
 }  // namespace akin::fast

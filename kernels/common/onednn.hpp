@@ -5,12 +5,14 @@
 #include <string>
 #include <type_traits>
 
+#include "kernels/common/bf16.hpp"
+
 namespace akin::fast {
 
-/// oneDNN serves float alone, in a build that has it.
+/// oneDNN serves float and bf16, in a build that has it.
 #if AKIN_HAVE_ONEDNN
 template <class T>
-inline constexpr bool kOnednn = std::is_same_v<T, float>;
+inline constexpr bool kOnednn = std::is_same_v<Full<T>, float>;
 #else
 template <class T>
 inline constexpr bool kOnednn = false;
@@ -18,6 +20,15 @@ inline constexpr bool kOnednn = false;
 
 /// "oneDNN 2.6.3", or "" in a build without it.
 std::string onednn_version();
+
+/// Whether it multiplies bf16 itself here: in a build with oneDNN, on a processor with AVX512_BF16 or AMX, unless the
+/// environment's ONEDNN_MAX_CPU_ISA forbids those.
+bool onednn_has_bf16();
+
+template <class T>
+bool onednn_multiplies() {
+  return kOnednn<T> && (std::is_same_v<T, float> || onednn_has_bf16());
+}
 
 /// The cache; one per Context, used from one thread at a time. Empty in a build without oneDNN.
 class OnednnCache {

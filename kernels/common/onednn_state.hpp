@@ -21,19 +21,23 @@ namespace akin::fast {
 class Buffer {
  public:
   /// At least `bytes` of them; what was in it is lost when it grows.
-  float* sized(std::size_t bytes) {
+  template <class T = char>
+  T* sized(std::size_t bytes) {
     if (bytes > size_) {
       size_ = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-      own_.reset(static_cast<float*>(std::aligned_alloc(kAlignment, size_)));
+      own_.reset(std::aligned_alloc(kAlignment, size_));
       if (!own_) throw std::bad_alloc();
     }
-    return own_.get();
+    return data<T>();
   }
-  float* data() const { return own_.get(); }
+  template <class T>
+  T* data() const {
+    return static_cast<T*>(own_.get());
+  }
 
  private:
   static constexpr std::size_t kAlignment = 64;
-  std::unique_ptr<float[], void (*)(void*)> own_{nullptr, std::free};
+  std::unique_ptr<void, void (*)(void*)> own_{nullptr, std::free};
   std::size_t size_ = 0;
 };
 
@@ -59,6 +63,10 @@ struct OnednnCache::State {
     return static_cast<Plan&>(*slot);
   }
 };
+
+template <class T>
+inline constexpr auto kDataType =
+    std::is_same_v<T, bf16> ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 
 constexpr bool kOnednn3 = DNNL_VERSION_MAJOR >= 3;
 

@@ -42,17 +42,16 @@ struct Stream {
 /// The processor works at once, on the threads of common/parallel.hpp.
 template <>
 struct Stream<Cpu> {
-  bool fast = false;                    ///< vectorised float paths; false: plain loops everywhere
+  bool fast = false;                    ///< vectorised float and bf16 paths; false: plain loops everywhere
   fast::OnednnCache* onednn = nullptr;  ///< of conv2d and gemm; nullptr: plain loops there
 };
 
-/// The specification, by which every other path is tested: plain loops in float and double.
+/// The specification, by which every other path is tested: plain loops in float and double, and over bf16 in float.
 inline constexpr Stream<Cpu> kSpec{};
+/// The types that fast paths are made for; double has plain loops alone.
+template <class T>
+inline constexpr bool kFastType = std::is_same_v<Full<T>, float>;
 /// The processor's fast paths, without oneDNN.
 inline constexpr Stream<Cpu> kFast{.fast = true};
-
-/// The type of what keeps its digits beside activations of T: parameters, statistics, losses.
-template <class T>
-using Full = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
 }  // namespace akin
