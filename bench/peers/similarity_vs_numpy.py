@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Similarity of a bank by akin against NumPy and SciPy, measured side by side in one interleaved run.
 
-    python3 bench/similarity_vs_numpy.py --akin build/ci/bin/bench_similarity --threads 2
+    python3 bench/peers/similarity_vs_numpy.py --akin build/ci/bin/bench_similarity --threads 2
 
 Both sides measure the same random features (f32 after a ReLU, classes of equal size) in two processes that take turns
 (taking_turns.py). NumPy has two ways for each metric: `obvious`, as the papers' public code and most notebooks have it, and

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Training speed of akin against libtorch, measured side by side in one interleaved run.
 
-    python3 bench/step_vs_torch.py --akin build/ci/bin/bench_step
+    python3 bench/peers/step_vs_torch.py --akin build/ci/bin/bench_step
 
 Both sides run the same full training step on the same nets: forward with batch normalisation in training mode, mean
 cross-entropy, backward, SGD with momentum 0.9 and weight decay 5e-4; f32, random images made beforehand and rotated.
