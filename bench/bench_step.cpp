@@ -8,6 +8,7 @@
 #include <chrono>
 #include <deque>
 
+#include "bench/networks.hpp"
 #include "bench/program.hpp"
 #include "engine/vendor.hpp"
 #include "kernels/common/rng.hpp"
@@ -19,15 +20,6 @@
 namespace {
 
 using namespace akin;
-
-struct Input {
-  std::int64_t side, channels, classes;
-};
-Input input_of(const std::string& net) {
-  if (net == "resnet8") return {28, 1, 10};
-  if (net == "resnet18" || net == "resnet34" || net == "resnet50") return {224, 3, 1000};
-  return {32, 3, 10};
-}
 
 struct StepSettings {
   std::string net = "resnet8", device = "cpu", precision = "f32", gemm = "own", conv = "own";
@@ -123,7 +115,7 @@ class Step {
   }
 
   void make_network_step(const StepSettings& s) {
-    const Input in = input_of(s.net);
+    const bench::Input in = bench::input_of(s.net);
     const std::int64_t side = s.side > 0 ? s.side : in.side;
     network_ = make_network(ctx_, {.name = s.net, .width = s.width, .channels = in.channels, .classes = in.classes});
     parameters_ = network_->parameters();

@@ -196,7 +196,7 @@ part_step() {
       [[ $net == kd28 && $how == --conv* ]] && continue
       # shellcheck disable=SC2086
       run step "$net bf16 $how" "$until" "$bin/bench_step" --device cuda --precision bf16 \
-        "${shape[@]}" --inputs 4 --seconds 0.4 $how
+        "${shape[@]}" --inputs 4 --seconds 0.4 --rounds 5 $how
     done
   done
   if ! python3 -c 'import torch' 2> /dev/null; then
