@@ -3,8 +3,8 @@
 // implementation likes), in turns.
 //   OMP_NUM_THREADS=2 bench_layers --net resnet20 --net mobilenet_v1:8@64 --json layers.json
 // akin's time has the reordering of weights in it, which it does on every call; oneDNN's has not, and is told apart.
+#include <algorithm>
 #include <chrono>
-#include <set>
 
 #include "bench/networks.hpp"
 #include "bench/onednn_ways.hpp"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # All comparisons of docs/performance.md, one after the other.
+# shellcheck disable=SC2154  # akin_root and AKIN_BUILD_NEEDS come from setup.sh
 set -euo pipefail
 
 usage() {
@@ -18,7 +19,7 @@ TEXT
 }
 
 root_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-# shellcheck source=scripts/setup.sh
+# shellcheck disable=SC1091,SC2154
 source "$root_folder/scripts/setup.sh"
 debian=$akin_root/scripts/debian_root.sh
 out=$akin_root/bench/results/$(date -u +%Y-%m-%d) there=$akin_root/build/root-trixie threads=2 akin_bf16=f32
