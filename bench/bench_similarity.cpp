@@ -1,16 +1,13 @@
 // Similarity of a bank of tables: what `akin rank --tables` spends its time with, reading and printing left out.
 //   bench_similarity --features features.npy --labels labels.npy --metric parc --replicates 200
 //   bench_similarity ... --worker     waits for "run SECONDS" on stdin and answers one JSON line; its "images" are
-//   sources.
-//                                     "values" is answered by the similarities. bench/similarity_vs_numpy.py takes
-//                                     turns with it and NumPy.
-#include <CLI/CLI.hpp>
+//   sources. "values" is answered by the similarities. bench/peers/similarity_vs_numpy.py takes turns with it and
+//   NumPy.
 #include <algorithm>
 #include <chrono>
 #include <ctime>
-#include <iostream>
 
-#include "bench/guarded.hpp"
+#include "bench/program.hpp"
 #include "distill/similarity/measure.hpp"
 #include "engine/io/npy.hpp"
 
@@ -20,8 +17,9 @@ using namespace akin;
 
 struct SimilaritySettings {
   std::string features, labels, metric = "parc";
-  int replicates = 0;
-  double seconds = 2;
+  std::string json;
+  int replicates = 0, rounds = 12;
+  double seconds = 1;
   bool worker = false;
 };
 
@@ -68,35 +66,39 @@ Spent run_for(double seconds, const Metric& metric, const std::vector<Candidate>
 }
 
 void run(const SimilaritySettings& s) {
+  bench::ResultFile file = bench::result_file("bench_similarity");
   const std::vector<Candidate> bank = read_bank(s);
   const Metric metric = find_metric(s.metric);
-  if (!s.worker) {
-    for (int i = 0; i < 5; ++i) {
-      const Spent spent = run_for(s.seconds, metric, bank, s.replicates);
-      const auto sources = static_cast<double>(spent.sources);
-      fmt::print("{}, {} replicates: {:.3f} ms a source, {:.3f} ms of processor time\n", metric.name, s.replicates,
-                 1e3 * spent.seconds / sources, 1e3 * spent.processor / sources);
-      std::fflush(stdout);
-    }
+  if (s.worker) {
+    const auto values = [&] {
+      const Measurement measured = measure(metric, bank, {.replicates = s.replicates});
+      Json answer{{"values", measured.values()}};
+      if (s.replicates > 0)
+        for (const SimilarityRow& row : measured.rows) answer["std"].push_back(row.confidence.std);
+      return answer;
+    };
+    const auto timed = [&](double seconds) {
+      const Spent spent = run_for(seconds, metric, bank, s.replicates);
+      return Json{{"images", spent.sources}, {"seconds", spent.seconds}, {"processor", spent.processor}};
+    };
+    bench::take_orders(timed, {{"values", values}});
     return;
   }
-  for (std::string line; std::getline(std::cin, line) && line != "quit";) {
-    if (line.starts_with("run ")) {
-      const Spent spent = run_for(std::stod(line.substr(4)), metric, bank, s.replicates);
-      fmt::print("{{\"images\": {}, \"seconds\": {:.6f}, \"processor\": {:.6f}}}\n", spent.sources, spent.seconds,
-                 spent.processor);
-    } else if (line == "values") {
-      const Measurement measured = measure(metric, bank, {.replicates = s.replicates});
-      fmt::print("{{\"values\": [{:.17g}]", fmt::join(measured.values(), ", "));
-      if (s.replicates > 0) {
-        std::vector<double> spread;
-        for (const SimilarityRow& row : measured.rows) spread.push_back(row.confidence.std);
-        fmt::print(", \"std\": [{:.17g}]", fmt::join(spread, ", "));
-      }
-      fmt::print("}}\n");
-    }
+  std::vector<double> rounds;
+  for (int i = 0; i < s.rounds; ++i) {
+    const Spent spent = run_for(s.seconds, metric, bank, s.replicates);
+    const auto sources = static_cast<double>(spent.sources);
+    rounds.push_back(1e3 * spent.seconds / sources);
+    fmt::print("{}, {} replicates: {:.3f} ms a source, {:.3f} ms of processor time\n", metric.name, s.replicates,
+               rounds.back(), 1e3 * spent.processor / sources);
     std::fflush(stdout);
   }
+  if (s.json.empty()) return;
+  const Shape& shape = bank.front().probe.features.shape();
+  file.rows.push_back(
+      {fmt::format("{} {} sources {} x {}, {} replicates", metric.name, bank.size(), shape[0], shape[1], s.replicates),
+       "ms", false, rounds});
+  write_results(s.json, file);
 }
 
 }  // namespace
@@ -108,8 +110,9 @@ int main(int argc, char** argv) {
   app.add_option("--labels", s.labels, "labels.npy: i64 [images]")->required();
   app.add_option("--metric", s.metric, "as of akin rank");
   app.add_option("--replicates", s.replicates, "bootstrap draws and label shuffles")->check(CLI::NonNegativeNumber);
-  app.add_option("--seconds", s.seconds, "of one of the five measurements")->check(CLI::PositiveNumber);
+  app.add_option("--seconds", s.seconds, "of one measurement")->check(CLI::PositiveNumber);
+  app.add_option("--rounds", s.rounds, "measurements")->check(CLI::PositiveNumber);
+  app.add_option("--json", s.json, "write all rounds to this file, for bench_compare");
   app.add_flag("--worker", s.worker, "take orders from standard input");
-  CLI11_PARSE(app, argc, argv);
-  return bench::guarded("bench_similarity", [&] { run(s); });
+  return bench::run_program(app, argc, argv, "bench_similarity", [&] { run(s); });
 }

@@ -2,15 +2,14 @@
 //   bench_step --net resnet8 --width 16 --batch 128            runs for a while and prints images a second
 //   bench_step --device cuda --precision bf16 --net resnet50 --batch 256
 //   bench_step ... --worker                                    waits for "run SECONDS" on stdin, answers one JSON line;
-//                                                              bench/step_vs_torch.py takes turns with it and PyTorch
+//                                        bench/peers/step_vs_torch.py takes turns with it and PyTorch
 // The net kd28 is no network but the losses of a step alone: cross-entropy of 1000 classes, and distillation from 28
 // sources of 1000 classes; its "images" are rows.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <deque>
-#include <iostream>
 
-#include "bench/guarded.hpp"
+#include "bench/networks.hpp"
+#include "bench/program.hpp"
 #include "engine/vendor.hpp"
 #include "kernels/common/rng.hpp"
 #include "nn/data/image_batch.hpp"
@@ -22,20 +21,13 @@ namespace {
 
 using namespace akin;
 
-struct Input {
-  std::int64_t side, channels, classes;
-};
-Input input_of(const std::string& net) {
-  if (net == "resnet8") return {28, 1, 10};
-  if (net == "resnet18" || net == "resnet34" || net == "resnet50") return {224, 3, 1000};
-  return {32, 3, 10};
-}
-
 struct StepSettings {
   std::string net = "resnet8", device = "cpu", precision = "f32", gemm = "own", conv = "own";
   std::int64_t width = 0, batch = 128, side = 0, input_batches = 8;
+  std::string json;
   bool graph = true, worker = false;
-  double seconds = 2;
+  double seconds = 1;
+  int rounds = 12;
 };
 
 constexpr std::int64_t kClasses = 1000, kSources = 28;
@@ -123,7 +115,7 @@ class Step {
   }
 
   void make_network_step(const StepSettings& s) {
-    const Input in = input_of(s.net);
+    const bench::Input in = bench::input_of(s.net);
     const std::int64_t side = s.side > 0 ? s.side : in.side;
     network_ = make_network(ctx_, {.name = s.net, .width = s.width, .channels = in.channels, .classes = in.classes});
     parameters_ = network_->parameters();
@@ -171,29 +163,37 @@ class Step {
   std::unique_ptr<Stepper> stepper_;
 };
 
+/// The rows' name says what was measured, so that two files tell whether it was the same.
+std::string name_of(const StepSettings& s) {
+  return fmt::format("{} width {} side {} batch {} {} {}", s.net, s.width, s.side, s.batch, s.device, s.precision);
+}
+
 void run(const StepSettings& s) {
+  bench::ResultFile file = bench::result_file("bench_step");
   Step step(s);
   step.run_for(s.seconds / 4, 4);  // warm-up; a graph is captured in the third step
   step.loss();
-  if (!s.worker) {
-    fmt::print("{}, {}{}\n", describe(step.context()), s.net,
-               step.graph_nodes() == 0 ? "" : fmt::format(", a graph of {} nodes", step.graph_nodes()));
-    for (int i = 0; i < 5; ++i) {
-      const auto [images, seconds] = step.run_for(s.seconds);
-      fmt::print("{} batch {}: {:.0f} images/s, {:.3f} ms a step, loss {:.4f}\n", s.net, s.batch,
-                 static_cast<double>(images) / seconds,
-                 1e3 * seconds * static_cast<double>(s.batch) / static_cast<double>(images), step.loss());
-      std::fflush(stdout);
-    }
+  if (s.worker) {
+    bench::take_orders([&](double wanted) {
+      const auto [images, seconds] = step.run_for(wanted);
+      step.loss();
+      return Json{{"images", images}, {"seconds", seconds}};
+    });
     return;
   }
-  for (std::string line; std::getline(std::cin, line) && line != "quit";) {
-    if (!line.starts_with("run ")) continue;
-    const auto [images, seconds] = step.run_for(std::stod(line.substr(4)));
-    step.loss();
-    fmt::print("{{\"images\": {}, \"seconds\": {:.6f}}}\n", images, seconds);
+  fmt::print("{}, {}{}\n", describe(step.context()), s.net,
+             step.graph_nodes() == 0 ? "" : fmt::format(", a graph of {} nodes", step.graph_nodes()));
+  std::vector<double> rounds;
+  for (int i = 0; i < s.rounds; ++i) {
+    const auto [images, seconds] = step.run_for(s.seconds);
+    rounds.push_back(1e3 * seconds * static_cast<double>(s.batch) / static_cast<double>(images));
+    fmt::print("{} batch {}: {:.0f} images/s, {:.3f} ms a step, loss {:.4f}\n", s.net, s.batch,
+               static_cast<double>(images) / seconds, rounds.back(), step.loss());
     std::fflush(stdout);
   }
+  if (s.json.empty()) return;
+  file.rows.push_back({name_of(s), "ms", false, rounds});
+  write_results(s.json, file);
 }
 
 }  // namespace
@@ -213,8 +213,9 @@ int main(int argc, char** argv) {
   app.add_option("--conv", s.conv)->check(CLI::IsMember({"own", "cudnn"}));
   app.add_flag("--graph,!--no-graph", s.graph,
                "on a GPU: capture the step once and repeat it (default), or queue each");
-  app.add_option("--seconds", s.seconds, "of one of the five measurements")->check(CLI::PositiveNumber);
+  app.add_option("--seconds", s.seconds, "of one measurement")->check(CLI::PositiveNumber);
+  app.add_option("--rounds", s.rounds, "measurements")->check(CLI::PositiveNumber);
+  app.add_option("--json", s.json, "write all rounds to this file, for bench_compare");
   app.add_flag("--worker", s.worker, "take orders from standard input");
-  CLI11_PARSE(app, argc, argv);
-  return bench::guarded("bench_step", [&] { run(s); });
+  return bench::run_program(app, argc, argv, "bench_step", [&] { run(s); });
 }

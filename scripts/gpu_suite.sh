@@ -14,7 +14,7 @@ On a machine with an NVIDIA card, nvcc and CMake (Python with PyTorch for the co
   test       every test program on the card, against the CPU's specification
   sanitize   compute-sanitizer over the tests of the kernels: memcheck, racecheck, synccheck, initcheck
   bench      each kernel against cuBLASLt, cuDNN or a device copy, in turns (bench_device)
-  step       training steps: with and without a graph, with cuDNN; and against PyTorch in turns (bench/step_vs_torch.py)
+  step       training steps: with and without a graph, with cuDNN; and against PyTorch in turns (bench/peers/step_vs_torch.py)
 Results go to bench/results/<card>-<date>/: results.json, README.md with a table, failures.txt. A part that fails is
 told and the next one runs. No setting of the card is changed, and nothing is downloaded.
 
@@ -196,7 +196,7 @@ part_step() {
       [[ $net == kd28 && $how == --conv* ]] && continue
       # shellcheck disable=SC2086
       run step "$net bf16 $how" "$until" "$bin/bench_step" --device cuda --precision bf16 \
-        "${shape[@]}" --inputs 4 --seconds 0.4 $how
+        "${shape[@]}" --inputs 4 --seconds 0.4 --rounds 5 $how
     done
   done
   if ! python3 -c 'import torch' 2> /dev/null; then
@@ -206,7 +206,7 @@ part_step() {
   for net in ${nets//,/ }; do
     batch=256 width=0
     case $net in resnet20 | resnet8) batch=1024 width=16 ;; esac
-    run step "$net against PyTorch" "$until" python3 "$root/bench/step_vs_torch.py" --device cuda \
+    run step "$net against PyTorch" "$until" python3 "$root/bench/peers/step_vs_torch.py" --device cuda \
       --precision bf16 --akin "$bin/bench_step" --net "$net" --batch "$batch" --width "$width" --rounds 7 --seconds 1 \
       --calibration-rounds 3 --json "$logs/step-$net.json"
   done

@@ -67,13 +67,13 @@ def step_rows(steps):
     yield "|---|---:|---:|---:|---|---|"
     for s in steps:
         for r in s["results"]:
-            side, ratio = r["side"], r["ratio"]
-            yield (f"| {r['net']} | {s['batch']} | {r['median'][side]:.0f} | {r['median']['torch']:.0f} | {r['torch_mode']} | "
-                   f"{ratio['median']:.2f} [{ratio['min']:.2f} .. {ratio['max']:.2f}] |")  # fmt: skip
+            ratio = r["ratio"]
+            yield (f"| {r['net']} | {s['batch']} | {r['median'][r['own']]:.0f} | {r['median'][r['other']]:.0f} | "
+                   f"{r['modes'][r['other']]} | {ratio['median']:.2f} [{ratio['min']:.2f} .. {ratio['max']:.2f}] |")  # fmt: skip
 
 
 def own_step_rows(logs, status):
-    yield "| net and way | images/s, five measurements |"
+    yield "| net and way | images/s, each measurement |"
     yield "|---|---|"
     for part, item, result, *_ in status:
         if part != "step" or result != "passed" or item.endswith("PyTorch"):

@@ -47,61 +47,11 @@ done
 ((${#arguments[@]} == 0)) || [[ -n $only ]] || misuse "demo.sh and test.sh take different arguments: name one with --only"
 root=$(realpath -m -- "${root:-$akin_root/build/root-$release}")
 
-((EUID == 0)) || { say "try_release.sh: making and entering a Debian needs root: sudo scripts/try_release.sh ..."; exit 1; }
-for tool in debootstrap git unshare:util-linux; do
-  command -v "${tool%:*}" > /dev/null || { say "try_release.sh: ${tool%:*} is missing: apt-get install ${tool#*:}"; exit 1; }
-done
-
-# COMMAND...: runs it with mounts and processes of its own, which the kernel ends with it, however it ends.
-apart() { unshare --mount --pid --fork --kill-child -- "$@"; }
-
-made=$root/.akin-release  # written when the Debian is complete
-if [[ -e $root ]]; then
-  [[ -e $made && $(< "$made") == "$release" ]] || {
-    say "try_release.sh: $root is there, and is no $release that this script made; remove it, or choose another --root"
-    exit 1
-  }
-else
-  if [[ -z $mirror ]] && command -v apt-get > /dev/null; then
-    # shellcheck disable=SC2016  # apt's own notation
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' \
-      'Component: main' | head -n 1)
-  fi
-  [[ -n $mirror ]] || { say "try_release.sh: apt knows no Debian archive here (apt-get update?): name one with --mirror"; exit 1; }
-  say "Making a bare $release in $root"
-  trap 'rm -rf --one-file-system -- "$root"' EXIT
-  mkdir -p "$root"
-  apart debootstrap --variant=minbase --force-check-gpg "$release" "$root" "$mirror" > "$root/debootstrap.log" 2>&1 || {
-    tail -n 20 "$root/debootstrap.log" >&2
-    say "try_release.sh: debootstrap failed for the reason above (mirror: $mirror)"
-    exit 1
-  }
-  # Without them a network with a certificate authority of its own would be closed to npm and curl.
-  authorities=/usr/local/share/ca-certificates
-  if [[ -d $authorities ]]; then mkdir -p "$root$authorities" && cp -r "$authorities/." "$root$authorities"; fi
-  printf '%s\n' "$release" > "$made"
-  [[ -z $keep ]] || trap - EXIT
-fi
-
-# Files that did not change keep their times, so a second build is short. Ignored ones (build, data, runs) stay.
-copy=$root/root/akin
-[[ -d $copy/.git ]] || git init --quiet "$copy"
-git -C "$copy" fetch --quiet --depth 1 "file://$akin_root" HEAD
-git -C "$copy" checkout --quiet --force --detach FETCH_HEAD
-git -C "$copy" clean --quiet --force -d
-[[ -z $(git -C "$akin_root" status --porcelain) ]] || say "Changes that are not committed are not tried"
-[[ ! -e /etc/resolv.conf ]] || cp --remove-destination -L /etc/resolv.conf "$root/etc/resolv.conf"
-
-# COMMAND...: runs it in the checkout, in the Debian.
-# shellcheck disable=SC2016  # expanded there
-inside() {
-  apart bash -euc 'root=$1; shift
-    mount -t proc proc "$root/proc"; mount -t sysfs -o ro sysfs "$root/sys"; mount -t tmpfs tmpfs "$root/dev/shm"
-    exec chroot "$root" env -i -C /root/akin HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"' \
-    inside "$root" "${proxies[@]}" "$@"
-}
-proxies=()
-for name in http_proxy https_proxy no_proxy; do [[ -z ${!name-} ]] || proxies+=("$name=${!name}"); done
+command -v git > /dev/null || { say "try_release.sh: git is missing: apt-get install git"; exit 1; }
+debian() { "$akin_root/scripts/debian_root.sh" "$@"; }
+[[ -e $root || -n $keep ]] || trap 'rm -rf --one-file-system -- "$root"' EXIT
+debian make "$release" "$root" ${mirror:+--mirror "$mirror"}
+debian checkout "$root"
 
 status=0
 for name in demo test; do
@@ -114,7 +64,7 @@ for name in demo test; do
     esac
   fi
   SECONDS=0
-  if inside "scripts/$name.sh" "${small[@]}" "${arguments[@]}"; then
+  if debian enter "$root" /root/akin "scripts/$name.sh" "${small[@]}" "${arguments[@]}"; then
     say "try_release.sh: $release: scripts/$name.sh ran ($SECONDS s)"
   else
     say "try_release.sh: $release: scripts/$name.sh FAILED ($SECONDS s)"

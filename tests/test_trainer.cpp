@@ -10,6 +10,7 @@
 #include "kernels/common/rng.hpp"
 #include "nn/data/image_batch.hpp"
 #include "nn/zoo/zoo.hpp"
+#include "tests/small_nets.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy_run.hpp"
 
@@ -346,4 +347,23 @@ TEST_CASE("errors of the loader and options out of range reach the caller") {
   Run constant;
   constant.objective.loss = [&](const LabelledBatch&) { return Tensor::zeros(constant.ctx, {1}); };
   CHECK(has(error_of([&] { constant.go(); }), "no parameter"));
+}
+
+TEST_CASE("steady training allocates nothing: from the third step on the system is not asked again") {
+  Run r(40);
+  r.options.eval_every = 40;
+  r.hooks.validate = {};
+  // No loader: how many batches it is ahead depends on the machine.
+  const Tensor images = noise(r.ctx, {8, 12, 12, 1});
+  const Tensor targets = Tensor::from(r.ctx, Array::from(std::vector<std::int64_t>{0, 1, 2, 0, 1, 2, 0, 1}, {8}));
+  r.hooks.begin = [](std::int64_t) {};
+  r.objective.batch = [&](std::int64_t) { return LabelledBatch{images, targets}; };
+  std::vector<AllocatorStats> after;
+  r.hooks.progress = [&](std::int64_t, double) { after.push_back(r.ctx.allocator->stats()); };
+  r.go();
+  REQUIRE_EQ(after.size(), 40);
+  CHECK(after[0].system_calls > 50);
+  CHECK_EQ(after[39].system_calls, after[2].system_calls);
+  CHECK_EQ(after[39].peak_in_use, after[2].peak_in_use);
+  CHECK_EQ(after[39].in_use, after[2].in_use);
 }

@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 
+#include "bench/result_file.hpp"
 #include "kernels/common/rng.hpp"
 
 namespace akin::bench {
@@ -95,11 +96,10 @@ Operands::Operands(const DeviceBench& bench, const std::vector<Wanted>& arrays) 
   bench.ctx.stream->synchronize();
 }
 
-RoundStats stats_of(std::vector<double> values) {
+RoundStats stats_of(const std::vector<double>& values) {
   if (values.empty()) return {};
-  std::sort(values.begin(), values.end());
-  const std::size_t n = values.size();
-  return {(values[n / 2] + values[(n - 1) / 2]) / 2, values.front(), values.back()};
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  return {median(values), *low, *high};
 }
 
 double relative_difference(const Tensor& a, const Tensor& b) {
@@ -133,6 +133,7 @@ Result compare(const DeviceBench& bench, const Comparison& c) {
            .own_us = {},
            .other_us = {},
            .ratio = {},
+           .own_rounds = {},
            .error = {}};
   try {
     if (c.other && c.difference) {
@@ -156,6 +157,7 @@ Result compare(const DeviceBench& bench, const Comparison& c) {
       ratio.push_back(other_us / own_us);
     }
     r.own_us = stats_of(a);
+    r.own_rounds = a;
     r.other_us = stats_of(b);
     r.ratio = stats_of(ratio);
   } catch (const Error& e) {

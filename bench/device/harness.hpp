@@ -62,13 +62,14 @@ struct Comparison {
 struct RoundStats {
   double median = 0, low = 0, high = 0;
 };
-RoundStats stats_of(std::vector<double> values);
+RoundStats stats_of(const std::vector<double>& values);
 
 struct Result {
   std::string name, yardstick;
   double flops = 0, bytes = 0, goal = 0, goal_ms = 0, difference = -1;
   bool graph = false;
   RoundStats own_us, other_us, ratio;  ///< ratio: other / own, of each round
+  std::vector<double> own_rounds;      ///< own, us
   std::string error;                   ///< what went wrong; the times mean nothing then
 };
 

@@ -1,7 +1,6 @@
 // bench_device: akin's CUDA kernels against cuBLASLt, cuDNN and a device copy; the shapes and goals of docs/kernels.md.
 #include <fmt/chrono.h>
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <cstdio>
 #include <cstring>
@@ -9,28 +8,26 @@
 #include <memory>
 
 #include "bench/device/harness.hpp"
+#include "bench/program.hpp"
 #include "engine/build_info.hpp"
-#include "engine/io/file.hpp"
-#include "engine/io/json.hpp"
 #include "kernels/common/sim/sim_device.hpp"
 
 namespace {
 
 using namespace akin;
 using namespace akin::bench;
-using nlohmann::json;
 
 /// What nvidia-smi says of the first card now, by name; empty where it is not there.
-json card_state() {
+Json card_state() {
   const char* const fields =
       "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,temperature.gpu,power.draw,power.limit";
   std::FILE* pipe = ::popen(
       (std::string("nvidia-smi -i 0 --format=csv,noheader --query-gpu=") + fields + " 2>/dev/null").c_str(), "r");
-  if (pipe == nullptr) return json::object();
+  if (pipe == nullptr) return Json::object();
   std::array<char, 1024> text{};
   const bool got = std::fgets(text.data(), text.size(), pipe) != nullptr;
   ::pclose(pipe);
-  json state = json::object();
+  Json state = Json::object();
   if (!got) return state;
   const std::vector<std::string> names = CLI::detail::split(fields, ','),
                                  values = CLI::detail::split({text.data(), std::strcspn(text.data(), "\n")}, ',');
@@ -39,10 +36,10 @@ json card_state() {
   return state;
 }
 
-json to_json(const RoundStats& s) { return {{"median", s.median}, {"low", s.low}, {"high", s.high}}; }
+Json to_json(const RoundStats& s) { return {{"median", s.median}, {"low", s.low}, {"high", s.high}}; }
 
-json to_json(const Result& r) {
-  json j{{"name", r.name}};
+Json to_json(const Result& r) {
+  Json j{{"name", r.name}};
   if (!r.error.empty()) {
     j["error"] = r.error;
     return j;
@@ -98,9 +95,8 @@ int main(int argc, char** argv) {
   app.add_flag("--tf32", tf32, "The libraries may round f32 products to tf32");
   app.add_flag("--no-vendor", no_vendor, "Without cuBLASLt and cuDNN");
   app.add_option("--json", json_file, "Write all numbers to this file");
-  CLI11_PARSE(app, argc, argv);
-  const std::string begun = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
-  try {
+  return run_program(app, argc, argv, "bench_device", [&] {
+    const std::string begun = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
     if (device == "sim" && !quick) fail_usage("--device sim is for --quick alone: the emulator's times mean nothing");
     Context ctx = device == "sim" ? Context(Device::sim, open_sim({})) : Context(Device::cuda);
     std::unique_ptr<Vendor> vendor;
@@ -116,17 +112,19 @@ int main(int argc, char** argv) {
     }
     const DeviceBench bench{
         .ctx = ctx, .vendor = vendor.get(), .quick = quick, .rounds = rounds, .l2_bytes = l2_mib << 20};
-    const json before = card_state();
+    const Json before = card_state();
     fmt::print("{}\ncommit {}, {}; {}\nlibraries: {}\nat the start: {}\n", describe(ctx), commit(), build_flags(),
                begun, about.empty() ? "none" : about, before.dump());
     fmt::print("{:<62} {:>13} {:>8} {:>8}  speed / speed of the yardstick, median [range of rounds]\n", "", "time",
                "TFLOP/s", "GB/s");
-    json results = json::array();
+    ResultFile file = result_file("bench_device");
+    Json results = Json::array();
     int failed = 0;
     const Report report = [&](const Comparison& c) {
       const Result r = compare(bench, c);
       print_row(r);
       results.push_back(to_json(r));
+      if (r.error.empty()) file.rows.push_back({r.name, "us", false, r.own_rounds});
       failed += r.error.empty() ? 0 : 1;
     };
     bool any = false;
@@ -149,25 +147,15 @@ int main(int argc, char** argv) {
       ctx.allocator->flush();
     }
     if (!any) fail_usage("--filter {}: no such group; there are gemm, conv2d, rows, losses, mobile, parc", filter);
-    const json after = card_state();
+    const Json after = card_state();
     fmt::print("at the end: {}\n", after.dump());
-    if (!json_file.empty())
-      write_json(json_file, json{{"device", describe(ctx)},
-                                 {"libraries", about},
-                                 {"commit", commit()},
-                                 {"build", build_flags()},
-                                 {"time", begun},
-                                 {"card_before", before},
-                                 {"card_after", after},
-                                 {"tf32", tf32},
-                                 {"results", results}});
-    if (failed > 0) fmt::print(stderr, "bench_device: {} of {} failed, see above\n", failed, results.size());
-    return failed == 0 ? 0 : 1;
-  } catch (const UsageError& e) {
-    fmt::print(stderr, "bench_device: {}\n", e.what());
-    return 2;
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "bench_device: {}\n", e.what());
-    return 1;
-  }
+    if (!json_file.empty()) {
+      file.processor = describe(ctx);
+      file.details = {{"device", describe(ctx)}, {"libraries", about}, {"commit", commit()},
+                      {"build", build_flags()},  {"time", begun},      {"card_before", before},
+                      {"card_after", after},     {"tf32", tf32},       {"results", results}};
+      write_results(json_file, file);
+    }
+    if (failed > 0) fail("{} of {} failed, see above", failed, results.size());
+  });
 }

@@ -2,6 +2,7 @@
 
 A worker reads lines from stdin and answers on stdout:
     run <seconds>    -> {"images": n, "seconds": s}     whole pieces of work for at least that long
+    about            -> {"oneDNN": "2.6.3", ...}        what is at work
     quit             -> ends
 """
 
@@ -12,7 +13,9 @@ import platform
 import select
 import statistics
 import subprocess
+import sys
 import tempfile
+import time
 
 WAITING = {
     "spin default": {},
@@ -85,22 +88,41 @@ class Worker:
                 self.process.wait()
 
 
-def fastest(args, candidates):
-    """candidates: {label: (name, command, waiting)}. Runs them in turn; returns the best label and all medians (images/s)."""
-    workers = {}
-    try:
-        for label, (name, command, waiting) in candidates.items():
+def fastest(args, candidates, together=True, patience=120):
+    """candidates: {label: (name, command, waiting)}. Runs them in turns, or one after the other where they would not fit
+    beside each other. Returns the best label, all medians (images/s), and {label: its words} of those that failed."""
+    workers, rates, failures = {}, {}, {}
+
+    def start(label):
+        try:
+            name, command, waiting = candidates[label]
             workers[label] = Worker(name, command, waiting, args.threads)
-            workers[label].run(0.3)  # warm-up
-        rates = {label: [] for label in workers}
+            workers[label].run(0.3, patience)  # warm-up; compiles
+            rates[label] = []
+        except WorkerError as error:
+            failures[label] = str(error)
+            print(f"  {label}: left out, it fails: {str(error).splitlines()[-1]}", file=sys.stderr)
+
+    def measure(labels):
         for _ in range(args.calibration_rounds):
-            for label, worker in workers.items():
-                rates[label].append(worker.run(args.calibration_seconds))
+            for label in labels:
+                rates[label].append(workers[label].run(args.calibration_seconds))
+
+    try:
+        for label in candidates:
+            start(label)
+            if not together and label in rates:
+                measure([label])
+                workers[label].close()
+        if together:
+            measure(list(rates))
     finally:
         for worker in workers.values():
             worker.close()
+    if not rates:
+        raise WorkerError(f"all ways failed; the last: {list(failures.values())[-1]}")
     medians = {label: statistics.median(values) for label, values in rates.items()}
-    return max(medians, key=medians.get), medians
+    return max(medians, key=medians.get), medians, failures
 
 
 def take_turns(sides, rounds, seconds, each_round=lambda r, rates: None):
@@ -123,6 +145,19 @@ def cpu_name():
             return next(line.split(":", 1)[1].strip() for line in f if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or "unknown"
+
+
+def row(name, unit, rounds, higher_is_better=True):
+    return {"name": name, "unit": unit, "better": "higher" if higher_is_better else "lower",
+            "median": statistics.median(rounds), "rounds": rounds}  # fmt: skip
+
+
+def write_results(path, args, program, versions, rows, load_before, **details):
+    """A result file as bench/result_file.hpp has it: bench_compare reads it."""
+    date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    write_json(path, {"kind": "akin benchmark", "program": program, "date": date, "processor": cpu_name(),
+                      "processors": os.cpu_count(), "threads": args.threads, "versions": versions, "load_before": load_before,
+                      "load_after": os.getloadavg()[0], "rows": rows, **details})  # fmt: skip
 
 
 def write_json(path, value):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Similarity of a bank by akin against NumPy and SciPy, measured side by side in one interleaved run.
 
-    python3 bench/similarity_vs_numpy.py --akin build/ci/bin/bench_similarity --threads 2
+    python3 bench/peers/similarity_vs_numpy.py --akin build/ci/bin/bench_similarity --threads 2
 
 Both sides measure the same random features (f32 after a ReLU, classes of equal size) in two processes that take turns
 (taking_turns.py). NumPy has two ways for each metric: `obvious`, as the papers' public code and most notebooks have it, and
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 
-from taking_turns import Worker, WorkerError, cpu_name, fastest, positive, spread, take_turns, write_json
+from taking_turns import Worker, WorkerError, cpu_name, fastest, positive, row, spread, take_turns, write_results
 
 METRICS = ("parc", "cka", "logme", "hscore", "hscore-reg")
 CORES = {"own choice": [], "SkylakeX": ["env", "OPENBLAS_CORETYPE=SkylakeX"]}
@@ -177,6 +177,11 @@ def numpy_worker(args):
                 measure(features[sources % len(features)])
                 sources += 1
             answer = {"images": sources, "seconds": time.perf_counter() - start, "processor": time.process_time() - processor}
+        elif line.strip() == "about":
+            import scipy
+
+            blas = {s.split("/")[-1].strip() for s in open("/proc/self/maps", encoding="utf-8") if "blas" in s}
+            answer = {"NumPy": np.__version__, "SciPy": scipy.__version__, "BLAS": ", ".join(sorted(blas))}
         elif line.strip() == "values":
             answer = {"values": [float(measure(x)) for x in features[:args.compared]]}
         else:
@@ -210,15 +215,17 @@ def in_turns(args, commands, base):
         for side, command in commands.items():
             sides[side] = Worker(side, command, "sleep", args.threads)
             sides[side].run(0.2, patience=600)  # warm-up
+        versions = {side: worker.ask("about") for side, worker in sides.items()}
         values = {side: worker.ask("values", 600)["values"][:args.compared] for side, worker in sides.items()}
         rates = take_turns(sides, args.rounds, args.seconds,
                            lambda r, _: [by_processor[s].append(processor_rate(w)) for s, w in sides.items()])  # fmt: skip
     finally:
         for worker in sides.values():
             worker.close()
-    return {
+    return versions, {
         side: {
             "ms": 1e3 / statistics.median(rates[side]),
+            "rounds_ms": [1e3 / rate for rate in rates[side]],
             "processor_ms": 1e3 / statistics.median(by_processor[side]),
             "ratio": spread([a / b for a, b in zip(rates[base], rates[side])]),
             "processor_ratio": spread([a / b for a, b in zip(by_processor[base], by_processor[side])]),
@@ -234,11 +241,12 @@ def compare(args, metric, paths):
     commands, cores = {"akin": akin}, {}
     for way in args.ways:
         own = [sys.executable, os.path.abspath(__file__), "--numpy-worker", *where, "--way", way, "--compared", str(args.compared)]
-        cores[way], _ = fastest(args, {core: ("NumPy", [*prefix, *own], "sleep") for core, prefix in CORES.items()})
+        cores[way], _, _ = fastest(args, {core: ("NumPy", [*prefix, *own], "sleep") for core, prefix in CORES.items()})
         commands[way] = [*CORES[cores[way]], *own]
     if args.replicates > 0:
         commands["akin with replicates"] = [*akin, "--replicates", str(args.replicates)]
-    return {"metric": metric, "cores": cores, "sides": in_turns(args, commands, "akin")}
+    versions, sides = in_turns(args, commands, "akin")
+    return {"metric": metric, "cores": cores, "versions": versions, "sides": sides}
 
 
 def parse_arguments():
@@ -252,7 +260,7 @@ def parse_arguments():
     parser.add_argument("--classes", type=positive(int), default=10)
     parser.add_argument("--replicates", type=int, default=0, help="of akin's bootstrap; 0: not timed")
     parser.add_argument("--threads", type=positive(int), default=2)
-    parser.add_argument("--rounds", type=positive(int), default=7)
+    parser.add_argument("--rounds", type=positive(int), default=12)
     parser.add_argument("--seconds", type=positive(float), default=1.0, help="of one side in one round")
     parser.add_argument("--calibration-rounds", type=positive(int), default=2)
     parser.add_argument("--calibration-seconds", type=positive(float), default=0.5)
@@ -274,7 +282,7 @@ def main():
         args.metric = args.metric[0]
         numpy_worker(args)
         return 0
-    load_before = os.getloadavg()
+    load_before = os.getloadavg()[0]
     results = []
     with tempfile.TemporaryDirectory() as folder:
         paths = make_features(folder, args.sources, args.images, args.columns, args.classes)
@@ -292,10 +300,15 @@ def main():
                               f" (processor {r['processor_ratio']['median']:.2f}), values {r['apart']:.1e} apart")  # fmt: skip
                 print(f"{metric}, {args.images} x {args.columns}, {args.threads} threads: {side}: {times}", flush=True)
     if args.json:
-        write_json(args.json, {
-            "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cpu": cpu_name(), "cpus": os.cpu_count(),
-            "load_before": load_before, "load_after": os.getloadavg(), "results": results,
-            **{key: getattr(args, key) for key in ("sources", "images", "columns", "classes", "threads", "seconds", "replicates")}})  # fmt: skip
+        rows = []
+        for result in results:
+            what = f"{result['metric']} {args.sources} sources {args.images} x {args.columns}"
+            for side, r in result["sides"].items():
+                rows.append(row(f"{what}: {side}", "ms", r["rounds_ms"], False))
+                if side != "akin":
+                    rows.append(row(f"{what}: akin / {side}", "times", r["ratio"]["rounds"]))
+        settings = {key: getattr(args, key) for key in ("sources", "images", "columns", "classes", "seconds", "replicates")}
+        write_results(args.json, args, "similarity_vs_numpy", results[0]["versions"], rows, load_before, results=results, **settings)
     return 0
 
 

@@ -1,15 +1,18 @@
 """The PyTorch side of step_vs_torch.py: networks, losses and one whole training step, in a process of its own.
 
 It is started by step_vs_torch.py and takes orders from standard input: "run SECONDS" is answered by a line of JSON with
-the images and the seconds they took.
+the images and the seconds they took, "about" by the versions. Runs by itself in another Debian (scripts/debian_root.sh).
 """
 
+import argparse
 import itertools
 import json
+import re
 import sys
 import time
 
 CIFAR = {"resnet8": 1, "resnet14": 2, "resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9}
+MOBILE = ("mobilenet_v1",)
 IMAGENET = {"resnet18": (False, (2, 2, 2, 2)), "resnet34": (False, (3, 4, 6, 3)), "resnet50": (True, (3, 4, 6, 3))}
 INPUT_BATCHES = 8  # rotated, so that no side can keep its only input in the cache
 KD_CLASSES, KD_SOURCES = 1000, 28
@@ -22,6 +25,13 @@ def input_of(net):
     if net == "resnet8":
         return 28, 1, 10
     return (224, 3, 1000) if net in IMAGENET else (32, 3, 10)
+
+
+def parse_net(text):
+    """"mobilenet_v1:8@64" -> (name, width of the first layer, side of the images); 0: the net's own."""
+    name, _, side = text.partition("@")
+    name, _, width = name.partition(":")
+    return name, int(width or 0), int(side or 0)
 
 
 def build_cifar(torch, blocks, width, channels, classes):
@@ -102,29 +112,55 @@ def build_imagenet(torch, bottleneck, blocks, width, channels, classes):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(cin, classes))
 
 
+def build_mobilenet_v1(torch, width, channels, classes):
+    """Depthwise and pointwise convolutions in turn, stride 2 in the first; batch norm and ReLU6 behind each."""
+    nn = torch.nn
+
+    def scaled(c):
+        down = max(8, int(c * width / 32 + 4) // 8 * 8)
+        return down + 8 if down < 0.9 * c * width / 32 else down
+
+    def conv(cin, cout, window, stride, groups=1):
+        return [nn.Conv2d(cin, cout, window, stride, window // 2, groups=groups, bias=False), nn.BatchNorm2d(cout),
+                nn.ReLU6(inplace=True)]  # fmt: skip
+
+    layers, cin = conv(channels, width, 3, 2), width
+    for out, count, first in ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2)):
+        for i in range(count):
+            layers += conv(cin, cin, 3, 1 if i else first, cin) + conv(cin, scaled(out), 1, 1)
+            cin = scaled(out)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(cin, classes))
+
+
 class NetworkStep:
     """Forward, cross-entropy, backward, SGD with momentum and weight decay."""
 
     def __init__(self, torch, args, device):
-        side, channels, classes = input_of(args.net)
+        net, width, wanted = parse_net(args.net)
+        side, channels, classes = input_of(net)
+        side, width = wanted or side, width or args.width
         self.torch, self.precision, self.device = torch, args.precision, device
-        if args.net in IMAGENET:
-            model = build_imagenet(torch, *IMAGENET[args.net], args.width or 64, channels, classes)
+        if net in IMAGENET:
+            model = build_imagenet(torch, *IMAGENET[net], width or 64, channels, classes)
+        elif net in MOBILE:
+            model = build_mobilenet_v1(torch, width or 32, channels, classes)
         else:
-            model = build_cifar(torch, CIFAR[args.net], args.width or 16, channels, classes)
+            model = build_cifar(torch, CIFAR[net], width or 16, channels, classes)
         fmt = torch.channels_last if args.memory == "channels_last" else torch.contiguous_format
         dtype = torch.bfloat16 if args.precision == "pure" else torch.float32
         model = model.to(device=device, dtype=dtype, memory_format=fmt).train()
         self.inputs = []
         for _ in range(INPUT_BATCHES):
             x = torch.empty((args.batch, channels, side, side), memory_format=fmt).normal_()
-            x = x.to(device=device, dtype=torch.bfloat16 if args.precision in ("pure", "autocast") else dtype)
+            low = args.precision == "pure" or (args.precision == "autocast" and device == "cuda")  # as akin's batches are
+            x = x.to(device=device, dtype=torch.bfloat16 if low else dtype)
             self.inputs.append((x.to(memory_format=fmt), torch.randint(0, classes, (args.batch,)).to(device)))
         kind = {"fused": True} if args.sgd == "fused" else {"foreach": args.sgd == "foreach"}
         self.optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4, **kind)
         self.forward = model
         if args.execution == "traced":
-            self.forward = torch.jit.trace(model, self.inputs[0][0], check_trace=False)
+            with torch.autocast(device, torch.bfloat16, enabled=self.precision == "autocast", cache_enabled=False):
+                self.forward = torch.jit.trace(model, self.inputs[0][0], check_trace=False)
         if "compile" in args.execution:
             self.forward = torch.compile(model)
 
@@ -213,6 +249,10 @@ def worker(args):
         words = line.split()
         if not words or words[0] == "quit":
             return
+        if words[0] == "about":
+            onednn = re.search(r"MKL-DNN v([0-9.]+)", torch.__config__.show())
+            print(json.dumps({"PyTorch": torch.__version__, "oneDNN": onednn.group(1) if onednn else "none"}), flush=True)
+            continue
         seconds, ahead = float(words[1]), []
         images, start = 0, time.perf_counter()
         while True:
@@ -228,3 +268,20 @@ def worker(args):
         if cuda:
             torch.cuda.synchronize()
         print(json.dumps({"images": images, "seconds": time.perf_counter() - start}), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", required=True)
+    for name in ("width", "batch", "threads"):
+        parser.add_argument("--" + name, type=int, required=True)
+    parser.add_argument("--device", choices=("cpu", "cuda"), required=True)
+    parser.add_argument("--precision", choices=PRECISIONS, required=True)
+    parser.add_argument("--memory", choices=("channels_last", "contiguous"), required=True)
+    parser.add_argument("--execution", choices=EXECUTIONS, required=True)
+    parser.add_argument("--sgd", choices=("plain", "foreach", "fused"), required=True)
+    worker(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Trains akin's ResNet-8 in PyTorch from the very labels of an akin experiment: does akin train as well?
 
-Usage: bench/scratch_vs_torch.py DATA LABELS_JSON...
+Usage: bench/peers/scratch_vs_torch.py DATA LABELS_JSON...
 DATA: an IDX data set (colour, 32x32). LABELS_JSON: splits that akin wrote, labels/<target>/<budget>/seed<k>.json. The recipe is
 configs/mini/scratch.toml's "h-shift": 1000 steps of 64, SGD 0.1, momentum 0.9, weight decay 5e-4 on weights, cosine, mirrored
 left-right, moved by up to 4 pixels. Prints a line a split: its seed and the accuracy on the test images, in %.
 
 Needs python3-torch. Example:
-  bench/scratch_vs_torch.py data/eurosat32 runs/scratch/labels/eurosat/100/seed*.json
+  bench/peers/scratch_vs_torch.py data/eurosat32 runs/scratch/labels/eurosat/100/seed*.json
 """
 import gzip
 import json
