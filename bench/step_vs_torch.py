@@ -50,7 +50,8 @@ def akin_command(args, net):
 def torch_modes(args, net):
     """The ways in which PyTorch may do the same; the fastest is compared with. {label: (memory, execution, sgd, precision)}"""
     if args.device == "cpu":
-        modes = itertools.product(("channels_last", "contiguous"), ("eager", "traced"), ("foreach", "plain"), ("f32",))
+        kinds = ("f32", "autocast") if args.precision == "bf16" and net != "kd28" else ("f32",)
+        modes = itertools.product(("channels_last", "contiguous"), ("eager", "traced"), ("foreach", "plain"), kinds)
     elif net == "kd28":
         modes = [("channels_last", execution, "fused", "f32") for execution in ("eager", "graph", "compile+graph")]
     else:
@@ -179,7 +180,8 @@ def main():
         return 1
     for r in results:
         (size, channels, _), side = torch_side.input_of(r["net"]), r["side"]
-        where = f"{args.threads} threads" if args.device == "cpu" else f"{args.device}, {args.precision}"
+        where = f"{args.threads} threads" if args.device == "cpu" else args.device
+        where += f", {args.precision}"
         what = r["net"] if r["net"] == "kd28" else f"{r['net']} w{args.width} {size}x{size}x{channels}"
         print(f"{what}, batch {args.batch}, {where}: "
               f"{side} {r['median'][side]:.0f} img/s ({r['waiting'][side]}), "
