@@ -151,9 +151,6 @@ Context start(const CommonOptions& options) {
   if (options.threads > 0) set_threads(options.threads);
   const Settings& s = options.settings;
   const Device device = parse_device(s.device);
-  const bool half = s.precision == "bf16";
-  if (half && device == Device::cpu)
-    fail_usage("--precision bf16: the CPU works in f32; use --device cuda (or sim), or leave it out");
   for (const auto& [name, value] : {std::pair{"--gemm", &s.gemm}, {"--conv", &s.conv}})
     if (*value != "own" && device != Device::cuda)
       fail_usage(
@@ -161,7 +158,7 @@ Context start(const CommonOptions& options) {
           name, *value, name, name_of(device));
   Context ctx(device);
   use_vendor(ctx, s.gemm == "cublas", s.conv == "cudnn");
-  if (half) ctx.activations = DType::bf16;
+  if (s.precision == "bf16") use_bf16(ctx);
   ctx.detect_anomaly = options.detect_anomaly;
   say(options, "device: " + describe(ctx));
   return ctx;

@@ -44,9 +44,7 @@ struct LossBatch {
 class Step {
  public:
   explicit Step(const StepSettings& s) : ctx_(parse_device(s.device)), batch_(s.batch) {
-    if (s.precision == "bf16" && ctx_.device == Device::cpu)
-      fail_usage("--precision bf16: the CPU works in f32; use --device cuda (or sim)");
-    if (s.precision == "bf16") ctx_.activations = DType::bf16;
+    if (s.precision == "bf16") use_bf16(ctx_);
     use_vendor(ctx_, s.gemm == "cublas", s.conv == "cudnn");
     if (s.net == "kd28")
       make_losses(s);

@@ -74,24 +74,26 @@ template <class Dev, class T>
 void max_pool_fwd(const Stream<Dev>&, const PoolShape& s, const T* x, T* y, std::int32_t* at) {
   parallel_for(s.N * s.P(), grain(s.Q() * s.C * s.window * s.window), [=](std::int64_t begin, std::int64_t end) {
     std::vector<std::int32_t> unused(at == nullptr ? static_cast<std::size_t>(s.C) : 0);
+    std::vector<Full<T>> tops(static_cast<std::size_t>(s.C));  // as wide as places: a loop over both runs in vectors
     for_outputs(s, begin, end, [&](std::int64_t pixel, const Window& v, std::int64_t n) {
-      T* top = y + pixel * s.C;
+      Full<T>* top = tops.data();
       std::int32_t* where = at == nullptr ? unused.data() : at + pixel * s.C;
       const T* image = x + n * s.H * s.W * s.C;
       const std::int64_t first = v.h0 * s.W + v.w0;
-      std::copy_n(image + first * s.C, s.C, top);
+      for (std::int64_t c = 0; c < s.C; ++c) top[c] = widened(image[first * s.C + c]);
       std::fill_n(where, s.C, static_cast<std::int32_t>(first));
       for (std::int64_t h = v.h0; h < v.h1; ++h)
         for (std::int64_t w = v.w0; w < v.w1; ++w) {
           const auto here = static_cast<std::int32_t>(h * s.W + w);
           const T* px = image + here * s.C;
           for (std::int64_t c = 0; c < s.C; ++c) {
-            const Full<T> here_is = widened(px[c]), top_is = widened(top[c]);
-            const bool wins = !(here_is <= top_is) && top_is == top_is;  // true for a NaN, never true against one
-            top[c] = wins ? px[c] : top[c];
+            const Full<T> value = widened(px[c]);
+            const bool wins = !(value <= top[c]) && top[c] == top[c];  // true for a NaN, never true against one
+            top[c] = wins ? value : top[c];
             where[c] = wins ? here : where[c];
           }
         }
+      for (std::int64_t c = 0; c < s.C; ++c) store(y[pixel * s.C + c], top[c]);
     });
   });
 }
