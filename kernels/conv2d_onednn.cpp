@@ -144,8 +144,9 @@ memory wrap(const memory::desc& desc, const dnnl::engine& engine, const void* p)
 // How a convolution is cut into pieces that whoever is free works on: by its shape alone, so that the bits of a result
 // do not depend on the number of threads.
 
-constexpr std::int64_t kMostConvPieces = 16;
-constexpr std::int64_t kPieceOperations = 4'000'000;  // some 50 microseconds: a call costs a few
+constexpr std::int64_t kManyPieces = 16, kFewPieces = 8;
+constexpr std::int64_t kManyOperations = 512'000'000;  // of a layer that is cut into many
+constexpr std::int64_t kPieceOperations = 4'000'000;   // some 50 microseconds: a call costs a few
 constexpr std::int64_t kPieceChannels = 64;
 constexpr std::int64_t kWeightPiecePixels = 1024;  // dw of a piece is written and read once more, to be added up
 
@@ -169,9 +170,17 @@ Parts parts_of(OnednnCache::State& state, const Conv2dShape& s, Type t, std::int
   return parts;
 }
 
+/// Multiplications and additions for one image.
+std::int64_t operations_of(const Conv2dShape& s) {
+  return std::max<std::int64_t>(2 * s.P() * s.Q() * s.K * s.C * s.R * s.S, 1);
+}
+
+std::int64_t most_pieces(const Conv2dShape& s) {
+  return s.N * operations_of(s) >= kManyOperations ? kManyPieces : kFewPieces;
+}
+
 Parts images_of(OnednnCache::State& state, const Conv2dShape& s, Type t, std::int64_t most) {
-  const std::int64_t operations = std::max<std::int64_t>(2 * s.P() * s.Q() * s.K * s.C * s.R * s.S, 1);  // an image
-  const std::int64_t images = std::max((s.N + most - 1) / most, kPieceOperations / operations + 1);
+  const std::int64_t images = std::max((s.N + most - 1) / most, kPieceOperations / operations_of(s) + 1);
   return parts_of(state, s, t, &Conv2dShape::N, std::clamp<std::int64_t>(images, 1, s.N));
 }
 
@@ -182,7 +191,7 @@ Parts channels_of(OnednnCache::State& state, const Conv2dShape& s, Type t, std::
   const std::int64_t channels = s.*side;
   if (channels < 2 * kPieceChannels || pixels >= s.w_size() / channels || pixels * s.w_size() < kPieceOperations)
     return {};
-  return parts_of(state, s, t, side, std::max(kPieceChannels, (channels / kMostConvPieces + 15) / 16 * 16));
+  return parts_of(state, s, t, side, std::max(kPieceChannels, (channels / kManyPieces + 15) / 16 * 16));
 }
 
 template <class Body>
@@ -244,7 +253,7 @@ void run(OnednnCache::State& state, const DataPass& pass, bool as_forward, const
 template <class T>
 void run_images(OnednnCache::State& state, const Conv2dShape& s, DataPass ConvPlan::*pass, bool forward, const T* in,
                 const T* w, T* out) {
-  const Parts parts = images_of(state, s, kDataType<T>, kMostConvPieces);
+  const Parts parts = images_of(state, s, kDataType<T>, most_pieces(s));
   const std::int64_t x_image = s.H * s.W * s.C, y_image = s.P() * s.Q() * s.K;
   for (const Part& part : {parts.front(), parts.back()}) {
     const DataPass& p = part.plan->*pass;
@@ -341,7 +350,7 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const T* x, con
     });
   // Each piece of the batch has a sum of its own; they are added in their order. The last one may have another layout.
   const Parts parts =
-      images_of(state, s, kDataType<T>, std::clamp<std::int64_t>(pixels / kWeightPiecePixels, 1, kMostConvPieces / 2));
+      images_of(state, s, kDataType<T>, std::clamp<std::int64_t>(pixels / kWeightPiecePixels, 1, most_pieces(s) / 2));
   const std::int64_t x_image = s.H * s.W * s.C, y_image = s.P() * s.Q() * s.K;
   const std::size_t bytes = std::max(parts.front().plan->dw.get_size(), parts.back().plan->dw.get_size());
   const std::size_t size = (bytes + 63) / 64 * 16;  // floats from one sum to the next

@@ -32,19 +32,18 @@ constexpr std::uint32_t kNone = 0xffffffffU;  // no task has this number
 
 void pause() {
 #if defined(__x86_64__)
-  for (int i = 0; i < 32; ++i) __builtin_ia32_pause();
+  for (int i = 0; i < 4; ++i) __builtin_ia32_pause();
 #endif
 }
 
 /// Looks until `there`, for kWatch.
 template <class Condition>
 bool watch(Condition&& there) {
-  const auto end = Clock::now() + kWatch;
-  while (!there()) {
-    if (Clock::now() > end) return false;
-    pause();
-  }
-  return true;
+  for (int look = 0; look < 100; ++look, pause())  // the clock takes longer than most waits
+    if (there()) return true;
+  for (const auto end = Clock::now() + kWatch; Clock::now() < end; pause())
+    if (there()) return true;
+  return there();
 }
 
 double seconds_of_thread() {
@@ -139,15 +138,17 @@ class Crew {
 
   void work(int thread) {
     const int threads = threads_.load(std::memory_order_relaxed);
+    std::uint32_t done = 0;
     for (int i = 0; i < threads; ++i)
-      for (std::uint32_t task = 0; shares_[static_cast<std::size_t>((thread + i) % threads)].take(task);) {
+      for (std::uint32_t task = 0; shares_[static_cast<std::size_t>((thread + i) % threads)].take(task); ++done)
         task_(body_, task, thread);
-        if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1 && thread > 0) left_.notify_one();
-      }
+    // All at once: the threads would hand this number's cache line to and fro.
+    if (done > 0 && left_.fetch_sub(done, std::memory_order_acq_rel) == done && thread > 0) left_.notify_one();
   }
 
   void help(int number, Helper& own) {
     in_loop = true;
+    omp_set_num_threads(1);  // oneDNN would start a team of its own in this thread
     for (;;) {
       const auto woke = Clock::now();
       const double before = seconds_of_thread();
@@ -171,7 +172,7 @@ class Crew {
   std::uint64_t loop_ = 0;
   std::vector<std::unique_ptr<Helper>> helpers_;
 
-  std::atomic<std::uint32_t> left_{0};  // tasks that are not done
+  alignas(64) std::atomic<std::uint32_t> left_{0};  // tasks that are not done
   std::atomic<int> threads_{1};
   std::array<Share, kMostThreads> shares_;
 };

@@ -53,7 +53,7 @@ void parallel_tasks(std::int64_t n, Body&& body) {
 
 /// Most pieces of a loop, and so most threads that it can use: enough of them that one that is late is not long waited
 /// for.
-inline constexpr std::int64_t kMostPieces = 32;
+inline constexpr std::int64_t kMostPieces = 16;
 
 /// Into how many pieces parallel_for cuts a loop.
 constexpr std::int64_t pieces_of(std::int64_t n, std::int64_t grain) {
