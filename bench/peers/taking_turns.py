@@ -100,7 +100,7 @@ def fastest(args, candidates, together=True, patience=120):
             workers[label].run(0.3, patience)  # warm-up; compiles
             rates[label] = []
         except WorkerError as error:
-            failures[label] = str(error)
+            failures[label] = str(error).strip().splitlines()[-1]  # of a traceback: what went wrong, not where files lie
             print(f"  {label}: left out, it fails: {str(error).splitlines()[-1]}", file=sys.stderr)
 
     def measure(labels):
