@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <fstream>
 #include <numeric>
 #include <thread>
@@ -125,8 +126,11 @@ TEST_CASE("parallel_for: ranges by n and grain alone") {
 TEST_CASE("parallel: helpers count their time") {
   const Threads threads(2);
   for (int again = 0; again < 50; ++again) parallel_tasks(2, [](std::int64_t, int) {});
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than a helper watches for the next loop
-  const CrewTime time = crew_time();
+  CrewTime time = crew_time();
+  for (int look = 0; look < 1000 && time.awake == 0; ++look) {  // until the helper sleeps, on a busy machine later
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    time = crew_time();
+  }
   CHECK(time.helpers >= 1);
   CHECK(time.awake > 0);
   CHECK(time.processor > 0);
