@@ -28,8 +28,6 @@ struct CommonOptions {
   std::int64_t stop_after = 0;  ///< for tests: behave as if interrupted before this many further steps; 0 = never
 };
 
-inline constexpr int kMostThreads = 4096;
-
 /// --detect-anomaly, of what trains.
 void add_detect_anomaly(CLI::App& app, CommonOptions& options);
 /// --json, --quiet.

@@ -11,6 +11,7 @@
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
+#include "kernels/common/parallel.hpp"
 #include "nn/data/glyphs/glyphs.hpp"
 #include "nn/data/png_sheets.hpp"
 #include "nn/data/same_form.hpp"

@@ -146,7 +146,6 @@ memory wrap(const memory::desc& desc, const dnnl::engine& engine, const void* p)
 
 constexpr std::int64_t kManyPieces = 16, kFewPieces = 8;
 constexpr std::int64_t kManyOperations = 512'000'000;  // of a layer that is cut into many
-constexpr std::int64_t kPieceOperations = 4'000'000;   // some 50 microseconds: a call costs a few
 constexpr std::int64_t kPieceChannels = 64;
 constexpr std::int64_t kWeightPiecePixels = 1024;  // dw of a piece is written and read once more, to be added up
 
@@ -360,7 +359,8 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const T* x, con
   });
   const bool other = parts.back().plan != parts.front().plan;
   const std::size_t alike = parts.size() - (other ? 1 : 0);
-  parallel_for(static_cast<std::int64_t>(size), 1 << 14, [=](std::int64_t begin, std::int64_t end) {
+  const auto count = static_cast<std::int64_t>(parts.front().plan->dw.get_size() / sizeof(float));
+  parallel_for(count, 1 << 14, [=](std::int64_t begin, std::int64_t end) {
     for (std::size_t p = 1; p < alike; ++p)
       for (std::int64_t i = begin; i < end; ++i) sums[i] += sums[p * size + static_cast<std::size_t>(i)];
   });

@@ -7,8 +7,6 @@ namespace akin::fast {
 
 namespace {
 
-constexpr std::int64_t kPieceOperations = 4'000'000;  // some 50 microseconds: a call costs a few
-
 struct GemmPlan final : OnednnPlan {
   dnnl::memory::desc a, b, c;
   SharedPrimitive matmul;

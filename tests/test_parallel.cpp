@@ -4,10 +4,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <fstream>
-#include <numeric>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -100,6 +102,34 @@ TEST_CASE("parallel: a loop in a loop, and loops of two threads at once") {
   one.join();
   other.join();
   CHECK(sum == 2 * 500 * 45);
+}
+
+TEST_CASE("parallel: what the lowest of the failing tasks threw comes out, and loops go on working") {
+  for (const int n : {1, 2, 4}) {
+    CAPTURE(n);
+    const Threads threads(n);
+    for (int again = 0; again < 50; ++again) {
+      std::string what;
+      try {
+        parallel_tasks(40, [&](std::int64_t task, int) {
+          if (task % 7 == 5) throw std::runtime_error(std::to_string(task));
+        });
+      } catch (const std::runtime_error& e) {
+        what = e.what();
+      }
+      CHECK(what == "5");
+      std::atomic<int> done = 0;
+      std::atomic<int> numbers = 0;
+      parallel_tasks(40, [&](std::int64_t, int thread) {
+        ++done;
+        numbers = std::max(numbers.load(), thread);
+        if (n > 1 && thread == 0)  // a thread that thinks it is within a loop would do all of it alone
+          for (int look = 0; look < 1'000'000 && numbers == 0; ++look) std::this_thread::yield();
+      });
+      CHECK(done == 40);
+      if (n > 1) CHECK(numbers > 0);
+    }
+  }
 }
 
 TEST_CASE("parallel_for: ranges by n and grain alone") {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <optional>
 
 #include "kernels/common/parallel.hpp"
@@ -145,18 +144,13 @@ Measurement measure(const Metric& metric, std::span<const Candidate> bank, const
   if (options.replicates > 0 && !bank.empty() && sound_labels(bank[0].probe))
     draws = draws_of(bank[0].probe.labels, bank[0].probe.classes, options);
   // A source a thread, or all threads for one source; the numbers are the same.
-  std::vector<std::exception_ptr> failures(bank.size());
   const auto each = [&](std::int64_t task, int) {
     const auto s = static_cast<std::size_t>(task);
-    try {
-      const Probe& probe = bank[s].probe;
-      std::optional<Draws> own;  // of a candidate with labels of its own
-      if (draws && probe.labels != bank[0].probe.labels && sound_labels(probe))
-        own = draws_of(probe.labels, probe.classes, options);
-      result.rows[s] = row_of(metric, bank[s], own ? &*own : draws ? &*draws : nullptr, options.level);
-    } catch (...) {
-      failures[s] = std::current_exception();
-    }
+    const Probe& probe = bank[s].probe;
+    std::optional<Draws> own;  // of a candidate with labels of its own
+    if (draws && probe.labels != bank[0].probe.labels && sound_labels(probe))
+      own = draws_of(probe.labels, probe.classes, options);
+    result.rows[s] = row_of(metric, bank[s], own ? &*own : draws ? &*draws : nullptr, options.level);
   };
   const bool here = std::none_of(bank.begin(), bank.end(), [](const Candidate& c) { return on_gpu(c.probe); });
   if (here && bank.size() >= static_cast<std::size_t>(max_threads())) {
@@ -164,8 +158,6 @@ Measurement measure(const Metric& metric, std::span<const Candidate> bank, const
   } else {
     for (std::size_t s = 0; s < bank.size(); ++s) each(static_cast<std::int64_t>(s), 0);
   }
-  for (const std::exception_ptr& failure : failures)
-    if (failure) std::rethrow_exception(failure);
   if (metric.over_bank) combine(result, bank, options);
   if (options.replicates == 0) return result;
 

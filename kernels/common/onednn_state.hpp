@@ -17,6 +17,9 @@
 
 namespace akin::fast {
 
+/// Least work of a piece that one thread takes: some 50 microseconds, where a call costs a few.
+constexpr std::int64_t kPieceOperations = 4'000'000;
+
 /// Memory that grows and stays, where a vector register's width begins.
 class Buffer {
  public:

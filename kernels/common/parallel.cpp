@@ -1,17 +1,18 @@
 #include "kernels/common/parallel.hpp"
 
 #include <omp.h>
-#include <pthread.h>
 #include <time.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kernels/common/processors.hpp"
@@ -27,7 +28,6 @@ using Clock = std::chrono::steady_clock;
 // and gets the one on which its fellow sleeps.
 constexpr std::chrono::microseconds kWatch(100);
 
-constexpr int kMostThreads = 1024;
 constexpr std::uint32_t kNone = 0xffffffffU;  // no task has this number
 
 void pause() {
@@ -71,12 +71,16 @@ struct alignas(64) Share {
 };
 
 thread_local bool in_loop = false;
+struct InLoop {
+  InLoop() { in_loop = true; }
+  ~InLoop() { in_loop = false; }
+};
 
 class Crew {
  public:
   std::mutex busy;  ///< held while a loop runs
 
-  void run(std::int64_t n, int threads, void* body, Task task) noexcept {
+  void run(std::int64_t n, int threads, void* body, Task task) {
     threads = hire(threads);
     body_ = body;
     task_ = task;
@@ -94,6 +98,7 @@ class Crew {
       for (std::uint32_t left = 0; (left = left_.load(std::memory_order_acquire)) != 0;)
         left_.wait(left, std::memory_order_acquire);
     for (int t = 0; t < threads; ++t) shares_[static_cast<std::size_t>(t)].next.store(loop_ << 32 | kNone);
+    if (const std::exception_ptr failure = std::exchange(failure_, nullptr)) std::rethrow_exception(failure);
   }
 
   CrewTime time() {
@@ -140,10 +145,20 @@ class Crew {
     const int threads = threads_.load(std::memory_order_relaxed);
     std::uint32_t done = 0;
     for (int i = 0; i < threads; ++i)
-      for (std::uint32_t task = 0; shares_[static_cast<std::size_t>((thread + i) % threads)].take(task); ++done)
-        task_(body_, task, thread);
+      for (std::uint32_t task = 0; shares_[static_cast<std::size_t>((thread + i) % threads)].take(task); ++done) try {
+          task_(body_, task, thread);
+        } catch (...) {
+          keep_failure(task);
+        }
     // All at once: the threads would hand this number's cache line to and fro.
     if (done > 0 && left_.fetch_sub(done, std::memory_order_acq_rel) == done && thread > 0) left_.notify_one();
+  }
+
+  void keep_failure(std::uint32_t task) {
+    const std::lock_guard lock(failing_);
+    if (failure_ != nullptr && failed_ < task) return;
+    failure_ = std::current_exception();
+    failed_ = task;
   }
 
   void help(int number, Helper& own) {
@@ -172,6 +187,10 @@ class Crew {
   std::uint64_t loop_ = 0;
   std::vector<std::unique_ptr<Helper>> helpers_;
 
+  std::mutex failing_;
+  std::exception_ptr failure_;
+  std::uint32_t failed_ = 0;  // the task that threw it
+
   alignas(64) std::atomic<std::uint32_t> left_{0};  // tasks that are not done
   std::atomic<int> threads_{1};
   std::array<Share, kMostThreads> shares_;
@@ -199,9 +218,8 @@ void run(std::int64_t n, void* body, Task task) {
   const auto threads = static_cast<int>(std::min<std::int64_t>(n, max_threads()));
   if (threads > 1 && !in_loop && n < kNone)
     if (const std::unique_lock lock(crew().busy, std::try_to_lock); lock.owns_lock()) {
-      in_loop = true;
+      const InLoop mark;
       crew().run(n, threads, body, task);
-      in_loop = false;
       return;
     }
   for (std::int64_t i = 0; i < n; ++i) task(body, i, 0);

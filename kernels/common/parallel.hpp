@@ -7,6 +7,9 @@
 
 namespace akin {
 
+/// Most threads that a loop can have.
+inline constexpr int kMostThreads = 4096;
+
 /// Number of threads that a parallel loop of the calling thread may use: set_threads(), or OMP_NUM_THREADS, or
 /// available_processors() (processors.hpp).
 int max_threads();
@@ -24,12 +27,13 @@ CrewTime crew_time();
 
 /// Runs body(task, thread) for every task of [0, n), each on the thread that is free first; thread < max_threads(). The
 /// calling thread is number 0. Results must not depend on who does what. Inside a body, or while another thread's loop
-/// runs, everything is done by the calling thread. Exceptions must not leave the body.
+/// runs, everything is done by the calling thread. Of the exceptions that leave the body, that of the lowest task comes
+/// out.
 template <class Body>
 void parallel_tasks(std::int64_t n, Body&& body);
 
 /// Runs body(begin, end) over [0, n), cut into contiguous ranges of at least `grain`, by n and grain alone: the same on
-/// any number of threads. Exceptions must not leave the body.
+/// any number of threads.
 template <class Body>
 void parallel_for(std::int64_t n, std::int64_t grain, Body&& body);
 

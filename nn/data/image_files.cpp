@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <exception>
 #include <optional>
 #include <unordered_set>
 
@@ -17,20 +16,15 @@ namespace {
 template <class Body>
 void for_each_file(std::size_t n, Faults& faults, Body&& body) {
   std::vector<std::string> errors(n);
-  std::vector<std::exception_ptr> others(n);
   parallel_for(static_cast<std::int64_t>(n), 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       try {
         body(i);
       } catch (const Error& e) {
         errors[i] = e.what();
-      } catch (...) {
-        others[i] = std::current_exception();
       }
     }
   });
-  for (const auto& e : others)
-    if (e) std::rethrow_exception(e);
   std::unordered_set<std::string> known(faults.begin(), faults.end());
   for (std::string& e : errors)
     if (!e.empty() && known.insert(e).second) faults.push_back(std::move(e));
