@@ -65,7 +65,7 @@ void refuse_empty_values(CLI::App& app) {
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) refuse_empty_values(*command);
 }
 
-/// The OpenMP library takes what it can make of it: a slip would start thousands of threads, or one for each processor.
+/// The OpenMP library takes what it can make of it: a slip would mean thousands of threads, or one for each processor.
 void check_thread_environment() {
   const char* said = std::getenv("OMP_NUM_THREADS");
   if (said == nullptr) return;
@@ -82,11 +82,11 @@ void check_thread_environment() {
 /// Where other programs took a good part of the processors: one line, as it is the reason why the command was slow.
 void warn_of_busy_processors() {
   const CrewTime time = crew_time();
-  if (time.awake < 10 || time.processor > 0.75 * time.awake) return;
+  if (time.wanted < 10 || time.processor > 0.75 * time.wanted) return;
   warn(
       fmt::format("other programs kept this machine's processors busy: {} threads got the time of {:.1f}; beside them "
                   "--threads {} may be as fast",
-                  time.helpers + 1, 1 + time.helpers * time.processor / time.awake, std::max(time.helpers, 1)));
+                  time.helpers + 1, 1 + time.helpers * time.processor / time.wanted, std::max(time.helpers, 1)));
 }
 
 }  // namespace

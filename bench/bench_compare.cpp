@@ -1,5 +1,7 @@
 // What moved between two result files of the benchmarks, row by row (the rule: compare.hpp).
 //   bench_compare before.json after.json
+#include <cmath>
+
 #include "bench/compare.hpp"
 #include "bench/program.hpp"
 
@@ -21,6 +23,7 @@ int main(int argc, char** argv) {
   app.add_flag("--across", options.across, "Also between machines and numbers of threads");
   app.add_flag("--moved", moved, "Only the rows that moved");
   return bench::run_program(app, argc, argv, "bench_compare", [&] {
+    if (!std::isfinite(least)) fail_usage("--least: {} is no percentage", least);
     options.least = least / 100;
     const bench::Changes found = bench::changes(bench::read_results(before), bench::read_results(after), options);
     fmt::print("{}", bench::table_of(found, !moved));

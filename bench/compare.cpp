@@ -29,7 +29,7 @@ double smallest_p(std::size_t n, std::size_t m) {
   return 2 / subsets;
 }
 
-std::string digits(double v) { return v >= 1000 ? fmt::format("{:.0f}", v) : fmt::format("{:.4g}", v); }
+std::string digits(double v) { return v >= 1000 && v < 1e6 ? fmt::format("{:.0f}", v) : fmt::format("{:.4g}", v); }
 
 std::string cell(const std::vector<double>& rounds) {
   const auto [low, high] = std::minmax_element(rounds.begin(), rounds.end());
@@ -94,10 +94,12 @@ Changes changes(const ResultFile& before, const ResultFile& after, const Compare
       out.only_before.push_back(a.name);
       continue;
     }
-    AKIN_CHECK(a.unit == b->unit && a.higher_is_better == b->higher_is_better,
-               "row \"{}\" is in {} before and in {} after", a.name, a.unit, b->unit);
+    AKIN_CHECK(a.unit == b->unit, "row \"{}\" is in {} before and in {} after", a.name, a.unit, b->unit);
+    AKIN_CHECK(a.higher_is_better == b->higher_is_better, "row \"{}\": which way is better differs", a.name);
     RowChange row{.name = a.name, .unit = a.unit, .before = a.rounds, .after = b->rounds};
     row.ratio = median(row.after) / median(row.before);
+    AKIN_CHECK(std::isfinite(row.ratio), "row \"{}\": medians of {} and {} have no ratio", a.name, median(row.before),
+               median(row.after));
     row.p = rank_sum_p(row.before, row.after);
     if (smallest_p(row.before.size(), row.after.size()) > kLevel)
       row.moved = Moved::too_few_rounds;

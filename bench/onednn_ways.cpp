@@ -157,10 +157,10 @@ std::vector<LayerWay> onednn_ways(const LayerShape& layer, LayerPass pass, Layer
                  : weight      ? reorder(liked, own)
                                : reorder(own, liked)};
     if (!weight) reorder(own, liked)();
-    way.run = [=, &t, primitive = dnnl::primitive(desc.get())] {
+    way.run = [=, &t, primitive = fast::SharedPrimitive(dnnl::primitive(desc.get()), desc)] {
+      omp_set_num_threads(max_threads());  // akin's own way leaves oneDNN one thread
       const memory x(d.x, engine, t[0]), y(d.y, engine, t[2]);
-      primitive.execute(stream, {{in, reads_x ? x : y}, {weights, liked}, {out, reads_x ? y : x}});
-      dnnl::stream(stream).wait();
+      primitive(engine, {{in, reads_x ? x : y}, {weights, liked}, {out, reads_x ? y : x}});
       t.next();
     };
     ways.push_back(std::move(way));

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::int64_t kTile = 64;         // elements: four 512-bit vectors
 constexpr std::int64_t kFlush = 64;        // tiles summed in float before the sums move to double
-constexpr std::int64_t kGrainTiles = 128;  // tiles a thread
+constexpr std::int64_t kGrainTiles = 128;  // tiles a piece
 
 std::int64_t tile_of(std::int64_t C) { return C * ((kTile + C - 1) / C); }
 

@@ -23,6 +23,7 @@ constexpr std::int64_t kLine = 64 / sizeof(T);  // elements of a cache line
 template <int B>
 struct Lanes {
   typedef float Vector __attribute__((vector_size(B * 4), aligned(4), may_alias));
+  typedef float Aligned __attribute__((vector_size(B * 4)));  // a template's argument loses aligned(4)
   typedef std::uint32_t Bits __attribute__((vector_size(B * 4)));
   typedef std::uint16_t Halves __attribute__((vector_size(B * 2)));
 };
@@ -56,12 +57,13 @@ void put(bf16* to, const Vector<B>& sum, Accum mode) {
   } else {
     using Bits = typename Lanes<B>::Bits;
     using Halves = typename Lanes<B>::Halves;
-    Vector<B> value = sum;
+    using Aligned = typename Lanes<B>::Aligned;
+    Aligned value = sum;
     Halves halves;
     if (mode == Accum::add) {
       std::memcpy(&halves, to, sizeof halves);
       const Bits held = __builtin_convertvector(halves, Bits) << 16;
-      value += std::bit_cast<Vector<B>>(held);
+      value += std::bit_cast<Aligned>(held);
     }
     const auto u = std::bit_cast<Bits>(value);
     const Bits rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;

@@ -67,7 +67,7 @@ TEST_CASE("batchnorm: a mean of 300 standard deviations costs no more digits tha
 
 TEST_CASE("batchnorm: the same bits on any number of threads") {
   std::vector<OpCase> cases;
-  for (const std::int64_t C : {3, 16, 33})  // 40,000 elements and more: several tiles a thread
+  for (const std::int64_t C : {3, 16, 33})  // 40,000 elements and more: several tiles a piece
     cases.push_back(bn({40001 / C, C, true, true, true}));
   cases.push_back(bn({2500, 16, false, true, false}));
   AKIN_TEST_THREADS(cases);

@@ -2,12 +2,14 @@
 // training runs beside f32 and beside the emulated device, and who is refused.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <functional>
 
 #include "tests/augment_case.hpp"
 #include "tests/sanitized.hpp"
+#include "tests/small_nets.hpp"
 #include "tests/temp_folder.hpp"
 #include "tests/toy_run.hpp"
 
@@ -123,6 +125,34 @@ TEST_CASE("bf16: training on the CPU gives the same bits twice, and losses near 
     CHECK_MESSAGE(std::abs(a - b) < 0.1 * a, a << " and " << b);
     CHECK_MESSAGE(std::abs(c - b) < 0.1 * c, c << " and " << b);
     if (!kSanitized) CHECK(b < half->result.curve.front().loss);
+  }
+}
+
+TEST_CASE("bf16: every architecture takes a step on the CPU, with the gradient of each parameter") {
+  for (const std::string& name : known_architectures()) {
+    CAPTURE(name);
+    Context ctx;
+    ctx.activations = DType::bf16;
+    const auto net =
+        random_net(ctx, {.name = name, .width = name.starts_with("resnet") ? 8 : 0, .channels = 3, .classes = 5});
+    Tape tape;
+    const TapeScope scope(ctx, &tape);
+    const ParameterList parameters = net->parameters();
+    for (const Parameter& p : parameters)
+      if (p.trainable()) Tensor(p.tensor).zero_grad();
+    const Tensor x = ops::convert(ctx, noise(ctx, {2, 64, 64, 3}), DType::bf16);
+    const Tensor z = net->logits(ctx, x, true);
+    const Tensor targets = Tensor::from(ctx, std::vector<std::int64_t>{1, 3}, {2});
+    tape.backward(ctx, ops::mean(ctx, ops::softmax_ce(ctx, z, targets)));
+    int without = 0;
+    for (const Parameter& p : parameters) {
+      if (!p.trainable()) continue;
+      const Array g = Tensor(p.tensor).grad().to_array();
+      const auto values = g.as<float>();
+      CHECK(std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }));
+      without += std::all_of(values.begin(), values.end(), [](float v) { return v == 0; });
+    }
+    CHECK(4 * without <= static_cast<int>(parameters.size()));  // dead units behind an activation
   }
 }
 

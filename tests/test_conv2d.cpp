@@ -18,8 +18,7 @@ Values scatter(const Conv2dShape& s, const Values& x, const Values& w) {
   scatter_pixels(s, [&](std::int64_t from, std::int64_t to, std::int64_t tap) {
     for (std::int64_t c = 0; c < s.C; ++c)
       for (std::int64_t k = 0; k < s.K; ++k)
-        y[at(to * s.K + k)] +=
-            static_cast<long double>(x[at(from * s.C + c)]) * w[at((k * s.R * s.S + tap) * s.C + c)];
+        y[at(to * s.K + k)] += static_cast<long double>(x[at(from * s.C + c)]) * w[at((k * s.R * s.S + tap) * s.C + c)];
   });
   return {y.begin(), y.end()};
 }
@@ -68,6 +67,10 @@ std::vector<OpCase> cases() {
            {2, 8, 6, 3, 16, 3, 3, 2, 0, 1},  // TensorFlow's SAME
            {1, 6, 7, 16, 16, 3, 3, 1, 0, 2},
            {1, 7, 6, 64, 64, 3, 3, 1, 2, 1},
+           {3, 5, 4, 16, 17, 1, 1, 1, 0},  // bf16 data gradients from an odd number of channels
+           {2, 12, 10, 32, 129, 1, 1, 2, 0},
+           {4, 1, 1, 32, 48, 3, 3, 2, 1},  // taps that see nothing but padding
+           {5, 2, 2, 16, 24, 3, 3, 3, 1},
        })
     out.push_back(conv(s));
   return out;
@@ -104,12 +107,40 @@ TEST_CASE("conv2d: outputs that see nothing but padding are zero") {
   }
 }
 
+TEST_CASE("conv2d: a weight gradient holds nothing of what memory held before") {
+  // Large sums in the threads' scratch memory first, of a shape that needs more of it.
+  const OpCase before = conv({16, 8, 8, 128, 128, 3, 3, 1, 1}), blind = conv({16, 1, 1, 64, 64, 3, 3, 2, 1});
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    Context ctx;
+    if (dtype == DType::bf16 && !fast::onednn_has_bf16()) continue;
+    const auto gradient = [&](const OpCase& c, double scale) {
+      std::vector<Tensor> in;
+      for (Array& a : std::vector<Array>(make_inputs(c, 9))) {
+        for (double& v : a.as<double>()) v *= scale;
+        in.push_back(Tensor::from(ctx, a.cast(in.empty() ? dtype : DType::f32)));  // weights stay f32
+        in.back().set_requires_grad(true);
+      }
+      Tape tape;
+      const TapeScope scope(ctx, &tape);
+      tape.backward(ctx, ops::sum(ctx, c.run(ctx, in)));
+      return in[1].grad().to_array().cast(DType::f64);
+    };
+    const Array first = gradient(blind, 1);
+    gradient(before, 1e6);
+    const Array again = gradient(blind, 1);
+    CHECK(std::ranges::equal(again.as<double>(), first.as<double>()));
+    const auto dw = again.as<double>();
+    for (std::size_t i = 0; i < dw.size(); ++i)
+      if (i / 64 % 9 != 4) CHECK(dw[i] == 0);  // of the nine taps the middle one sees the pixel
+  }
+}
+
 TEST_CASE("conv2d: the same bits on any number of threads") {
-  const std::vector<OpCase> some{conv({5, 14, 14, 16, 32, 3, 3, 2, 1}), conv({3, 9, 9, 8, 8, 3, 3, 1, 1}),
-                                 conv({2, 15, 13, 1, 16, 3, 3, 1, 1}),
-                                 conv({37, 14, 14, 8, 16, 3, 3, 1, 1}),    // a last piece that is smaller
-                                 conv({3, 4, 4, 192, 160, 3, 3, 1, 1}),    // pieces of channels
-                                 conv({5, 8, 8, 130, 300, 3, 3, 2, 1})};
+  const std::vector<OpCase> some{
+      conv({5, 14, 14, 16, 32, 3, 3, 2, 1}), conv({3, 9, 9, 8, 8, 3, 3, 1, 1}),
+      conv({2, 15, 13, 1, 16, 3, 3, 1, 1}),  conv({37, 14, 14, 8, 16, 3, 3, 1, 1}),  // a last piece that is smaller
+      conv({3, 4, 4, 192, 160, 3, 3, 1, 1}),                                         // pieces of channels
+      conv({5, 8, 8, 130, 300, 3, 3, 2, 1})};
   AKIN_TEST_THREADS(some);
 }
 

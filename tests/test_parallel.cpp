@@ -58,6 +58,18 @@ TEST_CASE("parallel: no number is used by two threads at once") {
   CHECK(twice == 0);
 }
 
+TEST_CASE("parallel: a helper that is late stays out of a loop that has fewer threads") {
+  std::atomic<int> out_of_range = 0;
+  for (int again = 0; again < 20'000; ++again) {
+    const Threads threads(4);
+    parallel_tasks(4, [](std::int64_t, int) {});
+    parallel_tasks(2, [&](std::int64_t, int thread) { out_of_range += thread >= 2; });
+    const Threads fewer(2);
+    parallel_tasks(64, [&](std::int64_t, int thread) { out_of_range += thread >= 2; });
+  }
+  CHECK(out_of_range == 0);
+}
+
 TEST_CASE("parallel: who is held up is not waited for by the tasks that are left") {
   for (const std::int64_t slow : {0, 1, 15, 31}) {  // in either thread's share, first and last
     const Threads threads(2);
@@ -157,14 +169,14 @@ TEST_CASE("parallel: helpers count their time") {
   const Threads threads(2);
   for (int again = 0; again < 50; ++again) parallel_tasks(2, [](std::int64_t, int) {});
   CrewTime time = crew_time();
-  for (int look = 0; look < 1000 && time.awake == 0; ++look) {  // until the helper sleeps, on a busy machine later
+  for (int look = 0; look < 1000 && time.wanted == 0; ++look) {  // until the helper sleeps, on a busy machine later
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     time = crew_time();
   }
   CHECK(time.helpers >= 1);
-  CHECK(time.awake > 0);
+  CHECK(time.wanted > 0);
   CHECK(time.processor > 0);
-  CHECK(time.processor <= 1.1 * time.awake + 0.01);
+  CHECK(time.processor <= 1.1 * time.wanted + 0.01);
 }
 
 TEST_CASE("processors: quotas of control groups, both versions, and those above") {

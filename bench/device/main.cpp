@@ -151,9 +151,15 @@ int main(int argc, char** argv) {
     fmt::print("at the end: {}\n", after.dump());
     if (!json_file.empty()) {
       file.processor = describe(ctx);
-      file.details = {{"device", describe(ctx)}, {"libraries", about}, {"commit", commit()},
-                      {"build", build_flags()},  {"time", begun},      {"card_before", before},
-                      {"card_after", after},     {"tf32", tf32},       {"results", results}};
+      file.details.update({{"device", describe(ctx)},
+                           {"libraries", about},
+                           {"commit", commit()},
+                           {"build", build_flags()},
+                           {"time", begun},
+                           {"card_before", before},
+                           {"card_after", after},
+                           {"tf32", tf32},
+                           {"results", results}});
       write_results(json_file, file);
     }
     if (failed > 0) fail("{} of {} failed, see above", failed, results.size());

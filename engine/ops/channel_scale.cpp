@@ -7,6 +7,7 @@ namespace akin::ops {
 
 Tensor channel_scale(Context& ctx, const Tensor& x, const Tensor& s) {
   check_rank(x, 4, "channel_scale", "images [N, H, W, C]");
+  if (x.dtype() == DType::bf16 && s.dtype() == DType::f32) return channel_scale(ctx, x, convert(ctx, s, DType::bf16));
   AKIN_CHECK(s.shape() == Shape({x.dim(0), x.dim(3)}) && s.dtype() == x.dtype(),
              "channel_scale: images {} {} need factors [{}, {}] of their type, found {} {}", name_of(x.dtype()),
              x.shape().str(), x.dim(0), x.dim(3), name_of(s.dtype()), s.shape().str());

@@ -5,6 +5,7 @@
 #include <dnnl.hpp>
 
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <new>
@@ -98,6 +99,14 @@ struct SharedPrimitive {
     stream.wait();
   }
 };
+
+// Implementations by the names that oneDNN gives them.
+inline bool is_brgconv(const char* implementation) {
+  return std::strstr(implementation, "brgconv") != nullptr || std::strstr(implementation, "brg_conv") != nullptr;
+}
+inline bool is_jit512(const char* implementation) {
+  return std::strncmp(implementation, "jit", 3) == 0 && std::strstr(implementation, ":avx512_core") != nullptr;
+}
 
 /// What oneDNN would run for a primitive's arguments. Version 2 wants them packed into an operation descriptor.
 template <class Primitive, class... Arguments>

@@ -1,6 +1,7 @@
 #include "kernels/common/parallel.hpp"
 
 #include <omp.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <array>
@@ -46,11 +47,21 @@ bool watch(Condition&& there) {
   return there();
 }
 
-double seconds_of_thread() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
+/// What a thread has had so far.
+struct Had {
+  Clock::time_point at = Clock::now();
+  double processor = 0;
+  long lost = 0;  ///< how often its processor was taken away
+
+  Had() {
+    timespec t{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    processor = static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+    rusage use{};
+    getrusage(RUSAGE_THREAD, &use);
+    lost = use.ru_nivcsw;
+  }
+};
 
 /// A thread's share of the tasks of the loop that runs. Neighbouring tasks go to one thread, whose cache holds what it
 /// wrote in the loop before; who has done its own share takes from the others'.
@@ -58,10 +69,10 @@ struct alignas(64) Share {
   std::atomic<std::uint64_t> next{kNone};  ///< the loop's number << 32 | the next task, or kNone between loops
   std::atomic<std::uint32_t> end{0};
 
-  /// The next task. The loop's number in `next` keeps a thread that is late out of the loop after.
-  bool take(std::uint32_t& task) {
+  /// The next task of that loop: a thread that is late must not join the one after, which may have fewer threads.
+  bool take(std::uint64_t loop, std::uint32_t& task) {
     std::uint64_t seen = next.load(std::memory_order_acquire);
-    while (static_cast<std::uint32_t>(seen) < end.load(std::memory_order_relaxed))
+    while (seen >> 32 == loop && static_cast<std::uint32_t>(seen) < end.load(std::memory_order_acquire))
       if (next.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) {
         task = static_cast<std::uint32_t>(seen);
         return true;
@@ -85,11 +96,11 @@ class Crew {
     body_ = body;
     task_ = task;
     left_.store(static_cast<std::uint32_t>(n));
-    threads_.store(threads);
     ++loop_;
+    threads_.store(loop_ << 32 | static_cast<std::uint32_t>(threads));
     for (int t = 0; t < threads; ++t) {
       Share& share = shares_[static_cast<std::size_t>(t)];
-      share.end.store(static_cast<std::uint32_t>(n * (t + 1) / threads), std::memory_order_relaxed);
+      share.end.store(static_cast<std::uint32_t>(n * (t + 1) / threads), std::memory_order_release);
       share.next.store(loop_ << 32 | static_cast<std::uint32_t>(n * t / threads));
     }
     for (int t = 1; t < threads; ++t) helpers_[static_cast<std::size_t>(t - 1)]->wake();
@@ -105,7 +116,7 @@ class Crew {
     const std::lock_guard lock(busy);
     CrewTime all{.helpers = static_cast<int>(helpers_.size())};
     for (const auto& helper : helpers_) {
-      all.awake += helper->awake.load(std::memory_order_relaxed);
+      all.wanted += helper->wanted.load(std::memory_order_relaxed);
       all.processor += helper->processor.load(std::memory_order_relaxed);
     }
     return all;
@@ -114,7 +125,7 @@ class Crew {
  private:
   struct Helper {
     std::atomic<std::uint32_t> asleep{0};
-    std::atomic<double> awake{0}, processor{0};
+    std::atomic<double> wanted{0}, processor{0};
 
     void wake() {
       if (asleep.load() == 0) return;
@@ -126,12 +137,13 @@ class Crew {
   /// How many threads there are in the end: up to `threads`.
   int hire(int threads) {
     threads = std::min(threads, kMostThreads);
-    while (static_cast<int>(helpers_.size()) < threads - 1) {
+    while (!refused_ && static_cast<int>(helpers_.size()) < threads - 1) {
       auto helper = std::make_unique<Helper>();
       const int number = static_cast<int>(helpers_.size()) + 1;
       try {
         std::thread([this, number, &own = *helper] { help(number, own); }).detach();
-      } catch (const std::system_error&) {  // the system gives no more
+      } catch (const std::system_error&) {  // the system gives no more, and is not asked at every loop
+        refused_ = true;
         break;
       }
       helpers_.push_back(std::move(helper));
@@ -139,13 +151,17 @@ class Crew {
     return std::min(threads, static_cast<int>(helpers_.size()) + 1);
   }
 
-  bool called(int number) const { return number < threads_.load() && left_.load() > 0; }
+  bool called(int number) const { return number < static_cast<int>(threads_.load()) && left_.load() > 0; }
 
   void work(int thread) {
-    const int threads = threads_.load(std::memory_order_relaxed);
+    const std::uint64_t loop = threads_.load(std::memory_order_relaxed);
+    const auto threads = static_cast<int>(loop);
+    if (thread >= threads) return;
     std::uint32_t done = 0;
     for (int i = 0; i < threads; ++i)
-      for (std::uint32_t task = 0; shares_[static_cast<std::size_t>((thread + i) % threads)].take(task); ++done) try {
+      for (std::uint32_t task = 0; shares_[static_cast<std::size_t>((thread + i) % threads)].take(loop >> 32, task);
+           ++done)
+        try {
           task_(body_, task, thread);
         } catch (...) {
           keep_failure(task);
@@ -165,14 +181,17 @@ class Crew {
     in_loop = true;
     omp_set_num_threads(1);  // oneDNN would start a team of its own in this thread
     for (;;) {
-      const auto woke = Clock::now();
-      const double before = seconds_of_thread();
+      const Had before;
       while (watch([&] { return called(number); })) {
         work(number);
         watch([&] { return !called(number); });  // the others' last tasks
       }
-      own.awake.store(own.awake.load() + std::chrono::duration<double>(Clock::now() - woke).count());
-      own.processor.store(own.processor.load() + seconds_of_thread() - before);
+      const Had now;
+      const double processor = now.processor - before.processor;
+      // A thread that waited for a disk had no processor either, but lost none.
+      const double wanted = std::chrono::duration<double>(now.at - before.at).count();
+      own.wanted.store(own.wanted.load() + (now.lost > before.lost ? wanted : processor));
+      own.processor.store(own.processor.load() + processor);
       own.asleep.store(1);
       if (called(number))  // between the last look and falling asleep
         own.asleep.store(0);
@@ -186,13 +205,14 @@ class Crew {
   Task task_ = nullptr;
   std::uint64_t loop_ = 0;
   std::vector<std::unique_ptr<Helper>> helpers_;
+  bool refused_ = false;
 
   std::mutex failing_;
   std::exception_ptr failure_;
   std::uint32_t failed_ = 0;  // the task that threw it
 
   alignas(64) std::atomic<std::uint32_t> left_{0};  // tasks that are not done
-  std::atomic<int> threads_{1};
+  std::atomic<std::uint64_t> threads_{1};           // the loop's number << 32 | how many threads it has
   std::array<Share, kMostThreads> shares_;
 };
 
@@ -202,12 +222,18 @@ Crew& crew() {
   return *only;
 }
 
-const int kFirstThreads = std::getenv("OMP_NUM_THREADS") != nullptr ? omp_get_max_threads() : available_processors();
+/// Read when first asked for, which other files' globals do; at the latest before main(), as oneDNN's plans change what
+/// OpenMP says in a thread.
+int first_threads() {
+  static const int n = std::getenv("OMP_NUM_THREADS") != nullptr ? omp_get_max_threads() : available_processors();
+  return n;
+}
+[[maybe_unused]] const int asked = first_threads();
 thread_local int limit = 0;
 
 }  // namespace
 
-int max_threads() { return limit > 0 ? limit : kFirstThreads; }
+int max_threads() { return limit > 0 ? limit : first_threads(); }
 void set_threads(int n) { limit = std::max(n, 1); }
 
 CrewTime crew_time() { return crew().time(); }

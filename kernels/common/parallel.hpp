@@ -17,17 +17,18 @@ int max_threads();
 /// Limits the calling thread's parallel loops to `n` threads (the loader's thread runs with 1).
 void set_threads(int n);
 
-/// What the crew's helpers got while they were awake: with processors of their own, `processor` is about `awake`.
+/// What the crew's helpers got: with processors of their own, `processor` is about `wanted`.
 struct CrewTime {
   int helpers = 0;       ///< threads beside the calling one
-  double awake = 0;      ///< seconds between waking and going to sleep, all helpers together
+  double wanted = 0;     ///< seconds at work or on the lookout for it, all helpers together
   double processor = 0;  ///< of these, seconds on a processor
 };
+/// Not to be called inside a loop's body.
 CrewTime crew_time();
 
 /// Runs body(task, thread) for every task of [0, n), each on the thread that is free first; thread < max_threads(). The
-/// calling thread is number 0. Results must not depend on who does what. Inside a body, or while another thread's loop
-/// runs, everything is done by the calling thread. Of the exceptions that leave the body, that of the lowest task comes
+/// calling thread is number 0. Results must not depend on who does what. Inside the body of a loop that has
+/// several threads, or while another thread's loop runs, everything is done by the calling thread. Of the exceptions that leave the body, that of the lowest task comes
 /// out.
 template <class Body>
 void parallel_tasks(std::int64_t n, Body&& body);

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <fstream>
 #include <sstream>
-#include <string_view>
+#include <thread>
 
 namespace akin {
 namespace {
@@ -58,11 +58,13 @@ double processor_quota(const std::string& groups, const std::filesystem::path& m
 
 int available_processors() {
   cpu_set_t set;
-  const int allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(CPU_COUNT(&set), 1) : 1;
+  // A mask of more than 1024 processors does not fit.
+  const bool fits = sched_getaffinity(0, sizeof set, &set) == 0;
+  const int allowed = std::max(fits ? CPU_COUNT(&set) : static_cast<int>(std::thread::hardware_concurrency()), 1);
   std::ifstream file("/proc/self/cgroup");
   const std::string groups{std::istreambuf_iterator<char>(file), {}};
   const double quota = processor_quota(groups, "/sys/fs/cgroup");
-  return quota > 0 ? std::clamp(static_cast<int>(std::ceil(quota)), 1, allowed) : allowed;
+  return quota > 0 && quota < allowed ? std::max(static_cast<int>(std::ceil(quota)), 1) : allowed;
 }
 
 }  // namespace akin
