@@ -27,6 +27,7 @@ void forward(benchmark::State& state, const bench::Activation& a, bool residual,
                                     .running_var = p[3],
                                     .mean = p[4],
                                     .invstd = p[5],
+                                    .scale = p[6],
                                     .y = t[1]};
     batchnorm_fwd(fast ? kFast : kSpec, s, f, nullptr);
     t.next();
@@ -45,6 +46,8 @@ void backward(benchmark::State& state, const bench::Activation& a, bool residual
                                      .gamma = p[0],
                                      .mean = p[1],
                                      .invstd = p[2],
+                                     .beta = residual ? nullptr : p[5],
+                                     .scale = residual ? nullptr : p[6],
                                      .dx = t[3],
                                      .dresidual = residual ? t[4] : nullptr,
                                      .dgamma = p[3],

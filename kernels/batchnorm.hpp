@@ -7,7 +7,7 @@
 //              dbeta = sum_m du;  dgamma = sum_m du xhat,  xhat = (x - mean) invstd
 //              training: dx = gamma invstd (du - dbeta / M - xhat dgamma / M);  eval: dx = gamma invstd du
 // Shapes: x, y, residual [M, C]; the rest [C]. FLOPs: about 8 M C forward, 12 M C backward. Bytes: forward reads x
-// twice (statistics, then apply) and the residual, writes y; backward reads x, dy, y twice, writes dx (and dresidual).
+// twice (statistics, then apply) and the residual, writes y; backward reads x and dy twice, writes dx; see below.
 #pragma once
 
 #include <cstdint>
@@ -28,13 +28,14 @@ struct BatchNormShape {
   double momentum;
 };
 
-/// Elements moved: forward x twice (once in eval), y and the residual; backward x, dy and (with f) y twice, dx and
-/// the residual's gradient.
+/// Elements moved: forward x twice (once in eval), y and the residual; backward x and dy twice and dx; where an
+/// activation follows a residual, x, dy and y in a first pass that writes the residual's gradient, x, that and dx in a
+/// second.
 constexpr Work batchnorm_fwd_work(const BatchNormShape& s, bool residual, std::size_t size) {
   return elementwise_work(s.M * s.C, 8, (s.training ? 3 : 2) + (residual ? 1 : 0), size);
 }
 constexpr Work batchnorm_bwd_work(const BatchNormShape& s, bool residual, std::size_t size) {
-  return elementwise_work(s.M * s.C, 12, (s.act != Activation::none ? 7 : 5) + (residual ? 1 : 0), size);
+  return elementwise_work(s.M * s.C, 12, residual && s.act != Activation::none ? 7 : 5, size);
 }
 
 template <class T>
@@ -44,6 +45,7 @@ struct BatchNormForward {
   const T* residual = nullptr;                             ///< may be nullptr
   Full<T>*running_mean = nullptr, *running_var = nullptr;  ///< updated when training, read otherwise
   Full<T>*mean = nullptr, *invstd = nullptr;               ///< [C], written: what the backward needs
+  Full<T>* scale = nullptr;  ///< [C], written by a CPU unless nullptr: gamma / std, rounded
   T* y = nullptr;
 };
 
@@ -52,8 +54,10 @@ template <class T>
 struct BatchNormBackward {
   const T *x = nullptr, *y = nullptr, *dy = nullptr;  ///< y is read only with an activation
   const Full<T>*gamma = nullptr, *mean = nullptr, *invstd = nullptr;
-  const Full<T>* beta =
-      nullptr;  ///< given, with an activation and no residual: a device works y out of x again, unread
+  /// Given, with an activation and no residual: y is worked out of x again, unread; on a CPU where `scale` is given
+  /// too.
+  const Full<T>* beta = nullptr;
+  const Full<T>* scale = nullptr;  ///< of the forward: y of it is y to the bit
   T* dx = nullptr;
   Accum dx_mode = Accum::overwrite;
   T* dresidual = nullptr;  ///< always overwritten, may be dy

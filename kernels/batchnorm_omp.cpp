@@ -86,6 +86,12 @@ void channel_sums(std::int64_t M, std::int64_t C, Term&& term, std::vector<doubl
     }
 }
 
+/// (x - mean) a + beta of lane l: subtracting first keeps the digits when the mean is large.
+struct Affine {
+  const float *mean, *a, *beta;
+  float operator()(float x, std::int64_t l) const { return (x - mean[l]) * a[l] + beta[l]; }
+};
+
 /// Calls body(i, l) for all elements, with l the lane in the tile.
 template <class Body>
 void apply(std::int64_t M, std::int64_t C, Body&& body) {
@@ -149,19 +155,19 @@ void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>& t) {
     t.invstd[c] = static_cast<float>(invstd);
     a[c] = t.gamma[c] * invstd;
     b[c] = t.beta[c];
+    if (t.scale) t.scale[c] = static_cast<float>(a[c]);
   }
-  // y = (x - mean) a + beta: subtracting first keeps the digits when the mean is large.
   const std::vector<float> m_tile = tiled(mean, L), a_tile = tiled(a, L), b_tile = tiled(b, L);
-  const float *mt = m_tile.data(), *at = a_tile.data(), *bt = b_tile.data();
+  const Affine affine{m_tile.data(), a_tile.data(), b_tile.data()};
   const T *x = t.x, *r = t.residual;
   T* y = t.y;
-  const auto affine = [=](std::int64_t i, std::int64_t l) { return (widened(x[i]) - mt[l]) * at[l] + bt[l]; };
   with_activation(s.act, [&]<Activation kAct>() {
     if (r)
-      apply(s.M, s.C,
-            [=](std::int64_t i, std::int64_t l) { store(y[i], activate(kAct, affine(i, l) + widened(r[i]))); });
+      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) {
+        store(y[i], activate(kAct, affine(widened(x[i]), l) + widened(r[i])));
+      });
     else
-      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { store(y[i], activate(kAct, affine(i, l))); });
+      apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { store(y[i], activate(kAct, affine(widened(x[i]), l))); });
   });
 }
 
@@ -185,28 +191,43 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
           const std::int64_t len = Fixed ? Fixed : n;
 #pragma GCC ivdep
           for (std::int64_t l = 0; l < len; ++l) {
-            const float u = du(i + l);
+            const float u = du(i + l, l);
             p[l] += u;
             q[l] += u * (widened(x[i + l]) - mt[l]);
           }
         },
         sum_du, sum_dux);
   };
-  // Calls body(du) with what gives du of an element.
+  // Without a residual x tells where y is above 0 (and below 6): a pass then reads two arrays, not three.
+  const bool recomputed = t.beta && t.scale && s.act != Activation::none;
+  std::vector<float> scale_tile, beta_tile;
+  if (recomputed) {
+    scale_tile = tiled({t.scale, t.scale + s.C}, L);
+    beta_tile = tiled({t.beta, t.beta + s.C}, L);
+  }
+  const Affine affine{mt, scale_tile.data(), beta_tile.data()};
+  // Calls body(du) with what gives du of an element and its lane.
   const auto with_gradient = [=](auto&& body) {
-    if (s.act == Activation::none) return body([=](std::int64_t i) { return widened(dy[i]); });
+    if (s.act == Activation::none) return body([=](std::int64_t i, std::int64_t) { return widened(dy[i]); });
     with_activation(s.act, [&]<Activation kAct>() {
-      body([=](std::int64_t i) {
-        const float g = widened(dy[i]);  // read in any case: a load under a condition is not vectorised
-        return activation_gradient(kAct, widened(y[i]), g);
-      });
+      // dy is read in any case: a load under a condition is not vectorised.
+      if (recomputed)
+        body([=](std::int64_t i, std::int64_t l) {
+          const float g = widened(dy[i]);
+          return activation_gradient(kAct, widened(narrowed<T>(affine(widened(x[i]), l))), g);
+        });
+      else
+        body([=](std::int64_t i, std::int64_t) {
+          const float g = widened(dy[i]);
+          return activation_gradient(kAct, widened(y[i]), g);
+        });
     });
   };
   const bool kept = dres && (s.act != Activation::none || dres != dy);
   with_gradient([&](auto du) {
     if (kept)
-      sums([=](std::int64_t i) {
-        const float u = du(i);  // 0 or dy, which bf16 holds
+      sums([=](std::int64_t i, std::int64_t l) {
+        const float u = du(i, l);  // 0 or dy, which bf16 holds
         store(dres[i], u);
         return u;
       });
@@ -229,7 +250,7 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
   T* dx = t.dx;
   const auto finish = [&](auto du) {
     const auto value = [=](std::int64_t i, std::int64_t l) {
-      return at[l] * du(i) + (bt[l] * (widened(x[i]) - mt[l]) + kt[l]);
+      return at[l] * du(i, l) + (bt[l] * (widened(x[i]) - mt[l]) + kt[l]);
     };
     if (t.dx_mode == Accum::add)
       apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { store(dx[i], value(i, l), Accum::add); });
@@ -237,7 +258,7 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
       apply(s.M, s.C, [=](std::int64_t i, std::int64_t l) { store(dx[i], value(i, l)); });
   };
   if (dres)
-    finish([=](std::int64_t i) { return widened(dres[i]); });
+    finish([=](std::int64_t i, std::int64_t) { return widened(dres[i]); });
   else
     with_gradient(finish);
 }

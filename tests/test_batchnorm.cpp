@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstring>
+#include <limits>
+#include <random>
 
 #include "tests/batchnorm_case.hpp"
 
@@ -63,6 +66,81 @@ TEST_CASE("batchnorm: a mean of 300 standard deviations costs no more digits tha
   for (const std::int64_t C : {3, 16, 65})
     for (const bool relu : {true, false}) cases.push_back(bn({331, C, true, relu, relu, 150, 0.5}));
   AKIN_TEST_OP(cases);
+}
+
+namespace {
+
+/// The gradients with y unread (`scale` given) must be those with y, to the bit.
+template <class T>
+void check_recomputed(std::int64_t M, std::int64_t C, Activation act, bool training) {
+  CAPTURE(M);
+  CAPTURE(C);
+  CAPTURE(name_of(act));
+  CAPTURE(training);
+  const BatchNormShape s{M, C, training, act, 1e-5, 0.1};
+  const auto n = static_cast<std::size_t>(M * C), c = static_cast<std::size_t>(C);
+  const std::uint64_t seed = std::random_device{}();
+  CAPTURE(seed);
+  Rng random(seed);
+  const auto draw = [&](std::size_t count, double spread) {
+    std::vector<T> v(count);
+    for (T& e : v) e = narrowed<T>(static_cast<float>(spread * (static_cast<double>(random.uniform()) - 0.4)));
+    return v;
+  };
+  const std::vector<T> x = draw(n, 20), dy = draw(n, 2);
+  std::vector<float> gamma(c), beta(c), mean(c, 1), var(c, 9), kept_mean(c), invstd(c), scale(c);
+  for (std::size_t i = 0; i < c; ++i) {
+    gamma[i] = random.uniform(1.0f, 2.0f) * (i % 3 == 1 ? -1.0f : 1.0f);  // with beta below 1 there are zeros
+    beta[i] = random.uniform(0.0f, 1.0f);
+  }
+  std::vector<T> y(n);
+  batchnorm_fwd(kFast, s,
+                BatchNormForward<T>{.x = x.data(),
+                                    .gamma = gamma.data(),
+                                    .beta = beta.data(),
+                                    .running_mean = mean.data(),
+                                    .running_var = var.data(),
+                                    .mean = kept_mean.data(),
+                                    .invstd = invstd.data(),
+                                    .scale = scale.data(),
+                                    .y = y.data()},
+                nullptr);
+  std::size_t zeros = 0;
+  for (const T& v : y) zeros += widened(v) == 0.0f ? 1u : 0u;
+  CHECK(zeros > 0);
+  CHECK(zeros < n);
+  std::vector<T> dx[2] = {std::vector<T>(n), std::vector<T>(n)};
+  std::vector<float> dgamma[2] = {std::vector<float>(c), std::vector<float>(c)}, dbeta[2] = {dgamma[0], dgamma[1]};
+  for (const std::size_t by_x : {0u, 1u}) {
+    if (by_x) std::fill(y.begin(), y.end(), narrowed<T>(std::numeric_limits<float>::quiet_NaN()));
+    batchnorm_bwd(kFast, s,
+                  BatchNormBackward<T>{.x = x.data(),
+                                       .y = y.data(),
+                                       .dy = dy.data(),
+                                       .gamma = gamma.data(),
+                                       .mean = kept_mean.data(),
+                                       .invstd = invstd.data(),
+                                       .beta = beta.data(),
+                                       .scale = by_x ? scale.data() : nullptr,
+                                       .dx = dx[by_x].data(),
+                                       .dgamma = dgamma[by_x].data(),
+                                       .dbeta = dbeta[by_x].data()},
+                  nullptr);
+  }
+  CHECK(std::memcmp(dx[0].data(), dx[1].data(), n * sizeof(T)) == 0);
+  CHECK(dgamma[0] == dgamma[1]);
+  CHECK(dbeta[0] == dbeta[1]);
+}
+
+}  // namespace
+
+TEST_CASE("batchnorm: x tells the gradient's mask as y does, to the bit") {
+  for (const std::int64_t C : {1, 3, 16, 33, 100})
+    for (const Activation act : {Activation::relu, Activation::relu6})
+      for (const bool training : {true, false}) {
+        check_recomputed<float>(20011 / C, C, act, training);
+        check_recomputed<bf16>(20011 / C, C, act, training);
+      }
 }
 
 TEST_CASE("batchnorm: the same bits on any number of threads") {

@@ -22,6 +22,10 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
 
   Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
   const Tensor mean = Tensor::empty(ctx, {C}, parameters), invstd = Tensor::empty(ctx, {C}, parameters);
+  // Without a residual the backward works y out of x again.
+  const bool recomputed = act != Activation::none && !residual.defined();
+  const Tensor shift = recomputed ? beta.detach() : Tensor();
+  const Tensor scale = recomputed ? Tensor::empty(ctx, {C}, parameters) : Tensor();
   const BatchNormShape s{M, C, training, act, state.eps, state.momentum};
   launch_on(ctx, x.dtype(), {"batchnorm", batchnorm_fwd_work(s, residual.defined(), size_of(x.dtype()))},
             [&]<class T>(const auto& stream, T) {
@@ -35,44 +39,43 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
                                                 .running_var = state.running_var.data<Full<T>>(),
                                                 .mean = mean.data<Full<T>>(),
                                                 .invstd = invstd.data<Full<T>>(),
+                                                .scale = or_null<Full<T>>(scale),
                                                 .y = y.data<T>()},
                             or_null<float>(scratch));
             });
 
-  const Tensor shift = act != Activation::none && !residual.defined()
-                           ? beta.detach()
-                           : Tensor();  // tells a device that x gives the mask
-  return record(
-      ctx, {"batchnorm", {{"eps", s.eps}, {"act", act}, {"training", training}}}, y,
-      {x, gamma, beta, residual, state.running_mean, state.running_var},
-      [s, x = x.detach(), y = y.detach(), gamma = gamma.detach(), shift, mean, invstd](const Tensor& dy, Grads& g) {
-        Context& c = g.ctx();
-        // Without an activation the residual's gradient is dy itself.
-        const Tensor masked =
-            g.wanted(3) && s.act != Activation::none ? Tensor::empty(c, x.shape(), x.dtype()) : Tensor();
-        launch_on(c, dy.dtype(), {"batchnorm", batchnorm_bwd_work(s, masked.defined(), size_of(dy.dtype()))},
-                  [&]<class T>(const auto& stream, T) {
-                    const Tensor scratch = scratch_of(c, batchnorm_scratch(stream, s));
-                    const Grads::Sink dx = g.into(0), dgamma = g.into(1), dbeta = g.into(2);
-                    batchnorm_bwd(stream, s,
-                                  BatchNormBackward<T>{.x = x.data<T>(),
-                                                       .y = y.data<T>(),
-                                                       .dy = dy.data<T>(),
-                                                       .gamma = gamma.data<Full<T>>(),
-                                                       .mean = mean.data<Full<T>>(),
-                                                       .invstd = invstd.data<Full<T>>(),
-                                                       .beta = or_null<Full<T>>(shift),
-                                                       .dx = dx.data<T>(),
-                                                       .dx_mode = dx.mode,
-                                                       .dresidual = or_null<T>(masked),
-                                                       .dgamma = dgamma.data<Full<T>>(),
-                                                       .dgamma_mode = dgamma.mode,
-                                                       .dbeta = dbeta.data<Full<T>>(),
-                                                       .dbeta_mode = dbeta.mode},
-                                  or_null<float>(scratch));
-                  });
-        if (g.wanted(3)) g.add(3, masked.defined() ? masked : dy);
-      });
+  return record(ctx, {"batchnorm", {{"eps", s.eps}, {"act", act}, {"training", training}}}, y,
+                {x, gamma, beta, residual, state.running_mean, state.running_var},
+                [s, x = x.detach(), y = y.detach(), gamma = gamma.detach(), shift, scale, mean, invstd](
+                    const Tensor& dy, Grads& g) {
+                  Context& c = g.ctx();
+                  // Without an activation the residual's gradient is dy itself.
+                  const Tensor masked =
+                      g.wanted(3) && s.act != Activation::none ? Tensor::empty(c, x.shape(), x.dtype()) : Tensor();
+                  launch_on(c, dy.dtype(), {"batchnorm", batchnorm_bwd_work(s, !shift.defined(), size_of(dy.dtype()))},
+                            [&]<class T>(const auto& stream, T) {
+                              const Tensor scratch = scratch_of(c, batchnorm_scratch(stream, s));
+                              const Grads::Sink dx = g.into(0), dgamma = g.into(1), dbeta = g.into(2);
+                              batchnorm_bwd(stream, s,
+                                            BatchNormBackward<T>{.x = x.data<T>(),
+                                                                 .y = y.data<T>(),
+                                                                 .dy = dy.data<T>(),
+                                                                 .gamma = gamma.data<Full<T>>(),
+                                                                 .mean = mean.data<Full<T>>(),
+                                                                 .invstd = invstd.data<Full<T>>(),
+                                                                 .beta = or_null<Full<T>>(shift),
+                                                                 .scale = or_null<Full<T>>(scale),
+                                                                 .dx = dx.data<T>(),
+                                                                 .dx_mode = dx.mode,
+                                                                 .dresidual = or_null<T>(masked),
+                                                                 .dgamma = dgamma.data<Full<T>>(),
+                                                                 .dgamma_mode = dgamma.mode,
+                                                                 .dbeta = dbeta.data<Full<T>>(),
+                                                                 .dbeta_mode = dbeta.mode},
+                                            or_null<float>(scratch));
+                            });
+                  if (g.wanted(3)) g.add(3, masked.defined() ? masked : dy);
+                });
 }
 
 }  // namespace akin::ops
