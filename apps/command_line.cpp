@@ -7,6 +7,7 @@
 #include "apps/common.hpp"
 #include "apps/config_file.hpp"
 #include "apps/flags.hpp"
+#include "distill/task/settings_file.hpp"
 #include "kernels/common/parallel.hpp"
 
 namespace akin {
@@ -51,6 +52,30 @@ std::string used(const CLI::App& app) {
     name += " " + at->get_name();
   }
   return name;
+}
+
+/// The command that is being parsed, itself.
+const CLI::App& innermost(const CLI::App& app) {
+  const CLI::App* at = &app;
+  for (auto next = at->get_subcommands(); !next.empty(); next = at->get_subcommands()) at = next.front();
+  return *at;
+}
+
+/// "there is no option '--source'; did you mean '--sources'?", or which argument was one too many.
+std::string unexpected(const CLI::App& app, int argc, const char* const* argv, const std::string& otherwise) {
+  const CLI::App& command = innermost(app);
+  std::vector<std::string> known;
+  for (const CLI::Option* option : command.get_options([](const CLI::Option* o) { return !o->get_group().empty(); }))
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = std::string(argv[i]).substr(0, std::string_view(argv[i]).find('='));
+    if (name == "--") break;
+    if (name.size() > 1 && name[0] == '-' && command.get_option_no_throw(name) == nullptr && name != "--config") {
+      const std::string near = nearest_name(name, known);
+      return fmt::format("there is no option '{}'{}", name, near.empty() ? "" : "; did you mean '" + near + "'?");
+    }
+  }
+  return otherwise;
 }
 
 /// `--size "$SIZE"` without a SIZE is a slip, and not as if the option were not there. Where empty means something, the
@@ -104,6 +129,8 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
       "Exit codes: 0 done, 1 failed or stopped (a stopped run goes on with --resume), 2 wrong usage.\n\n"
       "Example:\n  akin eval --model model.safetensors --data data/mnist\n"
       "Each command's --help ends with an example of its own.");
+  add_fit(app);
+  add_bank(app);
   add_data(app);
   add_train(app);
   add_import(app);
@@ -127,9 +154,14 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // help and version
     const auto named = [&](const CLI::App* command) { return argc > 1 && command->get_name() == argv[1]; };
+    std::vector<std::string> commands;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+      commands.push_back(command->get_name());
     if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(named).empty())
-      fail_usage("there is no command '{}' (see akin --help)", argv[1]);
+      fail_usage("there is no command '{}'{} (see akin --help)", argv[1], suggestion(argv[1], commands));
     const std::string command = used(app);
+    if (dynamic_cast<const CLI::ExtrasError*>(&e) != nullptr)
+      fail_usage("{} (see {} --help)", unexpected(app, argc, argv, e.what()), command);
     if (dynamic_cast<const CLI::ConfigError*>(&e) != nullptr) {
       // "INI was not able to parse train.colour"
       const std::string_view what = e.what();

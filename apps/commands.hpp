@@ -14,6 +14,8 @@ void add_import(CLI::App& akin);
 void add_features(CLI::App& akin);
 void add_rank(CLI::App& akin);
 void add_distill(CLI::App& akin);
+void add_fit(CLI::App& akin);
+void add_bank(CLI::App& akin);
 void add_experiment(CLI::App& akin);
 void add_eval(CLI::App& akin);
 void add_export(CLI::App& akin);

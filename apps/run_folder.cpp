@@ -43,6 +43,7 @@ const std::vector<Traces>& all_traces() {
        "results\\.(csv|md)|sources\\.csv|cells|rankings|labels|students|checkpoints"},
       {RunKind::demo, "demo", marks, finish, kFlat},
       {RunKind::birds, "demo birds", marks, finish, kFlat},
+      {RunKind::fit, "fit", marks, finish, kFlat},
       {RunKind::distill, "distill", marks, finish, kFlat},
   };
   return traces;
@@ -84,7 +85,10 @@ std::vector<RunKind> runs_in(const fs::path& folder) {
   if (grid ? !is_there(folder / "report.json") : !holds_one(folder, traces_of(RunKind::distill).marks)) return out;
   const std::string command = configured(folder);
   const bool demo = command.starts_with("demo") || (command.empty() && is_there(folder / "bank"));
-  out.push_back(command.ends_with("birds") ? RunKind::birds : demo ? RunKind::demo : RunKind::distill);
+  out.push_back(command.ends_with("birds") ? RunKind::birds
+                : demo                     ? RunKind::demo
+                : command == "fit"         ? RunKind::fit
+                                           : RunKind::distill);
   return out;
 }
 

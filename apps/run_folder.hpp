@@ -10,7 +10,7 @@
 
 namespace akin {
 
-enum class RunKind { train, distill, demo, birds, experiment };
+enum class RunKind { train, distill, fit, demo, birds, experiment };
 
 /// Throws where `out` is a folder of classes, or below one: what is written there would be a class, or its images.
 void check_outside(const std::filesystem::path& out, const std::filesystem::path& data);

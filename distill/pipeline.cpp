@@ -7,6 +7,7 @@
 
 #include "distill/report/csv.hpp"
 #include "distill/report/table.hpp"
+#include "distill/report/verdict.hpp"
 #include "distill/student/evaluator.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
@@ -203,8 +204,16 @@ class Reporter {
       r.tables["weights.csv"] = weights_text_;
     }
     write_tables(r, place_.folder);
-    // The run's student: the last method named, of its first seed.
-    const Cell chosen{&grid_.targets.front(), &grid_.budgets.front(), grid_.seeds.front(), &grid_.variants.back(), ""};
+    r.validation_images = std::ssize(task_->split.validation);
+    r.test_images = static_cast<std::int64_t>(task_->test().size());
+    // The run's student, of its first seed: the best on the validation images, else the last method named.
+    std::vector<bool> kept;
+    for (const GridVariant& v : grid_.variants)
+      kept.push_back(v.method != Method::probe_cv && v.method != Method::oracle);
+    const std::ptrdiff_t best = best_by_validation(r.methods, kept);
+    const GridVariant& delivered = best < 0 ? grid_.variants.back() : grid_.variants[static_cast<std::size_t>(best)];
+    r.delivered = title_of(delivered.method);
+    const Cell chosen{&grid_.targets.front(), &grid_.budgets.front(), grid_.seeds.front(), &delivered, ""};
     replace(place_.student(chosen), place_.folder / "student.safetensors");
     replace(place_.best(chosen), place_.folder / "student_best.safetensors");
     return std::move(r);

@@ -17,7 +17,7 @@ import sys
 # Files that hold no result: what is said on the way, caches, digests of settings.
 SKIPPED = re.compile(r"(^|/)(cache|checkpoints)/|(^|/)\.made$|\.log$|\.recipe$|^SUMS")
 # Keys of JSON and columns of CSV: times, the program, digests of settings (and of files that hold such digests).
-MASKED = {"seconds", "seconds_left", "images_per_second", "time", "commit", "made_by", "fingerprint", "model_sha256",
+MASKED = {"seconds", "seconds_left", "images_per_second", "ms_per_image", "time", "commit", "made_by", "fingerprint", "model_sha256",
           "sha256", "settings", "config"}  # `config` is config.toml once more
 # Of a cell or a student's record, whose other keys may change, these figures alone, wherever in the file they stand.
 RECORDS = [(re.compile(r"/cells/.*\.json$"), {"test_last", "test_best", "val_last", "val_best", "best_step", "error",

@@ -6,12 +6,13 @@ usage() {
   cat <<'TEXT'
 Usage: scripts/kill_sweep.sh [--every N] [--only NAME] [BUILD]
 
-Runs train, distill, experiment, features and export of the built akin in BUILD (default: build/ci) once for every N-th
+Runs train, distill, fit, experiment, features and export of the built akin in BUILD (default: build/ci) once for every N-th
 file call that they make (default: 1, all of them; minutes to an hour), with SIGKILL at that call, and for every 3N-th
 one that changes something with ENOSPC and EIO from it. Started again, each must end with the bytes of a run that nothing
 happened to, and leave nothing beside them. ctest takes a few of the calls (test_faults).
 
-  --only NAME   of what is run, those whose name holds NAME: train, distill, teacher-view, experiment, features, export
+  --only NAME   of what is run, those whose name holds NAME: train, distill, teacher-view, fit, experiment, features,
+                export
 
 Example: scripts/kill_sweep.sh --every 5
 Exit code: 0 all the same, 1 a difference, 2 wrong use.

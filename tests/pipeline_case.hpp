@@ -25,11 +25,11 @@ inline std::vector<std::vector<std::string>> table_of(const std::filesystem::pat
   return rows;
 }
 
-/// results.csv without its two columns of times, which no two runs share.
+/// results.csv without its columns of times, which no two runs share.
 inline std::vector<std::vector<std::string>> results_of(const std::filesystem::path& folder) {
   auto rows = table_of(folder / "results.csv");
   for (std::size_t c = rows[0].size(); c-- > 0;)
-    if (rows[0][c] == "seconds" || rows[0][c] == "images_per_second")
+    if (rows[0][c] == "seconds" || rows[0][c] == "images_per_second" || rows[0][c] == "ms_per_image")
       for (auto& row : rows)
         if (c < row.size()) row.erase(row.begin() + static_cast<std::ptrdiff_t>(c));
   return rows;

@@ -69,6 +69,11 @@ std::vector<Work> works() {
        "--resume"},
       distill("distill", {"--methods", "scratch,probe,weighted", "--seeds", "0,1", "--validation", "3"}),
       distill("distill, teacher-view same", {"--methods", "equal,oracle", "--teacher-view", "same"}),
+      {"fit",
+       {"fit", "data", "--sources", "a.safetensors", "--size", "12x12", "--steps", "3", "--threads", "1", "--quiet",
+        "--out", "run", "--cache", "run/cache"},
+       "run",
+       "--resume"},
       {"experiment",
        {"experiment", "grid.toml", "--out", "run", "--cache", "run/cache", "--threads", "1", "--quiet"},
        "run",
@@ -151,7 +156,7 @@ Json timeless(const Json& j) {
   for (const auto& [key, value] : j.items()) {
     if (j.is_array())
       out.push_back(timeless(value));
-    else if (key != "seconds" && key != "images_per_second" && key != "sha256")
+    else if (key != "seconds" && key != "images_per_second" && key != "ms_per_image" && key != "sha256")
       out[key] = timeless(value);
   }
   return out;
@@ -176,7 +181,7 @@ std::map<std::string, std::string> results(const fs::path& folder) {
         std::istringstream row(line);
         std::size_t column = 0;
         for (std::string cell; std::getline(row, cell, ','); ++column) {
-          if (kept.find('\n') == std::string::npos) is_time.push_back(has(cell, "second"));
+          if (kept.find('\n') == std::string::npos) is_time.push_back(has(cell, "second") || cell == "ms_per_image");
           if (column >= is_time.size() || !is_time[column]) kept += cell + ",";
         }
       }

@@ -46,7 +46,17 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
   int logged = 0;
   for (std::string line; std::getline(log, line); ++logged) CHECK(nlohmann::json::parse(line).contains("validation"));
   CHECK_EQ(logged, 10 * 2);
-  CHECK(read_file(folder / "run/student.safetensors") == read_file(folder / "run/students/weighted-seed0.safetensors"));
+  // The run's student: of the first seed, the best on the validation images.
+  double best_share = 0;
+  for (const MethodResult& m : r.report.methods) best_share = std::max(best_share, m.seeds.front().val_accuracy);
+  const auto delivered = std::find_if(r.report.methods.begin(), r.report.methods.end(),
+                                      [&](const MethodResult& m) { return m.name == r.report.delivered; });
+  REQUIRE(delivered != r.report.methods.end());
+  CHECK_EQ(delivered->seeds.front().val_accuracy, best_share);
+  const auto traits_of_it = std::find_if(methods().begin(), methods().end(),
+                                         [&](const MethodTraits& t) { return r.report.delivered == t.title; });
+  CHECK(read_file(folder / "run/student.safetensors") ==
+        read_file(folder / (std::string("run/students/") + traits_of_it->name + "-seed0.safetensors")));
 
   // The page's numbers.
   CHECK_EQ(r.report.methods.size(), 5);

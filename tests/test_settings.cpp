@@ -142,7 +142,7 @@ TEST_CASE("what a student depends on: a change of a setting shows for the method
     for (const char* all : {"precision", "gemm", "conv"}) CHECK(dependent(all, m.method));
     CHECK_EQ(dependent("lambda", m.method), is_taught(m.method));
     CHECK_EQ(dependent("threshold", m.method), m.term == Term::pseudo_labels);
-    CHECK_EQ(dependent("unlabelled_batch", m.method), needs_unlabelled(m.method));
+    CHECK_EQ(dependent("unlabelled_batch", m.method), has_second_term(m.method));
     CHECK_EQ(dependent("steps", m.method), m.method != Method::probe && m.method != Method::probe_cv);
     CHECK_EQ(dependent("probe_l2", m.method), m.method == Method::probe);
     CHECK_EQ(dependent("match_channels", m.method), uses_sources(m.method));

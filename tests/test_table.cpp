@@ -83,8 +83,9 @@ TEST_CASE("CSV survives commas, quotes and line breaks, and numbers read back ex
   CHECK(rows[0] == std::vector<std::string>{"method", "seed", "test_accuracy", "val_accuracy", "best_step",
                                             "best_val_accuracy", "best_test_accuracy", "label_head_accuracy",
                                             "taught_head_accuracy", "teacher_cv_accuracy", "teacher_accuracy",
-                                            "start_cv_accuracy", "seconds", "images_per_second"});
-  for (const auto& row : rows) CHECK(row.size() == 14);
+                                            "start_cv_accuracy", "seconds", "images_per_second", "parameters",
+                                            "multiply_adds", "file_bytes", "ms_per_image"});
+  for (const auto& row : rows) CHECK(row.size() == 18);
   CHECK(rows[1][0] == "a,\"b\"\nc");
   CHECK(std::stod(rows[1][2]) == 1.0 / 3);
   CHECK(rows[2][3].empty());

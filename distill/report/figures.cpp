@@ -23,6 +23,10 @@ constexpr FigureRow kFigures[] = {
     {"start_cv_accuracy", "start_cv", &Figures::start_cv_accuracy},
     {"seconds", "seconds", &Figures::seconds},
     {"images_per_second", nullptr, &Figures::images_per_second},
+    {"parameters", nullptr, &Figures::parameters},
+    {"multiply_adds", nullptr, &Figures::multiply_adds},
+    {"file_bytes", nullptr, &Figures::file_bytes},
+    {"ms_per_image", nullptr, &Figures::ms_per_image},
 };
 
 }  // namespace

@@ -35,6 +35,10 @@ struct Figures {
   double teacher_cv_accuracy = not_measured;   ///< of the probe: on the labelled images, in cross-validation
   double start_cv_accuracy = not_measured;     ///< likewise of a probe of what the student starts with, untaught
   double teacher_accuracy = not_measured;      ///< of the probe: on test images
+  // What it costs to run, of students that are kept (student/running_cost.hpp).
+  std::int64_t parameters = -1, multiply_adds = -1;  ///< an image
+  std::int64_t file_bytes = -1;                      ///< of what must be kept to run it
+  double ms_per_image = not_measured;                ///< where and with the threads it was trained
 };
 
 /// How a figure is called and where it is.

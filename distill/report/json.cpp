@@ -7,6 +7,7 @@
 #include "distill/report/html.hpp"
 #include "distill/report/image.hpp"
 #include "distill/report/report.hpp"
+#include "distill/report/verdict.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 #include "kernels/common/error.hpp"
@@ -103,6 +104,8 @@ class Reader {
 
 Json json_of(double value) { return number(value); }
 Json json_of(std::int64_t value) { return value; }
+
+bool is_whole(const FigureRow& row) { return std::holds_alternative<std::int64_t Figures::*>(row.field); }
 
 Json figures_json(const Figures& f) {
   Json j = {{"seed", f.seed}};
@@ -204,6 +207,8 @@ std::string report_to_json(const ReportData& d) {
             {"classes", d.classes},
             {"labelled", d.labelled},
             {"unlabelled", d.unlabelled},
+            {"validation_images", d.validation_images},
+            {"test_images", d.test_images},
             {"device", d.device},
             {"threads", d.threads},
             {"seeds", d.seeds},
@@ -212,7 +217,8 @@ std::string report_to_json(const ReportData& d) {
             {"seconds", number(d.seconds)},
             {"metric", d.metric},
             {"metric_scale", d.metric_scale},
-            {"student", d.student}};
+            {"student", d.student},
+            {"delivered", d.delivered}};
   j.update(results_part(d));
   j["curves"] = Json::array();
   for (const Curve& c : d.curves) {
@@ -273,6 +279,11 @@ ReportData report_from_json(const std::string& text, const std::string& where) {
   d.classes = r.list_of<std::string>("classes");
   d.labelled = r.get<std::int64_t>("labelled");
   d.unlabelled = r.get<std::int64_t>("unlabelled");
+  if (r.has("delivered")) {  // an earlier akin did not say
+    d.validation_images = r.get<std::int64_t>("validation_images");
+    d.test_images = r.get<std::int64_t>("test_images");
+    d.delivered = r.get<std::string>("delivered");
+  }
   d.device = r.get<std::string>("device");
   d.threads = r.get<int>("threads");
   d.seeds = r.list_of<std::uint64_t>("seeds");
@@ -341,11 +352,13 @@ ReportData load_run(const std::filesystem::path& run_dir) {
 }
 
 std::string results_json(const ReportData& data) {
-  Json out = {{"title", data.title}, {"metric", data.metric}};
+  Json out = {{"title", data.title}, {"metric", data.metric}, {"delivered", data.delivered}};
+  out["verdict"] = verdict_lines(data);
   out.update(results_part(data));
   for (Json& method : out["methods"])
     for (Json& seed : method["seeds"])
-      if (seed["best_step"] < 0) seed["best_step"] = nullptr;
+      for (const FigureRow& row : figure_rows())
+        if (is_whole(row) && seed[row.name] < 0) seed[row.name] = nullptr;
   return json_text(out);
 }
 

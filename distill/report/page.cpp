@@ -10,6 +10,7 @@
 #include "distill/report/report.hpp"
 #include "distill/report/style.hpp"
 #include "distill/report/svg.hpp"
+#include "distill/report/verdict.hpp"
 
 namespace akin {
 
@@ -53,6 +54,7 @@ std::string head(const ReportData& data) {
       "<meta name=\"generator\" content=\"akin\">\n<title>" +
       e(title) + "</title>\n<style>" + report_css + "</style>\n</head>\n<body>\n<main>\n<header class=\"lead\">\n";
   out += "<p class=\"run\">" + e(title) + "</p>\n<h1>" + e(headline.title) + "</h1>\n";
+  for (const std::string& line : verdict_lines(data)) out += "<p>" + e(line) + "</p>\n";
   for (const std::string& line : headline.lines) out += "<p>" + e(line) + "</p>\n";
   return out + definitions(data.task) + "</header>\n";
 }
@@ -102,6 +104,31 @@ std::string results(const ReportData& data) {
     out += "</td></tr>\n";
   }
   return out + "</tbody></table>\n</section>\n";
+}
+
+/// Accuracy beside what a model asks of whoever runs it.
+std::string costs(const ReportData& data) {
+  const bool measured = std::any_of(data.methods.begin(), data.methods.end(), [](const MethodResult& m) {
+    return !m.seeds.empty() && m.seeds.front().parameters >= 0;
+  });
+  if (!measured) return {};
+  std::string out =
+      "<section>\n<h2>What they cost to run</h2>\n<table class=\"data\"><thead><tr><th "
+      "scope=\"col\">Method</th>";
+  for (const char* column : {"Test, %", "Parameters", "Multiply-adds", "File", "ms a picture"})
+    out += std::string("<th scope=\"col\" class=\"num\">") + column + "</th>";
+  out += "</tr></thead>\n<tbody>\n";
+  for (const MethodResult& m : data.methods) {
+    if (m.seeds.empty()) continue;
+    const bool taken = m.name == data.delivered;
+    out += std::string("<tr") + (taken ? " class=\"student\"" : "") + "><th scope=\"row\">" + swatch(data, m.name) +
+           e(m.name) + (taken ? "<span class=\"under\">student.safetensors</span>" : "") + "</th>";
+    for (const std::string& cell : cost_cells(m)) out += "<td class=\"num\">" + e(cell) + "</td>";
+    out += "</tr>\n";
+  }
+  return out +
+         "</tbody></table>\n<p class=\"soft\">Of one picture at the size that the network looks at, on the machine "
+         "and threads of this run.</p>\n</section>\n";
 }
 
 std::string teachers(const ReportData& data) {
@@ -318,8 +345,8 @@ std::string ending(const ReportData& data) {
 }  // namespace
 
 std::string render_report(const ReportData& data) {
-  return head(data) + results(data) + teachers(data) + training(data) + images(data) + confusions(data) + ending(data) +
-         "</main>\n</body>\n</html>\n";
+  return head(data) + results(data) + costs(data) + teachers(data) + training(data) + images(data) + confusions(data) +
+         ending(data) + "</main>\n</body>\n</html>\n";
 }
 
 }  // namespace akin

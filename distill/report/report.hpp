@@ -67,7 +67,8 @@ struct ReportData {
   std::vector<std::string> classes;                       ///< names of the target's classes
   std::int64_t labelled = -1;                             ///< labelled target images; -1: not told
   std::int64_t unlabelled = -1;
-  std::string device, commit, time;  ///< time: when the run began, ISO 8601
+  std::int64_t validation_images = -1, test_images = -1;  ///< of the first seed; -1: not told
+  std::string device, commit, time;                       ///< time: when the run began, ISO 8601
   int threads = 0;
   std::vector<std::uint64_t> seeds;
   double seconds = not_measured;  ///< wall time of the whole run
@@ -81,6 +82,7 @@ struct ReportData {
   std::vector<MethodResult> methods;  ///< in the order of the table
   /// The method the run was made for; empty: the taught method with the best validation accuracy.
   std::string student;
+  std::string delivered;  ///< the method whose model is the run's student.safetensors; empty: not told
   std::vector<Curve> curves;
   std::vector<StudentFile> files;
   std::vector<SampleImage> samples;

@@ -144,8 +144,8 @@ void check_head(const Source& source, std::string_view what) {
 
 void check_unlabelled(const Task& task, Method method) {
   AKIN_CHECK(!task.split.unlabelled.empty(),
-             "{}: the task has no unlabelled image; only methods that learn from labels work without (scratch, "
-             "transfer, probe, probe-cv, finetune)",
+             "{}: the task has no unlabelled image to give pseudo-labels to; leave the method out, or bring some: the "
+             "folder unlabeled/, or fewer labels",
              title_of(method));
 }
 

@@ -6,6 +6,7 @@
 
 #include "distill/student/evaluator.hpp"
 #include "distill/student/linear_probe.hpp"
+#include "distill/student/running_cost.hpp"
 #include "distill/student/train.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
@@ -13,6 +14,21 @@
 namespace akin {
 
 namespace {
+
+/// Some of the task's images: to measure with how long one takes.
+Array some_images(const Task& task) {
+  const Indices& labelled = task.split.labelled;
+  return pick_images(task.pool().images,
+                     Indices(labelled.begin(), labelled.begin() + std::min<std::ptrdiff_t>(16, std::ssize(labelled))));
+}
+
+/// Of a source's network, at the size that it looks at.
+void add_cost_of(Context& ctx, const Source& source, const Array& images, Figures& f) {
+  const ModelInfo& info = source.model.info;
+  const bool own = info.height > 0 && info.width > 0;
+  add_running_cost(ctx, *source.model.network, info.normalization, own ? info.height : images.shape()[1],
+                   own ? info.width : images.shape()[2], images, f);
+}
 
 // An old best student goes before the new last one comes: whoever finds it may trust that it is this run's.
 
@@ -45,6 +61,12 @@ void run_probe(Context& ctx, const StudentInputs& in, const StudentPlan& plan, c
   if (place.student.empty()) return;
   remove_file(place.best);
   save_probe(place.student, last, source, probe.last);
+  const Array some = some_images(in.task);
+  add_cost_of(ctx, source, some, f);
+  if (last.network != nullptr) f.parameters = count_trainable(last.network->parameters());
+  // Of a network without its head: both files are needed.
+  f.file_bytes = last.network != nullptr ? static_cast<std::int64_t>(std::filesystem::file_size(place.student))
+                                         : f.parameters * static_cast<std::int64_t>(sizeof(float));
   if (chosen) save_probe(place.best, best, source, probe.best);
 }
 
@@ -137,6 +159,8 @@ void run_probe_cv(Context& ctx, const StudentInputs& in, const StudentPlan& plan
   if (place.student.empty()) return;
   remove_file(place.best);
   save_probe_teacher(place.student, probe, in.sources, in.task);
+  for (const ProbeTeacher::Part& part : probe.parts) add_cost_of(ctx, in.sources[part.source], some_images(in.task), f);
+  f.file_bytes = f.parameters * static_cast<std::int64_t>(sizeof(float));  // of the networks that it asks
 }
 
 bool run_network_student(Context& ctx, const StudentInputs& in, const StudentPlan& plan, const Settings& settings,
@@ -185,6 +209,10 @@ bool run_network_student(Context& ctx, const StudentInputs& in, const StudentPla
   if (place.student.empty()) return true;
   remove_file(place.best);
   save_model(place.student, *run.model.network, run.model.info);
+  const Shape& s = in.task.pool().images.shape();
+  add_running_cost(ctx, *run.model.network, run.model.info.normalization, s[1], s[2], some_images(in.task),
+                   record.figures);
+  record.figures.file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(place.student));
   if (best != nullptr) save_model(place.best, *best->network, best->info);
   return true;
 }

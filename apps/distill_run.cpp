@@ -1,0 +1,104 @@
+#include "apps/distill_run.hpp"
+
+#include <algorithm>
+
+#include "distill/report/table.hpp"
+#include "distill/report/verdict.hpp"
+#include "engine/io/file.hpp"
+#include "engine/io/path.hpp"
+#include "nn/zoo/zoo.hpp"
+
+namespace akin {
+
+namespace {
+
+/// Lines of the report that say what was learnt from what.
+void describe_task(ReportData& report, const CommonOptions& common, const DistillRun& run, const std::string& name,
+                   const Shape& images) {
+  report.title = !run.title.empty() ? run.title : name + ": " + run.budget;
+  report.task = {{"target", name},
+                 {"images", fmt::format("{} x {}, {}", images[1], images[2], images[3] == 1 ? "grey" : "colour")},
+                 {"labels", run.budget},
+                 {"teachers see", common.settings.teacher_view == "same" ? "the student's augmented images"
+                                                                         : "unchanged images (outputs computed once)"}};
+}
+
+}  // namespace
+
+std::vector<Method> parse_methods(const std::string& text) {
+  std::vector<Method> methods;
+  for (const std::string& name : split_list(text, "--methods")) {
+    const Method method = parse_method(name);
+    if (std::find(methods.begin(), methods.end(), method) != methods.end())
+      fail_usage("--methods '{}': {} twice", text, name);
+    methods.push_back(method);
+  }
+  return methods;
+}
+
+void run_distillation(const CLI::App& app, const CommonOptions& common, const DistillRun& run, Context& ctx,
+                      const std::string& begun, std::chrono::steady_clock::time_point clock) {
+  const std::vector<Method>& methods = run.methods;
+  const Grid grid = single_grid(run.target, run.labels, run.sources, methods, run.seeds, common.settings);
+  GridInputs inputs = inputs_of(grid);
+  inputs.files.insert(inputs.files.end(), run.files.begin(), run.files.end());
+  const RunFolder folder(run.kind, run.out, inputs, {.resume = run.resume, .force = run.force});
+  PipelineOptions p;
+  p.run_folder = folder.path();
+  p.resume = run.resume;
+  p.made_by = version_line();
+  p.begins = [&](const std::vector<std::string>& written) { folder.begin(written); };
+  if (run.cache != "none")
+    p.cache = run.cache.empty() ? whole_path(p.run_folder).parent_path() / "cache" : std::filesystem::path(run.cache);
+  const bool own_cache =
+      std::any_of(methods.begin(), methods.end(), uses_sources) && !run.cache.empty() && !p.cache.empty();
+  if (own_cache) check_outside(p.cache, run.target.data);
+
+  std::string name;
+  Shape shape;
+  // Everything is opened and checked before the run folder is made.
+  p.opened = [&](const Task& first) {
+    name = first.pool().name;
+    shape = first.pool().images.shape();
+    warn_of_small_images(*make_network(ctx, student_architecture(ctx, common.settings, first)), shape);
+    if (run.resume && !is_there(p.run_folder / "config.toml"))
+      say(common, p.run_folder.string() + ": holds no stopped run; starting from the beginning");
+    if (own_cache) {
+      make_folder(p.cache);
+      const AtomicFile probe(p.cache / "probe");
+    }
+    catch_interrupts();
+    save_config(app, p.run_folder);
+  };
+  PipelineResult result = run_pipeline(ctx, grid, p, make_events(common));
+  AKIN_CHECK(result.finished,
+             "stopped on request; what is done is kept in {}: the same command with --resume --out {} "
+             "goes on",
+             p.run_folder.string(), p.run_folder.string());
+
+  ReportData& report = result.report;
+  describe_task(report, common, run, name, shape);
+  const auto last =
+      std::find_if(methods.rbegin(), methods.rend(), [](Method m) { return traits(m).role == MethodRole::taught; });
+  if (last != methods.rend()) report.student = title_of(*last);
+  sign_report(report, app, ctx, begun, clock);
+  write_report(report, p.run_folder);
+  print(common.json ? results_json(report)
+                    : (report.sources.empty() ? "" : sources_table(report) + "\n") +
+                          (run.kind == RunKind::distill ? results_table(report) + "\n" : "") + verdict_text(report));
+  say(common, fmt::format("{}: report.html, student.safetensors, results.csv", p.run_folder.string()));
+}
+
+void add_run_place(CLI::App& app, DistillRun& run) {
+  app.add_option("--out", run.out, "Run folder; default runs/<time>")->type_name("DIR")->group("Run");
+  app.add_option("--cache", run.cache, "Folder for the sources' outputs; default: cache beside the run folder; or none")
+      ->type_name("DIR")
+      ->group("Run");
+  app.add_option("--title", run.title, "Of the report")->group("Run");
+  app.add_flag("--resume", run.resume, "Go on with a stopped run, or add methods and seeds to a finished one")
+      ->configurable(false)
+      ->group("Run");
+  app.add_flag("--force", run.force, "Start anew in a folder that holds a run")->configurable(false)->group("Run");
+}
+
+}  // namespace akin

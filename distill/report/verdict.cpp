@@ -1,0 +1,192 @@
+#include "distill/report/verdict.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "distill/report/html.hpp"
+#include "distill/report/table.hpp"
+
+namespace akin {
+
+namespace {
+
+constexpr double kMoreThanChance = 0.05;
+constexpr std::int64_t kFewToChooseBy = 100;  ///< validation pictures: 5 points of standard error at 50 %
+
+const MethodResult* find(const ReportData& data, const std::string& name) {
+  const auto at =
+      std::find_if(data.methods.begin(), data.methods.end(), [&](const MethodResult& m) { return m.name == name; });
+  return at == data.methods.end() ? nullptr : &*at;
+}
+
+/// Of the seed whose model is handed over.
+const Figures& first(const MethodResult& m) { return m.seeds.front(); }
+
+std::string percent(double share) { return show_percent(share) + " %"; }
+
+std::string pictures(std::int64_t n, const char* kind) {
+  return fmt::format("{} {} picture{}", show_integer(n), kind, n == 1 ? "" : "s");
+}
+
+std::string chance_of(const ReportData& data) {
+  return data.classes.empty() ? std::string()
+                              : fmt::format(", guessing {}", percent(1 / static_cast<double>(data.classes.size())));
+}
+
+/// "78.1 % of 160 test pictures right (95 %: 71.1 to 83.8; guessing 5.0 %)"
+std::string quality(const ReportData& data, const MethodResult& m) {
+  const double right = first(m).test_accuracy;
+  if (!std::isfinite(right)) return "not tested";
+  if (data.test_images < 1) return percent(right) + " of the test pictures right" + chance_of(data);
+  const auto [low, high] = wilson_interval(right, data.test_images);
+  return fmt::format("{} of {} right (95 % interval {} to {}{})", percent(right), pictures(data.test_images, "test"),
+                     show_percent(low), show_percent(high), chance_of(data));
+}
+
+/// How many times as much; "" where it is not known or about the same.
+std::string times(double a, double b, const char* what) {
+  if (!(a > 0) || !(b > 0) || a < 1.5 * b) return {};
+  return fmt::format("1/{:.0f} of the {}", a / b, what);
+}
+
+/// What the smaller of two models saves: "1/9 of the numbers, 1/80 of the multiply-adds".
+std::string savings(const Figures& large, const Figures& small) {
+  std::string out;
+  for (const std::string& part :
+       {times(static_cast<double>(large.parameters), static_cast<double>(small.parameters), "numbers"),
+        times(static_cast<double>(large.multiply_adds), static_cast<double>(small.multiply_adds), "multiply-adds"),
+        times(large.ms_per_image, small.ms_per_image, "time")})
+    if (!part.empty()) out += (out.empty() ? "" : ", ") + part;
+  return out;
+}
+
+/// Whether teaching paid: the taught student against the same network from labels alone.
+std::string about_teaching(const ReportData& data) {
+  const MethodResult *taught = nullptr, *alone = nullptr;
+  for (const MethodResult& m : data.methods) {
+    if (m.seeds.empty() || !std::isfinite(first(m).test_accuracy)) continue;
+    if (m.role == MethodRole::taught && (taught == nullptr || m.name == data.student)) taught = &m;
+    if (m.role == MethodRole::labels_only) alone = &m;
+  }
+  if (taught == nullptr || alone == nullptr) return {};
+  const double a = first(*taught).test_accuracy, b = first(*alone).test_accuracy;
+  const Agreement& n = data.agreement;
+  const bool counted = taught->name == data.student && n.student_only >= 0 && n.baseline_only >= 0;
+  const double p = counted ? sign_test(n.student_only, n.baseline_only) : 0;
+  std::string line =
+      fmt::format("{}: {} gets {} of the test pictures right, the same network from the labels alone ({}) {}.",
+                  p >= kMoreThanChance ? "Whether teaching paid these pictures cannot tell"
+                  : a > b              ? "Teaching paid"
+                                       : "Teaching did not pay",
+                  taught->name, percent(a), alone->name, percent(b));
+  if (counted)
+    line += fmt::format(" {} are right with teaching alone, {} without it alone: {} (p = {:.2g}).",
+                        show_integer(n.student_only), show_integer(n.baseline_only),
+                        p < kMoreThanChance ? "more than chance does" : "chance can do as much", p);
+  return line;
+}
+
+}  // namespace
+
+std::pair<double, double> wilson_interval(double right, std::int64_t n) {
+  if (n < 1 || !std::isfinite(right)) return {not_measured, not_measured};
+  constexpr double z = 1.959963984540054;
+  const auto N = static_cast<double>(n);
+  const double middle = (right + z * z / (2 * N)) / (1 + z * z / N);
+  const double half = z / (1 + z * z / N) * std::sqrt(right * (1 - right) / N + z * z / (4 * N * N));
+  return {std::max(0.0, middle - half), std::min(1.0, middle + half)};
+}
+
+double sign_test(std::int64_t only_a, std::int64_t only_b) {
+  const std::int64_t n = only_a + only_b, low = std::min(only_a, only_b);
+  if (n == 0 || 2 * low == n) return 1;
+  double tail = 0;
+  const auto N = static_cast<double>(n);
+  for (std::int64_t k = 0; k <= low; ++k) {
+    const auto K = static_cast<double>(k);
+    tail += std::exp(std::lgamma(N + 1) - std::lgamma(K + 1) - std::lgamma(N - K + 1) - N * std::log(2.0));
+  }
+  return std::min(1.0, 2 * tail);
+}
+
+std::ptrdiff_t best_by_validation(const std::vector<MethodResult>& methods, const std::vector<bool>& kept) {
+  std::ptrdiff_t best = -1;
+  for (std::size_t i = 0; i < methods.size(); ++i) {
+    if (!kept[i] || methods[i].seeds.empty() || !std::isfinite(first(methods[i]).val_accuracy)) continue;
+    if (best < 0) {
+      best = static_cast<std::ptrdiff_t>(i);
+      continue;
+    }
+    const Figures &a = first(methods[i]), &b = first(methods[static_cast<std::size_t>(best)]);
+    const bool smaller = a.multiply_adds >= 0 && (b.multiply_adds < 0 || a.multiply_adds < b.multiply_adds);
+    if (a.val_accuracy > b.val_accuracy || (a.val_accuracy == b.val_accuracy && smaller))
+      best = static_cast<std::ptrdiff_t>(i);
+  }
+  return best;
+}
+
+std::vector<std::string> verdict_lines(const ReportData& data) {
+  const MethodResult* best = find(data, data.delivered);
+  if (best == nullptr || best->seeds.empty()) return {};
+  std::vector<std::string> lines;
+  const Figures& f = first(*best);
+  const bool validated = std::isfinite(f.val_accuracy) && data.validation_images > 0;
+  lines.push_back(fmt::format("Take {} (student.safetensors): {}.", best->name, quality(data, *best)));
+  if (validated)
+    lines.push_back(
+        fmt::format("It was chosen by {}, of which it gets {} right; no test picture chose it.{}",
+                    pictures(data.validation_images, "validation"), percent(f.val_accuracy),
+                    data.validation_images < kFewToChooseBy ? " So few choose roughly: look at the others, too." : ""));
+  // The best of the small ones, where the model to take is a large one.
+  const MethodResult* small = nullptr;
+  for (const MethodResult& m : data.methods)
+    if (m.role != MethodRole::reference && !m.seeds.empty() && &m != best && std::isfinite(first(m).test_accuracy) &&
+        !savings(f, first(m)).empty() && (small == nullptr || first(m).val_accuracy > first(*small).val_accuracy))
+      small = &m;
+  if (small != nullptr)
+    lines.push_back(fmt::format("The best small one is {} with {}: {}; its file is in students/.", small->name,
+                                percent(first(*small).test_accuracy), savings(f, first(*small))));
+  const double guess = data.classes.empty() ? 0 : 1 / static_cast<double>(data.classes.size());
+  if (data.test_images > 0 && wilson_interval(f.test_accuracy, data.test_images).first <= guess)
+    lines.push_back("That is no better than guessing can do: more labels or nearer sources are needed.");
+  if (std::string line = about_teaching(data); !line.empty()) lines.push_back(std::move(line));
+  return lines;
+}
+
+std::vector<std::string> cost_cells(const MethodResult& method) {
+  const Figures& f = first(method);
+  const auto count = [](std::int64_t n) { return n < 0 ? std::string("–") : show_count(static_cast<double>(n)); };
+  return {show_percent(test_accuracy(method).mean), count(f.parameters), count(f.multiply_adds),
+          f.file_bytes < 0 ? "–" : show_count(static_cast<double>(f.file_bytes)) + "B",
+          std::isfinite(f.ms_per_image) ? fmt::format("{:.2g}", f.ms_per_image) : "–"};
+}
+
+std::string cost_table(const ReportData& data) {
+  using Align = TextTable::Align;
+  TextTable table({{"", Align::left},
+                   {"model", Align::left},
+                   {"validation %", Align::right},
+                   {"test %", Align::right},
+                   {"parameters", Align::right},
+                   {"multiply-adds", Align::right},
+                   {"file", Align::right},
+                   {"ms a picture", Align::right}});
+  for (const MethodResult& m : data.methods) {
+    if (m.seeds.empty()) continue;
+    std::vector<std::string> cells{m.name == data.delivered ? ">" : "", m.name,
+                                   show_percent(spread_over(m, &Figures::val_accuracy).mean)};
+    for (std::string& cell : cost_cells(m)) cells.push_back(std::move(cell));
+    table.add(std::move(cells));
+  }
+  return table.str();
+}
+
+std::string verdict_text(const ReportData& data) {
+  std::string text = cost_table(data);
+  for (const std::string& line : verdict_lines(data)) text += line + "\n";
+  return text;
+}
+
+}  // namespace akin
