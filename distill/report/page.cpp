@@ -46,7 +46,18 @@ std::string definitions(const std::vector<std::pair<std::string, std::string>>& 
 }
 
 std::string head(const ReportData& data) {
-  const Headline headline = headline_of(data);
+  Headline headline = headline_of(data);
+  const std::vector<std::string> verdict = verdict_lines(data);
+  headline.lines.insert(headline.lines.begin(), verdict.begin(), verdict.end());
+  const Contest contest = contest_of(data);
+  const auto taken = std::find_if(data.methods.begin(), data.methods.end(),
+                                  [&](const MethodResult& m) { return m.name == data.delivered; });
+  // What the run hands over comes first, where that is not the student that the page is about.
+  if (!verdict.empty() && contest.student != nullptr && contest.student->name != data.delivered) {
+    headline.lines.insert(headline.lines.begin() + std::ssize(verdict), headline.title + ".");
+    headline.title =
+        data.delivered + " gets " + show_percent(taken->seeds.front().test_accuracy) + " % of the test images right";
+  }
   const std::string title = data.title.empty() ? "akin" : data.title;
   std::string out =
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -54,7 +65,6 @@ std::string head(const ReportData& data) {
       "<meta name=\"generator\" content=\"akin\">\n<title>" +
       e(title) + "</title>\n<style>" + report_css + "</style>\n</head>\n<body>\n<main>\n<header class=\"lead\">\n";
   out += "<p class=\"run\">" + e(title) + "</p>\n<h1>" + e(headline.title) + "</h1>\n";
-  for (const std::string& line : verdict_lines(data)) out += "<p>" + e(line) + "</p>\n";
   for (const std::string& line : headline.lines) out += "<p>" + e(line) + "</p>\n";
   return out + definitions(data.task) + "</header>\n";
 }
