@@ -143,6 +143,8 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
   add_report(app);
   add_info(app);
   add_demo(app);
+  add_completion(app);
+  add_manual(app);
   refuse_empty_values(app);
   if (declared) declared(app);
   app.parse_complete_callback(check_thread_environment);

@@ -22,6 +22,8 @@ void add_export(CLI::App& akin);
 void add_report(CLI::App& akin);
 void add_info(CLI::App& akin);
 void add_demo(CLI::App& akin);
+void add_completion(CLI::App& akin);
+void add_manual(CLI::App& akin);
 void add_demo_birds(CLI::App& demo);
 
 }  // namespace akin

@@ -26,6 +26,16 @@ endif()
 
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development)
 install(TARGETS akin RUNTIME COMPONENT program)
+if(NOT CMAKE_CROSSCOMPILING)  # apps/CMakeLists.txt makes them
+  set(shared ${CMAKE_BINARY_DIR}/share)
+  install(DIRECTORY ${shared}/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT program)
+  install(FILES ${shared}/completion/akin DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/bash-completion/completions
+    COMPONENT program)
+  install(FILES ${shared}/completion/_akin DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/zsh/vendor-completions
+    COMPONENT program)
+  install(FILES ${shared}/completion/akin.fish DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/fish/vendor_completions.d
+    COMPONENT program)
+endif()
 if(AKIN_HAVE_VENDOR)
   install(TARGETS akin_vendor LIBRARY DESTINATION lib COMPONENT program)  # where akin looks for it
 endif()

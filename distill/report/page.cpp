@@ -55,8 +55,8 @@ std::string head(const ReportData& data) {
   // What the run hands over comes first, where that is not the student that the page is about.
   if (!verdict.empty() && contest.student != nullptr && contest.student->name != data.delivered) {
     headline.lines.insert(headline.lines.begin() + std::ssize(verdict), headline.title + ".");
-    headline.title =
-        data.delivered + " gets " + show_percent(taken->seeds.front().test_accuracy) + "\u00a0% of the test images right";
+    headline.title = data.delivered + " gets " + show_percent(taken->seeds.front().test_accuracy) +
+                     "\u00a0% of the test images right";
   }
   const std::string title = data.title.empty() ? "akin" : data.title;
   std::string out =
