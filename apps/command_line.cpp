@@ -143,6 +143,7 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
   add_report(app);
   add_info(app);
   add_demo(app);
+  add_init(app);
   add_completion(app);
   add_manual(app);
   refuse_empty_values(app);

@@ -19,6 +19,7 @@ struct OptionRow {
   std::string help, standard;      ///< standard: its default, where that tells something
   Takes takes = Takes::nothing;
   std::vector<std::string> choices;  ///< all it may be, where they are few
+  bool in_files = false;             ///< may stand in a file of settings
 };
 
 struct CommandRow {
@@ -31,6 +32,10 @@ struct CommandRow {
 
 /// Of a command and all below it; hidden options are left out.
 CommandRow table_of(const CLI::App& app);
+
+/// A file of settings for a command: every option as a comment with what it means and its default, but for `given`,
+/// pairs of an option's name without dashes and its text.
+std::string settings_text(const CommandRow& command, const std::vector<std::pair<std::string, std::string>>& given);
 
 /// A completion script for "bash", "zsh" or "fish".
 std::string completion_script(const CommandRow& akin, std::string_view shell);

@@ -24,6 +24,7 @@ void add_info(CLI::App& akin);
 void add_demo(CLI::App& akin);
 void add_completion(CLI::App& akin);
 void add_manual(CLI::App& akin);
+void add_init(CLI::App& akin);
 void add_demo_birds(CLI::App& demo);
 
 }  // namespace akin

@@ -1,6 +1,7 @@
 // Completion scripts: a case for every command, so that the shell needs nothing but the script.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "apps/command_table.hpp"

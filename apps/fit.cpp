@@ -146,7 +146,7 @@ void add_fit(CLI::App& akin) {
   const auto o = std::make_shared<Options>();
   o->common.settings = fit_settings();
   o->run.kind = RunKind::fit;
-  app->add_option("data", o->data, "Folder of pictures (docs/data.md)")->required()->type_name("DIR");
+  app->add_option("data,--data", o->data, "Folder of pictures (docs/data.md)")->required()->type_name("DIR");
   app->add_option("--bank", o->bank, "Folder of trained networks (akin bank); default: bank/, else your own")
       ->type_name("DIR")
       ->group("Data");

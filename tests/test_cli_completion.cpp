@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <map>
 
 #include "apps/command_line.hpp"
 #include "apps/command_table.hpp"

@@ -60,6 +60,30 @@ TEST_CASE("cli: fit says what it found, trains, and hands over what validation c
   CHECK_EQ(again.out, done.out);
   CHECK(read_file(folder / "run/student.safetensors") == student);
 
+  // A file of settings that akin wrote, as it is and with one of its comments made a setting.
+  const fs::path file = folder / "fit.toml";
+  CHECK_EQ(akin_(folder, {"init", (folder / "target").string(), "--out", file.string()}).code, 0);
+  std::string text = read_text(file);
+  CHECK(has(text, "[fit]\ndata = "));
+  for (const auto& [comment, setting] : {std::pair{"# steps = 0", "steps = 6"},
+                                         {"# size = \"\"", "size = \"12x12\""},
+                                         {"# bank = \"\"", "bank = \"BANK\""}}) {
+    const std::size_t at = text.find(comment);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, std::string(comment).size(), setting);
+  }
+  text.replace(text.find("BANK"), 4, bank);
+  write_file_atomic(file, std::string_view(text));
+  const Finished by_file = akin_(folder, {"fit", "--config", file.string(), "--threads", "1", "--dry-run"});
+  CAPTURE(by_file.err);
+  CHECK_EQ(by_file.code, 0);
+  CHECK_EQ(by_file.out.substr(0, by_file.out.find("about")), plan.out.substr(0, plan.out.find("about")));
+  check_fails(folder, {"init", (folder / "target").string(), "--out", file.string()}, 1, "exists; --force replaces it");
+  const Finished again_by_run = akin_(folder, {"fit", "--config", (folder / "run/config.toml").string(), "--resume",
+                                               "--out", (folder / "run").string()});
+  CAPTURE(again_by_run.err);
+  CHECK_EQ(again_by_run.code, 0);
+
   check_fails(folder, with(fit, {"--student", "aa"}), 2, "no model of the bank and no file; did you mean 'a'?");
   check_fails(folder, {"fit", (folder / "target").string(), "--bank", (folder / "nowhere").string()}, 1,
               "is no folder");
