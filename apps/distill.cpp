@@ -31,6 +31,7 @@ std::string budget_of(const TaskFlags& task) {
   const LabelManifest m = task.manifest();
   if (!m.labelled.empty()) return "labels as listed in " + std::filesystem::path(task.labels).filename().string();
   if (m.draw.fraction > 0) return fmt::format("labels of {:g} % of each class", 100 * m.draw.fraction);
+  if (m.draw.labels_per_class == kAllLabels) return "all labels";
   return fmt::format("{} labels a class", m.draw.labels_per_class);
 }
 
@@ -88,6 +89,7 @@ void run(const CLI::App& app, Options& o) {
   p.opened = [&](const Task& first) {
     name = first.pool().name;
     shape = first.pool().images.shape();
+    if (const std::string doubt = doubt_of_validation(first); !doubt.empty()) warn(doubt);
     warn_of_small_images(*make_network(ctx, student_architecture(ctx, o.common.settings, first)), shape);
     if (o.resume && !is_there(p.run_folder / "config.toml"))
       say(o.common, p.run_folder.string() + ": holds no stopped run; starting from the beginning");
