@@ -1,8 +1,7 @@
 # Names of Debian packages, to be sourced. All are in the main section of Debian 12 (bookworm) and 13 (trixie).
 # shellcheck shell=bash disable=SC2034
 
-# What a build needs, one package a line, and how to see that it is there whoever installed it. Without the last three it
-# builds as well, and reads no WebP, TIFF or GIF.
+# What a build needs, one package a line, and how to see that it is there whoever installed it.
 AKIN_BUILD_NEEDS="g++ command c++
 cmake command cmake
 ninja-build command ninja
@@ -13,8 +12,10 @@ nlohmann-json3-dev header nlohmann/json.hpp
 libstb-dev header stb/stb_image.h
 libtomlplusplus-dev header toml++/toml.h
 zlib1g-dev header zlib.h
-libutf8proc-dev header utf8proc.h
-libwebp-dev header webp/demux.h
+libutf8proc-dev header utf8proc.h"
+
+# Kinds of pictures that are read where these are there: WebP, TIFF, GIF. Without them all else builds and runs.
+AKIN_PICTURE_NEEDS="libwebp-dev header webp/demux.h
 libtiff-dev header tiffio.h
 libgif-dev header gif_lib.h"
 

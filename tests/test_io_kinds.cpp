@@ -27,7 +27,7 @@ std::vector<Sample> samples() {
   std::vector<Sample> out;
   for (const auto& entry : fs::directory_iterator(kFolder)) {
     const fs::path& path = entry.path();
-    if (path.extension() == ".png") continue;
+    if (path.extension() == ".png" || entry.is_directory()) continue;
     const Bytes file = read_file(path);
     out.push_back({path.filename().string(), file, read_image(path.string() + ".png"), kind_by_content(file)});
   }
@@ -90,6 +90,25 @@ TEST_CASE("a kind that this build does not read is refused with the package that
   }
   CHECK(remedy_of("HEIC") == "convert it to PNG or JPEG");
   CHECK(reader_of("PNG") == nullptr);
+}
+
+TEST_CASE("TIFF and GIF: kinds that are not read, and damage, by their true names") {
+  const std::map<std::string, std::string> reasons{{"other_kinds_float.tif", "of 16 bits a sample cannot be read"},
+                                                   {"other_kinds_signed.tif", "of numbers with a sign"},
+                                                   {"other_kinds_cfa.tif", "raw camera data"},
+                                                   {"other_kinds_dng.tif", "raw camera data"},
+                                                   {"other_kinds_thumbnail.tif", "a thumbnail for its first page"},
+                                                   {"other_kinds_tile.tif", "in tiles of 2048x2048"},
+                                                   {"damage_zlib.tif", "image is damaged (libtiff: "},
+                                                   {"damage_beyond_palette.gif", "of colour 14 in a palette of"}};
+  for (const auto& [name, reason] : reasons) {
+    const Bytes file = read_file(kFolder / "refused" / name);
+    if (!is_readable_kind(kind_by_content(file))) continue;
+    CAPTURE(name);
+    const std::string error = error_of(file);
+    CAPTURE(error);
+    CHECK(error.find(reason) != std::string::npos);
+  }
 }
 
 TEST_CASE("WebP, TIFF and GIF: notes of what was turned, dropped or left out") {

@@ -87,10 +87,9 @@ class Tiff {
     T value{};
     return TIFFGetFieldDefaulted(tiff_.get(), tag, &value) == 1 ? value : otherwise;
   }
-  bool has(std::uint32_t tag) const {
-    std::uint16_t count = 0;
-    const void* data = nullptr;
-    return TIFFGetField(tiff_.get(), tag, &count, &data) == 1;
+  bool is_dng() const {
+    const void* version = nullptr;  // four bytes: libtiff gives no count
+    return TIFFGetField(tiff_.get(), TIFFTAG_DNGVERSION, &version) == 1;
   }
 
  private:
@@ -123,7 +122,7 @@ Page page_of(const Tiff& tiff, const std::string& name) {
   p.photometric = tiff.field<std::uint16_t>(TIFFTAG_PHOTOMETRIC, 0xFFFF);
   const auto sort = tiff.field<std::uint16_t>(TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_UINT);
   constexpr std::uint16_t kLinearRaw = 34892;
-  if (p.photometric == PHOTOMETRIC_CFA || p.photometric == kLinearRaw || tiff.has(TIFFTAG_DNGVERSION) ||
+  if (p.photometric == PHOTOMETRIC_CFA || p.photometric == kLinearRaw || tiff.is_dng() ||
       (tiff.field<std::uint32_t>(TIFFTAG_SUBFILETYPE, 0) & FILETYPE_REDUCEDIMAGE) != 0)
     tiff.cannot("of raw camera data, or with a thumbnail for its first page,");
   if (p.bits > 16 || sort == SAMPLEFORMAT_IEEEFP) tiff.cannot(fmt::format("of {} bits a sample", p.bits));
@@ -185,9 +184,10 @@ Array samples_of(const Tiff& tiff, const Page& p, const std::string& name) {
   }
   if (!tiled) high = std::min(high, p.height);
   AKIN_CHECK(high > 0 && wide > 0, "{}: image is damaged (strips or tiles of no pixels; fetch it again)", name);
-  // Tiles reach beyond the picture, but not by more than one of them.
-  constexpr std::uint32_t kSpare = 4096;
-  if (high > p.height + kSpare || wide > p.width + kSpare) tiff.cannot(fmt::format("in tiles of {}x{}", high, wide));
+  // Tiles reach beyond the picture; a small file shall not ask for all the memory with that.
+  constexpr std::uint64_t kSpare = 1 << 18;
+  if (std::uint64_t{high} * wide > 4 * std::uint64_t{p.width} * p.height + kSpare)
+    tiff.cannot(fmt::format("in tiles of {}x{}", high, wide));
   const std::size_t each = apart ? 1 : p.samples, row_bytes = (std::size_t{wide} * each * p.bits + 7) / 8;
   std::vector<std::uint8_t> block(row_bytes * high);
   for (std::uint16_t plane = 0; plane < (apart ? p.samples : 1); ++plane) {

@@ -206,7 +206,7 @@ bool has_folders(const fs::path& folder) {
   return false;
 }
 
-bool holds_pictures(const fs::path& folder) {
+bool holds_pictures(const fs::path& folder, int at_least) {
   constexpr int kMost = 10'000;
   std::error_code error;
   int seen = 0;
@@ -217,7 +217,7 @@ bool holds_pictures(const fs::path& folder) {
     if (is_hidden(it->path()) || is_system_folder(it->path())) {
       if (it->is_directory(ignored)) it.disable_recursion_pending();
     } else if ((ending == Ending::picture || ending == Ending::unreadable || ending == Ending::raw) &&
-               !it->is_directory(ignored)) {
+               !it->is_directory(ignored) && --at_least <= 0) {
       return true;
     }
   }

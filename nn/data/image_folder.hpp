@@ -46,8 +46,8 @@ bool is_hidden(const std::filesystem::path& path);
 
 /// Whether the folder holds another one that people made.
 bool has_folders(const std::filesystem::path& folder);
-/// Whether a file below the folder, among the first ten thousand, goes by the name of a picture.
-bool holds_pictures(const std::filesystem::path& folder);
+/// Whether so many files below the folder, among the first ten thousand, go by the name of a picture.
+bool holds_pictures(const std::filesystem::path& folder, int at_least = 1);
 
 /// Adds what lies in `folder` besides `used` (names) to the listing: of a data set's own folder, where a README and a
 /// LICENSE are no news.

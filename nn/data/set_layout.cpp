@@ -235,6 +235,11 @@ void use_list(const fs::path& list, SetLayout& out) {
   out.used.push_back(list.filename().string());
 }
 
+/// Whether a class folder has two pictures, of which one may be held out.
+bool can_lose_one(const fs::path& folder, const std::vector<std::string>& classes) {
+  return std::any_of(classes.begin(), classes.end(), [&](const std::string& c) { return holds_pictures(folder / c, 2); });
+}
+
 /// Class folders in the folder itself, none of them called like a split of labelled images.
 bool find_flat(const Names& names, SetLayout& out) {
   Candidates unlabelled;
@@ -246,7 +251,7 @@ bool find_flat(const Names& names, SetLayout& out) {
   }
   if (out.classes.size() < 2) return false;
   out.kind = SetLayout::Kind::flat;
-  out.draws_test = true;
+  out.draws_test = can_lose_one(out.folder, out.classes);
   out.images[Split::train] = {out.folder};
   out.used = out.classes;
   if (!unlabelled.own.empty()) {
@@ -282,7 +287,10 @@ bool find_folders(const Names& names, SetLayout& out) {
       out.used.insert(out.used.end(), list->begin(), list->end());
     out.images[split] = {out.folder / choose(candidates, out)};
   }
-  out.draws_test = !out.images.contains(Split::test);
+  if (!out.images.contains(Split::test)) {
+    const fs::path& train = out.images.at(Split::train).front();
+    out.draws_test = can_lose_one(train, names_in(train).folders);
+  }
   return true;
 }
 

@@ -1,7 +1,8 @@
 """WebP, TIFF and GIF files of every kind, for check_images.py, and the few of them that tests/test_io_kinds.cpp reads:
 
     /usr/bin/python3 tests/golden/other_kinds.py            writes tests/golden/pictures: each file, and beside it as
-                                                            <file>.png what Pillow makes of it, turned upright
+                                                            <file>.png what Pillow makes of it, turned upright; and
+                                                            below refused/ files that akin does not take
 
 encode_tiff writes by hand what Pillow does not: tiles, planes, 16 bits of RGB, both byte orders.
 """
@@ -63,10 +64,10 @@ def encode_tiff(values, photometric, bits=8, order="<", tile=None, planes=False,
     at = head + size
     extras, table = b"", b""
     for tag, kind, numbers in entries:
-        code = {3: "H", 4: "I"}[kind]
+        code = {1: "B", 3: "H", 4: "I"}[kind]
         if tag == place[0]:  # strips or tiles follow all tables
-            tables = sum(len(n) * {3: 2, 4: 4}[k] + (len(n) * {3: 2, 4: 4}[k]) % 2 for _, k, n in entries
-                         if len(n) * {3: 2, 4: 4}[k] > slot)
+            lengths = [len(n) * {1: 1, 3: 2, 4: 4}[k] for _, k, n in entries]
+            tables = sum(n + n % 2 for n in lengths if n > slot)
             start, numbers = at + tables, []
             for b in blocks:
                 numbers.append(start)
@@ -148,6 +149,8 @@ def tiff_cases():
     yield "TIFF: other kinds", "float", encode_tiff(rgb[..., :1], 1, 16, sample_format=3), "cannot be read"
     yield "TIFF: other kinds", "signed", encode_tiff(rgb[..., :1], 1, 8, sample_format=2), "with a sign"
     yield "TIFF: other kinds", "cfa", encode_tiff(rgb[..., :1], 32803, 16), "raw camera data"
+    yield "TIFF: other kinds", "dng", encode_tiff(rgb, 2, 8, more=[(50706, 1, [1, 4, 0, 0])]), "raw camera data"
+    yield "TIFF: other kinds", "tile", encode_tiff(rgb[:4, :4], 2, 8, tile=(2048, 2048), packing=8), "in tiles of"
     yield "TIFF: other kinds", "thumbnail", encode_tiff(rgb, 2, 8, subfile=1), "raw camera data"
     yield "TIFF: other kinds", "lab", saved(image.convert("LAB"), "TIFF"), "colours of kind 8"
     good = encode_tiff(rgb, 2, 8)
@@ -219,17 +222,23 @@ KEPT = {"webp": ("lossless_3x5", "lossy_17x40", "alpha_lossless", "orientation_6
         "tif": ("layout, 8 bits_8_be_tiles_False", "layout, 8 bits_1_le_strips_True", "grey_1_0_True", "grey_16_1_False",
                 "palette_4", "alpha_2", "inks_cmyk", "orientation_8", "orientation_ycc5", "pages_2", "BigTIFF_rgb"),
         "gif": ("palette_global", "palette_grey", "canvas_transparent", "written by Pillow_interlace1", "animation_3")}
+REFUSED = ("other kinds_float", "other kinds_signed", "other kinds_cfa", "other kinds_dng", "other kinds_thumbnail",
+           "other kinds_tile", "damage_zlib", "damage_beyond palette")
 SOURCES = (("webp", webp_cases), ("tif", tiff_cases), ("gif", gif_cases))
 
 
 def main():
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pictures")
-    os.makedirs(folder, exist_ok=True)
+    os.makedirs(folder + "/refused", exist_ok=True)
     for ending, source in SOURCES:
         for kind, name, data, _ in source():
             full = f"{kind.split(': ')[1]}_{name}"
+            plain = full.replace(" ", "_").replace(",", "")
+            if full in REFUSED:
+                with open(f"{folder}/refused/{plain}.{ending}", "wb") as f:
+                    f.write(data)
             if full in KEPT[ending]:
-                path = f"{folder}/{full.replace(' ', '_').replace(',', '')}.{ending}"
+                path = f"{folder}/{plain}.{ending}"
                 with open(path, "wb") as f:
                     f.write(data)
                 by_pillow(data).save(path + ".png", optimize=True)
