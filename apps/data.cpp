@@ -292,7 +292,9 @@ Json json_of(const Account& account) {
 void add_data(CLI::App& akin) {
   CLI::App* app = akin.add_subcommand("data", "Make, convert and look at data sets");
   app->require_subcommand(1);
-  app->footer("Example:\n  akin data check birds\n  akin data show data/mnist\nscripts/get_data.sh fetches the data sets of the examples.");
+  app->footer(
+      "Example:\n  akin data check birds\n  akin data show data/mnist\nscripts/get_data.sh fetches the data sets of "
+      "the examples.");
   add_glyphs(*app);
   add_sheets(*app);
   add_show(*app);

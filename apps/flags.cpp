@@ -198,7 +198,8 @@ CLI::Validator images_or_share() {
         if (text.find('.') == std::string::npos) return whole_in(0, kMostImages)(text);
         const std::string why = number_in(0, 1)(text);
         const double share = why.empty() ? std::stod(text) : 0;
-        return share > 0 && share < 1 ? why : fmt::format("'{}' is no number of images, and no share such as 0.2", text);
+        return share > 0 && share < 1 ? why
+                                      : fmt::format("'{}' is no number of images, and no share such as 0.2", text);
       },
       "");
 }

@@ -24,8 +24,21 @@ void write_pictures(const fs::path& root, std::int64_t per_class) {
 }
 
 Arguments quick_distill(const TempFolder& folder, const std::string& target, const std::string& out) {
-  return {"distill", "--target", (folder / target).string(), "--methods", "scratch,fixmatch", "--steps", "3", "--batch",
-          "8", "--unlabelled-batch", "8", "--student-width", "4", "--out", (folder / out).string()};
+  return {"distill",
+          "--target",
+          (folder / target).string(),
+          "--methods",
+          "scratch,fixmatch",
+          "--steps",
+          "3",
+          "--batch",
+          "8",
+          "--unlabelled-batch",
+          "8",
+          "--student-width",
+          "4",
+          "--out",
+          (folder / out).string()};
 }
 
 }  // namespace
@@ -33,13 +46,13 @@ Arguments quick_distill(const TempFolder& folder, const std::string& target, con
 TEST_CASE("cli: class folders without splits are trained on, tested and distilled to with all labels") {
   const TempFolder folder;
   write_pictures(folder / "flat", 10);
-  const Finished trained =
-      akin_(folder, {"train", "--data", (folder / "flat").string(), "--width", "4", "--epochs", "1", "--json", "--out",
-                     (folder / "trained").string()});
+  const Finished trained = akin_(folder, {"train", "--data", (folder / "flat").string(), "--width", "4", "--epochs",
+                                          "1", "--json", "--out", (folder / "trained").string()});
   CAPTURE(trained.err);
   REQUIRE_EQ(trained.code, 0);
   CHECK(json_of(trained)["test_accuracy"].is_number());
-  const std::string held = "no test split, so of 30 pictures a fifth of each class, drawn by content, is held out for it: 6";
+  const std::string held =
+      "no test split, so of 30 pictures a fifth of each class, drawn by content, is held out for it: 6";
   CHECK(has(trained.err, held));
   const Finished done = akin_(folder, quick_distill(folder, "flat", "run"));
   CAPTURE(done.err);
@@ -53,20 +66,21 @@ TEST_CASE("cli: class folders without splits are trained on, tested and distille
   for (const auto& [name, images] : labels["labelled"].items()) labelled += images.size();
   CHECK_EQ(labelled, 24);
   // The manifest brings the split back; config.toml repeats the run.
-  const Finished again =
-      akin_(folder, {"distill", "--config", (folder / "run/config.toml").string(), "--out", (folder / "again").string()});
+  const Finished again = akin_(
+      folder, {"distill", "--config", (folder / "run/config.toml").string(), "--out", (folder / "again").string()});
   CAPTURE(again.err);
   REQUIRE_EQ(again.code, 0);
   CHECK(read_file(folder / "run/student.safetensors") == read_file(folder / "again/student.safetensors"));
-  const Finished listed = akin_(folder, with(quick_distill(folder, "flat", "listed"),
-                                             {"--labels", (folder / "run/labels-seed0.json").string()}));
+  const Finished listed = akin_(
+      folder, with(quick_distill(folder, "flat", "listed"), {"--labels", (folder / "run/labels-seed0.json").string()}));
   CAPTURE(listed.err);
   REQUIRE_EQ(listed.code, 0);
   CHECK(read_file(folder / "run/student.safetensors") == read_file(folder / "listed/student.safetensors"));
   // A run folder among the classes would be one of them.
   check_fails(folder, quick_distill(folder, "flat", "flat/run"), 2, "whose folders are classes");
-  const Finished ranked = akin_(folder, {"rank", "--target", (folder / "flat").string(), "--sources",
-                                         (folder / "trained/model.safetensors").string(), "--replicates", "0", "--json"});
+  const Finished ranked =
+      akin_(folder, {"rank", "--target", (folder / "flat").string(), "--sources",
+                     (folder / "trained/model.safetensors").string(), "--replicates", "0", "--json"});
   CAPTURE(ranked.err);
   CHECK_EQ(ranked.code, 0);
 }
@@ -75,12 +89,14 @@ TEST_CASE("cli: validation images in all or as a share of each class, and a word
   const TempFolder folder;
   write_pictures(folder / "flat", 10);
   const auto validation = [&](const std::string& number, const std::string& out) {
-    const Finished f = akin_(folder, with(quick_distill(folder, "flat", out), {"--validation", number, "--methods", "scratch"}));
+    const Finished f =
+        akin_(folder, with(quick_distill(folder, "flat", out), {"--validation", number, "--methods", "scratch"}));
     CAPTURE(f.err);
     REQUIRE_EQ(f.code, 0);
     CHECK(has(f.err, "validation images in 3 classes: chance moves accuracy on them"));
     std::size_t images = 0;
-    for (const auto& [name, own] : nlohmann::json::parse(read_text(folder / out / "labels-seed0.json"))["validation"].items())
+    for (const auto& [name, own] :
+         nlohmann::json::parse(read_text(folder / out / "labels-seed0.json"))["validation"].items())
       images += own.size();
     return images;
   };

@@ -317,7 +317,8 @@ TEST_CASE("folders of image files") {
   write_png(s / "test" / "c" / "1.png", pixels({4, 4, 1}));
   CHECK(has(error_of([&] { load_images(s, Split::test); }), "class \"c\" is not among the training classes"));
   fs::remove_all(s / "test");
-  CHECK(has(error_of([&] { load_images(s, Split::test); }), "has no folder test/"));  // of one picture nothing can be held out
+  CHECK(has(error_of([&] { load_images(s, Split::test); }),
+            "has no folder test/"));  // of one picture nothing can be held out
   make_folder(s / "val" / "a");
   write_png(s / "val" / "a" / "1.png", pixels({4, 4, 1}));
   CHECK(load_images(s, Split::test).labels == std::vector<int>{0});

@@ -29,7 +29,9 @@ Array scene(std::uint64_t seed, int h = 96, int w = 96) {
   };
   std::vector<Patch> patches(14);
   for (Patch& p : patches)
-    p = {rng.uniform(0.0f, 1.0f), rng.uniform(0.0f, 1.0f), rng.uniform(0.05f, 0.3f),
+    p = {rng.uniform(0.0f, 1.0f),
+         rng.uniform(0.0f, 1.0f),
+         rng.uniform(0.05f, 0.3f),
          {rng.uniform(-90.0f, 90.0f), rng.uniform(-90.0f, 90.0f), rng.uniform(-90.0f, 90.0f)}};
   std::uint8_t* to = a.as<std::uint8_t>().data();
   for (int y = 0; y < h; ++y)
@@ -79,7 +81,7 @@ TEST_CASE("near copies: saved anew, made smaller, brighter, a little cut; other 
     CHECK(look_alike(looks[s], look_of(resize_and_crop(own, 96, 94))));
   }
   // What shows nothing is like nothing.
-  const Array blank(DType::u8, {9, 9, 1});
+  Array blank(DType::u8, {9, 9, 1});
   std::fill(blank.as<std::uint8_t>().begin(), blank.as<std::uint8_t>().end(), std::uint8_t{200});
   CHECK_FALSE(look_alike(look_of(blank), look_of(blank)));
   CHECK(look_of(scene(1, 1, 1)).plain);
@@ -94,8 +96,8 @@ TEST_CASE("data check: everything that is wrong with a folder, at once") {
   }
   make_folder(t / "train/empty");
   put(t / "train/cat/small.png", png(30, 40, 50));
-  put(t / "train/dog/twin.png", png(10));                                          // under two labels
-  put(t / "test/cat/same.bmp", encode(scene(11), "bmp"));                          // trained on
+  put(t / "train/dog/twin.png", png(10));                                           // under two labels
+  put(t / "test/cat/same.bmp", encode(scene(11), "bmp"));                           // trained on
   put(t / "test/dog/near.jpg", encode(resize_and_crop(scene(20), 60, 60), "jpg"));  // nearly
   put(t / "test/cow/0.png", png(40));
   put(t / "unlabelled/u.png", png(12));

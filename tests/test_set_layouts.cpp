@@ -166,8 +166,7 @@ TEST_CASE("a list of labels beside pictures: columns, ways to write names, split
   CHECK(sets[2].names == Names{"images/a5.png", "images/a6.png", "images/a7.png"});
   CHECK(has(told_of(t.path()), "pictures that labels.csv does not name, taken for unlabelled ones: 2"));
   // No split: one is held out. Labels that are numbers come by their value.
-  const std::vector<ImageSet> drawn =
-      with("id;category\na0;10\na1;10\na2;9\na3;9\na4;9\na5;10\na6;9\na7;10\n");
+  const std::vector<ImageSet> drawn = with("id;category\na0;10\na1;10\na2;9\na3;9\na4;9\na5;10\na6;9\na7;10\n");
   REQUIRE(drawn.size() == 2);
   CHECK(drawn[0].classes == Names{"9", "10"});
   CHECK(drawn[1].labels == std::vector<int>{0, 1});

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "nn/data/split.hpp"
@@ -102,7 +103,8 @@ TEST_CASE("split: all labels are those that validation leaves, and no class lose
   CHECK_EQ(all.labelled.size(), 15);
   CHECK(all.unlabelled.empty());
   for (const std::uint64_t seed : {0, 1, 2, 3, 4}) {
-    const TaskSplit held = split_task(labels, kClasses, {.labels_per_class = kAllLabels, .validation = 12, .seed = seed});
+    const TaskSplit held =
+        split_task(labels, kClasses, {.labels_per_class = kAllLabels, .validation = 12, .seed = seed});
     CHECK_EQ(held.validation.size(), 12);
     std::set<int> left;
     for (const std::int64_t i : held.labelled) left.insert(labels[static_cast<std::size_t>(i)]);

@@ -285,7 +285,8 @@ std::string cell_changes(const Json& before, const Json& now) {
 }
 
 Settings with_metric_of(Settings settings, const StudentRecord& record) {
-  if (settings.metric == kAutoMetric && !record.metric_why.empty()) settings.metric = record.settings.value("metric", "");
+  if (settings.metric == kAutoMetric && !record.metric_why.empty())
+    settings.metric = record.settings.value("metric", "");
   return settings;
 }
 

@@ -38,9 +38,9 @@ struct LabelManifest {
   }
 };
 
-/// Reads settings: one of per_class = N or "all", fraction = F or a table [labelled] of class = [positions]; validation = N of
-/// each class, a share F, or a table likewise; unlabelled = N at most (0: all) or [positions]; data = hash. Parts that
-/// it does not name are as in `defaults`. UsageError names what is unknown, missing or there twice.
+/// Reads settings: one of per_class = N or "all", fraction = F or a table [labelled] of class = [positions]; validation
+/// = N of each class, a share F, or a table likewise; unlabelled = N at most (0: all) or [positions]; data = hash.
+/// Parts that it does not name are as in `defaults`. UsageError names what is unknown, missing or there twice.
 LabelManifest read_manifest(const SettingsTable& settings, const SplitOptions& defaults);
 /// A TOML or JSON file; manifest_text's are among them, whose digest must be that of their content.
 LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults);

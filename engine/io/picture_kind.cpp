@@ -87,7 +87,8 @@ bool is_readable_kind(std::string_view kind) {
 
 bool is_other_picture(std::string_view kind) {
   if (kind == "PNM" || kind == "SVG") return true;
-  return !is_readable_kind(kind) && std::any_of(std::begin(kMagics), std::end(kMagics), [&](const Magic& m) { return m.kind == kind; });
+  return !is_readable_kind(kind) &&
+         std::any_of(std::begin(kMagics), std::end(kMagics), [&](const Magic& m) { return m.kind == kind; });
 }
 
 std::string lower_ending(const std::filesystem::path& path) {
@@ -102,13 +103,12 @@ Ending ending_of(const std::filesystem::path& path) {
                                                ".jfi", ".bmp", ".dib",  ".pjpeg", ".pjpg", ".apng"};
   static constexpr std::pair<std::string_view, std::string_view> kOfReaders[] = {
       {".webp", "WebP"}, {".tif", "TIFF"}, {".tiff", "TIFF"}, {".gif", "GIF"}};
-  static constexpr std::string_view kNot[] = {".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl",
-                                              ".svg",  ".svgz", ".pbm",  ".pgm", ".ppm", ".pnm", ".pam",
-                                              ".psd",  ".xcf",  ".tga",  ".dds", ".exr", ".hdr", ".qoi",
-                                              ".pcx",  ".dcm"};
-  static constexpr std::string_view kRaw[] = {".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2",
-                                              ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw", ".raw", ".3fr",
-                                              ".iiq", ".x3f", ".erf", ".mrw", ".kdc"};
+  static constexpr std::string_view kNot[] = {".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".svg",
+                                              ".svgz", ".pbm",  ".pgm",  ".ppm", ".pnm", ".pam", ".psd", ".xcf",
+                                              ".tga",  ".dds",  ".exr",  ".hdr", ".qoi", ".pcx", ".dcm"};
+  static constexpr std::string_view kRaw[] = {".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf",
+                                              ".sr2", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
+                                              ".raw", ".3fr", ".iiq", ".x3f", ".erf", ".mrw", ".kdc"};
   std::string ending = lower_ending(path);
   // .jpg_large, .jpeg:orig, .png?width=300: what downloads make of it; not .jpg~ or .jpg_original, which are copies
   static constexpr std::string_view kTails[] = {"large", "orig", "medium", "small"};

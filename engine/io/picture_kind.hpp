@@ -11,8 +11,8 @@ namespace akin {
 
 inline constexpr std::size_t kKindBytes = 64;  ///< as many first bytes are enough for kind_by_content
 
-/// "PNG", "JPEG", "WebP", "TIFF" ...: pictures; "HTML page", "text": what is often found under the name of a picture; ""
-/// for anything else. Raw data of some cameras are "TIFF" as well: decoding refuses them.
+/// "PNG", "JPEG", "WebP", "TIFF" ...: pictures; "HTML page", "text": what is often found under the name of a picture;
+/// "" for anything else. Raw data of some cameras are "TIFF" as well: decoding refuses them.
 std::string_view kind_by_content(ByteView first);
 /// What this build's decode_image reads (picture_readers.hpp).
 bool is_readable_kind(std::string_view kind);

@@ -99,10 +99,10 @@ class Tiff {
 };
 
 void check_compression(const Tiff& tiff) {
-  static constexpr std::uint16_t kRead[] = {
-      COMPRESSION_NONE, COMPRESSION_CCITTRLE, COMPRESSION_CCITTFAX3,     COMPRESSION_CCITTFAX4, COMPRESSION_LZW,
-      COMPRESSION_JPEG, COMPRESSION_DEFLATE,  COMPRESSION_ADOBE_DEFLATE, COMPRESSION_PACKBITS,  COMPRESSION_LZMA,
-      COMPRESSION_ZSTD, COMPRESSION_WEBP};
+  static constexpr std::uint16_t kRead[] = {COMPRESSION_NONE,      COMPRESSION_CCITTRLE,      COMPRESSION_CCITTFAX3,
+                                            COMPRESSION_CCITTFAX4, COMPRESSION_LZW,           COMPRESSION_JPEG,
+                                            COMPRESSION_DEFLATE,   COMPRESSION_ADOBE_DEFLATE, COMPRESSION_PACKBITS,
+                                            COMPRESSION_LZMA,      COMPRESSION_ZSTD,          COMPRESSION_WEBP};
   const auto packed = tiff.field<std::uint16_t>(TIFFTAG_COMPRESSION, COMPRESSION_NONE);
   if (std::find(std::begin(kRead), std::end(kRead), packed) == std::end(kRead) || TIFFIsCODECConfigured(packed) == 0)
     tiff.cannot(fmt::format("packed in way {}", packed));
@@ -195,10 +195,10 @@ Array samples_of(const Tiff& tiff, const Page& p, const std::string& name) {
       for (std::uint32_t x = 0; x < p.width; x += wide) {
         const std::uint32_t rows = std::min(high, p.height - y), columns = std::min(wide, p.width - x);
         const std::size_t needed = row_bytes * (tiled ? high : rows);
-        const tmsize_t got = tiled ? TIFFReadEncodedTile(t, TIFFComputeTile(t, x, y, 0, plane), block.data(),
-                                                         static_cast<tmsize_t>(block.size()))
-                                   : TIFFReadEncodedStrip(t, TIFFComputeStrip(t, y, plane), block.data(),
-                                                          static_cast<tmsize_t>(needed));
+        const tmsize_t got =
+            tiled ? TIFFReadEncodedTile(t, TIFFComputeTile(t, x, y, 0, plane), block.data(),
+                                        static_cast<tmsize_t>(block.size()))
+                  : TIFFReadEncodedStrip(t, TIFFComputeStrip(t, y, plane), block.data(), static_cast<tmsize_t>(needed));
         if (got < 0 || static_cast<std::size_t>(got) < needed) tiff.refuse();
         for (std::uint32_t r = 0; r < rows; ++r) {
           const std::uint8_t* from = block.data() + r * row_bytes;

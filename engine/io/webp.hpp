@@ -1,5 +1,5 @@
-// WebP (RFC 9649) through libwebp. Of an animation the first picture, on its canvas: where that does not reach, transparent
-// black, as viewers and Pillow have it.
+// WebP (RFC 9649) through libwebp. Of an animation the first picture, on its canvas: where that does not reach,
+// transparent black, as viewers and Pillow have it.
 #pragma once
 
 #include <string>

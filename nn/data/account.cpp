@@ -42,7 +42,8 @@ std::string text_of(const Account::Line& line) {
 std::vector<std::string> told(const Account& account, const std::string& source) {
   std::vector<std::string> out;
   for (const Account::Line& line : account.lines)
-    out.push_back(fmt::format("{}{}: {}", line.tone == Account::Tone::warning ? "warning: " : "", source, text_of(line)));
+    out.push_back(
+        fmt::format("{}{}: {}", line.tone == Account::Tone::warning ? "warning: " : "", source, text_of(line)));
   return out;
 }
 

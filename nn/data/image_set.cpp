@@ -84,8 +84,7 @@ class FolderReader {
   /// The training images and those of them that are held out as the test split, of which some are wanted.
   void read_drawn(const std::vector<Split>& splits, const ImageFormat& format, std::vector<ImageSet>& sets) {
     if (!listing_.faults.empty()) return check_files(train_.files, wanted_.limits, listing_.faults);
-    const Array images =
-        decode_files(train_.files, format, wanted_, layout_.folder, listing_.account, listing_.faults);
+    const Array images = decode_files(train_.files, format, wanted_, layout_.folder, listing_.account, listing_.faults);
     if (!listing_.faults.empty()) return;
     const HeldOut drawn = hold_out(train_.files, pixel_hashes(images), train_.labels);
     const auto name = [&](std::int64_t i) {

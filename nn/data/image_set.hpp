@@ -14,13 +14,13 @@
 namespace akin {
 
 struct ImageSet {
-  Array images;                         ///< u8 [N,H,W,C]
-  std::vector<int> labels;              ///< 0..classes-1, one an image; empty for Split::unlabeled
-  std::vector<std::string> classes;     ///< the same for all splits
-  std::string name;                     ///< name of the folder
-  std::string source;                   ///< path of the folder
-  Account account = {};                 ///< what the folder holds besides, and what the images say of themselves
-  std::vector<std::string> names = {};  ///< of the images' files, from the folder; empty where nothing tells them
+  Array images;                            ///< u8 [N,H,W,C]
+  std::vector<int> labels;                 ///< 0..classes-1, one an image; empty for Split::unlabeled
+  std::vector<std::string> classes;        ///< the same for all splits
+  std::string name;                        ///< name of the folder
+  std::string source;                      ///< path of the folder
+  Account account = {};                    ///< what the folder holds besides, and what the images say of themselves
+  std::vector<std::string> names = {};     ///< of the images' files, from the folder; empty where nothing tells them
   std::vector<std::string> held_out = {};  ///< names of training images that were held out to be the test split
 };
 

@@ -95,11 +95,16 @@ struct Lines {
 Lines read_lines(const fs::path& list) {
   CsvLabels read = parse_csv_labels(read_table_text(list, kMaxBytes), list.string());
   Lines out{std::move(read.names), std::move(read.labels), std::move(read.splits), std::move(read.notes)};
+  if (out.names.empty() && !read.numbers.empty()) {  // pictures may be called 0, 1, 2 ...
+    out.names = std::move(read.numbers);
+    std::erase_if(out.notes, [](const std::string& note) { return note.ends_with("numbers the rows and is left out"); });
+  }
   if (!out.names.empty()) return out;
   const bool pictures = std::all_of(out.labels.begin(), out.labels.end(), [](const std::string& cell) {
     return ending_of(cell) == Ending::picture || ending_of(cell) == Ending::unreadable;
   });
-  AKIN_CHECK(pictures, "{}: names no pictures; expected a line with the columns file,label, and a line for each picture",
+  AKIN_CHECK(pictures,
+             "{}: names no pictures; expected a line with the columns file,label, and a line for each picture",
              list.string());
   out.names = std::move(out.labels);
   for (const std::string& name : out.names)

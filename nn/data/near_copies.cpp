@@ -49,7 +49,8 @@ Look look_of(const Array& picture) {
   look.plain = std::sqrt(square) < kLeastSpread;
   const auto [low, high] = std::minmax_element(small.begin(), small.end());
   const double scale = *high > *low ? 255 / (*high - *low) : 0;
-  for (std::size_t i = 0; i < 256; ++i) look.small[i] = static_cast<std::uint8_t>(std::lround((small[i] - *low) * scale));
+  for (std::size_t i = 0; i < 256; ++i)
+    look.small[i] = static_cast<std::uint8_t>(std::lround((small[i] - *low) * scale));
   return look;
 }
 

@@ -30,8 +30,7 @@ std::uint64_t pixel_hash(const std::uint8_t* p, std::size_t n) {
 std::vector<std::uint64_t> pixel_hashes(const Array& images) {
   std::vector<std::uint64_t> out(static_cast<std::size_t>(images.shape()[0]));
   const std::size_t each = images.byte_size() / std::max<std::size_t>(out.size(), 1);
-  for (std::size_t i = 0; i < out.size(); ++i)
-    out[i] = pixel_hash(images.as<std::uint8_t>().data() + i * each, each);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = pixel_hash(images.as<std::uint8_t>().data() + i * each, each);
   return out;
 }
 

@@ -32,7 +32,8 @@ struct Item {
 
 void look_at(const Array& picture, Item& item) {
   // Of equal pixels in another shape as well.
-  const auto shape = static_cast<std::uint64_t>(picture.shape()[0] << 34 | picture.shape()[1] << 4 | picture.shape()[2]);
+  const auto shape =
+      static_cast<std::uint64_t>(picture.shape()[0] << 34 | picture.shape()[1] << 4 | picture.shape()[2]);
   item.pixels = pixel_hash(picture.as<std::uint8_t>().data(), picture.byte_size()) ^ shape * 0x9E3779B97F4A7C15;
   item.look = look_of(picture);
 }
@@ -68,8 +69,10 @@ class Checker {
   }
 
   void add(Split split, int label, const fs::path& file) {
-    items_.push_back(
-        {.split = split, .label = label, .name = file.lexically_relative(layout_.folder).generic_string(), .file = file});
+    items_.push_back({.split = split,
+                      .label = label,
+                      .name = file.lexically_relative(layout_.folder).generic_string(),
+                      .file = file});
   }
 
   // --- pictures -----------------------------------------------------------------------------------------------------
@@ -82,7 +85,8 @@ class Checker {
       listing.account = layout_.listed->account;
       listing.faults = layout_.listed->faults;
       for (const auto& [split, own] : layout_.listed->splits)
-        for (std::size_t i = 0; i < own.files.size(); ++i) add(split, own.labels.empty() ? -1 : own.labels[i], own.files[i]);
+        for (std::size_t i = 0; i < own.files.size(); ++i)
+          add(split, own.labels.empty() ? -1 : own.labels[i], own.files[i]);
     } else {
       const bool flat = layout_.kind == SetLayout::Kind::flat;
       out_.layout = flat ? "class folders, without splits" : "folders of splits, with class folders";
@@ -263,8 +267,8 @@ class Checker {
     if (const auto names = lacking(Split::train); !names.empty() && out_.faults.empty())
       out_.problems.push_back(fmt::format("classes without a training picture: {}", fmt::join(names, ", ")));
     if (const auto names = lacking(Split::test); !names.empty())
-      out_.advice.push_back(fmt::format("classes without a test picture, of which accuracy tells nothing: {}",
-                                        fmt::join(names, ", ")));
+      out_.advice.push_back(
+          fmt::format("classes without a test picture, of which accuracy tells nothing: {}", fmt::join(names, ", ")));
     if (!layout_.has(Split::test)) out_.advice.push_back("no test split: nothing tells how good a model is");
     const auto train = out_.splits.find(Split::train);
     if (train != out_.splits.end() && !train->second.counts.empty()) {

@@ -15,28 +15,28 @@ namespace akin {
 
 /// Pictures that are there more than once, or nearly.
 struct RepeatKind {
-  std::string what;           ///< "test pictures that are training pictures as well"
-  bool harmful = false;       ///< figures on the test split, or labels, are wrong by it
+  std::string what;      ///< "test pictures that are training pictures as well"
+  bool harmful = false;  ///< figures on the test split, or labels, are wrong by it
   std::int64_t pairs = 0;
   std::vector<std::string> examples = {};  ///< "a.jpg = b.jpg", the first few
 };
 
 struct CheckedSplit {
-  std::int64_t pictures = 0;             ///< that can be read
+  std::int64_t pictures = 0;              ///< that can be read
   std::vector<std::int64_t> counts = {};  ///< by class; empty where the pictures have no labels
 };
 
 struct SetCheck {
-  std::string layout;                      ///< "class folders, without splits"
+  std::string layout;  ///< "class folders, without splits"
   std::vector<std::string> classes;
-  std::map<Split, CheckedSplit> splits;    ///< with a test split that is held out
-  std::vector<std::string> held_out;       ///< names of its pictures, where akin draws it
+  std::map<Split, CheckedSplit> splits;       ///< with a test split that is held out
+  std::vector<std::string> held_out;          ///< names of its pictures, where akin draws it
   std::map<std::string, std::int64_t> sizes;  ///< "height x width" to the number of pictures
   std::int64_t grey = 0, colour = 0;
-  Account account;                         ///< what was passed over, and what pictures say of themselves
-  Faults faults;                           ///< all files that cannot be read, each with the reason
-  std::vector<std::string> problems;       ///< what else stops akin
-  std::vector<std::string> advice;         ///< what does not stop it and should be known
+  Account account;                    ///< what was passed over, and what pictures say of themselves
+  Faults faults;                      ///< all files that cannot be read, each with the reason
+  std::vector<std::string> problems;  ///< what else stops akin
+  std::vector<std::string> advice;    ///< what does not stop it and should be known
   std::vector<RepeatKind> exact, near;
 
   bool usable() const { return faults.empty() && problems.empty(); }

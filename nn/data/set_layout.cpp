@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <regex>
-#include <memory>
 #include <set>
 #include <system_error>
 
@@ -19,7 +19,8 @@ namespace {
 
 constexpr const char* kLayouts =
     "a data set is a folder with IDX files (train-images-idx3-ubyte.gz ...), CIFAR binaries (data_batch_1.bin ... or "
-    "train.bin), image folders (<class>/, or train/<class>/ and test/<class>/), or pictures and labels.csv (file,label)";
+    "train.bin), image folders (<class>/, or train/<class>/ and test/<class>/), or pictures and labels.csv "
+    "(file,label)";
 
 /// A split's name and whether it is a validation split, which stands for the test split where there is no other.
 struct Meaning {
@@ -237,7 +238,8 @@ void use_list(const fs::path& list, SetLayout& out) {
 
 /// Whether a class folder has two pictures, of which one may be held out.
 bool can_lose_one(const fs::path& folder, const std::vector<std::string>& classes) {
-  return std::any_of(classes.begin(), classes.end(), [&](const std::string& c) { return holds_pictures(folder / c, 2); });
+  return std::any_of(classes.begin(), classes.end(),
+                     [&](const std::string& c) { return holds_pictures(folder / c, 2); });
 }
 
 /// Class folders in the folder itself, none of them called like a split of labelled images.
@@ -347,9 +349,10 @@ SetLayout layout_of(const fs::path& folder) {
   AKIN_CHECK(!names.has("data_batch_1"), "{}: holds CIFAR-10 in its version for Python; fetch the binary version",
              folder.string());
   if (out.classes.size() == 1)
-    fail("{}: holds one folder of pictures, {}/, and a task needs two classes; where the folders in it are the classes, "
-         "give {}",
-         folder.string(), out.classes[0], (folder / out.classes[0]).string());
+    fail(
+        "{}: holds one folder of pictures, {}/, and a task needs two classes; where the folders in it are the classes, "
+        "give {}",
+        folder.string(), out.classes[0], (folder / out.classes[0]).string());
   AKIN_CHECK(names.folders.empty(),
              "{}: holds folders, but no train/ and test/, and no two folders with pictures; put the pictures of each "
              "class into a folder of its own, <class>/",

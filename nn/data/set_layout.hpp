@@ -22,9 +22,9 @@ struct SetLayout {
   /// for the training images; list: `folder` for each split that it may have.
   std::map<Split, std::vector<std::filesystem::path>> images;
   std::shared_ptr<const ListedPictures> listed;  ///< list: what its file says
-  bool alone = false;               ///< list: it was given as the data, so that pictures beside it do not count
+  bool alone = false;                ///< list: it was given as the data, so that pictures beside it do not count
   std::vector<std::string> classes;  ///< flat: the folders of the classes
-  bool draws_test = false;          ///< pictures without a test split: a part of the training ones is held out for it
+  bool draws_test = false;           ///< pictures without a test split: a part of the training ones is held out for it
   std::map<Split, std::filesystem::path> labels;   ///< IDX: the files of labels
   std::map<Split, std::filesystem::path> origins;  ///< IDX: of which files the images were made; see names_file
   std::filesystem::path names;                     ///< a list of class names; empty where there is none
@@ -54,10 +54,9 @@ inline bool of_pictures(const SetLayout& layout) {
 
 /// By names; IDX that is there plain and packed is compared. A split goes by any usual name, in any case: train; test,
 /// t10k (IDX), or else val, valid, validation; unlabeled, unsup ... A list of labels (labels.csv, metadata.csv ...)
-/// beside pictures comes before folders of classes that lie in `folder` itself, and behind those in train/. `folder` may
-/// also be such a list. Throws, naming folder and remedy, where it is no
-/// data set, where a split is there under two names, where labels are of another split than the images; and where the
-/// set was not written to its end.
+/// beside pictures comes before folders of classes that lie in `folder` itself, and behind those in train/. `folder`
+/// may also be such a list. Throws, naming folder and remedy, where it is no data set, where a split is there under two
+/// names, where labels are of another split than the images; and where the set was not written to its end.
 SetLayout layout_of(const std::filesystem::path& folder);
 
 }  // namespace akin

@@ -107,9 +107,25 @@ Seeds seeds() {
 
 const Target target{.run = run,
                     .seeds = seeds,
-                    .words = {"train/", "test/", "val/", "unlabeled/", "train-images-idx3-ubyte",
-                              "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", ".gz", "classes.txt", ".png", ".jpg",
-                              ".jpeg", ".bmp", ".gif", "Thumbs.db", "@eaDir", "labels.csv", "metadata.csv",
-                              "file,label,split\n", "unlabelled/"}};
+                    .words = {"train/",
+                              "test/",
+                              "val/",
+                              "unlabeled/",
+                              "train-images-idx3-ubyte",
+                              "train-labels-idx1-ubyte",
+                              "t10k-images-idx3-ubyte",
+                              ".gz",
+                              "classes.txt",
+                              ".png",
+                              ".jpg",
+                              ".jpeg",
+                              ".bmp",
+                              ".gif",
+                              "Thumbs.db",
+                              "@eaDir",
+                              "labels.csv",
+                              "metadata.csv",
+                              "file,label,split\n",
+                              "unlabelled/"}};
 
 }  // namespace akin::fuzz
