@@ -89,6 +89,11 @@ void run(const CLI::App& app, Options& o) {
   p.opened = [&](const Task& first) {
     name = first.pool().name;
     shape = first.pool().images.shape();
+    if (first.split.unlabelled.empty() && std::any_of(methods.begin(), methods.end(), needs_unlabelled))
+      say(o.common,
+          name +
+              ": no unlabelled pictures, so sources and FixMatch speak of the labelled ones (put others, as many as "
+              "there are, into unlabelled/)");
     if (const std::string doubt = doubt_of_validation(first); !doubt.empty()) warn(doubt);
     warn_of_small_images(*make_network(ctx, student_architecture(ctx, o.common.settings, first)), shape);
     if (o.resume && !is_there(p.run_folder / "config.toml"))

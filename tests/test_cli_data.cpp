@@ -1,6 +1,8 @@
 // The real program on pictures as people have them: no splits, a list of labels, all labels, and what it says of them.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/io/image.hpp"
 #include "engine/io/picture_readers.hpp"
 #include "tests/cli_process.hpp"
@@ -23,22 +25,13 @@ void write_pictures(const fs::path& root, std::int64_t per_class) {
   }
 }
 
-Arguments quick_distill(const TempFolder& folder, const std::string& target, const std::string& out) {
-  return {"distill",
-          "--target",
-          (folder / target).string(),
-          "--methods",
-          "scratch,fixmatch",
-          "--steps",
-          "3",
-          "--batch",
-          "8",
-          "--unlabelled-batch",
-          "8",
-          "--student-width",
-          "4",
-          "--out",
-          (folder / out).string()};
+Arguments quick_distill(const TempFolder& folder, const std::string& target, const std::string& out,
+                        const std::string& methods = "scratch,fixmatch") {
+  Arguments a{"distill", "--target", (folder / target).string(), "--methods",
+              methods,   "--out",    (folder / out).string()};
+  for (const char* quick : {"--steps=3", "--batch=8", "--unlabelled-batch=8", "--student-width=4"})
+    a.emplace_back(quick);
+  return a;
 }
 
 }  // namespace
@@ -65,6 +58,7 @@ TEST_CASE("cli: class folders without splits are trained on, tested and distille
   std::size_t labelled = 0;
   for (const auto& [name, images] : labels["labelled"].items()) labelled += images.size();
   CHECK_EQ(labelled, 24);
+  CHECK(has(done.err, "no unlabelled pictures, so sources and FixMatch speak of the labelled ones"));
   // The manifest brings the split back; config.toml repeats the run.
   const Finished again = akin_(
       folder, {"distill", "--config", (folder / "run/config.toml").string(), "--out", (folder / "again").string()});
@@ -89,15 +83,13 @@ TEST_CASE("cli: validation images in all or as a share of each class, and a word
   const TempFolder folder;
   write_pictures(folder / "flat", 10);
   const auto validation = [&](const std::string& number, const std::string& out) {
-    const Finished f =
-        akin_(folder, with(quick_distill(folder, "flat", out), {"--validation", number, "--methods", "scratch"}));
+    const Finished f = akin_(folder, with(quick_distill(folder, "flat", out, "scratch"), {"--validation", number}));
     CAPTURE(f.err);
     REQUIRE_EQ(f.code, 0);
     CHECK(has(f.err, "validation images in 3 classes: chance moves accuracy on them"));
     std::size_t images = 0;
-    for (const auto& [name, own] :
-         nlohmann::json::parse(read_text(folder / out / "labels-seed0.json"))["validation"].items())
-      images += own.size();
+    const auto labels = nlohmann::json::parse(read_text(folder / out / "labels-seed0.json"));
+    for (const auto& [name, own] : labels["validation"].items()) images += own.size();
     return images;
   };
   CHECK_EQ(validation("2", "a"), 2);

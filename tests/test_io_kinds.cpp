@@ -1,6 +1,7 @@
 // WebP, TIFF and GIF: as Pillow reads them, or refused by name with the package that reads them.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 

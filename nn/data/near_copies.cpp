@@ -72,13 +72,16 @@ bool look_alike(const Look& a, const Look& b) {
 void find_near_copies(std::span<const Look> looks, const std::function<void(std::size_t, std::size_t)>& found) {
   // A block of rows at a time, so that what is found stays little and comes in order.
   constexpr std::size_t kRows = 1024;
+  std::vector<std::uint64_t> steps;  // beside each other: nearly all pairs differ here
+  for (const Look& look : looks) steps.push_back(look.steps);
   for (std::size_t first = 0; first < looks.size(); first += kRows) {
     const std::size_t rows = std::min(kRows, looks.size() - first);
     std::vector<std::vector<std::size_t>> pairs(rows);
     parallel_for(static_cast<std::int64_t>(rows), 8, [&](std::int64_t begin, std::int64_t end) {
       for (auto r = static_cast<std::size_t>(begin); r < static_cast<std::size_t>(end); ++r)
         for (std::size_t j = first + r + 1; j < looks.size(); ++j)
-          if (look_alike(looks[first + r], looks[j])) pairs[r].push_back(j);
+          if (std::popcount(steps[first + r] ^ steps[j]) <= kSteps && look_alike(looks[first + r], looks[j]))
+            pairs[r].push_back(j);
     });
     for (std::size_t r = 0; r < rows; ++r)
       for (const std::size_t j : pairs[r]) found(first + r, j);
