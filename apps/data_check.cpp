@@ -30,13 +30,17 @@ std::string verdict_of(const SetCheck& check) {
     if (!check.problems.empty()) why += (why.empty() ? "" : ", and ") + check.problems.front();
     return "not usable: " + why;
   }
-  const bool harmed = std::any_of(check.exact.begin(), check.exact.end(), [](const auto& k) { return k.harmful; });
+  const auto harmful = [](const std::vector<RepeatKind>& kinds) {
+    return std::any_of(kinds.begin(), kinds.end(), [](const RepeatKind& k) { return k.harmful; });
+  };
   const std::int64_t test = pictures(check, Split::test), more = pictures(check, Split::unlabeled);
   return fmt::format("{}{}: {} classes, {} training pictures, {} test pictures{}{}", "usable",
                      check.one_size() ? "" : " with --size HxW", check.classes.size(), pictures(check, Split::train),
                      test, check.held_out.empty() ? "" : " that akin holds out, a fifth of each class",
                      more > 0 ? fmt::format(", {} unlabelled ones", more) : "") +
-         (harmed ? "; remove the repeats that are marked with ! first, they falsify the result" : "");
+         (harmful(check.exact)  ? "; remove the repeats that are marked with ! first, they falsify the result"
+          : harmful(check.near) ? "; look at the near repeats that are marked with !, for they may falsify the result"
+                                : "");
 }
 
 Json json_of_kinds(const std::vector<RepeatKind>& kinds) {

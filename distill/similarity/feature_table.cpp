@@ -248,7 +248,6 @@ LabelList read_labels(const fs::path& file, int classes) {
     if (ending != ".csv" && ending != ".txt")
       refuse_ending(file, ".npy, .safetensors, .csv or .txt with one label a row", "list of labels");
     CsvLabels list = parse_csv_labels(read_table_text(file, kMaxLabelBytes), rows.file);
-    if (!list.splits.empty()) list.notes.push_back(rows.file + ": its column of splits is left out");
     rows.labels = std::move(list.labels);
     rows.names = std::move(list.names);
     rows.numbers = std::move(list.numbers);

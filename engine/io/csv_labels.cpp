@@ -46,6 +46,7 @@ CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& ro
       const Cells cells = column_at(rows, c, 1);
       if (holds_splits(columns[c]) && result.splits.empty()) {
         result.splits = cells;
+        passed.push_back(c);
         continue;
       }
       const Identity identity = identity_of(cells);

@@ -55,8 +55,9 @@ struct Close {
 struct Page {
   std::uint32_t width = 0, height = 0;
   std::uint16_t bits = 1, samples = 1, photometric = 0, planes = PLANARCONFIG_CONTIG;
-  int colours = 1;     ///< samples of a pixel that are no alpha
-  bool alpha = false;  ///< the sample behind them
+  int colours = 1;          ///< samples of a pixel that are no alpha
+  bool alpha = false;       ///< the sample behind them
+  bool multiplied = false;  ///< the colours are, by alpha
 };
 
 class Tiff {
@@ -155,6 +156,7 @@ Page page_of(const Tiff& tiff, const std::string& name) {
   const std::uint16_t* kinds = nullptr;
   if (p.samples > p.colours && TIFFGetField(tiff.get(), TIFFTAG_EXTRASAMPLES, &extras, &kinds) == 1 && extras > 0)
     p.alpha = kinds[0] != EXTRASAMPLE_UNSPECIFIED;
+  p.multiplied = p.alpha && kinds[0] == EXTRASAMPLE_ASSOCALPHA;
   return p;
 }
 
@@ -285,7 +287,11 @@ Array read_tiff_pixels(ByteView file, const std::string& name, const StoredPictu
       const auto grey = static_cast<std::uint8_t>(from[0] * scale);
       *to++ = p.photometric == PHOTOMETRIC_MINISWHITE ? static_cast<std::uint8_t>(255 - grey) : grey;
     }
-    if (p.alpha) *to++ = from[p.colours];
+    const int alpha = p.alpha ? from[p.colours] : 255;
+    if (p.multiplied && alpha > 0 && alpha < 255)  // the colour below is what counts
+      for (std::uint8_t* c = to - header.channels; c < to; ++c)
+        *c = static_cast<std::uint8_t>(std::min(255, 255 * *c / alpha));
+    if (p.alpha) *to++ = static_cast<std::uint8_t>(alpha);
   }
   return out;
 }

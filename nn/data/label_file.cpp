@@ -86,6 +86,8 @@ class Finder {
   std::unordered_map<std::string, std::vector<std::size_t>> by_name_, by_stem_;
 };
 
+bool has_words(const std::string& text, std::string_view words) { return text.find(words) != std::string::npos; }
+
 /// What a list says, a line a picture.
 struct Lines {
   std::vector<std::string> names, labels, splits;  // splits: empty where no column says it
@@ -94,10 +96,13 @@ struct Lines {
 
 Lines read_lines(const fs::path& list) {
   CsvLabels read = parse_csv_labels(read_table_text(list, kMaxBytes), list.string());
+  if (!read.splits.empty())
+    std::erase_if(read.notes, [](const std::string& note) { return has_words(note, " is left out; the labels are"); });
   Lines out{std::move(read.names), std::move(read.labels), std::move(read.splits), std::move(read.notes)};
   if (out.names.empty() && !read.numbers.empty()) {  // pictures may be called 0, 1, 2 ...
     out.names = std::move(read.numbers);
-    std::erase_if(out.notes, [](const std::string& note) { return note.ends_with("numbers the rows and is left out"); });
+    std::erase_if(out.notes,
+                  [](const std::string& note) { return note.ends_with("numbers the rows and is left out"); });
   }
   if (!out.names.empty()) return out;
   const bool pictures = std::all_of(out.labels.begin(), out.labels.end(), [](const std::string& cell) {

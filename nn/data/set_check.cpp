@@ -132,6 +132,7 @@ class Checker {
   void decode(Account& account) {
     constexpr std::int64_t kBlock = 256;
     const auto n = std::ssize(items_);
+    if (progress_) progress_(0, n);
     for (std::int64_t first = 0; first < n; first += kBlock) {
       const std::int64_t block = std::min(kBlock, n - first);
       parallel_tasks(block, [&](std::int64_t task, int) {
