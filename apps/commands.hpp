@@ -9,6 +9,7 @@ class App;
 namespace akin {
 
 void add_data(CLI::App& akin);
+void add_check(CLI::App& data);
 void add_train(CLI::App& akin);
 void add_import(CLI::App& akin);
 void add_features(CLI::App& akin);

@@ -6,11 +6,11 @@
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
+#include "apps/data_json.hpp"
 #include "apps/flags.hpp"
 #include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
-#include "engine/io/json.hpp"
 #include "kernels/common/parallel.hpp"
 #include "nn/data/glyphs/glyphs.hpp"
 #include "nn/data/png_sheets.hpp"
@@ -145,20 +145,6 @@ Array contact_sheet(const ImageSet& set, int columns) {
   return sheet;
 }
 
-/// What is told of the folder, for programs.
-Json json_of(const Account& account) {
-  Json out = Json::array();
-  for (const Account::Line& line : account.lines) {
-    Json l = {{"what", line.what},
-              {"warning", line.tone == Account::Tone::warning},
-              {"count", line.count},
-              {"first", line.first}};
-    if (!line.endings.empty()) l["endings"] = line.endings;
-    out.push_back(std::move(l));
-  }
-  return out;
-}
-
 void show(const ShowOptions& o) {
   if (!o.png.empty()) {
     check_outside(o.png, o.folder);
@@ -290,13 +276,29 @@ void add_pack(CLI::App& data) {
 
 }  // namespace
 
+Json json_of(const Account& account) {
+  Json out = Json::array();
+  for (const Account::Line& line : account.lines) {
+    Json l = {{"what", line.what},
+              {"warning", line.tone == Account::Tone::warning},
+              {"count", line.count},
+              {"first", line.first}};
+    if (!line.endings.empty()) l["endings"] = line.endings;
+    out.push_back(std::move(l));
+  }
+  return out;
+}
+
 void add_data(CLI::App& akin) {
   CLI::App* app = akin.add_subcommand("data", "Make, convert and look at data sets");
   app->require_subcommand(1);
-  app->footer("Example:\n  akin data show data/mnist\nscripts/get_data.sh fetches the data sets of the examples.");
+  app->footer(
+      "Example:\n  akin data check birds\n  akin data show data/mnist\nscripts/get_data.sh fetches the data sets of "
+      "the examples.");
   add_glyphs(*app);
   add_sheets(*app);
   add_show(*app);
+  add_check(*app);
   add_pack(*app);
 }
 

@@ -25,6 +25,7 @@ std::string budget_of(const TaskFlags& task) {
   const LabelManifest m = task.manifest();
   if (!m.labelled.empty()) return "labels as listed in " + std::filesystem::path(task.labels).filename().string();
   if (m.draw.fraction > 0) return fmt::format("labels of {:g} % of each class", 100 * m.draw.fraction);
+  if (m.draw.labels_per_class == kAllLabels) return "all labels";
   return fmt::format("{} labels a class", m.draw.labels_per_class);
 }
 

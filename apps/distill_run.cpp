@@ -60,6 +60,13 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   p.opened = [&](const Task& first) {
     name = first.pool().name;
     shape = first.pool().images.shape();
+    if (first.split.unlabelled.empty() && std::any_of(methods.begin(), methods.end(), has_second_term))
+      say(common,
+          name +
+              ": no unlabelled pictures, so sources and FixMatch speak of the labelled ones (put others, as many "
+              "as there are, into unlabelled/)");
+    if (const std::string doubt = doubt_of_validation(first); run.kind == RunKind::distill && !doubt.empty())
+      warn(doubt);
     warn_of_small_images(*make_network(ctx, student_architecture(ctx, common.settings, first)), shape);
     if (run.resume && !is_there(p.run_folder / "config.toml"))
       say(common, p.run_folder.string() + ": holds no stopped run; starting from the beginning");

@@ -156,16 +156,55 @@ void add_foreign(CLI::App& app, ForeignFlags& flags) {
 LabelManifest TaskFlags::manifest() const {
   LabelManifest m;
   m.draw = split;
-  if (labels.empty()) return m;
+  if (const std::optional<std::int64_t> images = whole_of(validation))
+    m.draw.validation = *images;
+  else
+    m.draw.validation_fraction = std::stod(validation);
+  if (labels.empty()) {
+    m.draw.labels_per_class = labels_per_class == "all" ? kAllLabels : whole_of(labels_per_class).value();
+    return m;
+  }
+  if (labels == "all") {
+    m.draw.labels_per_class = kAllLabels;
+    return m;
+  }
   if (labels.find_first_not_of("0123456789") != std::string::npos) {
-    if (!read_) read_ = read_manifest(labels, split);
+    if (!read_) read_ = read_manifest(labels, m.draw);
     return *read_;
   }
   const auto [end, error] = std::from_chars(labels.data(), labels.data() + labels.size(), m.draw.labels_per_class);
   if (error != std::errc() || m.draw.labels_per_class < 1)
-    fail_usage("--labels {}: expected a whole number from 1, or a manifest file", labels);
+    fail_usage("--labels {}: expected a whole number from 1, all, or a manifest file", labels);
   return m;
 }
+
+namespace {
+
+/// What `check` takes, or the one word.
+CLI::Validator or_word(const std::string& word, CLI::Validator check) {
+  return CLI::Validator(
+      [word, check](std::string& text) {
+        if (text == word) return std::string();
+        const std::string why = check(text);
+        return why.empty() ? why : why + ", nor the word " + word;
+      },
+      "");
+}
+
+/// A number of images, or above 0 and below 1 a share.
+CLI::Validator images_or_share() {
+  return CLI::Validator(
+      [](std::string& text) {
+        if (text.find('.') == std::string::npos) return whole_in(0, kMostImages)(text);
+        const std::string why = number_in(0, 1)(text);
+        const double share = why.empty() ? std::stod(text) : 0;
+        return share > 0 && share < 1 ? why
+                                      : fmt::format("'{}' is no number of images, and no share such as 0.2", text);
+      },
+      "");
+}
+
+}  // namespace
 
 void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
   app.add_option("--target", flags.target, "Folder of the target data set")
@@ -173,8 +212,10 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
       ->type_name("DIR")
       ->group("Data");
   CLI::Option* per_class =
-      app.add_option("--labels-per-class", flags.split.labels_per_class, "Labelled images of each class")
-          ->transform(whole_in(1, kMostImages))
+      app.add_option("--labels-per-class", flags.labels_per_class,
+                     "Labelled images of each class, drawn by the seed; all: every labelled image is used")
+          ->transform(or_word("all", whole_in(1, kMostImages)))
+          ->type_name("N|all")
           ->group("Data");
   app.add_option("--labels", flags.labels,
                  "The same, or a manifest file: a share of each class, or a list of images (docs/data.md)")
@@ -185,8 +226,11 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
     app.add_option("--unlabelled", flags.split.unlabelled, "Unlabelled images at most; 0: all")
         ->transform(whole_in(0, kMostImages))
         ->group("Data");
-    app.add_option("--validation", flags.split.validation, "Labelled images held out for curves and choice of a step")
-        ->transform(whole_in(0, kMostImages))
+    app.add_option("--validation", flags.validation,
+                   "Labelled images held out for curves and the choice of a step: so many in all, or a share of each "
+                   "class (0.2)")
+        ->transform(images_or_share())
+        ->type_name("N|SHARE")
         ->group("Data");
   }
   add_format(app, flags.format);

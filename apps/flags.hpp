@@ -49,7 +49,9 @@ void add_foreign(CLI::App& app, ForeignFlags& flags);
 /// The target: --target, --labels-per-class, --labels, --unlabelled, --validation, and add_format.
 struct TaskFlags {
   std::string target, labels;
-  SplitOptions split;
+  std::string labels_per_class = "all";  ///< or a number
+  std::string validation = "0";          ///< a number in all, or a share of each class: 0.2
+  SplitOptions split;                    ///< what those two do not say
   FormatFlags format;
   /// The label budget: of --labels or --labels-per-class, which exclude each other.
   LabelManifest manifest() const;

@@ -8,6 +8,7 @@
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/picture_kind.hpp"
+#include "engine/io/picture_readers.hpp"
 #include "engine/io/safetensors.hpp"
 #include "engine/io/text.hpp"
 #include "kernels/common/onednn.hpp"
@@ -36,6 +37,14 @@ std::vector<std::string> data_sets(const std::filesystem::path& folder) {
   return found;
 }
 
+/// "; not WebP (install libwebp-dev and build again)"; empty where all kinds are read.
+std::string absent_kinds() {
+  std::string text;
+  for (const PictureReader& r : picture_readers())
+    if (r.header == nullptr) text += fmt::format("; not {} (install {} and build again)", r.kind, r.package);
+  return text;
+}
+
 void show_program(bool json, const std::string& data) {
   std::vector<std::string> metric_names, sets, methods;
   for (const Metric& m : metrics()) metric_names.push_back(m.name);
@@ -54,16 +63,17 @@ void show_program(bool json, const std::string& data) {
                      {"metrics", metric_names},
                      {"methods", methods},
                      {"glyph_sets", sets},
+                     {"pictures", readable_kinds()},
                      {"data", found}}));
     return;
   }
   print(
       fmt::format("{}\nbuild          {}\ndevice         {}\nlibrary        {}\narchitectures  {}\nmetrics        {}\n"
-                  "methods        {}\ncharacters     {}\ndata           {}\n",
+                  "methods        {}\ncharacters     {}\npictures       {}{}\ndata           {}\n",
                   version_line(), build_flags(), describe(Context(parse_device("auto"))),
                   library.empty() ? "none: built without oneDNN, plain loops only" : library,
                   fmt::join(known_architectures(), ", "), fmt::join(metric_names, ", "), fmt::join(methods, ", "),
-                  fmt::join(sets, ", "),
+                  fmt::join(sets, ", "), fmt::join(readable_kinds(), ", "), absent_kinds(),
                   found.empty() ? fmt::format("none below {} (scripts/get_data.sh fetches some)", data)
                                 : fmt::format("{}", fmt::join(found, ", "))));
 }

@@ -342,7 +342,6 @@ void run(const CLI::App& app, Options& o) {
 void add_rank(CLI::App& akin) {
   CLI::App* app = akin.add_subcommand("rank", "Measure how similar each source's task is to the target's");
   const auto o = std::make_shared<Options>();
-  o->task.split.labels_per_class = 5;
   add_task(*app, o->task, false);
   app->get_option("--target")->required(false);
   app->add_option("--sources", o->sources, "Models, or tables of features and logits for all images of the target")

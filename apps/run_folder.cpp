@@ -121,7 +121,7 @@ FolderLock lock_of(const fs::path& out) {
 void check_outside(const fs::path& out, const fs::path& data) {
   if (!is_folder(data) || !is_below(real_path(out), real_path(data)) || real_path(out) == real_path(data)) return;
   const SetLayout layout = layout_of(data);
-  if (layout.kind != SetLayout::Kind::folders) return;
+  if (!of_pictures(layout)) return;
   for (const auto& [split, folders] : layout.images)
     for (const fs::path& folder : folders)
       if (is_below(real_path(out), real_path(folder)))

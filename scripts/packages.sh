@@ -14,6 +14,11 @@ libtomlplusplus-dev header toml++/toml.h
 zlib1g-dev header zlib.h
 libutf8proc-dev header utf8proc.h"
 
+# Kinds of pictures that are read where these are there: WebP, TIFF, GIF. Without them all else builds and runs.
+AKIN_PICTURE_NEEDS="libwebp-dev header webp/demux.h
+libtiff-dev header tiffio.h
+libgif-dev header gif_lib.h"
+
 # On top of that: tests and benchmarks.
 AKIN_TEST_NEEDS="doctest-dev header doctest/doctest.h
 libbenchmark-dev header benchmark/benchmark.h

@@ -57,6 +57,7 @@ missing_packages() {
   local line package what found
   declare -A package_of
   mapfile -t needs <<< "$AKIN_BUILD_NEEDS"
+  mapfile -t -O ${#needs[@]} needs <<< "$AKIN_PICTURE_NEEDS"
   if [[ $1 == test ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_TEST_NEEDS"; fi
   if [[ $1 == demo ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_DEMO_NEEDS"; fi
   if [[ $1 == npm ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_NPM_NEEDS"; fi
@@ -93,6 +94,15 @@ install_missing() {
   fi
   command -v apt-get > /dev/null || can_install=0
   if ! ((can_install)); then
+    local -a optional=() needed=()
+    local package
+    for package in "${missing[@]}"; do
+      if grep -q "^$package " <<< "$AKIN_PICTURE_NEEDS"; then optional+=("$package"); else needed+=("$package"); fi
+    done
+    if ((${#needed[@]} == 0)); then
+      say "Built without ${optional[*]}: pictures of their kinds (WebP, TIFF, GIF) are not read"
+      return 0
+    fi
     say "These packages are missing, and installing them needs apt and root (or sudo without a password):"
     if command -v apt-get > /dev/null; then
       say "  sudo apt-get install --no-install-recommends ${missing[*]}"

@@ -39,7 +39,7 @@ TEST_CASE("cli: whole numbers are decimal, whatever zeros stand before them and 
                      "--batch", "4", "--student-width", "4", "--quiet", "--out", (folder / "d").string()});
   CAPTURE(distilled.err);
   REQUIRE_EQ(distilled.code, 0);
-  CHECK(has(config("d"), "labels-per-class=10\n"));
+  CHECK(has(config("d"), "labels-per-class=\"10\"\n"));
   CHECK(has(config("d"), "steps=10\n"));
   for (const char* odd : {"0x10", "1_000", "+8", " 8", "8 ", "1'0"})
     check_fails(folder, {"train", "--data", data, "--width", odd}, 2, "is no whole number from 0 to 4096");
@@ -100,7 +100,7 @@ TEST_CASE("cli: --labels and --labels-per-class exclude each other, and a saved 
   CHECK(read_file(folder / "a/student.safetensors") == read_file(folder / "b/student.safetensors"));
   // The command line wins over the file.
   const std::string other = run("c", with(again, {"--labels-per-class", "4"}));
-  CHECK(has(other, "labels-per-class=4\n"));
+  CHECK(has(other, "labels-per-class=\"4\"\n"));
   CHECK_FALSE(has(other, "labels=3"));
 }
 

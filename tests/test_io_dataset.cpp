@@ -317,12 +317,15 @@ TEST_CASE("folders of image files") {
   write_png(s / "test" / "c" / "1.png", pixels({4, 4, 1}));
   CHECK(has(error_of([&] { load_images(s, Split::test); }), "class \"c\" is not among the training classes"));
   fs::remove_all(s / "test");
-  CHECK(has(error_of([&] { load_images(s, Split::test); }), "has no folder test/"));
+  CHECK(has(error_of([&] { load_images(s, Split::test); }),
+            "has no folder test/"));  // of one picture nothing can be held out
   make_folder(s / "val" / "a");
   write_png(s / "val" / "a" / "1.png", pixels({4, 4, 1}));
   CHECK(load_images(s, Split::test).labels == std::vector<int>{0});
   // Classes without a split, nothing known, nothing there, a file.
-  CHECK(has(error_of([&] { load_images(s / "train", Split::train); }), "no train/ and test/"));
+  CHECK(load_images(s / "train", Split::train).classes == std::vector<std::string>{"a", "b"});
+  make_folder(t / "empty" / "a");
+  CHECK(has(error_of([&] { load_images(t / "empty", Split::train); }), "no train/ and test/"));
   CHECK(has(error_of([&] { load_images(s / "train" / "a", Split::train); }), "no data set akin knows"));
   CHECK(has(error_of([&] { load_images(t / "none", Split::train); }), "none: no such folder"));
   CHECK(has(error_of([&] { load_images(s / "train" / "a" / "1.png", Split::train); }), "is a file"));

@@ -97,6 +97,28 @@ TEST_CASE("split: too few images, an empty class and wrong labels are named") {
   CHECK_THROWS_AS(split_task({0, 1, 2}, kClasses, {.validation = -1}), UsageError);
 }
 
+TEST_CASE("split: all labels are those that validation leaves, and no class loses its last one") {
+  const std::vector<int> labels = labels_of({10, 1, 4});
+  const TaskSplit all = split_task(labels, kClasses, {.labels_per_class = kAllLabels});
+  CHECK_EQ(all.labelled.size(), 15);
+  CHECK(all.unlabelled.empty());
+  for (const std::uint64_t seed : {0, 1, 2, 3, 4}) {
+    const TaskSplit held =
+        split_task(labels, kClasses, {.labels_per_class = kAllLabels, .validation = 12, .seed = seed});
+    CHECK_EQ(held.validation.size(), 12);
+    std::set<int> left;
+    for (const std::int64_t i : held.labelled) left.insert(labels[static_cast<std::size_t>(i)]);
+    CHECK_EQ(left.size(), 3);
+  }
+  const auto error = [&](const SplitOptions& o) { return error_of([&] { split_task(labels, kClasses, o); }); };
+  CHECK(has(error({.labels_per_class = kAllLabels, .validation = 13}), "too few for 13 validation images"));
+  CHECK(has(error({.labels_per_class = kAllLabels, .validation_per_class = 1}), "class 'b' has 1 images: too few"));
+  const TaskSplit share =
+      split_task(labels_of({10, 5, 20}), kClasses, {.labels_per_class = kAllLabels, .validation_fraction = 0.2});
+  CHECK_EQ(share.validation.size(), 7);
+  CHECK_EQ(share.labelled.size(), 28);
+}
+
 TEST_CASE("batches: every epoch shows every image once, also where batches span epochs or exceed the set") {
   for (const std::int64_t batch : {1, 3, 7, 10, 31})
     for (const std::int64_t n : {1, 7, 10}) {

@@ -226,7 +226,12 @@ Json budget_settings(const LabelManifest& m) {
     j["lists"] = sha256_hex(text);
   }
   if (m.labelled.empty() && m.draw.fraction > 0) j["fraction"] = m.draw.fraction;
-  if (m.labelled.empty() && m.draw.fraction == 0) j["per_class"] = m.draw.labels_per_class;
+  if (m.labelled.empty() && m.draw.fraction == 0) {
+    if (m.draw.labels_per_class == kAllLabels)
+      j["per_class"] = "all";
+    else
+      j["per_class"] = m.draw.labels_per_class;
+  }
   if (!m.unlabelled) j["unlabelled"] = m.draw.unlabelled;
   if (m.draw.validation > 0) j["validation_images"] = m.draw.validation;
   if (m.draw.validation_per_class > 0) j["validation"] = m.draw.validation_per_class;
@@ -280,7 +285,8 @@ std::string cell_changes(const Json& before, const Json& now) {
 }
 
 Settings with_metric_of(Settings settings, const StudentRecord& record) {
-  if (settings.metric == kAutoMetric && !record.metric_why.empty()) settings.metric = record.settings.value("metric", "");
+  if (settings.metric == kAutoMetric && !record.metric_why.empty())
+    settings.metric = record.settings.value("metric", "");
   return settings;
 }
 

@@ -20,10 +20,11 @@ Tensor stacked(Context& ctx, const Tensor& a, const Tensor& b) {
   return out;
 }
 
-/// The images of the second term. Distillation ignores labels, so the labelled ones teach there too; methods without
-/// such a term draw none, and work where there is none.
+/// The images of the second term. Distillation ignores labels, so the labelled ones teach there too, and FixMatch
+/// guesses at them where there are no others; methods without such a term draw none, and work where there is none.
 const Indices& second_term_images(const Task& task, Term term) {
-  return term == Term::none ? task.split.labelled : term == Term::teachers ? task.target : task.split.unlabelled;
+  if (term == Term::none) return task.split.labelled;
+  return term == Term::teachers || task.split.unlabelled.empty() ? task.target : task.split.unlabelled;
 }
 
 }  // namespace

@@ -71,6 +71,5 @@ inline bool is_probed(Method m) { return traits(m).weighting == Weighting::probe
 inline bool uses_sources(Method m) { return is_taught(m) || traits(m).start != Start::fresh; }
 /// Takes images besides the labelled ones, if only to imitate teachers on: those can be the labelled ones again.
 inline bool has_second_term(Method m) { return traits(m).term != Term::none; }
-inline bool needs_unlabelled(Method m) { return traits(m).term == Term::pseudo_labels; }
 
 }  // namespace akin

@@ -142,18 +142,10 @@ void check_head(const Source& source, std::string_view what) {
              what, source.name);
 }
 
-void check_unlabelled(const Task& task, Method method) {
-  AKIN_CHECK(!task.split.unlabelled.empty(),
-             "{}: the task has no unlabelled image to give pseudo-labels to; leave the method out, or bring some: the "
-             "folder unlabeled/, or fewer labels",
-             title_of(method));
-}
-
 std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_t seed, const Task& task,
                                        const std::vector<Source>& sources, const Ranking& ranking,
                                        const Settings& settings) {
   const MethodTraits& t = traits(method);
-  if (needs_unlabelled(method)) check_unlabelled(task, method);
   check_shift(task.pool().images.shape()[1], settings.shift);
   StudentPlan plan{.method = method, .seed = seed, .architecture = student_architecture(ctx, settings, task)};
   if (!uses_sources(method)) return {plan};

@@ -25,7 +25,7 @@ struct StudentPlan {
 };
 
 /// One plan, or one for each source of an oracle. Throws what would stop the student later: no source of the student's
-/// architecture, a source without a head, all weights zero, no unlabelled image, a table where a network is needed.
+/// architecture, a source without a head, all weights zero, a table where a network is needed.
 std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_t seed, const Task& task,
                                        const std::vector<Source>& sources, const Ranking& ranking,
                                        const Settings& settings);
@@ -47,7 +47,5 @@ Weights single_weights(const Ranking& ranking, std::size_t source);
 void check_view(const Source& source, const Settings& settings);
 /// Error where `source` has no head of its own, which `what` needs.
 void check_head(const Source& source, std::string_view what);
-/// Error where `method` needs unlabelled images and the task has none.
-void check_unlabelled(const Task& task, Method method);
 
 }  // namespace akin

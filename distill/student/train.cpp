@@ -18,7 +18,6 @@ void check_student(const StudentPlan& plan, const Settings& settings, const Task
                    const std::vector<Teacher>& teachers) {
   check(settings);
   AKIN_CHECK(traits(plan.method).start != Start::features, "{}: trains no network", title_of(plan.method));
-  if (needs_unlabelled(plan.method)) check_unlabelled(task, plan.method);
   if (!is_taught(plan.method)) return;
   AKIN_CHECK(!teachers.empty(), "{}: needs at least one source with a weight above 0", title_of(plan.method));
   for (const Teacher& t : teachers) {

@@ -103,11 +103,12 @@ LabelManifest read_manifest(const SettingsTable& s, const SplitOptions& defaults
   m.source = s.where();
   const std::string format = s.text("format", kFormat);
   if (format != kFormat) s.refuse("format", fmt::format("'{}' is not {}", format, kFormat));
-  for (const char* told : {"name", "seed", "classes"}) s.value(told);  // for people
+  for (const char* told : {"name", "seed", "classes", "held_out"}) s.value(told);  // for people
   m.data = s.text("data", "");
   if (s.has("per_class") + s.has("fraction") + s.has("labelled") != 1)
     fail_usage("{}: says which images are labelled with exactly one of per_class, fraction and [labelled]", s.where());
-  if (s.has("per_class")) m.draw.labels_per_class = count(s, "per_class", 1);
+  if (s.has("per_class"))
+    m.draw.labels_per_class = s.value("per_class") == "all" ? kAllLabels : count(s, "per_class", 1);
   if (s.has("fraction")) m.draw.fraction = share(s, "fraction");
   if (s.has("labelled")) m.labelled = read_lists(s.table("labelled"));
   if (s.has("labelled") && m.labelled.empty()) s.refuse("labelled", "no class is listed");
@@ -224,6 +225,7 @@ std::string manifest_text(const ImageSet& pool, const std::vector<int>& labels, 
   else
     j["validation"] = lists(split.validation);
   j["unlabelled"] = split.unlabelled;
+  if (!pool.held_out.empty()) j["held_out"] = pool.held_out;
   seal(j);
   // One line a part: a list of ten thousand numbers is not for reading.
   std::string text = "{\n";

@@ -38,9 +38,9 @@ struct LabelManifest {
   }
 };
 
-/// Reads settings: one of per_class = N, fraction = F or a table [labelled] of class = [positions]; validation = N of
-/// each class, a share F, or a table likewise; unlabelled = N at most (0: all) or [positions]; data = hash. Parts that
-/// it does not name are as in `defaults`. UsageError names what is unknown, missing or there twice.
+/// Reads settings: one of per_class = N or "all", fraction = F or a table [labelled] of class = [positions]; validation
+/// = N of each class, a share F, or a table likewise; unlabelled = N at most (0: all) or [positions]; data = hash.
+/// Parts that it does not name are as in `defaults`. UsageError names what is unknown, missing or there twice.
 LabelManifest read_manifest(const SettingsTable& settings, const SplitOptions& defaults);
 /// A TOML or JSON file; manifest_text's are among them, whose digest must be that of their content.
 LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults);
@@ -52,7 +52,8 @@ LabelManifest read_manifest(const std::filesystem::path& file, const SplitOption
 TaskSplit split_pool(const ImageSet& pool, std::int64_t training, const std::string& hash,
                      const LabelManifest& manifest, std::vector<int>& labels);
 
-/// A manifest in JSON that lists all parts, so that every program that reads it has the same split.
+/// A manifest in JSON that lists all parts, so that every program that reads it has the same split; also the files that
+/// were held out as the test split, where the data set came without one.
 std::string manifest_text(const ImageSet& pool, const std::vector<int>& labels, const TaskSplit& split,
                           const std::string& hash, std::uint64_t seed);
 

@@ -1,6 +1,7 @@
 #include "distill/task/task.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "engine/io/sha256.hpp"
@@ -97,6 +98,17 @@ ImageSet load_pool(const std::filesystem::path& data, const ImageFormat& format)
   std::vector<ImageSet> sets = load_pool_splits(data, format);
   if (sets.size() > 1) append(sets[0], sets[1]);
   return std::move(sets[0]);
+}
+
+std::string doubt_of_validation(const Task& task) {
+  constexpr std::int64_t kEnough = 50;
+  const std::int64_t n = std::ssize(task.split.validation);
+  if (n == 0 || (n >= kEnough && n >= task.classes())) return "";
+  // Two standard errors of a share of one half.
+  return fmt::format(
+      "{} validation images in {} classes: chance moves accuracy on them by up to {:.0f} points, so the best step and "
+      "what is said of it tell little; hold out more (--validation), or none",
+      n, task.classes(), std::min(50.0, 100 / std::sqrt(static_cast<double>(n))));
 }
 
 std::string manifest_of(const Task& task, std::uint64_t seed) {

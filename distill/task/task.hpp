@@ -73,6 +73,8 @@ std::int64_t count_labelled(const TargetImages& images, const LabelManifest& man
 Task make_task(ImageSet train, ImageSet test, const ImageSet& unlabelled, const SplitOptions& split);
 /// All images as the target, none of them labelled: what sources say of each.
 Task whole_pool(std::shared_ptr<const TargetImages> images);
+/// Why its validation images are too few to choose a step or a student by, or "": fewer than 50, or than the classes.
+std::string doubt_of_validation(const Task& task);
 /// All of the task's split as the text of a manifest: whoever reads it has the same labelled, unlabelled and validation
 /// images, whatever the program or seed.
 std::string manifest_of(const Task& task, std::uint64_t seed);

@@ -51,9 +51,10 @@ struct CsvMatrix {
 CsvMatrix read_csv(const std::filesystem::path& path);
 CsvMatrix parse_csv(std::string_view text, const std::string& name);
 
-/// Labels and, where a column holds them, names of images: one a line, or a table whose columns are told as above.
+/// Labels and, where a column holds them, names of images: one a line, or a table whose columns are told as above. A
+/// column called split, subset or partition is neither: it is told as left out, for who does not want it.
 struct CsvLabels {
-  std::vector<std::string> labels, names, numbers, notes;
+  std::vector<std::string> labels, names, numbers, notes, splits;
 };
 CsvLabels parse_csv_labels(std::string_view text, const std::string& name);
 

@@ -24,6 +24,12 @@ bool all_numbers(const Cells& cells) {
   return std::all_of(cells.begin(), cells.end(), [&](const std::string& cell) { return parse_number(cell, ignored); });
 }
 
+bool holds_splits(std::string column) {
+  std::transform(column.begin(), column.end(), column.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return column == "split" || column == "subset" || column == "partition";
+}
+
 /// Of a table whose first line names the columns. Whatever is left out is told: it may be what tells the rows apart.
 CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& roles, const std::string& name) {
   CsvLabels result;
@@ -38,6 +44,11 @@ CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& ro
     for (std::size_t c = 0; c < columns.size(); ++c) {
       if (c == labels || roles[c] != role) continue;
       const Cells cells = column_at(rows, c, 1);
+      if (holds_splits(columns[c]) && result.splits.empty()) {
+        result.splits = cells;
+        passed.push_back(c);
+        continue;
+      }
       const Identity identity = identity_of(cells);
       const bool differ = repeated(cells).second == 0;
       const bool fits = role == ColumnRole::name      ? differ

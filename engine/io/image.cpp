@@ -13,6 +13,7 @@
 #include "engine/io/exif.hpp"
 #include "engine/io/jpeg.hpp"
 #include "engine/io/picture_kind.hpp"
+#include "engine/io/picture_readers.hpp"
 #include "engine/io/png.hpp"
 
 // stb checks itself with assert(), which is either an abort or nothing; here a broken image is an error like any other.
@@ -125,17 +126,41 @@ struct Header {
   Orientation orientation;
   PngHeader png;
   bool alpha = false, cmyk = false;
+  StoredPicture stored;                   // of the kinds that have a reader of their own
+  const PictureReader* reader = nullptr;  // null: stb reads it
 };
+
+/// Sizes, within the limits, and which way up they are shown.
+void settle(Header& header, const std::string& name, int channels, const ImageLimits& limits) {
+  AKIN_CHECK(header.height > 0 && header.width > 0, "{}: image of {}x{} pixels", name, header.height, header.width);
+  const std::uint64_t pixels = static_cast<std::uint64_t>(header.width) * static_cast<std::uint64_t>(header.height);
+  AKIN_CHECK(pixels <= limits.max_pixels, "{}: {}x{} pixels are more than the limit of {} for an image", name,
+             header.height, header.width, limits.max_pixels);
+  const bool across = header.orientation.value >= 5;
+  header.shown = {.height = across ? header.width : header.height,
+                  .width = across ? header.height : header.width,
+                  .channels = channels};
+}
 
 Header read_header(ByteView file, const std::string& name, const ImageLimits& limits) {
   AKIN_CHECK(file.size() <= limits.max_file_bytes && file.size() <= std::numeric_limits<int>::max(),
              "{}: {} bytes are more than the limit of {} for an image", name, file.size(), limits.max_file_bytes);
   const std::string_view kind = kind_by_content(file);
-  AKIN_CHECK(kind.empty() || is_readable_kind(kind),
-             "{}: not a PNG, JPEG or BMP image, but {} (convert it, or remove it)", name, kind);
-  AKIN_CHECK(!kind.empty(), "{}: not a PNG, JPEG or BMP image ({}; fetch it again, or remove it)", name,
+  AKIN_CHECK(kind.empty() || is_readable_kind(kind), "{}: not a {} image, but {} ({})", name, list_of_kinds(), kind,
+             is_other_picture(kind) ? remedy_of(kind) + ", or remove it" : "convert it, or remove it");
+  AKIN_CHECK(!kind.empty(), "{}: not a {} image ({}; fetch it again, or remove it)", name, list_of_kinds(),
              file.empty() ? "it is empty" : "it begins like none");
   Header header;
+  if ((header.reader = reader_of(kind)) != nullptr) {
+    header.stored = header.reader->header(file, name);
+    header.height = header.stored.height;
+    header.width = header.stored.width;
+    header.orientation = header.stored.orientation;
+    header.alpha = header.stored.alpha;
+    header.cmyk = header.stored.cmyk;
+    settle(header, name, header.stored.channels, limits);
+    return header;
+  }
   if (is_jpeg(file)) {
     const JpegHeader jpeg = read_jpeg_header(file, name);  // before stb, which reads tables even for the size alone
     header.orientation = jpeg.orientation;
@@ -152,20 +177,20 @@ Header read_header(ByteView file, const std::string& name, const ImageLimits& li
   AKIN_CHECK(ok, "{}: this {} image cannot be read ({}; fetch it again, or convert it to another format)", name, kind,
              reason());
   header.height = std::abs(header.height);  // negative in a BMP whose first row is the upper one
-  AKIN_CHECK(header.height > 0 && header.width > 0, "{}: image of {}x{} pixels", name, header.height, header.width);
-  const std::uint64_t pixels = static_cast<std::uint64_t>(header.width) * static_cast<std::uint64_t>(header.height);
-  AKIN_CHECK(pixels <= limits.max_pixels, "{}: {}x{} pixels are more than the limit of {} for an image", name,
-             header.height, header.width, limits.max_pixels);
+  settle(header, name, channels >= 3 ? 3 : 1, limits);
   header.alpha = header.png.alpha || channels == 2 || channels == 4;
-  const bool across = header.orientation.value >= 5;
-  header.shown = {.height = across ? header.width : header.height,
-                  .width = across ? header.height : header.width,
-                  .channels = channels >= 3 ? 3 : 1};
   return header;
 }
 
+Array without_last_channel(const Array& image);
+
 /// u8 [H,W,channels] as stored, with all channels of the file where `channels` is 0.
 Array load(ByteView file, const std::string& name, const Header& header, int channels) {
+  if (header.reader != nullptr) {
+    Array image = header.reader->pixels(file, name, header.stored);
+    if (channels == 0) return image;
+    return convert_channels(header.alpha ? without_last_channel(image) : image, channels);
+  }
   Source source{file};
   int width = 0, height = 0, stored = 0;
   std::unique_ptr<stbi_uc, Free> pixels;
@@ -225,14 +250,16 @@ Array decode_image(ByteView file, const std::string& name, int channels, const I
              name, channels);
   const Header header = read_header(file, name, limits);
   const bool padded = header.png.palette && header.png.colours < 1 << header.png.bits;
-  const Bytes changed = padded ? with_full_palette(file) : with_full_bmp_palette(file, name);
+  Bytes changed;
+  if (header.reader == nullptr) changed = padded ? with_full_palette(file) : with_full_bmp_palette(file, name);
   if (!changed.empty()) file = changed;
   const int wanted = channels == 0 ? header.shown.channels : channels;
   ImageNotes found{.shown = header.shown,
                    .turned = header.orientation.value != 1,
                    .broken_exif = header.orientation.broken,
-                   .animated = header.png.animated,
-                   .sixteen_bit = header.png.bits == 16,
+                   .animated = header.png.animated || header.stored.frames,
+                   .pages = header.stored.pages,
+                   .sixteen_bit = std::max(header.png.bits, header.stored.bits) == 16,
                    .cmyk = header.cmyk};
   Array image;
   if (header.alpha || padded) {
@@ -244,7 +271,11 @@ Array decode_image(ByteView file, const std::string& name, int channels, const I
     AKIN_CHECK(!padded || least > 0,
                "{}: image is damaged (a pixel whose colour is not in the palette; fetch it again)", name);
     found.transparent = header.alpha && least < 255;
-    image = static_cast<int>(all) == wanted + 1 ? without_last_channel(image) : load(file, name, header, wanted);
+    if (static_cast<int>(all) == wanted + 1)
+      image = without_last_channel(image);
+    else
+      image = header.reader != nullptr ? convert_channels(without_last_channel(image), wanted)
+                                       : load(file, name, header, wanted);
   } else {
     image = load(file, name, header, wanted);
   }

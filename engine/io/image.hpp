@@ -1,4 +1,5 @@
-// Image files and images in memory: u8, [H,W,C], C = 1 grey, 3 RGB. Decoding and resizing through stb.
+// Image files and images in memory: u8, [H,W,C], C = 1 grey, 3 RGB. Decoding through stb and the
+// libraries of picture_readers.hpp, resizing through stb.
 #pragma once
 
 #include <cstdint>
@@ -27,14 +28,16 @@ struct ImageNotes {
   bool turned = false;       ///< brought upright, as its EXIF data say
   bool broken_exif = false;  ///< EXIF data that cannot be read: left as it is
   bool animated = false;     ///< the picture that viewers without animation show was read
+  bool pages = false;        ///< the first of several pages was read
   bool transparent = false;  ///< pixels that are not opaque were read as if they were
   bool sixteen_bit = false;  ///< the upper 8 bits of each sample were read
   bool dark = false;         ///< 16 bits, and no sample reaches a quarter of the range
   bool cmyk = false;         ///< inks were turned into light without a colour profile
 };
 
-/// Size and colour from the header. PNG, JPEG and BMP are known; stb would read more formats, but its readers of those
-/// are not sound against damaged files. Throws, naming the image, on an unknown or broken header, on what these formats
+/// Size and colour from the header. PNG, JPEG and BMP are known, and WebP, TIFF and GIF where the build found their
+/// libraries (picture_readers.hpp); stb would read more formats, but its readers of those are not sound against damaged
+/// files. Throws, naming the image, on an unknown or broken header, on what these formats
 /// know and stb does not (12 bits, arithmetic coding ...) and beyond `limits`.
 ImageInfo image_info(ByteView file, const std::string& name, const ImageLimits& limits = {});
 

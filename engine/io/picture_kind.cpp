@@ -6,6 +6,7 @@
 
 #include "engine/io/bmp.hpp"
 #include "engine/io/jpeg.hpp"
+#include "engine/io/picture_readers.hpp"
 #include "engine/io/png.hpp"
 
 namespace akin {
@@ -19,10 +20,10 @@ using namespace std::string_view_literals;
 constexpr Magic kMagics[] = {
     {0, "GIF8"sv, "GIF"},
     {8, "WEBP"sv, "WebP"},
-    {0, "II*\0"sv, "TIFF or raw camera data"},
-    {0, "MM\0*"sv, "TIFF or raw camera data"},
-    {0, "II+\0"sv, "BigTIFF"},
-    {0, "MM\0+"sv, "BigTIFF"},
+    {0, "II*\0"sv, "TIFF"},
+    {0, "MM\0*"sv, "TIFF"},
+    {0, "II+\0"sv, "TIFF"},
+    {0, "MM\0+"sv, "TIFF"},
     {4, "ftypheic"sv, "HEIC"},
     {4, "ftypheix"sv, "HEIC"},
     {4, "ftyphevc"sv, "HEIC"},
@@ -79,9 +80,15 @@ std::string_view kind_by_content(ByteView first) {
   return "";
 }
 
+bool is_readable_kind(std::string_view kind) {
+  const std::vector<std::string>& kinds = readable_kinds();
+  return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+}
+
 bool is_other_picture(std::string_view kind) {
   if (kind == "PNM" || kind == "SVG") return true;
-  return std::any_of(std::begin(kMagics), std::end(kMagics), [&](const Magic& m) { return m.kind == kind; });
+  return !is_readable_kind(kind) &&
+         std::any_of(std::begin(kMagics), std::end(kMagics), [&](const Magic& m) { return m.kind == kind; });
 }
 
 std::string lower_ending(const std::filesystem::path& path) {
@@ -94,19 +101,29 @@ std::string lower_ending(const std::filesystem::path& path) {
 Ending ending_of(const std::filesystem::path& path) {
   static constexpr std::string_view kRead[] = {".png", ".jpg", ".jpeg", ".jpe",   ".jfif", ".jif",
                                                ".jfi", ".bmp", ".dib",  ".pjpeg", ".pjpg", ".apng"};
-  static constexpr std::string_view kNot[] = {
-      ".gif",  ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".svg",
-      ".svgz", ".pbm",  ".pgm", ".ppm",  ".pnm",  ".pam",  ".psd",  ".xcf", ".tga", ".dds", ".exr", ".hdr",
-      ".qoi",  ".pcx",  ".dcm", ".cr2",  ".cr3",  ".crw",  ".nef",  ".nrw", ".arw", ".srf", ".sr2", ".dng",
-      ".orf",  ".rw2",  ".raf", ".pef",  ".srw",  ".raw",  ".3fr",  ".iiq", ".x3f", ".erf", ".mrw", ".kdc"};
+  static constexpr std::pair<std::string_view, std::string_view> kOfReaders[] = {
+      {".webp", "WebP"}, {".tif", "TIFF"}, {".tiff", "TIFF"}, {".gif", "GIF"}};
+  static constexpr std::string_view kNot[] = {".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".svg",
+                                              ".svgz", ".pbm",  ".pgm",  ".ppm", ".pnm", ".pam", ".psd", ".xcf",
+                                              ".tga",  ".dds",  ".exr",  ".hdr", ".qoi", ".pcx", ".dcm"};
+  static constexpr std::string_view kRaw[] = {".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf",
+                                              ".sr2", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
+                                              ".raw", ".3fr", ".iiq", ".x3f", ".erf", ".mrw", ".kdc"};
   std::string ending = lower_ending(path);
   // .jpg_large, .jpeg:orig, .png?width=300: what downloads make of it; not .jpg~ or .jpg_original, which are copies
   static constexpr std::string_view kTails[] = {"large", "orig", "medium", "small"};
   const std::size_t tail = std::min(ending.find_first_of("_-:?!&", 1), ending.size());
-  if (tail == ending.size() || ending.find_first_of("?!&", tail) == tail || among(ending.substr(tail + 1), kTails))
-    if (among(ending.substr(0, tail), kRead)) return Ending::picture;
+  if (tail == ending.size() || ending.find_first_of("?!&", tail) == tail || among(ending.substr(tail + 1), kTails)) {
+    const std::string plain = ending.substr(0, tail);
+    if (among(plain, kRead)) return Ending::picture;
+    for (const auto& [own, kind] : kOfReaders)
+      if (plain == own && is_readable_kind(kind)) return Ending::picture;
+  }
   if (ending.size() <= 1 || ending.find_first_not_of("0123456789", 1) == std::string::npos) return Ending::none;
-  return among(ending, kNot) ? Ending::unreadable : Ending::other;
+  if (among(ending, kRaw)) return Ending::raw;
+  const bool of_reader = std::any_of(std::begin(kOfReaders), std::end(kOfReaders),
+                                     [&](const auto& known) { return ending == known.first; });
+  return of_reader || among(ending, kNot) ? Ending::unreadable : Ending::other;
 }
 
 }  // namespace akin

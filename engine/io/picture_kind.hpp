@@ -11,17 +11,19 @@ namespace akin {
 
 inline constexpr std::size_t kKindBytes = 64;  ///< as many first bytes are enough for kind_by_content
 
-/// "PNG", "JPEG", "BMP": what decode_image reads; "WebP", "TIFF" ...: other pictures; "HTML page", "text": what is
-/// often found under the name of a picture; "" for anything else.
+/// "PNG", "JPEG", "WebP", "TIFF" ...: pictures; "HTML page", "text": what is often found under the name of a picture;
+/// "" for anything else. Raw data of some cameras are "TIFF" as well: decoding refuses them.
 std::string_view kind_by_content(ByteView first);
-inline bool is_readable_kind(std::string_view kind) { return kind == "PNG" || kind == "JPEG" || kind == "BMP"; }
+/// What this build's decode_image reads (picture_readers.hpp).
+bool is_readable_kind(std::string_view kind);
 /// A picture of a kind that is not read.
 bool is_other_picture(std::string_view kind);
 
 enum class Ending {
-  picture,     ///< of a kind that is read: .png, .jpg, .jpeg, .jpe, .jfif, .bmp, .jpg_large ...
+  picture,     ///< of a kind that is read: .png, .jpg, .jpeg, .jfif, .bmp, .jpg_large, .webp ...
   none,        ///< no ending, or one of digits: the content tells
-  unreadable,  ///< a picture of another kind: .webp, .heic, .tif, .svg, a camera's raw data ...
+  unreadable,  ///< a picture of another kind: .heic, .svg ..., .webp where the build has no reader of it
+  raw,         ///< a camera's raw data, whose content may look like a TIFF's
   other
 };
 /// In any case of letters.

@@ -24,23 +24,26 @@ void Account::merge(const Account& more) {
   }
 }
 
-std::vector<std::string> told(const Account& account, const std::string& source) {
+std::string text_of(const Account::Line& line) {
   constexpr std::size_t kEndings = 4;
-  std::vector<std::string> out;
-  for (const Account::Line& line : account.lines) {
-    std::vector<std::pair<std::int64_t, std::string>> most;
-    for (const auto& [ending, count] : line.endings) most.emplace_back(-count, ending);
-    std::sort(most.begin(), most.end());
-    std::vector<std::string> endings;
-    for (const auto& [count, ending] : most) {
-      if (endings.size() == kEndings) break;
-      endings.push_back(fmt::format("{} {}", -count, ending.empty() ? "without ending" : ending));
-    }
-    if (most.size() > kEndings) endings.emplace_back("...");
-    out.push_back(fmt::format("{}{}: {}: {} ({}{}{}{})", line.tone == Account::Tone::warning ? "warning: " : "", source,
-                              line.what, line.count, fmt::join(endings, ", "), endings.empty() ? "" : "; ",
-                              line.count > 1 ? "first: " : "", spelled_controls(line.first, false)));
+  std::vector<std::pair<std::int64_t, std::string>> most;
+  for (const auto& [ending, count] : line.endings) most.emplace_back(-count, ending);
+  std::sort(most.begin(), most.end());
+  std::vector<std::string> endings;
+  for (const auto& [count, ending] : most) {
+    if (endings.size() == kEndings) break;
+    endings.push_back(fmt::format("{} {}", -count, ending.empty() ? "without ending" : ending));
   }
+  if (most.size() > kEndings) endings.emplace_back("...");
+  return fmt::format("{}: {} ({}{}{}{})", line.what, line.count, fmt::join(endings, ", "), endings.empty() ? "" : "; ",
+                     line.count > 1 ? "first: " : "", spelled_controls(line.first, false));
+}
+
+std::vector<std::string> told(const Account& account, const std::string& source) {
+  std::vector<std::string> out;
+  for (const Account::Line& line : account.lines)
+    out.push_back(
+        fmt::format("{}{}: {}", line.tone == Account::Tone::warning ? "warning: " : "", source, text_of(line)));
   return out;
 }
 

@@ -26,6 +26,8 @@ struct Account {
   void merge(const Account& more);
 };
 
+/// "hidden files and folders passed over: 3 (first: train/.cache)"
+std::string text_of(const Account::Line& line);
 /// "birds: hidden files and folders passed over: 3 (first: train/.cache)", a line each, after "warning: " where it is
 /// one: what Events::stage takes.
 std::vector<std::string> told(const Account& account, const std::string& source);

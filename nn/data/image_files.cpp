@@ -30,10 +30,13 @@ void for_each_file(std::size_t n, Faults& faults, Body&& body) {
     if (!e.empty() && known.insert(e).second) faults.push_back(std::move(e));
 }
 
+}  // namespace
+
 void keep_account(const ImageNotes& n, const std::string& file, Account& account) {
   if (n.turned) account.note("pictures turned upright, as their EXIF data say", file);
   if (n.broken_exif) account.warn("pictures with EXIF data that cannot be read, left as they are", file);
   if (n.animated) account.warn("animated pictures, of which the first was read", file);
+  if (n.pages) account.warn("pictures of several pages, of which the first was read", file);
   if (n.transparent) account.note("pictures with transparent parts, read as if they were opaque", file);
   if (n.sixteen_bit && !n.dark) account.note("pictures of 16 bits a sample, of which the upper 8 were read", file);
   if (n.dark)
@@ -41,8 +44,6 @@ void keep_account(const ImageNotes& n, const std::string& file, Account& account
                  file);
   if (n.cmyk) account.note("pictures of four inks (CMYK), turned to RGB without a colour profile", file);
 }
-
-}  // namespace
 
 std::optional<ImageFormat> image_size(std::string_view text) {
   ImageFormat format;

@@ -23,6 +23,9 @@ struct ImageFormat {
 /// "32x32": height x width, each from 1 to 4096; nothing for another text.
 std::optional<ImageFormat> image_size(std::string_view text);
 
+/// Adds what a picture says of itself to the account of many.
+void keep_account(const ImageNotes& notes, const std::string& file, Account& account);
+
 /// The format with its zeros filled from the headers of the files; throws, naming a file of another size. Files that
 /// cannot be read are told in `faults` instead, and do not count.
 ImageFormat settle_format(const std::vector<std::filesystem::path>& files, ImageFormat format, Faults& faults);

@@ -8,6 +8,7 @@
 
 #include "engine/io/file.hpp"
 #include "engine/io/picture_kind.hpp"
+#include "engine/io/picture_readers.hpp"
 #include "nn/data/alike_names.hpp"
 #include "nn/data/class_names.hpp"
 
@@ -24,7 +25,7 @@ constexpr std::string_view kStray = "pictures outside of any class folder passed
 constexpr std::string_view kByContent =
     "pictures without an ending, or with that of another format, read as their content says";
 constexpr std::string_view kOtherEnding =
-    "pictures that are called something else passed over (name them .png, .jpg or .bmp to have them read)";
+    "pictures that are called something else passed over (name them .png, .jpg or as they are to have them read)";
 constexpr std::string_view kLinkedFolders = "links to folders not followed (only class folders may be links)";
 constexpr std::string_view kDeadLinks = "links that lead nowhere passed over";
 
@@ -106,17 +107,19 @@ bool take_file(const fs::path& path, Listing& listing) {
     return false;
   }
   const std::string_view kind = kind_by_content(first);
-  if (is_readable_kind(kind) && ending != Ending::other) {
+  if (is_readable_kind(kind) && ending != Ending::other && ending != Ending::raw) {
     listing.account.note(kByContent, shown(path, listing));
     return true;
   }
-  if (is_readable_kind(kind))
+  if (is_readable_kind(kind) && ending != Ending::raw)
     listing.account.warn(kOtherEnding, shown(path, listing));
-  else if (ending == Ending::unreadable || (ending == Ending::none && is_other_picture(kind)))
+  else if (ending == Ending::raw)
     listing.faults.push_back(
-        fmt::format("{}: pictures of this kind{}{}{} cannot be read; convert it to png, jpg or bmp, "
-                    "or remove it",
-                    path.string(), kind.empty() ? "" : " (", kind, kind.empty() ? "" : ")"));
+        fmt::format("{}: raw camera data cannot be read; convert it to PNG or JPEG, or remove it", path.string()));
+  else if (ending == Ending::unreadable || (ending == Ending::none && is_other_picture(kind)))
+    listing.faults.push_back(fmt::format("{}: pictures of this kind{}{}{} cannot be read; {}, or remove it",
+                                         path.string(), kind.empty() ? "" : " (", kind, kind.empty() ? "" : ")",
+                                         remedy_of(kind)));
   else
     no_picture(path, listing);
   return false;
@@ -145,7 +148,8 @@ void find_images(const fs::path& folder, Listing& listing, std::vector<fs::path>
 
 /// A file where no picture is looked for.
 void account_for_file(const fs::path& path, Listing& listing) {
-  if (ending_of(path) == Ending::picture || ending_of(path) == Ending::unreadable)
+  const Ending ending = ending_of(path);
+  if (ending == Ending::picture || ending == Ending::unreadable || ending == Ending::raw)
     listing.account.warn(kStray, shown(path, listing));
   else
     no_picture(path, listing);
@@ -194,20 +198,48 @@ bool is_system_folder(const fs::path& path) {
   return std::find(std::begin(kNames), std::end(kNames), lower(name)) != std::end(kNames);
 }
 
+bool has_folders(const fs::path& folder) {
+  std::error_code error;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error))
+    if (std::error_code ignored; it->is_directory(ignored) && !is_hidden(it->path()) && !is_system_folder(it->path()))
+      return true;
+  return false;
+}
+
+bool holds_pictures(const fs::path& folder, int at_least) {
+  constexpr int kMost = 10'000;
+  std::error_code error;
+  int seen = 0;
+  for (auto it = fs::recursive_directory_iterator(folder, error);
+       !error && it != fs::recursive_directory_iterator() && ++seen <= kMost; it.increment(error)) {
+    std::error_code ignored;
+    const Ending ending = ending_of(it->path());
+    if (is_hidden(it->path()) || is_system_folder(it->path())) {
+      if (it->is_directory(ignored)) it.disable_recursion_pending();
+    } else if ((ending == Ending::picture || ending == Ending::unreadable || ending == Ending::raw) &&
+               !it->is_directory(ignored) && --at_least <= 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 std::vector<fs::path> list_images(const fs::path& root, Listing& listing) {
   AKIN_CHECK(is_folder(root), "{}: no such folder", root.string());
   std::vector<fs::path> files;
   find_images(root, listing, files);
   if (files.empty()) throw_faults(listing.faults, root.string());
-  AKIN_CHECK(!files.empty(), "{}: no image file in it (png, jpg or bmp)", root.string());
+  AKIN_CHECK(!files.empty(), "{}: no image file in it ({})", root.string(), list_of_kinds());
   std::sort(files.begin(), files.end());
   return files;
 }
 
-ImageFolder list_image_folder(const fs::path& root, Listing& listing) {
+ImageFolder list_image_folder(const fs::path& root, Listing& listing, const std::vector<std::string>* classes) {
   AKIN_CHECK(is_folder(root), "{}: no such folder", root.string());
   ImageFolder found;
   for (const fs::directory_entry& entry : entries_of(root, listing.faults)) {
+    const std::string name = entry.path().filename().string();
+    if (classes != nullptr && std::find(classes->begin(), classes->end(), name) == classes->end()) continue;
     const Sort sort = sort_of(entry);
     if (passed_over(entry, sort, listing)) continue;
     if (sort == Sort::file)
@@ -215,7 +247,7 @@ ImageFolder list_image_folder(const fs::path& root, Listing& listing) {
     else if (sort == Sort::linked_folder && leads_out(entry.path(), root))
       listing.faults.push_back(fmt::format("{}: a link to a folder that holds it (remove it)", entry.path().string()));
     else
-      found.classes.push_back(entry.path().filename().string());
+      found.classes.push_back(name);
   }
   if (found.classes.empty()) throw_faults(listing.faults, root.string());
   AKIN_CHECK(!found.classes.empty(), "{}: no class folder in it; images belong into {}/<class>/", root.string(),
@@ -226,10 +258,9 @@ ImageFolder list_image_folder(const fs::path& root, Listing& listing) {
     std::vector<fs::path> files;
     const std::size_t before = listing.faults.size();
     find_images(root / found.classes[c], listing, files);
-    AKIN_CHECK(!files.empty() || listing.faults.size() > before,
-               "{}: class \"{}\" has no image file (png, jpg or bmp); add some or remove the "
-               "folder",
-               (root / found.classes[c]).string(), found.classes[c]);
+    if (files.empty() && listing.faults.size() == before)
+      listing.faults.push_back(fmt::format("{}: class \"{}\" has no image file ({}); add some or remove the folder",
+                                           (root / found.classes[c]).string(), found.classes[c], list_of_kinds()));
     std::sort(files.begin(), files.end());
     found.files.insert(found.files.end(), files.begin(), files.end());
     found.labels.resize(found.files.size(), static_cast<int>(c));

@@ -10,7 +10,9 @@
 #include "engine/io/sha256.hpp"
 #include "nn/data/alike_names.hpp"
 #include "nn/data/binary_sets.hpp"
+#include "nn/data/held_out.hpp"
 #include "nn/data/image_folder.hpp"
+#include "nn/data/image_view.hpp"
 #include "nn/data/repeats.hpp"
 
 namespace akin {
@@ -51,13 +53,16 @@ class FolderReader {
       AKIN_CHECK(layout_.has(split), "{}: has no folder {}/; make one{}", layout_.folder.string(), name_of(split),
                  split == Split::unlabeled ? " with the unlabelled images" : " with a folder of images for each class");
     AKIN_CHECK(layout_.has(Split::train), "{}: has no folder train/, which names the classes", layout_.folder.string());
-    list_train(std::find(splits.begin(), splits.end(), Split::train) != splits.end());
+    const bool draws = layout_.draws_test && std::any_of(splits.begin(), splits.end(), is_labelled);
+    list_train(draws || std::find(splits.begin(), splits.end(), Split::train) != splits.end());
     // The training images settle the format for all splits.
     const ImageFormat format = settle_format(train_.files, wanted_, listing_.faults);
     std::vector<ImageSet> sets(splits.size());
     std::vector<std::vector<fs::path>> files(splits.size());
     for (std::size_t i = 0; i < splits.size(); ++i) files[i] = list(splits[i], sets[i]);
+    if (draws) read_drawn(splits, format, sets);
     for (std::size_t i = 0; i < splits.size(); ++i) {
+      if (draws && is_labelled(splits[i])) continue;
       if (!listing_.faults.empty())  // of a file that is there: look for others, without the cost of keeping images
         check_files(files[i], wanted_.limits, listing_.faults);
       else
@@ -65,7 +70,7 @@ class FolderReader {
       for (const fs::path& file : files[i])
         sets[i].names.push_back(file.lexically_relative(layout_.folder).generic_string());
     }
-    account_for_others(layout_.folder, layout_.used, listing_);
+    if (layout_.kind != SetLayout::Kind::list) account_for_others(layout_.folder, layout_.used, listing_);
     throw_faults(listing_.faults, layout_.folder.string());
     sets[0].account.merge(listing_.account);
     return sets;
@@ -74,15 +79,68 @@ class FolderReader {
  private:
   fs::path folder_of(Split split) const { return layout_.images.at(split).front(); }
 
+  static bool is_labelled(Split split) { return split != Split::unlabeled; }
+
+  /// The training images and those of them that are held out as the test split, of which some are wanted.
+  void read_drawn(const std::vector<Split>& splits, const ImageFormat& format, std::vector<ImageSet>& sets) {
+    if (!listing_.faults.empty()) return check_files(train_.files, wanted_.limits, listing_.faults);
+    const Array images = decode_files(train_.files, format, wanted_, layout_.folder, listing_.account, listing_.faults);
+    if (!listing_.faults.empty()) return;
+    const HeldOut drawn = hold_out(train_.files, pixel_hashes(images), train_.labels);
+    const auto name = [&](std::int64_t i) {
+      return train_.files[static_cast<std::size_t>(i)].lexically_relative(layout_.folder).generic_string();
+    };
+    for (std::size_t i = 0; i < splits.size(); ++i) {
+      if (!is_labelled(splits[i])) continue;
+      const Indices& own = splits[i] == Split::train ? drawn.kept : drawn.test;
+      AKIN_CHECK(!own.empty(), "{}: has no test pictures, and too few to hold some out: no class has two that differ",
+                 layout_.folder.string());
+      sets[i].images = pick_images(images, own);
+      sets[i].labels.clear();
+      for (const std::int64_t k : own) {
+        sets[i].labels.push_back(train_.labels[static_cast<std::size_t>(k)]);
+        sets[i].names.push_back(name(k));
+      }
+      for (const std::int64_t k : drawn.test) sets[i].held_out.push_back(name(k));
+    }
+    if (!drawn.test.empty())
+      listing_.account.add(
+          fmt::format("no test split, so of {} pictures a fifth of each class, drawn by content, is held out for it",
+                      train_.files.size()),
+          Account::Tone::note, name(drawn.test.front()), std::ssize(drawn.test));
+  }
+
   /// The training split names the classes. What was passed over in it matters where its images are wanted.
   void list_train(bool wanted) {
+    if (layout_.listed) {
+      train_.classes = layout_.listed->classes;
+      listing_.account = layout_.listed->account;
+      listing_.faults = layout_.listed->faults;
+      take(Split::train, train_.files, train_.labels);
+      return;
+    }
     Listing unasked{layout_.folder};
-    train_ = list_image_folder(folder_of(Split::train), wanted ? listing_ : unasked);
+    const auto* only = layout_.kind == SetLayout::Kind::flat ? &layout_.classes : nullptr;
+    train_ = list_image_folder(folder_of(Split::train), wanted ? listing_ : unasked, only);
     if (!wanted) listing_.faults = unasked.faults;
+  }
+
+  /// Of a list of labels.
+  void take(Split split, std::vector<fs::path>& files, std::vector<int>& labels) const {
+    const auto at = layout_.listed->splits.find(split);
+    if (at == layout_.listed->splits.end()) return;
+    files = at->second.files;
+    labels = at->second.labels;
   }
 
   std::vector<fs::path> list(Split split, ImageSet& set) {
     set.classes = train_.classes;
+    if (layout_.draws_test && split == Split::test) return {};  // see read_drawn
+    if (layout_.listed) {
+      std::vector<fs::path> files;
+      take(split, files, set.labels);
+      return files;
+    }
     if (split == Split::unlabeled) return list_images(folder_of(split), listing_);
     if (split == Split::train) {
       set.labels = train_.labels;
@@ -124,7 +182,7 @@ std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Spli
   const SetLayout layout = layout_of(folder);
   std::vector<ImageSet> sets;
   std::vector<NamedSplit> named;
-  if (layout.kind == SetLayout::Kind::folders) {
+  if (of_pictures(layout)) {
     sets = FolderReader(layout, format).read(wanted);
   } else {
     for (const Split split : wanted)
@@ -137,7 +195,7 @@ std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Spli
   for (std::size_t i = 0; i < sets.size(); ++i) {
     ImageSet& set = sets[i];
     set.source = folder.string();
-    set.name = last_name(folder);
+    set.name = last_name(layout.alone ? folder.parent_path() / folder.stem() : folder);
     check_set(set, wanted[i], layout.names.filename().string());
     if (format.channels > 0) set.images = convert_channels(set.images, format.channels);
     if (format.height > 0 && format.width > 0) set.images = resize_images(set.images, format.height, format.width);

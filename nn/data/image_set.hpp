@@ -14,13 +14,14 @@
 namespace akin {
 
 struct ImageSet {
-  Array images;                         ///< u8 [N,H,W,C]
-  std::vector<int> labels;              ///< 0..classes-1, one an image; empty for Split::unlabeled
-  std::vector<std::string> classes;     ///< the same for all splits
-  std::string name;                     ///< name of the folder
-  std::string source;                   ///< path of the folder
-  Account account = {};                 ///< what the folder holds besides, and what the images say of themselves
-  std::vector<std::string> names = {};  ///< of the images' files, from the folder; empty where nothing tells them
+  Array images;                            ///< u8 [N,H,W,C]
+  std::vector<int> labels;                 ///< 0..classes-1, one an image; empty for Split::unlabeled
+  std::vector<std::string> classes;        ///< the same for all splits
+  std::string name;                        ///< name of the folder
+  std::string source;                      ///< path of the folder
+  Account account = {};                    ///< what the folder holds besides, and what the images say of themselves
+  std::vector<std::string> names = {};     ///< of the images' files, from the folder; empty where nothing tells them
+  std::vector<std::string> held_out = {};  ///< names of training images that were held out to be the test split
 };
 
 /// Loads splits of the data set in `folder`, in the order of `wanted`. It is one of
@@ -28,7 +29,9 @@ struct ImageSet {
 ///  labels-idx1;
 ///    classes.txt, one name a line, else the names are numbers; names of files as save_images writes them;
 ///  - CIFAR-10 or CIFAR-100 binaries as unpacked from the archive (fine labels);
-///  - image folders train/<class>/**, test/<class>/** (or val/), unlabeled/**.
+///  - image folders train/<class>/**, test/<class>/** (or val/), unlabeled/**; or <class>/** and unlabeled/**;
+///  - pictures and a list of their labels (nn/data/label_file.hpp).
+/// Pictures without a test split have one drawn from the training images (nn/data/held_out.hpp), which is told.
 /// Other usual names of splits do as well: see layout_of. Images are brought to `format` where it is not 0. The account
 /// of all is that of the first set; it also tells of pictures that the splits share. Throws, naming file and remedy: an
 /// unknown folder, a missing split, counts of images and labels that differ, a label outside the class list, and a

@@ -8,10 +8,8 @@
 #include "nn/data/image_set.hpp"
 
 namespace akin {
-namespace {
 
-/// Of the pixels of one image; what collides is compared.
-std::uint64_t hash_of(const std::uint8_t* p, std::size_t n) {
+std::uint64_t pixel_hash(const std::uint8_t* p, std::size_t n) {
   constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15;
   std::uint64_t sum = n;
   const auto mix = [&](std::uint64_t word) {
@@ -29,6 +27,15 @@ std::uint64_t hash_of(const std::uint8_t* p, std::size_t n) {
   return sum;
 }
 
+std::vector<std::uint64_t> pixel_hashes(const Array& images) {
+  std::vector<std::uint64_t> out(static_cast<std::size_t>(images.shape()[0]));
+  const std::size_t each = images.byte_size() / std::max<std::size_t>(out.size(), 1);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = pixel_hash(images.as<std::uint8_t>().data() + i * each, each);
+  return out;
+}
+
+namespace {
+
 /// The images of a split by their pixels.
 class Pictures {
  public:
@@ -39,7 +46,7 @@ class Pictures {
   }
   std::size_t count() const { return count_; }
   const std::uint8_t* pixels(std::size_t i) const { return split_.set->images.as<std::uint8_t>().data() + i * each_; }
-  std::uint64_t hash(std::size_t i) const { return hash_of(pixels(i), each_); }
+  std::uint64_t hash(std::size_t i) const { return pixel_hash(pixels(i), each_); }
   bool comparable(const Pictures& other) const {
     return split_.set->images.shape().dims().size() == 4 && each_ == other.each_;
   }

@@ -1,8 +1,11 @@
 // Pictures that are there more than once: a test image that was trained on tells nothing.
 #pragma once
 
+#include <cstdint>
 #include <span>
+#include <vector>
 
+#include "engine/dtype.hpp"
 #include "nn/data/account.hpp"
 #include "nn/data/set_layout.hpp"
 
@@ -15,6 +18,12 @@ struct NamedSplit {
   Split split;
   const ImageSet* set;
 };
+
+/// Of the pixels of one image: equal for equal pixels, on every machine of this byte order, and almost never else.
+std::uint64_t pixel_hash(const std::uint8_t* pixels, std::size_t bytes);
+
+/// Of each image of u8 [N,H,W,C].
+std::vector<std::uint64_t> pixel_hashes(const Array& images);
 
 /// Warns of images of equal pixels: test images that are training or unlabelled images too, and training or test images
 /// that are there twice, in one class or in two. Notes unlabelled images that are training images too. One pass over

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <regex>
+#include <set>
 #include <system_error>
 
 #include "engine/io/file.hpp"
@@ -17,7 +19,8 @@ namespace {
 
 constexpr const char* kLayouts =
     "a data set is a folder with IDX files (train-images-idx3-ubyte.gz ...), CIFAR binaries (data_batch_1.bin ... or "
-    "train.bin), or train/<class>/ and test/<class>/ image folders";
+    "train.bin), image folders (<class>/, or train/<class>/ and test/<class>/), or pictures and labels.csv "
+    "(file,label)";
 
 /// A split's name and whether it is a validation split, which stands for the test split where there is no other.
 struct Meaning {
@@ -48,6 +51,12 @@ std::optional<Meaning> meaning_of(const std::string& name) {
                                                     {"valset", {Split::test, true}},
                                                     {"unlabeled", {Split::unlabeled}},
                                                     {"unlabelled", {Split::unlabeled}},
+                                                    {"unlabeledset", {Split::unlabeled}},
+                                                    {"unlabelledset", {Split::unlabeled}},
+                                                    {"unlabeledimages", {Split::unlabeled}},
+                                                    {"unlabelledimages", {Split::unlabeled}},
+                                                    {"nolabel", {Split::unlabeled}},
+                                                    {"nolabels", {Split::unlabeled}},
                                                     {"unsup", {Split::unlabeled}},
                                                     {"unsupervised", {Split::unlabeled}}};
   const auto at = known.find(letters_of(name));
@@ -114,6 +123,25 @@ std::string list_of_names(const std::vector<std::string>& files, const std::stri
   return found.empty() ? "" : found[0];
 }
 
+/// What to do about a folder that is not there: mistyped, or one of those that akin's examples use.
+std::string remedy_of_missing(const fs::path& folder) {
+  std::vector<std::string> beside;
+  std::error_code error;
+  const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
+  for (auto it = fs::directory_iterator(parent, error); !error && it != fs::directory_iterator(); it.increment(error))
+    if (std::error_code ignored; it->is_directory(ignored)) beside.push_back(it->path().filename().string());
+  const std::string name = folder.filename().string();
+  std::erase_if(beside, [&](const std::string& other) {
+    const auto n = static_cast<std::ptrdiff_t>(std::min<std::size_t>(3, name.size()));
+    return name.empty() || std::ssize(other) < n || !std::equal(name.begin(), name.begin() + n, other.begin());
+  });
+  std::sort(beside.begin(), beside.end());
+  if (!beside.empty()) return fmt::format(" (there is {})", fmt::join(beside, ", "));
+  static const std::set<std::string> fetched{"mnist", "fashion", "cifar10", "chars"};
+  if (fetched.contains(name)) return " (scripts/get_data.sh fetches it)";
+  return "";
+}
+
 /// Everything in the folder, files and folders apart.
 struct Names {
   std::vector<std::string> files, folders, odd;  // odd: pipes, devices, links that lead nowhere
@@ -124,8 +152,7 @@ Names names_in(const fs::path& folder) {
   std::error_code error;
   AKIN_CHECK(is_there(folder) || !fs::is_symlink(folder, error),
              "{}: a link that leads nowhere, or in a circle (mend it, or give the folder itself)", folder.string());
-  AKIN_CHECK(is_there(folder), "{}: no such folder (scripts/get_data.sh fetches the data sets of the examples)",
-             folder.string());
+  AKIN_CHECK(is_there(folder), "{}: no such folder{}", folder.string(), remedy_of_missing(folder));
   AKIN_CHECK(is_folder(folder), "{}: is a file; give the folder of the data set{}", folder.string(),
              folder.extension() == ".zip" || folder.extension() == ".gz" ? " (unpack it)" : "");
   Names out;
@@ -200,6 +227,57 @@ bool find_cifar(const Names& names, SetLayout& out) {
   return true;
 }
 
+/// `list`: its file; the pictures lie below out.folder.
+void use_list(const fs::path& list, SetLayout& out) {
+  out.kind = SetLayout::Kind::list;
+  out.listed = std::make_shared<const ListedPictures>(read_label_file(list, out.folder, out.alone));
+  for (const auto& [split, files] : out.listed->splits) out.images[split] = {out.folder};
+  out.draws_test = !out.images.contains(Split::test) && out.images.contains(Split::train);
+  out.used.push_back(list.filename().string());
+}
+
+/// Whether a class folder has two pictures, of which one may be held out.
+bool can_lose_one(const fs::path& folder, const std::vector<std::string>& classes) {
+  return std::any_of(classes.begin(), classes.end(),
+                     [&](const std::string& c) { return holds_pictures(folder / c, 2); });
+}
+
+/// Class folders in the folder itself, none of them called like a split of labelled images.
+bool find_flat(const Names& names, SetLayout& out) {
+  Candidates unlabelled;
+  for (const std::string& name : names.folders) {
+    if (const std::optional<Meaning> meaning = meaning_of(name))
+      unlabelled.add(*meaning, name);
+    else if (holds_pictures(out.folder / name))
+      out.classes.push_back(name);
+  }
+  if (out.classes.size() < 2) return false;
+  out.kind = SetLayout::Kind::flat;
+  out.draws_test = can_lose_one(out.folder, out.classes);
+  out.images[Split::train] = {out.folder};
+  out.used = out.classes;
+  if (!unlabelled.own.empty()) {
+    out.used.insert(out.used.end(), unlabelled.own.begin(), unlabelled.own.end());
+    out.images[Split::unlabeled] = {out.folder / choose(unlabelled, out)};
+  }
+  return true;
+}
+
+/// Of train/ without a class folder: the list that names its pictures' labels.
+bool find_list(const Names& names, SetLayout& out) {
+  const std::vector<std::string> lists = label_files(names.files);
+  if (lists.empty()) return false;
+  if (lists.size() > 1)
+    fail("{} and {}: which one names the pictures' labels? Remove or rename one, or give it as the data itself",
+         (out.folder / lists[0]).string(), (out.folder / lists[1]).string());
+  for (const std::string& name : names.folders)
+    if (const std::optional<Meaning> meaning = meaning_of(name);
+        meaning && meaning->split == Split::train && has_folders(out.folder / name))
+      return false;
+  use_list(out.folder / lists[0], out);
+  return true;
+}
+
 bool find_folders(const Names& names, SetLayout& out) {
   std::map<Split, Candidates> found;
   for (const std::string& name : names.folders)
@@ -210,6 +288,10 @@ bool find_folders(const Names& names, SetLayout& out) {
     for (const auto* list : {&candidates.own, &candidates.validation})
       out.used.insert(out.used.end(), list->begin(), list->end());
     out.images[split] = {out.folder / choose(candidates, out)};
+  }
+  if (!out.images.contains(Split::test)) {
+    const fs::path& train = out.images.at(Split::train).front();
+    out.draws_test = can_lose_one(train, names_in(train).folders);
   }
   return true;
 }
@@ -230,6 +312,13 @@ std::string split_word(const std::string& folder) {
 }
 
 SetLayout layout_of(const fs::path& folder) {
+  if (is_label_file(folder)) {
+    SetLayout out;
+    out.folder = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
+    out.alone = true;
+    use_list(folder, out);
+    return out;
+  }
   const Names names = names_in(folder);
   AKIN_CHECK(
       !is_there(folder / kUnfinishedSet),
@@ -252,16 +341,21 @@ SetLayout layout_of(const fs::path& folder) {
       }
     return out;
   }
-  if (find_cifar(names, out) || find_folders(names, out)) return out;
+  if (find_cifar(names, out) || find_list(names, out) || find_folders(names, out) || find_flat(names, out)) return out;
   AKIN_CHECK(unknown.empty(),
              "{}: an IDX file, but its name says no split; call it train-images-idx3-ubyte, t10k-..., "
              "unlabeled-... and so on",
              (folder / unknown.front()).string());
   AKIN_CHECK(!names.has("data_batch_1"), "{}: holds CIFAR-10 in its version for Python; fetch the binary version",
              folder.string());
+  if (out.classes.size() == 1)
+    fail(
+        "{}: holds one folder of pictures, {}/, and a task needs two classes; where the folders in it are the classes, "
+        "give {}",
+        folder.string(), out.classes[0], (folder / out.classes[0]).string());
   AKIN_CHECK(names.folders.empty(),
-             "{}: holds folders, but no train/ and test/; put the class folders into train/<class>/ "
-             "and some images of each into test/<class>/",
+             "{}: holds folders, but no train/ and test/, and no two folders with pictures; put the pictures of each "
+             "class into a folder of its own, <class>/",
              folder.string());
   fail(
       "{}: holds no data set akin knows{}; {}", folder.string(),

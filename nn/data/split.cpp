@@ -36,6 +36,23 @@ Indices take_evenly(Indices& from, const std::vector<int>& labels, std::vector<s
   return taken;
 }
 
+/// The first `number` of `from`, in order, that leave each class an image.
+Indices take_leaving_one(Indices& from, const std::vector<int>& labels, std::vector<std::int64_t> left,
+                         std::int64_t number) {
+  Indices taken, rest;
+  for (const std::int64_t i : from) {
+    std::int64_t& own = left[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])];
+    if (std::ssize(taken) < number && own > 1) {
+      --own;
+      taken.push_back(i);
+    } else {
+      rest.push_back(i);
+    }
+  }
+  from = std::move(rest);
+  return taken;
+}
+
 void check(const SplitOptions& o) {
   if (o.labels_per_class < 1) fail_usage("{} labels a class: at least 1 is needed", o.labels_per_class);
   if (!(o.fraction >= 0 && o.fraction <= 1) || !(o.validation_fraction >= 0 && o.validation_fraction < 1))
@@ -64,6 +81,7 @@ TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::stri
       counts.push_back(std::max<std::int64_t>(1, std::llround(fraction * static_cast<double>(n))));
     return counts;
   };
+  const bool all = labelled == nullptr && options.fraction == 0 && options.labels_per_class == kAllLabels;
   TaskSplit split;
   Indices rest = permutation(static_cast<std::int64_t>(labels.size()), options.seed, kStream);
   if (labelled != nullptr) {
@@ -71,7 +89,7 @@ TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::stri
     std::sort(split.labelled.begin(), split.labelled.end());
     std::erase_if(rest,
                   [&](std::int64_t i) { return std::binary_search(split.labelled.begin(), split.labelled.end(), i); });
-  } else {
+  } else if (!all) {
     const std::vector<std::int64_t> wanted =
         options.fraction > 0 ? share(options.fraction) : std::vector<std::int64_t>(C, options.labels_per_class);
     for (std::size_t c = 0; c < C; ++c)
@@ -87,16 +105,31 @@ TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::stri
                                                  : share(options.validation_fraction);
     std::vector<std::int64_t> left(C, 0);
     for (const std::int64_t i : rest) ++left[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])];
-    for (std::size_t c = 0; c < C; ++c)
+    for (std::size_t c = 0; c < C; ++c) {
+      AKIN_CHECK(!all || left[c] > wanted[c],
+                 "class '{}' has {} images: too few for {} validation images and a labelled one; lower --validation",
+                 classes[c], left[c], wanted[c]);
       AKIN_CHECK(left[c] >= wanted[c],
                  "class '{}' has {} images left after the labelled ones: too few for {} validation "
                  "images",
                  classes[c], left[c], wanted[c]);
+    }
     split.validation = take_evenly(rest, labels, wanted);
+  }
+  if (all) {
+    if (!even) split.validation = take_leaving_one(rest, labels, images, options.validation);
+    AKIN_CHECK(even || std::ssize(split.validation) == options.validation,
+               "{} images in {} classes: too few for {} validation images and a labelled one of each class; lower "
+               "--validation",
+               labels.size(), C, options.validation);
+    split.labelled = std::move(rest);
+    for (Indices* part : {&split.labelled, &split.validation}) std::sort(part->begin(), part->end());
+    return split;
   }
   const std::int64_t held_out = even ? 0 : options.validation;
   AKIN_CHECK(static_cast<std::int64_t>(rest.size()) + more_elsewhere > held_out,
-             "{} images are left after the labelled ones: too few for {} validation images and an unlabelled part",
+             "{} images are left after the labelled ones: too few for {} validation images and an unlabelled part; "
+             "lower --labels-per-class, or put unlabelled pictures into unlabeled/",
              rest.size(), held_out);
   const auto middle = rest.begin() + held_out;
   if (!even) split.validation.assign(rest.begin(), middle);

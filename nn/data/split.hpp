@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,15 @@ using Indices = std::vector<std::int64_t>;
 /// 0..n-1 in random order.
 Indices permutation(std::int64_t n, std::uint64_t seed, std::uint32_t stream = 0, std::uint64_t epoch = 0);
 
+/// Labels a class: all that validation leaves.
+inline constexpr std::int64_t kAllLabels = std::numeric_limits<std::int64_t>::max();
+
 struct SplitOptions {
   std::int64_t labels_per_class = 2;
   double fraction = 0;              ///< > 0: this share of each class instead, at least one image
   std::int64_t unlabelled = 10000;  ///< at most this many; 0 = all that are left
-  // Held out for model selection, taken after the labelled ones: so many in all, of each class, or this share of each.
+  // Held out for model selection, taken after the labelled ones, or before where all are labelled: so many in all, of
+  // each class, or this share of each.
   std::int64_t validation = 0;
   std::int64_t validation_per_class = 0;
   double validation_fraction = 0;
@@ -31,7 +36,8 @@ struct TaskSplit {
 };
 
 /// Draws the parts at random, the labelled ones evenly over the classes. Throws, naming class and counts, where a class
-/// has too few images, and where nothing is left unlabelled, unless `more_elsewhere` says that other images will be.
+/// has too few images, and where nothing is left unlabelled, unless `more_elsewhere` says that other images will be, or
+/// all are labelled.
 /// `labelled`: these are the labelled ones, and only the others are drawn.
 TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::string>& classes,
                      const SplitOptions& options, bool more_elsewhere = false, const Indices* labelled = nullptr);

@@ -95,15 +95,60 @@ Bytes bmp(std::uint8_t bits, std::size_t palette, std::size_t data) {
   return out;
 }
 
+/// 2x2 grey, in a strip of its own kind: photometric, bits and packing are for the fuzzer to change.
+Bytes tiff(std::uint8_t bits, std::uint8_t photometric, std::uint8_t samples) {
+  Bytes out = {'I', 'I', 42, 0, 8, 0, 0, 0, 10, 0};
+  const auto entry = [&](std::uint16_t tag, std::uint8_t type, std::uint8_t value) {
+    out.insert(out.end(), {static_cast<std::uint8_t>(tag), static_cast<std::uint8_t>(tag >> 8), type, 0, 1, 0, 0, 0,
+                           value, 0, 0, 0});
+  };
+  constexpr std::uint8_t kPixelsAt = 8 + 2 + 10 * 12 + 4;
+  entry(256, 3, 2);
+  entry(257, 3, 2);
+  entry(258, 3, bits);
+  entry(259, 3, 1);
+  entry(262, 3, photometric);
+  entry(273, 4, kPixelsAt);
+  entry(274, 3, 6);
+  entry(277, 3, samples);
+  entry(278, 3, 2);
+  entry(279, 4, static_cast<std::uint8_t>(2 * ((2 * bits * samples + 7) / 8)));
+  out.resize(kPixelsAt);
+  for (std::uint8_t i = 0; i < 32; ++i) out.push_back(static_cast<std::uint8_t>(i * 7));
+  return out;
+}
+
+Bytes gif() {
+  return {'G', 'I',  'F', '8', '9', 'a', 3, 0, 3,   0, 0x81, 0, 0, 0, 0, 0, 80, 80, 80, 160, 160,  160,  255, 255, 255,
+          '!', 0xF9, 4,   1,   0,   0,   1, 0, ',', 0, 0,    0, 0, 2, 0, 2, 0,  0,  2,  3,   0x44, 0x54, 5,   0,   ';'};
+}
+
+/// 3x5, lossless.
+Bytes webp() {
+  return {0x52, 0x49, 0x46, 0x46, 0x6a, 0x00, 0x00, 0x00, 0x57, 0x45, 0x42, 0x50, 0x56, 0x50, 0x38, 0x4c, 0x5e,
+          0x00, 0x00, 0x00, 0x2f, 0x04, 0x80, 0x00, 0x00, 0x77, 0xa0, 0x28, 0x92, 0xa4, 0xe6, 0x72, 0x00, 0xfc,
+          0x1b, 0xc1, 0x13, 0x5f, 0x14, 0xc0, 0xda, 0x50, 0x1a, 0x00, 0x68, 0x42, 0xa2, 0x91, 0xf8, 0x3f, 0x71,
+          0xa0, 0xce, 0x55, 0x41, 0xdb, 0x36, 0x4c, 0xbb, 0x0b, 0x72, 0xe8, 0xc7, 0xe3, 0xcd, 0x7f, 0x6c, 0xa9,
+          0xcf, 0x03, 0x7c, 0xf0, 0x4d, 0xf8, 0x64, 0xe3, 0x29, 0x1b, 0x00, 0x05, 0xa9, 0x4f, 0x02, 0x08, 0xf7,
+          0x8f, 0x19, 0x69, 0x55, 0x75, 0xb4, 0x41, 0x31, 0x23, 0x49, 0x50, 0xe6, 0x79, 0x70, 0x8c, 0xce, 0x48,
+          0x0c, 0xcf, 0x72, 0xad, 0x62, 0x44, 0xff, 0xa3, 0x70, 0x5e, 0x3b, 0x02};
+}
+
 Seeds seeds() {
   Array grey(DType::u8, {3, 5}), colour(DType::u8, {4, 4, 3}), alpha(DType::u8, {2, 2, 4});
   for (Array* a : {&grey, &colour, &alpha})
     for (std::uint8_t v = 0; std::uint8_t & p : a->as<std::uint8_t>()) p = v += 13;
-  Seeds all{{"grey.png", to_png(grey)},         {"colour.png", to_png(colour)},     {"alpha.png", to_png(alpha)},
-            {"grey.jpg", jpeg(1, false)},       {"colour.jpg", jpeg(3, false)},     {"four.jpg", jpeg(4, false)},
-            {"progressive.jpg", jpeg(1, true)}, {"bits24.bmp", bmp(24, 0, 16)},     {"bits32.bmp", bmp(32, 0, 16)},
-            {"bits8.bmp", bmp(8, 16, 8)},       {"bits4.bmp", bmp(4, 16, 8)},       {"bits1.bmp", bmp(1, 2, 8)},
-            {"bits16.bmp", bmp(16, 0, 8)},      text_seed("gif", "GIF89a\2\0\2\0"), text_seed("psd", "8BPS\0\1"),
+  Seeds all{{"grey.png", to_png(grey)},         {"colour.png", to_png(colour)},
+            {"alpha.png", to_png(alpha)},       {"grey.jpg", jpeg(1, false)},
+            {"colour.jpg", jpeg(3, false)},     {"four.jpg", jpeg(4, false)},
+            {"progressive.jpg", jpeg(1, true)}, {"bits24.bmp", bmp(24, 0, 16)},
+            {"bits32.bmp", bmp(32, 0, 16)},     {"bits8.bmp", bmp(8, 16, 8)},
+            {"bits4.bmp", bmp(4, 16, 8)},       {"bits1.bmp", bmp(1, 2, 8)},
+            {"bits16.bmp", bmp(16, 0, 8)},      {"two.gif", gif()},
+            {"lossless.webp", webp()},          {"grey.tif", tiff(8, 1, 1)},
+            {"bits1.tif", tiff(1, 0, 1)},       {"bits16.tif", tiff(16, 1, 1)},
+            {"rgb.tif", tiff(8, 2, 3)},         {"inks.tif", tiff(8, 5, 4)},
+            {"palette.tif", tiff(4, 3, 1)},     text_seed("psd", "8BPS\0\1"),
             text_seed("pnm", "P6 2 2 255\n")};
   // Other kinds of PNG: their header's depth and colour type, behind which the fuzzer finds the rest.
   for (const auto& [depth, type] :
@@ -122,7 +167,8 @@ const Target target{
     .run = run, .seeds = seeds, .words = {"IHDR",     "PLTE",     "tRNS",     "IDAT",     "IEND",
                                           "CgBI",     "acTL",     "eXIf",     "iCCP",     "\x89PNG\r\n\x1a\n",
                                           "Exif",     "JFIF",     "Adobe",    "BM",       "\xff\xd8",
-                                          "\xff\xd9", "\xff\xda", "\xff\xc4", "\xff\xc0", "\xff\xc2",
-                                          "\xff\xdb", "\xff\xdd", "\xff\xe1"}};
+                                          "GIF89a",   "RIFF",     "WEBPVP8X", "VP8L",     "ANMF",
+                                          "ALPH",     "\xff\xd9", "\xff\xda", "\xff\xc4", "\xff\xc0",
+                                          "\xff\xc2", "\xff\xdb", "\xff\xdd", "\xff\xe1"}};
 
 }  // namespace akin::fuzz

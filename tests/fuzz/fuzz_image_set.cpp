@@ -78,6 +78,7 @@ Seeds seeds() {
   const Bytes large = to_idx(Array::from(std::vector<std::int32_t>{2147483647, 0}, {2}));
   const std::vector<Part> folders{
       {"train/cat/a.png", g}, {"train/dog/b.png", g}, {"test/cat/c.png", g}, {"unlabeled/d.png", g}};
+  const Bytes list = bytes_of_text("file,label,split\na.png,cat,train\nb,dog,\nc.png,,test\n");
   std::vector<Part> odd = folders;
   for (const char* name :
        {"train/cat/.hidden.png", "train/cat/notes.txt", "train/Thumbs.db", "train/cat/deep/er/x.PNG",
@@ -95,6 +96,9 @@ Seeds seeds() {
           seed("folders_sizes", {{"train/cat/a.png", g}, {"train/dog/b.png", c}}),
           seed("folders_odd", odd),
           seed("flat", {{"cat/a.png", g}, {"dog/b.png", g}}),
+          seed("flat_drawn", {{"cat/a.png", g}, {"cat/b.png", c}, {"dog/b.png", g}, {"unlabelled/c.png", g}}, 3),
+          seed("train_alone", {{"train/cat/a.png", g}, {"train/cat/b.png", c}, {"train/dog/b.png", g}}, 3),
+          seed("list", {{"a.png", g}, {"x/b.png", c}, {"c.png", g}, {"labels.csv", list}}, 3),
           seed("cifar10", {{"data_batch_1.bin", {0}}, {"test_batch.bin", {}}}),
           seed("cifar100", {{"train.bin", {0}}, {"test.bin", {1}}})};
 }
@@ -103,8 +107,25 @@ Seeds seeds() {
 
 const Target target{.run = run,
                     .seeds = seeds,
-                    .words = {"train/", "test/", "val/", "unlabeled/", "train-images-idx3-ubyte",
-                              "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", ".gz", "classes.txt", ".png", ".jpg",
-                              ".jpeg", ".bmp", ".gif", "Thumbs.db", "@eaDir"}};
+                    .words = {"train/",
+                              "test/",
+                              "val/",
+                              "unlabeled/",
+                              "train-images-idx3-ubyte",
+                              "train-labels-idx1-ubyte",
+                              "t10k-images-idx3-ubyte",
+                              ".gz",
+                              "classes.txt",
+                              ".png",
+                              ".jpg",
+                              ".jpeg",
+                              ".bmp",
+                              ".gif",
+                              "Thumbs.db",
+                              "@eaDir",
+                              "labels.csv",
+                              "metadata.csv",
+                              "file,label,split\n",
+                              "unlabelled/"}};
 
 }  // namespace akin::fuzz

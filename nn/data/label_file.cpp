@@ -1,0 +1,234 @@
+#include "nn/data/label_file.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+
+#include "engine/io/csv.hpp"
+#include "engine/io/picture_kind.hpp"
+#include "nn/data/image_folder.hpp"
+#include "nn/data/set_layout.hpp"
+
+namespace akin {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 28;  // a million paths
+
+std::string plain_path(std::string name) {
+  std::replace(name.begin(), name.end(), '\\', '/');
+  return fs::path(name).lexically_normal().generic_string();
+}
+
+std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+bool ends_as(const std::string& path, const std::string& end) {
+  return path == end || (path.size() > end.size() && path.ends_with(end) && path[path.size() - end.size() - 1] == '/');
+}
+
+/// Finds pictures by the names that a list gives them.
+class Finder {
+ public:
+  Finder(std::vector<fs::path> files, const fs::path& folder) : files_(std::move(files)), used_(files_.size()) {
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      relative_.push_back(files_[i].lexically_relative(folder).generic_string());
+      const fs::path name = fs::path(relative_.back()).filename();
+      by_name_[name.string()].push_back(i);
+      by_stem_[name.stem().string()].push_back(i);
+    }
+  }
+
+  /// The picture, or nothing and why.
+  std::optional<std::size_t> find(const std::string& name, std::string& why) const {
+    const std::string wanted = plain_path(name);
+    std::vector<std::size_t> found;
+    const auto take = [&](const auto& index, const std::string& key, auto&& fits) {
+      if (const auto at = index.find(key); found.empty() && at != index.end())
+        std::copy_if(at->second.begin(), at->second.end(), std::back_inserter(found), fits);
+    };
+    const std::string last = last_part(wanted);
+    take(by_name_, last, [&](std::size_t i) { return relative_[i] == wanted; });
+    take(by_name_, last, [&](std::size_t i) { return ends_as(relative_[i], wanted) || ends_as(wanted, relative_[i]); });
+    take(by_name_, last, [](std::size_t) { return true; });
+    take(by_stem_, last, [&](std::size_t i) {
+      const std::string& path = relative_[i];
+      return ends_as(path.substr(0, path.rfind('.')), wanted);
+    });
+    if (found.size() == 1) return found[0];
+    why = found.empty() ? "names no picture below the folder"
+                        : fmt::format("may be {} or {}; write the path from the folder", relative_[found[0]],
+                                      relative_[found[1]]);
+    return {};
+  }
+
+  const fs::path& file(std::size_t i) const { return files_[i]; }
+  /// Whether it was used before.
+  bool use(std::size_t i) {
+    const bool before = used_[i];
+    used_[i] = true;
+    return before;
+  }
+  std::vector<fs::path> unused() const {
+    std::vector<fs::path> out;
+    for (std::size_t i = 0; i < files_.size(); ++i)
+      if (!used_[i]) out.push_back(files_[i]);
+    return out;
+  }
+
+ private:
+  std::vector<fs::path> files_;
+  std::vector<std::string> relative_;
+  std::vector<bool> used_;
+  std::unordered_map<std::string, std::vector<std::size_t>> by_name_, by_stem_;
+};
+
+bool has_words(const std::string& text, std::string_view words) { return text.find(words) != std::string::npos; }
+
+/// What a list says, a line a picture.
+struct Lines {
+  std::vector<std::string> names, labels, splits;  // splits: empty where no column says it
+  std::vector<std::string> notes;
+};
+
+Lines read_lines(const fs::path& list) {
+  CsvLabels read = parse_csv_labels(read_table_text(list, kMaxBytes), list.string());
+  if (!read.splits.empty())
+    std::erase_if(read.notes, [](const std::string& note) { return has_words(note, " is left out; the labels are"); });
+  Lines out{std::move(read.names), std::move(read.labels), std::move(read.splits), std::move(read.notes)};
+  if (out.names.empty() && !read.numbers.empty()) {  // pictures may be called 0, 1, 2 ...
+    out.names = std::move(read.numbers);
+    std::erase_if(out.notes,
+                  [](const std::string& note) { return note.ends_with("numbers the rows and is left out"); });
+  }
+  if (!out.names.empty()) return out;
+  const bool pictures = std::all_of(out.labels.begin(), out.labels.end(), [](const std::string& cell) {
+    return ending_of(cell) == Ending::picture || ending_of(cell) == Ending::unreadable;
+  });
+  AKIN_CHECK(pictures,
+             "{}: names no pictures; expected a line with the columns file,label, and a line for each picture",
+             list.string());
+  out.names = std::move(out.labels);
+  for (const std::string& name : out.names)
+    out.labels.push_back(fs::path(plain_path(name)).parent_path().filename().string());
+  return out;
+}
+
+/// In byte order, but whole numbers by their value.
+std::vector<std::string> sorted_classes(const std::set<std::string>& names) {
+  std::vector<std::string> out(names.begin(), names.end());
+  const auto number = [](const std::string& text) {
+    std::int64_t value = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size() ? value : -1;
+  };
+  if (std::all_of(out.begin(), out.end(), [&](const std::string& name) { return number(name) >= 0; }))
+    std::stable_sort(out.begin(), out.end(), [&](const auto& a, const auto& b) { return number(a) < number(b); });
+  return out;
+}
+
+/// The split that a cell says; training where it is empty.
+std::optional<Split> split_of(const std::string& cell) {
+  const std::string word = split_word(cell);
+  if (cell.empty() || word == "train") return Split::train;
+  if (word == "unlabeled") return Split::unlabeled;
+  if (word == "test" || word == "validation") return Split::test;
+  return {};
+}
+
+std::vector<fs::path> named_files(const std::vector<std::string>& names, const fs::path& folder, Faults& faults,
+                                  const fs::path& list) {
+  std::set<fs::path> files;
+  for (const std::string& name : names) {
+    std::error_code ignored;
+    const fs::path direct = (folder / plain_path(name)).lexically_normal();
+    if (fs::is_regular_file(direct, ignored))
+      files.insert(direct);
+    else
+      faults.push_back(fmt::format("{}: {}: no such file in {}", list.string(), name, folder.string()));
+  }
+  return {files.begin(), files.end()};
+}
+
+}  // namespace
+
+std::vector<std::string> label_files(const std::vector<std::string>& files) {
+  static const std::set<std::string> known{"labels", "label", "train", "trainlabels", "annotations", "metadata"};
+  std::vector<std::string> found;
+  for (const std::string& name : files) {
+    std::string stem;
+    for (const char c : fs::path(name).stem().string())
+      if (c != '_' && c != '-' && c != ' ') stem += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const std::string ending = lower_ending(name);
+    if (known.contains(stem) && (ending == ".csv" || ending == ".tsv" || (ending == ".txt" && stem == "labels")))
+      found.push_back(name);
+  }
+  return found;
+}
+
+bool is_label_file(const fs::path& path) {
+  std::error_code ignored;
+  const std::string ending = lower_ending(path);
+  return (ending == ".csv" || ending == ".tsv" || ending == ".txt" || ending == ".lst") &&
+         fs::is_regular_file(path, ignored);
+}
+
+ListedPictures read_label_file(const fs::path& list, const fs::path& folder, bool alone) {
+  const Lines lines = read_lines(list);
+  ListedPictures out;
+  for (const std::string& note : lines.notes) out.account.note("list of labels", note);
+  Listing listing{folder};
+  Finder finder(alone ? named_files(lines.names, folder, out.faults, list) : list_images(folder, listing), folder);
+  out.account.merge(listing.account);
+  out.faults.insert(out.faults.end(), listing.faults.begin(), listing.faults.end());
+  // Which picture each line means.
+  struct Line {
+    fs::path file;
+    std::string label;
+    Split split;
+  };
+  std::vector<Line> found;
+  std::set<std::string> classes;
+  for (std::size_t i = 0; i < lines.names.size(); ++i) {
+    std::string why;
+    const std::string cell = i < lines.splits.size() ? lines.splits[i] : "";
+    const std::optional<std::size_t> at = finder.find(lines.names[i], why);
+    std::optional<Split> split = split_of(cell);
+    if (!split) why = fmt::format("split \"{}\" is none of train, test, validation and unlabelled", cell);
+    if (at && split && finder.use(*at)) why = "is named twice";
+    if (!why.empty()) {
+      if (!alone || at) out.faults.push_back(fmt::format("{}: {}: {}", list.string(), lines.names[i], why));
+      continue;
+    }
+    if (lines.labels[i].empty()) split = Split::unlabeled;
+    if (split == Split::train) classes.insert(lines.labels[i]);
+    found.push_back({finder.file(*at), lines.labels[i], *split});
+  }
+  if (const std::vector<fs::path> rest = finder.unused(); !alone && !rest.empty()) {
+    out.account.add(fmt::format("pictures that {} does not name, taken for unlabelled ones", list.filename().string()),
+                    Account::Tone::note, rest.front().lexically_relative(folder).string(), std::ssize(rest));
+    for (const fs::path& file : rest) found.push_back({file, "", Split::unlabeled});
+  }
+  out.classes = sorted_classes(classes);
+  std::vector<std::tuple<int, fs::path, Split>> sorted;
+  for (const Line& line : found) {
+    const auto at = std::find(out.classes.begin(), out.classes.end(), line.label);
+    const int label = line.split == Split::unlabeled ? -1 : static_cast<int>(at - out.classes.begin());
+    if (label == std::ssize(out.classes))
+      out.faults.push_back(fmt::format("{}: {}: class \"{}\" is not among those of the training pictures",
+                                       list.string(), line.file.string(), line.label));
+    sorted.emplace_back(label, line.file, line.split);
+  }
+  std::sort(sorted.begin(), sorted.end());
+  for (const auto& [label, file, split] : sorted) {
+    SplitFiles& own = out.splits[split];
+    own.files.push_back(file);
+    if (split != Split::unlabeled) own.labels.push_back(label);
+  }
+  return out;
+}
+
+}  // namespace akin
