@@ -45,4 +45,7 @@ std::string split_word(const std::string& folder);
 /// set was not written to its end.
 SetLayout layout_of(const std::filesystem::path& folder);
 
+/// Whether the folder looks like a data set, by the same names, be it whole or not; other folders may hold pictures.
+bool is_data_set(const std::filesystem::path& folder);
+
 }  // namespace akin
