@@ -139,6 +139,8 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
   add_distill(app);
   add_experiment(app);
   add_eval(app);
+  add_predict(app);
+  add_label(app);
   add_export(app);
   add_report(app);
   add_info(app);

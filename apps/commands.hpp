@@ -19,6 +19,8 @@ void add_fit(CLI::App& akin);
 void add_bank(CLI::App& akin);
 void add_experiment(CLI::App& akin);
 void add_eval(CLI::App& akin);
+void add_predict(CLI::App& akin);
+void add_label(CLI::App& akin);
 void add_export(CLI::App& akin);
 void add_report(CLI::App& akin);
 void add_info(CLI::App& akin);

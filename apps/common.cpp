@@ -179,6 +179,24 @@ void tell(const CommonOptions& options, const ImageSet& set) {
       say(options, line);
 }
 
+ImageFormat format_for(const ImageFormat& asked, const ModelInfo& info) {
+  ImageFormat format = asked;
+  if (asked.height > 0) return format;
+  const ImageFormat own = format_of(preprocessing_of(info));
+  format.mixed_height = own.height;
+  format.mixed_width = own.width;
+  format.fit = own.fit;
+  return format;
+}
+
+void say_preparation(const CommonOptions& options, const Model& model, const std::string& file, const ImageSet& set) {
+  const Preprocessing p = preprocessing_of(model.info);
+  const Shape& s = set.images.shape();
+  if (p.height <= 0 || (!set.fitted && s[1] == p.height && s[2] == p.width)) return;
+  const std::string size = set.fitted ? "several sizes" : fmt::format("{}x{}", s[1], s[2]);
+  say(options, fmt::format("{}: images of {}; {} sees of each {}", set.name, size, file, fit_in_words(p)));
+}
+
 void warn_of_size(const Model& model, const std::string& file, const ImageSet& set) {
   const std::int64_t height = model.info.height, width = model.info.width;
   const Shape& s = set.images.shape();

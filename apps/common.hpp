@@ -46,6 +46,11 @@ void say(const CommonOptions& options, const std::string& line);
 void warn(const std::string& line);
 /// What the loader of a data set tells of its folder: notes with say, warnings with warn.
 void tell(const CommonOptions& options, const ImageSet& set);
+/// How a folder is read for a model: as `asked`; where that says no size, files of several sizes are brought to the
+/// model's own, as it says they should be.
+ImageFormat format_for(const ImageFormat& asked, const ModelInfo& info);
+/// A line on what becomes of the images before the model sees them; nothing where they are of its size.
+void say_preparation(const CommonOptions& options, const Model& model, const std::string& file, const ImageSet& set);
 /// Warns where `model` learnt from images of another size than those of `set`: it runs, but sees something unusual.
 void warn_of_size(const Model& model, const std::string& file, const ImageSet& set);
 /// Warns where images of this shape [N, H, W, C] leave one pixel of the network's last feature map: its 3x3

@@ -34,21 +34,33 @@ std::string confusion_table(const std::vector<std::string>& classes, const std::
   return table.str();
 }
 
+/// "wren, robin, tit ... (20)": of many names the first ones.
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t kTold = 12;
+  if (names.size() <= kTold) return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{} ... ({})", fmt::join(names.begin(), names.begin() + kTold, ", "), names.size());
+}
+
 void evaluate(Context& ctx, const Options& o, const Model& model) {
   const Split split = o.split == "train" ? Split::train : Split::test;
   const ImageSet set = [&] {
     const StageScope stage(ctx, "load");
-    return load_images(o.data, split, o.format.format());
+    return load_images(o.data, split, format_for(o.format.format(), model.info));
   }();
   tell(o.common, set);
-  warn_of_size(model, o.model, set);
+  const bool as_asked = !o.format.size.empty();
+  if (as_asked)
+    warn_of_size(model, o.model, set);
+  else
+    say_preparation(o.common, model, o.model, set);
   if (!model.info.classes.empty() && model.info.classes != set.classes)
     warn(fmt::format("{}: its classes ({}) are not those of {} ({}); classes are compared by their order", o.model,
-                     fmt::join(model.info.classes, ", "), o.data, fmt::join(set.classes, ", ")));
+                     some_of(model.info.classes), o.data, some_of(set.classes)));
   const Events events = make_events(o.common);
   const auto N = static_cast<std::int64_t>(set.labels.size());
-  const std::vector<int> said =
-      predict(ctx, model, set, [&](std::int64_t done) { events.progress("testing", done, N, "images", ""); });
+  const std::vector<int> said = predict(
+      ctx, model, set, [&](std::int64_t done) { events.progress("testing", done, N, "images", ""); },
+      as_asked || set.fitted);
   const auto classes = std::ssize(set.classes);
   std::int64_t wrong = 0;
   for (std::size_t i = 0; i < said.size(); ++i) {

@@ -57,7 +57,11 @@ std::string to_onnx(const LayerGraph& layers, const Model& model, const std::str
       "logits: float32 [batch, {}].",
       layers.input[3], layers.input[1], layers.input[2], layers.input[3] == 1 ? "grey" : "RGB",
       info.architecture.classes);
-  graph.metadata = {{"network", info.architecture.name}, {"sha256", model.hash}};
+  Preprocessing seen = preprocessing_of(info);
+  seen.height = layers.input[1];
+  seen.width = layers.input[2];
+  graph.text += " Of a picture the network sees " + fit_in_words(seen) + ".";
+  graph.metadata = {{"network", info.architecture.name}, {"sha256", model.hash}, {"input", preprocessing_json(seen)}};
   if (!info.task.empty()) graph.metadata["task"] = info.task;
   if (!info.classes.empty()) graph.metadata["classes"] = json_line(info.classes);
   return onnx::to_bytes(graph);

@@ -11,6 +11,7 @@
 #include "engine/io/picture_kind.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/text.hpp"
+#include "nn/classifier.hpp"
 
 namespace akin {
 
@@ -24,10 +25,11 @@ struct Options {
   bool match_channels = false, force = false;
 };
 
-ImageSet load(const Options& o) {
-  if (o.split == "target") return load_pool(o.data, o.format.format());
+ImageSet load(const Options& o, const ModelInfo& info) {
+  const ImageFormat format = format_for(o.format.format(), info);
+  if (o.split == "target") return is_data_set(o.data) ? load_pool(o.data, format) : load_pictures(o.data, format);
   for (const Split split : {Split::train, Split::test, Split::unlabeled})
-    if (o.split == name_of(split)) return load_images(o.data, split, o.format.format());
+    if (o.split == name_of(split)) return load_images(o.data, split, format);
   fail_usage("--split {}: use target (train and unlabeled), train, test or unlabeled", o.split);
 }
 
@@ -51,8 +53,9 @@ void run(const Options& o) {
   Context ctx = start(o.common);
   const std::optional<ModelInfo> info = o.foreign.info();
   Model model = load_model(ctx, o.model, info ? &*info : nullptr);
-  const ImageSet set = load(o);
+  const ImageSet set = load(o, model.info);
   tell(o.common, set);
+  say_preparation(o.common, model, o.model, set);
   const std::int64_t channels = set.images.shape()[3], wanted = model.info.architecture.channels;
   const bool possible = channels == 1 || wanted == 1;
   AKIN_CHECK(channels == wanted || (o.match_channels && possible),
@@ -60,11 +63,9 @@ void run(const Options& o) {
              possible ? "; --match-channels turns grey to colour and colour to grey" : "");
   const std::int64_t N = set.images.shape()[0];
   const Events events = make_events(o.common);
-  const Outputs out =
-      run_network(ctx, *model.network, set.images, all_indices(N), model.info.normalization,
-                  {.height = model.info.height, .width = model.info.width, .progress = [&](std::int64_t done) {
-                     events.progress("features", done, N, "images", "");
-                   }});
+  const Outputs out = run_model(
+      ctx, model, set.images, all_indices(N),
+      [&](std::int64_t done) { events.progress("features", done, N, "images", ""); }, set.fitted);
   check_finite(out.features, "features", o.model);
   check_finite(out.logits, "logits", o.model);
   const std::vector<std::int32_t> labels(set.labels.begin(), set.labels.end());
@@ -111,7 +112,10 @@ void add_features(CLI::App& akin) {
   CLI::App* app = akin.add_subcommand("features", "Write a model's features and logits of all images as a table");
   const auto o = std::make_shared<Options>();
   app->add_option("--model", o->model, "Model file")->required()->type_name("FILE");
-  app->add_option("--data", o->data, "Folder of the data set")->required()->type_name("DIR")->group("Data");
+  app->add_option("--data", o->data, "Folder of the data set, or of pictures without train/ and test/")
+      ->required()
+      ->type_name("DIR")
+      ->group("Data");
   app->add_option("--split", o->split,
                   "target: train followed by unlabeled, what rank and distill expect of a source; or train, test, "
                   "unlabeled")

@@ -62,7 +62,10 @@ ImageFormat FormatFlags::format() const {
 }
 
 void add_format(CLI::App& app, FormatFlags& flags) {
-  app.add_option("--size", flags.size, "Bring images to height x width, as in 32x32; without it they stay as they are")
+  app.add_option("--size", flags.size,
+                 "Bring images to height x width, as in 32x32; without it they stay as they are, and files of several "
+                 "sizes are "
+                 "brought to the size of a model that is asked of them")
       ->type_name("HxW")
       ->group("Data");
   app.add_option("--channels", flags.channels, "Bring images to 1 (grey) or 3 (colour) channels; 0: as they are")
@@ -218,7 +221,8 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
           ->type_name("N|all")
           ->group("Data");
   app.add_option("--labels", flags.labels,
-                 "The same, or a manifest file: a share of each class, or a list of images (docs/data.md)")
+                 "The same, or a file: a table of files and labels (.csv, see akin label), or a manifest with a share of each "
+                 "class or a list of images (docs/data.md)")
       ->excludes(per_class)
       ->type_name("N|FILE")
       ->group("Data");

@@ -20,7 +20,9 @@ namespace {
 struct Options {
   CommonOptions common;
   ForeignFlags foreign;
-  std::string file, out, names, task, size, unfold;
+  std::string file, out, names, task, size, unfold, filter;
+  double crop = 0;
+  bool stretch = false;
   std::int64_t new_head = 0, channels = 0;
   std::uint64_t seed = 0;
   bool force = false;
@@ -33,7 +35,9 @@ std::string lines(const char* title, const std::vector<std::string>& names) {
 }
 
 UnfoldReport unfold(Context& ctx, const Options& o, Model& model) {
-  const ImageFormat size{.height = static_cast<int>(model.info.height), .width = static_cast<int>(model.info.width)};
+  const ImageFormat size{.height = static_cast<int>(model.info.height),
+                         .width = static_cast<int>(model.info.width),
+                         .fit = model.info.fit};
   const ImageSet set = load_pool(o.unfold, model.info.height > 0 ? size : ImageFormat{});
   const std::int64_t found = set.images.shape()[3], wanted = model.info.architecture.channels;
   AKIN_CHECK(
@@ -83,6 +87,12 @@ void run(const Options& o) {
     found.height = format.height;
     found.width = format.width;
   }
+  Fit fit = found.fit;
+  if (o.crop > 0) fit = {.crop = o.crop, .filter = fit.filter};
+  if (o.stretch) fit = {.stretch = true, .filter = fit.filter};
+  if (!o.filter.empty()) fit.filter = filter_of(o.filter, "--filter");
+  if (fit != found.fit) forget_accuracy(found);
+  found.fit = fit;
   if (!o.names.empty()) {
     found.classes = read_names(o.names);
     AKIN_CHECK(static_cast<std::int64_t>(found.classes.size()) == found.architecture.classes,
@@ -142,6 +152,18 @@ void add_import(CLI::App& akin) {
   add_foreign(*app, o->foreign);
   const char* group = "What the model file shall say";
   app->add_option("--size", o->size, "Images it was trained on, height x width")->type_name("HxW")->group(group);
+  CLI::Option* crop =
+      app->add_option("--crop", o->crop,
+                      "Share of a picture's largest centred part of that shape that it sees: 0.875 for 224 out of 256")
+          ->check(number_in(1e-3, 1))
+          ->group(group);
+  app->add_flag("--stretch", o->stretch, "It sees the whole picture, squeezed into that shape")
+      ->excludes(crop)
+      ->group(group);
+  app->add_option("--filter", o->filter, "How pictures are resized for it: bilinear or bicubic")
+      ->check(CLI::IsMember({"bilinear", "bicubic"}).description(""))
+      ->type_name("NAME")
+      ->group(group);
   app->add_option("--class-names", o->names, "A line a class")->type_name("FILE")->group(group);
   app->add_option("--task", o->task, "What it was trained on, in words")->group(group);
   const char* changes = "Weights that shall not fit as they are";

@@ -155,6 +155,10 @@ std::string about_model(const ModelFacts& facts) {
   if (facts.cost)
     text += fmt::format("{:.3g} million multiply-adds an image of {}x{}\n",
                         static_cast<double>(facts.cost->multiply_adds) / 1e6, info.height, info.width);
+  if (info.height > 0 && info.width > 0) {
+    const Preprocessing p = preprocessing_of(info);
+    text += fmt::format("sees of a picture {}, {}\n", fit_in_words(p), p.channels == 1 ? "grey" : "RGB");
+  }
   text += fmt::format(
       "{}: {} classes",
       info.task.empty() ? "a task without a name" : shortened(spelled_controls(readable_text(info.task), false)),

@@ -6,7 +6,6 @@
 #include "engine/profile.hpp"
 #include "nn/data/image_batch.hpp"
 #include "nn/data/split.hpp"
-#include "nn/evaluate.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -50,16 +49,28 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
   return out;
 }
 
+Outputs run_model(Context& ctx, const Model& model, const Array& images, std::span<const std::int64_t> index,
+                  const std::function<void(std::int64_t)>& progress, bool prepared) {
+  const Preprocessing p = preprocessing_of(model.info);
+  RunOptions options{.progress = progress};
+  if (!prepared) {
+    options.height = p.height;
+    options.width = p.width;
+    options.fit = p.fit;
+  }
+  return run_network(ctx, *model.network, images, index, p.normalization, options);
+}
+
 std::vector<int> predict(Context& ctx, const Model& model, const ImageSet& set,
-                         const std::function<void(std::int64_t)>& progress) {
+                         const std::function<void(std::int64_t)>& progress, bool prepared) {
   const Architecture& a = model.info.architecture;
   AKIN_CHECK(a.classes == static_cast<std::int64_t>(set.classes.size()),
              "the model tells {} classes apart, '{}' has {}", a.classes, set.name, set.classes.size());
-  AKIN_CHECK(a.channels == set.images.shape()[3], "the model expects images of {} channels, '{}' has {}", a.channels,
+  AKIN_CHECK(a.channels == set.images.shape()[3],
+             "the model expects images of {0} channels, '{1}' has {2}; --channels {0} brings them to its", a.channels,
              set.name, set.images.shape()[3]);
-  return argmax_rows(run_network(ctx, *model.network, set.images, all_indices(set.images.shape()[0]),
-                                 model.info.normalization, {.progress = progress})
-                         .logits);
+  const Indices all = all_indices(set.images.shape()[0]);
+  return argmax_rows(run_model(ctx, model, set.images, all, progress, prepared).logits);
 }
 
 double evaluate_model(Context& ctx, const Model& model, const ImageSet& set) {

@@ -3,6 +3,7 @@
 
 #include "kernels/augment.hpp"
 #include "nn/data/image_set.hpp"
+#include "nn/evaluate.hpp"
 #include "nn/model_file.hpp"
 #include "nn/trainer.hpp"
 
@@ -28,10 +29,15 @@ struct TrainedClassifier {
 TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, ClassifierOptions options, TrainHooks hooks = {},
                                    const Place& place = {});
 
+/// What a model says of images u8 [M,H,W,C], as its file says they become its input: `index` picks N of them. With
+/// `prepared` they are of its size already. `progress`: see run_network.
+Outputs run_model(Context& ctx, const Model& model, const Array& images, std::span<const std::int64_t> index,
+                  const std::function<void(std::int64_t)>& progress = {}, bool prepared = false);
+
 /// The class that a model gives each image of a set. Error where it tells another number of classes apart, or expects
-/// other channels. `progress`: see run_network.
+/// other channels. `progress`, `prepared`: see run_model.
 std::vector<int> predict(Context& ctx, const Model& model, const ImageSet& set,
-                         const std::function<void(std::int64_t)>& progress = {});
+                         const std::function<void(std::int64_t)>& progress = {}, bool prepared = false);
 
 /// Accuracy of a model on a labelled set.
 double evaluate_model(Context& ctx, const Model& model, const ImageSet& set);

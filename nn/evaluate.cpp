@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/io/image.hpp"
 #include "engine/profile.hpp"
 #include "kernels/softmax_ce.hpp"
 #include "nn/data/image_batch.hpp"
@@ -26,7 +25,8 @@ Outputs run_network(Context& ctx, const Network& network, const Array& images, s
   const TapeScope off(ctx, nullptr);
   if (ctx.profiler != nullptr) tell_layers(ctx, network.parameters());
   const ImageView all = view_of(images);
-  const bool resized = options.height > 0 && (all.H != options.height || all.W != options.width);
+  const bool resized =
+      options.height > 0 && (all.H != options.height || all.W != options.width || !options.fit.keeps_size());
   const std::int64_t area = resized ? options.height * options.width : all.H * all.W;
   const std::int64_t batch = options.batch > 0 ? options.batch : images_at_once(ctx.device, area);
   const auto N = static_cast<std::int64_t>(index.size());
@@ -40,8 +40,8 @@ Outputs run_network(Context& ctx, const Network& network, const Array& images, s
     for (const std::int64_t image : part) items.push_back({image, 0});
     Array scaled;
     if (resized) {
-      scaled =
-          resize_images(pick_images(images, part), static_cast<int>(options.height), static_cast<int>(options.width));
+      scaled = resize_images(pick_images(images, part), static_cast<int>(options.height),
+                             static_cast<int>(options.width), options.fit);
       for (std::int64_t k = 0; k < n; ++k) items[static_cast<std::size_t>(k)].image = k;
     }
     const ImageView view = resized ? view_of(scaled) : all;

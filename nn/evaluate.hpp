@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 
+#include "engine/io/image.hpp"
 #include "nn/data/image_view.hpp"
 #include "nn/network.hpp"
 
@@ -21,6 +22,7 @@ enum class Head { predicted, labels, taught };
 struct RunOptions {
   std::int64_t batch = 0;              ///< 0: as many as suit the device
   std::int64_t height = 0, width = 0;  ///< bring images to this size before (resize_images); 0: as they are
+  Fit fit = {};                        ///< how
   std::function<void(std::int64_t)> progress = {};  ///< called with the number of images done
   Head head = Head::predicted;
 };

@@ -215,6 +215,10 @@ bool describe_graph(const std::filesystem::path& path, SafeTensors& file, ModelI
 
 }  // namespace
 
+Preprocessing preprocessing_of(const ModelInfo& info) {
+  return {info.height, info.width, info.architecture.channels, info.fit, info.normalization};
+}
+
 void forget_accuracy(ModelInfo& info) {
   info.test_accuracy = info.validation_accuracy = -1;
   info.step = -1;
@@ -243,6 +247,10 @@ void save_model(const std::filesystem::path& path, const Network& network, const
   if (info.step >= 0) j["step"] = info.step;
   if (info.validation_accuracy >= 0) j["validation_accuracy"] = info.validation_accuracy;
   if (!info.settings.empty()) j["settings"] = info.settings;
+  // Only what is unlike what every file meant before these keys, whose bytes stay what they were.
+  if (info.fit.crop != 1) j["crop"] = info.fit.crop;
+  if (info.fit.stretch) j["stretch"] = true;
+  if (info.fit.filter != Filter::bilinear) j["filter"] = name_of(info.fit.filter);
   file.metadata = {{"format", kModelFormat}, {"model", json_line(j)}};
   if (!a.graph.empty()) file.metadata["graph"] = a.graph;
   seal(file);
@@ -289,6 +297,12 @@ ForeignModel model_of(Context& ctx, SafeTensors stored, const std::string& hash,
       if (j.contains("step")) model.info.step = whole("step", -1, std::numeric_limits<std::int64_t>::max());
       model.info.validation_accuracy = j.value("validation_accuracy", -1.0);
       model.info.settings = j.value("settings", "");
+      model.info.fit = {.crop = j.value("crop", 1.0),
+                        .stretch = j.value("stretch", false),
+                        .filter = filter_of(j.value("filter", name_of(Filter::bilinear)), path.string())};
+      AKIN_CHECK(model.info.fit.crop > 0 && model.info.fit.crop <= 1,
+                 "{}: its crop is {}, expected a share above 0 and at most 1 (damaged description?)", path.string(),
+                 model.info.fit.crop);
     } catch (const Json::exception& e) {
       fail("{}: the model description in its metadata is damaged ({}); write the model again", path.string(),
            json_reason(e));

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/io/safetensors.hpp"
-#include "kernels/augment.hpp"
+#include "nn/data/preprocessing.hpp"
 #include "nn/weight_file.hpp"
 
 namespace akin {
@@ -16,6 +16,7 @@ struct ModelInfo {
   Architecture architecture;
   std::int64_t height = 0, width = 0;           ///< image size it was trained on; 0 = unknown
   Normalization normalization{{0.5f}, {0.5f}};  ///< one value a channel, or one for all
+  Fit fit = {};                                 ///< how pictures are brought to that size
   std::vector<std::string> classes;             ///< names; may be empty
   std::string task;                             ///< what it was trained on, for people
   double test_accuracy = -1;                    ///< in 0..1; -1 = unknown
@@ -23,6 +24,9 @@ struct ModelInfo {
   double validation_accuracy = -1;              ///< then, in 0..1; -1 = unknown
   std::string settings;                         ///< digest of what it was trained with; may be empty
 };
+
+/// How pictures become this model's input.
+Preprocessing preprocessing_of(const ModelInfo& info);
 
 /// Takes out what a training said of a model that is to be another one.
 void forget_accuracy(ModelInfo& info);

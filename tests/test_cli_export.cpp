@@ -70,6 +70,7 @@ TEST_CASE("cli: export") {
   CHECK_FALSE(!(error <= kTolerance));
   CHECK_EQ(file.metadata.at("task"), "target");
   CHECK_EQ(file.metadata.at("classes"), "[\"low\",\"middle\",\"high\"]");
+  CHECK(has(file.metadata.at("input"), "\"crop\":1.0,\"filter\":\"bilinear\""));
   // The weights are the student's, and heads for sources are in no file.
   const SafeTensors before = read_safetensors(student), after = read_safetensors(run / "export/run.safetensors");
   REQUIRE_EQ(after.tensors.size(), before.tensors.size());

@@ -72,6 +72,19 @@ TEST_CASE("cli: import changes what a file says of itself, or refuses") {
   CHECK_EQ(imported(ctx, folder, {"--task", "bars"}).info.test_accuracy, 0.75);
   CHECK_EQ(imported(ctx, folder, {"--size", "24x24"}).info.test_accuracy, -1.0);
   CHECK_EQ(imported(ctx, folder, {"--arch", "resnet8", "--mean", ".4"}).info.test_accuracy, 0.75);
+  const Model cut = imported(ctx, folder, {"--crop", ".875", "--filter", "bicubic"});
+  CHECK(cut.info.fit == Fit{.crop = 0.875, .filter = Filter::bicubic});
+  CHECK_EQ(cut.info.test_accuracy, -1.0);
+  const std::string words =
+      "sees of a picture the middle 0.875 of the largest part in the shape of 12x12 (height x width), "
+      "resized to it (bicubic, antialiased), grey";
+  CHECK(has(akin_(folder, {"info", (folder / "out.safetensors").string()}).out, words));
+  CHECK(imported(ctx, folder, {"--stretch"}).info.fit == Fit{.stretch = true});
+  CHECK_EQ(imported(ctx, folder, {"--crop", "1"}).info.test_accuracy, 0.75);
+  check_fails(folder, {"import", file, "--out", (folder / "o.safetensors").string(), "--filter", "lanczos"}, 2,
+              "lanczos");
+  check_fails(folder, {"import", file, "--out", (folder / "o.safetensors").string(), "--crop", "1", "--stretch"}, 2,
+              "--crop");
   write_bars(folder / "data", 1, false);
   for (const Arguments& wrong : {Arguments{"--arch", "resnet14"},
                                  {"--arch", "resnet8", "--mean", ".5"},

@@ -30,6 +30,8 @@ TEST_CASE("cli: help, version and wrong usage") {
                                    {"rank"},
                                    {"distill"},
                                    {"eval"},
+                                   {"predict"},
+                                   {"label"},
                                    {"report"},
                                    {"info"},
                                    {"experiment"},

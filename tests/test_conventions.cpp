@@ -33,6 +33,9 @@ const std::vector<Wing> kWings{
     {"distill/grid",
      {"kernels", "engine", "nn", "distill/events.hpp", "distill/report", "distill/task", "distill/similarity",
       "distill/student"}},
+    {"distill/predict",
+     {"kernels", "engine", "nn", "distill/events.hpp", "distill/report", "distill/task", "distill/similarity",
+      "distill/student"}},
 };
 const std::set<std::string> kCode{".cpp", ".hpp", ".cu", ".cuh", ".py", ".sh", ".cmake"};
 constexpr std::size_t kMaxLines = 400;

@@ -72,7 +72,7 @@ TEST_CASE_FIXTURE(Fixture, "model card: a model from nowhere says what is not kn
                            "birds.onnx",
                            "convert(\"L\")",
                            "load_state_dict",
-                           "akin eval --model birds.safetensors"})
+                           "akin predict birds.safetensors"})
     CHECK_MESSAGE(has(card, part), std::string(part));
   const std::int64_t trained = count_trainable(model.network->parameters());
   CHECK(has(card, fmt::format("{},{:03} trained numbers", trained / 1000, trained % 1000)));
@@ -101,7 +101,7 @@ TEST_CASE_FIXTURE(Fixture, "model card: figures of the run, with their spread") 
         "| clothes | 10 | 90.0 | – | 0.000 |", "PARC x100", "akin abc1234", "    akin distill --title 'a|b'",
         "    lambda = 0.2", "before its batch norms were folded"})
     CHECK_MESSAGE(has(card, part), std::string(part));
-  for (const char* absent : {"load_state_dict", "akin eval"}) CHECK_FALSE(has(card, absent));
+  for (const char* absent : {"load_state_dict", "akin predict"}) CHECK_FALSE(has(card, absent));
   CHECK_FALSE(has(card, "do not count"));
   facts.origin.left_out = 3;
   CHECK(has(model_card(facts), "3 of the folder's students were made with other settings or data"));

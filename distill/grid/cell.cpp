@@ -217,16 +217,17 @@ std::optional<StoredRecord> read_record(const GridFolder& place, const Cell& c, 
 
 Json budget_settings(const LabelManifest& m) {
   Json j = Json::object();
-  if (!m.labelled.empty() || !m.validation.empty() || m.unlabelled) {
+  if (m.lists_labelled() || !m.validation.empty() || m.unlabelled) {
     std::string text;
+    for (const NamedLabel& n : m.named) text += fmt::format("{}\t{}\n", n.file, n.class_name);
     for (const auto* part : {&m.labelled, &m.validation})
       for (const ListedImages& list : *part)
         text += fmt::format("{}:{};", list.class_name, fmt::join(list.images, ","));
     if (m.unlabelled) text += fmt::format("{}", fmt::join(*m.unlabelled, ","));
     j["lists"] = sha256_hex(text);
   }
-  if (m.labelled.empty() && m.draw.fraction > 0) j["fraction"] = m.draw.fraction;
-  if (m.labelled.empty() && m.draw.fraction == 0) {
+  if (!m.lists_labelled() && m.draw.fraction > 0) j["fraction"] = m.draw.fraction;
+  if (!m.lists_labelled() && m.draw.fraction == 0) {
     if (m.draw.labels_per_class == kAllLabels)
       j["per_class"] = "all";
     else

@@ -42,6 +42,13 @@ std::string percent(double fraction) {
   return std::isfinite(fraction) && fraction >= 0 ? show_percent(fraction, 2) + " %" : std::string(kUnknown);
 }
 
+Preprocessing input_of(const CardFacts& f) {
+  Preprocessing p = preprocessing_of(f.model->info);
+  p.height = f.height;
+  p.width = f.width;
+  return p;
+}
+
 std::string what_it_is(const CardFacts& f) {
   const ModelInfo& info = f.model->info;
   const Architecture& a = info.architecture;
@@ -65,6 +72,8 @@ std::string what_it_is(const CardFacts& f) {
                                     : a.channels == 3 ? "colour (RGB)"
                                                       : fmt::format("{}-channel", a.channels),
                                     f.height, f.width)});
+  text +=
+      row({"Of a picture", fmt::format("{}, upright; prepare() below is that in Python", fit_in_words(input_of(f)))});
   text += row(
       {"Normalisation", fmt::format("(x / 255 - mean) / std; mean {}, std {}", fmt::join(info.normalization.mean, ", "),
                                     fmt::join(info.normalization.std, ", "))});
@@ -144,6 +153,44 @@ std::string training_part(const CardFacts& f) {
   return text + (r.config.empty() ? std::string(kUnknown) + "\n" : block(r.config));
 }
 
+/// For a `network` that the reader brings.
+std::string pytorch_code(const CardFacts& f, const std::string& tensors, const std::string& prepare) {
+  const ModelInfo& info = f.model->info;
+  const double share = info.architecture.taught_share;
+  std::string code = "import json, numpy, safetensors.torch, torch\n" + prepare;
+  code += fmt::format("weights = safetensors.torch.load_file(\"{}\")\n", tensors);
+  if (share > 0)
+    code += fmt::format(
+        "# the second head is no layer of such a network; it reads what the first one reads\n"
+        "taught = [weights.pop(\"{}.\" + part) for part in (\"weight\", \"bias\")]\n"
+        "seen = []\n"
+        "network.get_submodule(\"{}\").register_forward_pre_hook(lambda _, given: seen.append(given[0]))\n",
+        kTaughtHead, f.model->network->head_name());
+  const auto values = [](const std::vector<float>& v) {
+    return fmt::format("torch.tensor([{}])[:, None, None]", fmt::join(v, ", "));
+  };
+  code += fmt::format(
+      "network.load_state_dict(weights)\nnetwork.eval()\n"
+      "x = torch.from_numpy(numpy.array(prepare(\"picture.jpg\"), numpy.float32)){} / 255\n"
+      "x = (x - {}) / {}\n"
+      "with torch.no_grad():\n"
+      "    logits = network(x)\n",
+      info.architecture.channels == 1 ? "[None, None]" : ".permute(2, 0, 1)[None]", values(info.normalization.mean),
+      values(info.normalization.std));
+  if (share > 0)
+    code += fmt::format(
+        "    second = torch.nn.functional.linear(seen[-1], *taught)\n"
+        "    logits = torch.log({:g} * logits.softmax(1) + {:g} * second.softmax(1))\n",
+        1 - share, share);
+  if (!info.classes.empty())
+    code += fmt::format(
+        "with safetensors.safe_open(\"{}\", \"pt\") as file:\n"
+        "    classes = json.loads(file.metadata()[\"model\"])[\"class_names\"]\n"
+        "print(classes[logits[0].argmax()])\n",
+        tensors);
+  return code;
+}
+
 std::string usage_part(const CardFacts& f) {
   const Architecture& a = f.model->info.architecture;
   const auto file = [&](const char* ending) {
@@ -152,18 +199,23 @@ std::string usage_part(const CardFacts& f) {
   };
   const std::string onnx = file(".onnx"), tensors = file(".safetensors");
   std::string text = "\n## How to run it\n";
+  const bool grey = a.channels == 1;
+  const std::string prepare = prepare_in_python(input_of(f));
   if (!onnx.empty()) {
-    const bool grey = a.channels == 1;
     text +=
         "\nonnxruntime (any program that reads ONNX, operator set 13). The input is float32 [batch, channels, height, "
         "width] with values 0 to 255; the file normalises by itself.\n\n";
-    text += block(
-        fmt::format("import numpy, onnxruntime, PIL.Image\n"
-                    "# akin cuts out the largest centred part of this shape before it resizes\n"
-                    "picture = PIL.Image.open(\"picture.png\").convert(\"{}\").resize(({}, {}))\n"
-                    "x = numpy.asarray(picture, numpy.float32){}\n"
-                    "logits = onnxruntime.InferenceSession(\"{}\").run([\"logits\"], {{\"image\": x}})[0]",
-                    grey ? "L" : "RGB", f.width, f.height, grey ? "[None, None]" : ".transpose(2, 0, 1)[None]", onnx));
+    std::string code = "import json, numpy, onnxruntime\n" + prepare;
+    code += fmt::format(
+        "network = onnxruntime.InferenceSession(\"{}\")\n"
+        "x = numpy.asarray(prepare(\"picture.jpg\"), numpy.float32){}\n"
+        "logits = network.run([\"logits\"], {{\"image\": x}})[0]\n",
+        onnx, grey ? "[None, None]" : ".transpose(2, 0, 1)[None]");
+    if (!f.model->info.classes.empty())
+      code +=
+          "classes = json.loads(network.get_modelmeta().custom_metadata_map[\"classes\"])\n"
+          "print(classes[logits[0].argmax()])\n";
+    text += block(code);
   }
   if (tensors.empty()) return text;
   if (f.folded) {
@@ -173,23 +225,11 @@ std::string usage_part(const CardFacts& f) {
   } else {
     text +=
         "\nPyTorch. Names and layouts are torchvision's; the network itself comes from your code (for resnet18, 34 and "
-        "50 of width 64 and for torchvision's other networks: `torchvision.models`). The input is normalised as "
-        "above.\n\n";
-    if (a.taught_share > 0)
-      text +=
-          block(fmt::format("import safetensors.torch\nweights = safetensors.torch.load_file(\"{0}\")\n"
-                            "# the second head is no layer of such a network; it reads what the first one reads\n"
-                            "taught = [weights.pop(\"{1}.\" + part) for part in (\"weight\", \"bias\")]\n"
-                            "network.load_state_dict(weights)\nnetwork.eval()",
-                            tensors, kTaughtHead));
-    else
-      text +=
-          block(fmt::format("import safetensors.torch\nnetwork.load_state_dict(safetensors.torch.load_file(\"{}\"))\n"
-                            "network.eval()",
-                            tensors));
+        "50 of width 64 and for torchvision's other networks: `torchvision.models`).\n\n";
+    text += block(pytorch_code(f, tensors, prepare));
   }
   text += "\nakin:\n\n";
-  return text + block(fmt::format("akin eval --model {} --data FOLDER", tensors));
+  return text + block(fmt::format("akin predict {} PICTURES", tensors));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/io/json.hpp"
 #include "engine/io/seal.hpp"
 
 namespace akin {
@@ -150,8 +151,11 @@ void save_probe(const std::filesystem::path& file, const Model& model, const Sou
   SafeTensors out;
   out.add("fc.weight", weight);
   out.add("fc.bias", bias);
-  out.metadata = {
-      {"format", "akin-head-1"}, {"source", source.name}, {"source_hash", source.hash}, {"task", model.info.task}};
+  out.metadata = {{"format", "akin-head-1"},
+                  {"source", source.name},
+                  {"source_hash", source.hash},
+                  {"classes", json_line(model.info.classes)},
+                  {"task", model.info.task}};
   seal(out);
   write_safetensors(file, out);
 }

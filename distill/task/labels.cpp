@@ -4,8 +4,10 @@
 #include <map>
 #include <set>
 
+#include "distill/task/label_list.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/picture_kind.hpp"
 #include "engine/io/seal.hpp"
 #include "kernels/common/error.hpp"
 
@@ -135,6 +137,7 @@ LabelManifest read_manifest(const SettingsTable& s, const SplitOptions& defaults
 }
 
 LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults) {
+  if (lower_ending(file) == ".csv") return read_label_list(file, defaults);
   const SettingsTable table = SettingsTable::read(file);
   if (table.has("sha256")) {
     if (seal_of(table.whole()) != Seal::sound)
@@ -146,8 +149,9 @@ LabelManifest read_manifest(const std::filesystem::path& file, const SplitOption
   return read_manifest(table, defaults);
 }
 
-TaskSplit split_pool(const ImageSet& pool, std::int64_t training, const std::string& hash, const LabelManifest& m,
-                     std::vector<int>& labels) {
+TaskSplit split_pool(const ImageSet& pool, std::int64_t training, const std::string& hash,
+                     const LabelManifest& manifest, std::vector<int>& labels) {
+  const LabelManifest m = with_positions(manifest, pool);
   AKIN_CHECK(m.data.empty() || m.data == hash,
              "{}: was made for other images than those of {} (content {}.., expected {}..): take the same data set, "
              "--size and --channels, or a manifest that says per_class or fraction",

@@ -18,17 +18,25 @@ struct ListedImages {
   Indices images;
 };
 
+/// A picture by its name, of a list of labels.
+struct NamedLabel {
+  std::string file, class_name;
+  std::size_t line = 0;  ///< of the list, from 1
+};
+
 /// What a manifest says of each part: so many images, drawn by the seed, or these.
 struct LabelManifest {
   SplitOptions draw;                     ///< of the parts that are not listed
   std::vector<ListedImages> labelled;    ///< empty: drawn
+  std::vector<NamedLabel> named;         ///< more labelled images, which a pool is searched for
   std::vector<ListedImages> validation;  ///< empty: drawn
   std::optional<Indices> unlabelled;     ///< listed, else drawn from the others
   std::string data;                      ///< content_hash of the pool it is for; empty: of any
   std::string source;                    ///< file it was read from
 
   /// Nothing is left to the seed.
-  bool fixed() const { return !labelled.empty() && unlabelled && (!draws_validation() || !validation.empty()); }
+  bool fixed() const { return lists_labelled() && unlabelled && (!draws_validation() || !validation.empty()); }
+  bool lists_labelled() const { return !labelled.empty() || !named.empty(); }
   /// Some images are held out to choose by.
   bool validates() const { return !validation.empty() || draws_validation(); }
 
@@ -42,7 +50,8 @@ struct LabelManifest {
 /// = N of each class, a share F, or a table likewise; unlabelled = N at most (0: all) or [positions]; data = hash.
 /// Parts that it does not name are as in `defaults`. UsageError names what is unknown, missing or there twice.
 LabelManifest read_manifest(const SettingsTable& settings, const SplitOptions& defaults);
-/// A TOML or JSON file; manifest_text's are among them, whose digest must be that of their content.
+/// A TOML or JSON file; manifest_text's are among them, whose digest must be that of their content. Or a .csv: see
+/// read_label_list (distill/task/label_list.hpp).
 LabelManifest read_manifest(const std::filesystem::path& file, const SplitOptions& defaults);
 
 /// The split of `pool`, of which the first `training` images have labels of their own and the others -1. `labels`:

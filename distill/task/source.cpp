@@ -12,6 +12,7 @@
 #include "engine/io/sha256.hpp"
 #include "engine/io/text.hpp"
 #include "engine/profile.hpp"
+#include "nn/classifier.hpp"
 
 namespace akin {
 
@@ -69,6 +70,7 @@ std::string cache_key(const Context& ctx, const Source& source, const Task& task
   Sha256 h;
   const ModelInfo& info = source.model.info;
   h.update(fmt::format("clean-2|{}x{}|", info.height, info.width));
+  if (info.fit != Fit{}) h.update(fmt::format("{}|{}|{}|", info.fit.crop, info.fit.stretch, name_of(info.fit.filter)));
   h.update(computed_by(ctx));
   h.update(source.hash + "|" + task.hash() + "|");
   const Normalization& n = info.normalization;
@@ -253,9 +255,7 @@ Outputs source_outputs(Context& ctx, const Source& source, const Task& task, con
     }
   const StageScope stage(ctx, "teachers");
   Outputs out;
-  const ModelInfo& info = source.model.info;
-  out = run_network(ctx, *source.model.network, task.pool().images, task.target, info.normalization,
-                    {.height = info.height, .width = info.width, .progress = options.progress});
+  out = run_model(ctx, source.model, task.pool().images, task.target, options.progress);
   check_finite(out.features, "features", "source " + source.name);
   check_finite(out.logits, "logits", "source " + source.name);
   if (!file.empty()) {

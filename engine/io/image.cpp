@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -217,14 +218,15 @@ Array without_last_channel(const Array& image) {
   return out;
 }
 
-Array resize_region(const Array& image, int y, int x, int h, int w, int height, int width) {
+Array resize_region(const Array& image, int y, int x, int h, int w, int height, int width, Filter filter) {
   AKIN_CHECK(height >= 1 && width >= 1 && height <= 1 << 16 && width <= 1 << 16,
              "resize: {}x{} is not a size for an image", height, width);
   const int channels = static_cast<int>(image.shape()[2]), row = static_cast<int>(image.shape()[1]) * channels;
   Array out(DType::u8, {height, width, channels});
   const std::uint8_t* from = image.as<std::uint8_t>().data() + index(y) * index(row) + index(x) * index(channels);
   const int ok = stbir_resize_uint8_generic(from, w, h, row, out.as<std::uint8_t>().data(), width, height, 0, channels,
-                                            STBIR_ALPHA_CHANNEL_NONE, 0, STBIR_EDGE_CLAMP, STBIR_FILTER_TRIANGLE,
+                                            STBIR_ALPHA_CHANNEL_NONE, 0, STBIR_EDGE_CLAMP,
+                                            filter == Filter::bicubic ? STBIR_FILTER_CATMULLROM : STBIR_FILTER_TRIANGLE,
                                             STBIR_COLORSPACE_LINEAR, nullptr);
   AKIN_CHECK(ok == 1, "resize: {} to {}x{} failed (not enough memory?)", image.shape().str(), height, width);
   return out;
@@ -308,16 +310,24 @@ Bytes to_png(const Array& image) {
 
 void write_png(const std::filesystem::path& path, const Array& image) { write_file_atomic(path, to_png(image)); }
 
-Array resize_and_crop(const Array& image, int height, int width) {
+Array resize_and_crop(const Array& image, int height, int width, const Fit& fit) {
   check_image(image, 3, "resize_and_crop");
   AKIN_CHECK(height >= 1 && width >= 1, "resize: {}x{} is not a size for an image", height, width);
   const std::int64_t h = image.shape()[0], w = image.shape()[1];
-  if (h == height && w == width) return image;
+  AKIN_CHECK(fit.crop > 0 && fit.crop <= 1, "resize: a crop of {} is no share of a picture, above 0 and at most 1",
+             fit.crop);
+  if (h == height && w == width && fit.keeps_size()) return image;
+  if (fit.stretch)
+    return resize_region(image, 0, 0, static_cast<int>(h), static_cast<int>(w), height, width, fit.filter);
   // Rounded to the nearest whole pixel; cutting before resizing gives the same picture and never a huge one.
-  const std::int64_t ch = std::clamp<std::int64_t>((2 * w * height + width) / (std::int64_t{2} * width), 1, h);
-  const std::int64_t cw = std::clamp<std::int64_t>((2 * h * width + height) / (std::int64_t{2} * height), 1, w);
+  std::int64_t ch = std::clamp<std::int64_t>((2 * w * height + width) / (std::int64_t{2} * width), 1, h);
+  std::int64_t cw = std::clamp<std::int64_t>((2 * h * width + height) / (std::int64_t{2} * height), 1, w);
+  if (fit.crop < 1) {
+    ch = std::max<std::int64_t>(1, std::llround(static_cast<double>(ch) * fit.crop));
+    cw = std::max<std::int64_t>(1, std::llround(static_cast<double>(cw) * fit.crop));
+  }
   return resize_region(image, static_cast<int>((h - ch) / 2), static_cast<int>((w - cw) / 2), static_cast<int>(ch),
-                       static_cast<int>(cw), height, width);
+                       static_cast<int>(cw), height, width, fit.filter);
 }
 
 Array convert_channels(const Array& images, int channels) {
@@ -344,16 +354,16 @@ Array convert_channels(const Array& images, int channels) {
   return out;
 }
 
-Array resize_images(const Array& images, int height, int width) {
+Array resize_images(const Array& images, int height, int width, const Fit& fit) {
   AKIN_CHECK(images.dtype() == DType::u8 && images.shape().rank() == 4,
              "resize_images: u8 [N,H,W,C] was expected, found {} {}", name_of(images.dtype()), images.shape().str());
   const std::int64_t n = images.shape()[0], h = images.shape()[1], w = images.shape()[2], c = images.shape()[3];
-  if (h == height && w == width) return images;
+  if (h == height && w == width && fit.keeps_size()) return images;
   Array out(DType::u8, {n, height, width, c});
   Array one(DType::u8, {h, w, c});
   for (std::int64_t i = 0; i < n; ++i) {
     std::memcpy(one.bytes(), images.bytes() + static_cast<std::size_t>(i) * one.byte_size(), one.byte_size());
-    const Array small = resize_and_crop(one, height, width);
+    const Array small = resize_and_crop(one, height, width, fit);
     std::memcpy(out.bytes() + static_cast<std::size_t>(i) * small.byte_size(), small.bytes(), small.byte_size());
   }
   return out;

@@ -53,12 +53,27 @@ Array read_image(const std::filesystem::path& path, int channels = 0, const Imag
 Bytes to_png(const Array& image);
 void write_png(const std::filesystem::path& path, const Array& image);
 
-/// u8 [H,W,C] to [height,width,C]: the largest centred part of the wanted aspect ratio, resized with a triangle filter,
-/// widened when shrinking (antialiased bilinear), edges clamped. What "shorter side, then centre crop" gives.
-Array resize_and_crop(const Array& image, int height, int width);
+/// Of resizing; both are widened where they shrink (antialiased) and repeat the picture's edges. bilinear is a triangle,
+/// bicubic Catmull and Rom's cubic, with a = -1/2.
+enum class Filter { bilinear, bicubic };
+
+/// How a picture is brought to another size.
+struct Fit {
+  double crop = 1;       ///< share, in 0..1, of the sides of the largest centred part of the wanted shape that is cut out
+  bool stretch = false;  ///< nothing is cut: the whole picture is squeezed into the wanted shape
+  Filter filter = Filter::bilinear;
+
+  bool operator==(const Fit&) const = default;
+  /// Whether a picture that has the wanted size already is left as it is.
+  bool keeps_size() const { return stretch || crop == 1; }
+};
+
+/// u8 [H,W,C] to [height,width,C]. With a plain Fit the largest centred part of the wanted aspect ratio, resized
+/// bilinearly: what "shorter side, then centre crop" gives; crop = 224.0 / 256 is torchvision's and timm's.
+Array resize_and_crop(const Array& image, int height, int width, const Fit& fit = {});
 /// u8 [...,1] to [...,3] and back, as decode_image does.
 Array convert_channels(const Array& images, int channels);
 /// resize_and_crop of each image of u8 [N,H,W,C].
-Array resize_images(const Array& images, int height, int width);
+Array resize_images(const Array& images, int height, int width, const Fit& fit = {});
 
 }  // namespace akin

@@ -14,7 +14,7 @@ namespace {
 
 /// body(i) for each file on all threads; the errors of all files in their order, whatever thread met them.
 template <class Body>
-void for_each_file(std::size_t n, Faults& faults, Body&& body) {
+std::vector<std::string> errors_of_each(std::size_t n, Body&& body) {
   std::vector<std::string> errors(n);
   parallel_for(static_cast<std::int64_t>(n), 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
@@ -25,6 +25,10 @@ void for_each_file(std::size_t n, Faults& faults, Body&& body) {
       }
     }
   });
+  return errors;
+}
+
+void add_faults(std::vector<std::string> errors, Faults& faults) {
   std::unordered_set<std::string> known(faults.begin(), faults.end());
   for (std::string& e : errors)
     if (!e.empty() && known.insert(e).second) faults.push_back(std::move(e));
@@ -59,9 +63,12 @@ std::optional<ImageFormat> image_size(std::string_view text) {
 ImageFormat settle_format(const std::vector<fs::path>& files, ImageFormat format, Faults& faults) {
   if (format.height > 0 && format.width > 0 && format.channels > 0) return format;
   std::vector<std::optional<ImageInfo>> infos(files.size());
-  for_each_file(files.size(), faults, [&](std::size_t i) {
-    infos[i] = image_info(read_file(files[i], format.limits.max_file_bytes), files[i].string(), format.limits);
-  });
+  add_faults(errors_of_each(files.size(),
+                            [&](std::size_t i) {
+                              infos[i] = image_info(read_file(files[i], format.limits.max_file_bytes),
+                                                    files[i].string(), format.limits);
+                            }),
+             faults);
   const auto first = std::find_if(infos.begin(), infos.end(), [](const auto& i) { return i.has_value(); });
   if (first == infos.end()) return format;
   if (format.height == 0) {
@@ -70,13 +77,15 @@ ImageFormat settle_format(const std::vector<fs::path>& files, ImageFormat format
     };
     const auto other = std::find_if(infos.begin(), infos.end(), unlike);
     const auto number = std::count_if(infos.begin(), infos.end(), unlike);
-    if (other != infos.end())
+    const bool brought = other != infos.end() && format.mixed_height > 0;
+    if (other != infos.end() && !brought)
       fail("{}: {}x{} pixels, but {} has {}x{}{}; --size HxW brings all to one",
            files[static_cast<std::size_t>(other - infos.begin())].string(), (*other)->height, (*other)->width,
            files[static_cast<std::size_t>(first - infos.begin())].string(), (*first)->height, (*first)->width,
            number > 1 ? fmt::format(" ({} of {} files are of another size)", number, files.size()) : "");
-    format.height = (*first)->height;
-    format.width = (*first)->width;
+    format.height = brought ? format.mixed_height : (*first)->height;
+    format.width = brought ? format.mixed_width : (*first)->width;
+    format.mixed = brought;
   }
   if (format.channels == 0)
     format.channels =
@@ -93,6 +102,14 @@ Array decode_files(const std::vector<fs::path>& files, const ImageFormat& wanted
              wanted.height, wanted.width, wanted.channels);
   const ImageFormat f = settle_format(files, wanted, faults);
   if (f.height == 0 || f.channels == 0) return {};
+  std::vector<std::string> errors;
+  Array images = decode_each(files, f, asked, root, account, errors);
+  add_faults(std::move(errors), faults);
+  return images;
+}
+
+Array decode_each(const std::vector<fs::path>& files, const ImageFormat& f, const ImageFormat& asked,
+                  const fs::path& root, Account& account, std::vector<std::string>& errors) {
   const std::size_t one =
       static_cast<std::size_t>(f.height) * static_cast<std::size_t>(f.width) * static_cast<std::size_t>(f.channels);
   AKIN_CHECK(one <= f.max_total_bytes / files.size(),
@@ -101,15 +118,16 @@ Array decode_files(const std::vector<fs::path>& files, const ImageFormat& wanted
              files[0].parent_path().string(), files.size(), f.height, f.width, f.channels, f.max_total_bytes);
   Array images(DType::u8, {static_cast<std::int64_t>(files.size()), f.height, f.width, f.channels});
   std::vector<ImageNotes> notes(files.size());
-  for_each_file(files.size(), faults, [&](std::size_t i) {
-    const Array image = resize_and_crop(read_image(files[i], f.channels, f.limits, &notes[i]), f.height, f.width);
+  errors = errors_of_each(files.size(), [&](std::size_t i) {
+    const Array image =
+        resize_and_crop(read_image(files[i], f.channels, f.limits, &notes[i]), f.height, f.width, f.fit);
     std::memcpy(images.bytes() + i * one, image.bytes(), one);
   });
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const std::string file = files[i].lexically_relative(root).string();
+    const std::string file = root.empty() ? files[i].string() : files[i].lexically_relative(root).string();
     keep_account(notes[i], file, account);
     const ImageInfo& own = notes[i].shown;
-    if ((asked.height == 0 && own.height > 0 && (own.height != f.height || own.width != f.width)) ||
+    if ((asked.height == 0 && !f.mixed && own.height > 0 && (own.height != f.height || own.width != f.width)) ||
         (asked.channels == 0 && own.channels == 3 && f.channels == 1))
       account.warn("pictures of another size or colour than the training images, brought to theirs", file);
   }
@@ -125,7 +143,7 @@ Array decode_files(const std::vector<fs::path>& files, const ImageFormat& format
 }
 
 void check_files(const std::vector<fs::path>& files, const ImageLimits& limits, Faults& faults) {
-  for_each_file(files.size(), faults, [&](std::size_t i) { read_image(files[i], 0, limits); });
+  add_faults(errors_of_each(files.size(), [&](std::size_t i) { read_image(files[i], 0, limits); }), faults);
 }
 
 }  // namespace akin

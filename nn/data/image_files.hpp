@@ -13,9 +13,13 @@
 namespace akin {
 
 /// What every image becomes. 0 means "as the files are": then all must have one size, and are RGB if any of them is.
-/// Otherwise the largest centred part of the wanted aspect ratio is resized (resize_and_crop).
+/// Otherwise each is fitted to the size (resize_and_crop).
 struct ImageFormat {
   int height = 0, width = 0, channels = 0;
+  Fit fit = {};
+  /// Where no size was asked for and the files have several: this one, if it is not 0.
+  int mixed_height = 0, mixed_width = 0;
+  bool mixed = false;  ///< set by settle_format where it took that size
   ImageLimits limits = {};
   std::uint64_t max_total_bytes = std::uint64_t{8} << 30;  ///< of all decoded images together
 };
@@ -35,6 +39,11 @@ ImageFormat settle_format(const std::vector<std::filesystem::path>& files, Image
 /// cannot be read are told in `faults`, and their images are left black.
 Array decode_files(const std::vector<std::filesystem::path>& files, const ImageFormat& format, const ImageFormat& asked,
                    const std::filesystem::path& root, Account& account, Faults& faults);
+
+/// The same for a `format` without zeros, and every file for itself: errors[i] says why file i cannot be read, and is
+/// empty where it was.
+Array decode_each(const std::vector<std::filesystem::path>& files, const ImageFormat& format, const ImageFormat& asked,
+                  const std::filesystem::path& root, Account& account, std::vector<std::string>& errors);
 
 /// The same, throwing the faults and keeping no account.
 Array decode_files(const std::vector<std::filesystem::path>& files, const ImageFormat& format = {});

@@ -55,11 +55,17 @@ class FolderReader {
     AKIN_CHECK(layout_.has(Split::train), "{}: has no folder train/, which names the classes", layout_.folder.string());
     const bool draws = layout_.draws_test && std::any_of(splits.begin(), splits.end(), is_labelled);
     list_train(draws || std::find(splits.begin(), splits.end(), Split::train) != splits.end());
-    // The training images settle the format for all splits.
-    const ImageFormat format = settle_format(train_.files, wanted_, listing_.faults);
+    // The training images settle the format for all splits, but for who has a size of its own to look at them with.
+    const bool own_size = wanted_.mixed_height > 0;
+    ImageFormat format = own_size ? wanted_ : settle_format(train_.files, wanted_, listing_.faults);
     std::vector<ImageSet> sets(splits.size());
     std::vector<std::vector<fs::path>> files(splits.size());
     for (std::size_t i = 0; i < splits.size(); ++i) files[i] = list(splits[i], sets[i]);
+    if (own_size) {
+      std::vector<fs::path> all;
+      for (const auto& part : files) all.insert(all.end(), part.begin(), part.end());
+      format = settle_format(all, wanted_, listing_.faults);
+    }
     if (draws) read_drawn(splits, format, sets);
     for (std::size_t i = 0; i < splits.size(); ++i) {
       if (draws && is_labelled(splits[i])) continue;
@@ -67,6 +73,7 @@ class FolderReader {
         check_files(files[i], wanted_.limits, listing_.faults);
       else
         sets[i].images = decode_files(files[i], format, wanted_, layout_.folder, listing_.account, listing_.faults);
+      sets[i].fitted = format.mixed;
       for (const fs::path& file : files[i])
         sets[i].names.push_back(file.lexically_relative(layout_.folder).generic_string());
     }
@@ -96,6 +103,7 @@ class FolderReader {
       AKIN_CHECK(!own.empty(), "{}: has no test pictures, and too few to hold some out: no class has two that differ",
                  layout_.folder.string());
       sets[i].images = pick_images(images, own);
+      sets[i].fitted = format.mixed;
       sets[i].labels.clear();
       for (const std::int64_t k : own) {
         sets[i].labels.push_back(train_.labels[static_cast<std::size_t>(k)]);
@@ -198,7 +206,8 @@ std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Spli
     set.name = last_name(layout.alone ? folder.parent_path() / folder.stem() : folder);
     check_set(set, wanted[i], layout.names.filename().string());
     if (format.channels > 0) set.images = convert_channels(set.images, format.channels);
-    if (format.height > 0 && format.width > 0) set.images = resize_images(set.images, format.height, format.width);
+    if (format.height > 0 && format.width > 0)
+      set.images = resize_images(set.images, format.height, format.width, of_pictures(layout) ? Fit{} : format.fit);
     named.push_back({wanted[i], &set});
   }
   Account& account = sets[0].account;
@@ -210,6 +219,24 @@ std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Spli
 
 ImageSet load_images(const fs::path& folder, Split split, const ImageFormat& format) {
   return std::move(load_splits(folder, {split}, format)[0]);
+}
+
+ImageSet load_pictures(const fs::path& folder, const ImageFormat& format) {
+  Listing listing{folder};
+  const std::vector<fs::path> files = list_images(folder, listing);
+  const ImageFormat settled = settle_format(files, format, listing.faults);
+  ImageSet set;
+  set.name = last_name(folder);
+  set.source = folder.string();
+  set.fitted = settled.mixed;
+  if (listing.faults.empty())
+    set.images = decode_files(files, settled, format, folder, listing.account, listing.faults);
+  else
+    check_files(files, format.limits, listing.faults);
+  throw_faults(listing.faults, folder.string());
+  for (const fs::path& file : files) set.names.push_back(file.lexically_relative(folder).generic_string());
+  set.account = std::move(listing.account);
+  return set;
 }
 
 bool has_split(const fs::path& folder, Split split) { return layout_of(folder).has(split); }

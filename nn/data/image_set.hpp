@@ -22,6 +22,7 @@ struct ImageSet {
   Account account = {};                    ///< what the folder holds besides, and what the images say of themselves
   std::vector<std::string> names = {};     ///< of the images' files, from the folder; empty where nothing tells them
   std::vector<std::string> held_out = {};  ///< names of training images that were held out to be the test split
+  bool fitted = false;                     ///< files of several sizes were brought to that of ImageFormat::mixed_height
 };
 
 /// Loads splits of the data set in `folder`, in the order of `wanted`. It is one of
@@ -42,6 +43,9 @@ std::vector<ImageSet> load_splits(const std::filesystem::path& folder, const std
 
 /// One split.
 ImageSet load_images(const std::filesystem::path& folder, Split split, const ImageFormat& format = {});
+
+/// All pictures of a folder that is no data set, and of the folders below it, sorted by path, without labels.
+ImageSet load_pictures(const std::filesystem::path& folder, const ImageFormat& format = {});
 
 /// Those of `splits` that the folder has.
 std::vector<Split> splits_there(const std::filesystem::path& folder,

@@ -311,6 +311,14 @@ std::string split_word(const std::string& folder) {
   return !meaning ? "" : meaning->validation ? "validation" : name_of(meaning->split);
 }
 
+bool is_data_set(const fs::path& folder) {
+  const Names names = names_in(folder);
+  SetLayout out;
+  out.folder = folder;
+  return is_there(folder / kUnfinishedSet) || !find_idx(names, out).empty() || !out.images.empty() ||
+         find_cifar(names, out) || find_folders(names, out) || names.has("data_batch_1");
+}
+
 SetLayout layout_of(const fs::path& folder) {
   if (is_label_file(folder)) {
     SetLayout out;

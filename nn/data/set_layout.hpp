@@ -59,4 +59,7 @@ inline bool of_pictures(const SetLayout& layout) {
 /// names, where labels are of another split than the images; and where the set was not written to its end.
 SetLayout layout_of(const std::filesystem::path& folder);
 
+/// Whether the folder looks like a data set, by the same names, be it whole or not; other folders may hold pictures.
+bool is_data_set(const std::filesystem::path& folder);
+
 }  // namespace akin

@@ -1,0 +1,177 @@
+#include "distill/predict/sorting.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <map>
+#include <system_error>
+
+#include "distill/report/csv.hpp"
+#include "engine/io/csv.hpp"
+#include "engine/io/path.hpp"
+
+namespace akin {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A new file with the content and times of another. False where `to` is there.
+bool copy_new(const fs::path& from, const fs::path& to) {
+  const Bytes bytes = read_file(from);
+  const int fd = ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0 && errno == EEXIST) return false;
+  if (fd < 0) fail_to(to, "created", errno);
+  int error = 0;
+  for (std::size_t done = 0; done < bytes.size() && error == 0;) {
+    const ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno != EINTR) error = errno;
+    if (n > 0) done += static_cast<std::size_t>(n);
+  }
+  struct stat s {};
+  if (error == 0 && ::stat(from.c_str(), &s) == 0) {
+    const timespec times[2] = {s.st_atim, s.st_mtim};
+    ::futimens(fd, times);  // a file system without times does no harm
+  }
+  if (error == 0 && ::fsync(fd) != 0) error = errno;
+  if (::close(fd) != 0 && error == 0) error = errno;
+  if (error != 0) {
+    ::unlink(to.c_str());  // half a picture, of ours
+    fail_to(to, "written", error);
+  }
+  return true;
+}
+
+/// Renames without replacing; between file systems, or where those cannot do that, a copy and a removal. False where
+/// `to` is there.
+bool move_new(const fs::path& from, const fs::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
+  if (errno == EEXIST) return false;
+  if (errno != EXDEV && errno != EINVAL && errno != ENOSYS) fail_to(from, "moved", errno);
+  if (!copy_new(from, to)) return false;
+  remove_file(from);
+  return true;
+}
+
+bool equal_files(const fs::path& a, const fs::path& b) {
+  std::error_code none;
+  if (fs::equivalent(a, b, none)) return true;
+  if (!is_there(b) || is_folder(b) || fs::file_size(a, none) != fs::file_size(b, none)) return false;
+  return read_file(a) == read_file(b);
+}
+
+/// name.jpg, name-2.jpg, name-3.jpg ...
+fs::path numbered(const fs::path& name, int n) {
+  if (n == 1) return name;
+  return name.stem().string() + "-" + std::to_string(n) + name.extension().string();
+}
+
+}  // namespace
+
+std::string folder_of_class(const std::string& class_name) {
+  std::string name = class_name;
+  std::replace(name.begin(), name.end(), '/', '_');
+  if (name.empty() || name.front() == '.') name.insert(name.begin(), '_');  // hidden ones are passed over
+  return name;
+}
+
+/// A line for each picture, on the disk before the picture moves.
+struct Sorter::Log {
+  explicit Log(const fs::path& file)
+      : path(file), fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666)) {
+    if (fd < 0) fail_to(path, "created", errno);
+    write("to,from\n");
+  }
+  ~Log() { ::close(fd); }
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+  void write(const std::string& line) {
+    if (::write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size()) || ::fdatasync(fd) != 0)
+      fail_to(path, "written", errno != 0 ? errno : ENOSPC);
+  }
+  fs::path path;
+  int fd;
+};
+
+Sorter::Sorter(Way way, fs::path folder, const std::vector<std::string>& classes)
+    : way_(way), folder_(std::move(folder)) {
+  std::map<std::string, std::size_t> seen;
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    names_.push_back(folder_of_class(classes[c]));
+    const auto [first, fresh] = seen.emplace(names_[c], c);
+    AKIN_CHECK(fresh, "{}: classes '{}' and '{}' would share the folder {}; give the classes other names",
+               folder_.string(), classes[first->second], classes[c], names_[c]);
+  }
+  make_folder(folder_);
+}
+
+Sorter::~Sorter() = default;
+
+void Sorter::put(const fs::path& file, int class_number) {
+  const fs::path into = folder_ / names_[static_cast<std::size_t>(class_number)];
+  try {
+    AKIN_CHECK(is_there(file), "{}: is not there any more", file.string());
+    make_folder(into);
+    for (int n = 1;; ++n) {
+      const fs::path to = into / numbered(file.filename(), n);
+      if (equal_files(file, to)) {
+        ++report_.there;
+        return;
+      }
+      if (is_there(to) || fs::is_symlink(to)) continue;
+      if (way_ == Way::move) {
+        if (log_ == nullptr) {
+          for (int k = 1; list_.empty() || is_there(list_); ++k) list_ = folder_ / numbered("moved.csv", k);
+          log_ = std::make_unique<Log>(list_);
+        }
+        log_->write(csv_line({csv_text(whole_path(to).string()), csv_text(whole_path(file).string())}));
+      }
+      if (!(way_ == Way::copy ? copy_new(file, to) : move_new(file, to))) continue;  // somebody was faster
+      ++report_.sorted;
+      report_.renamed += n > 1;
+      return;
+    }
+  } catch (const Error& e) {
+    report_.faults.emplace_back(e.what());
+  }
+}
+
+SortReport undo_moves(const fs::path& list) {
+  const std::string text = read_text(list);
+  CsvRows rows(text, list.string());
+  std::vector<std::string> cells;
+  AKIN_CHECK(rows.next(cells) && cells == std::vector<std::string>({"to", "from"}),
+             "{}: is no list of moved pictures; `akin predict --move DIR` writes DIR/moved.csv", list.string());
+  std::vector<std::pair<fs::path, fs::path>> moves;
+  while (rows.next(cells)) {
+    AKIN_CHECK(cells.size() == 2, "{}: line {}: {} cells, expected where a picture is and where it was", list.string(),
+               rows.line(), cells.size());
+    moves.emplace_back(cells[0], cells[1]);
+  }
+  SortReport report;
+  for (auto at = moves.rbegin(); at != moves.rend(); ++at) {
+    const auto& [to, from] = *at;
+    try {
+      if (!is_there(to) && is_there(from)) {  // never moved, or back already
+        ++report.there;
+        continue;
+      }
+      AKIN_CHECK(is_there(to), "{}: is not there any more, and was not moved back to {}", to.string(), from.string());
+      make_folder(from.parent_path());
+      AKIN_CHECK(move_new(to, from), "{}: stays, for there is another file at its old place {}", to.string(),
+                 from.string());
+      ++report.sorted;
+      std::error_code ignored;
+      fs::remove(to.parent_path(), ignored);  // the class's folder, where it is empty
+    } catch (const Error& e) {
+      report.faults.emplace_back(e.what());
+    }
+  }
+  return report;
+}
+
+}  // namespace akin
