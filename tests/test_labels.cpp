@@ -80,6 +80,12 @@ TEST_CASE_FIXTURE(Fixture, "per_class, fraction and validation count by class; p
   CHECK_EQ(all.split.labelled.size(), 34);
   CHECK(all.split.unlabelled.empty());
   CHECK_EQ(task("fraction = 1\nunlabelled = 5", true).split.unlabelled.size(), 5);
+  const Task every = task("per_class = \"all\"\nvalidation = 0.2\nunlabelled = 5", true);
+  CHECK_EQ(every.split.validation.size(), 6);  // 2.4 of 12, 2.2 of 11
+  CHECK_EQ(every.split.labelled.size(), 28);
+  CHECK_EQ(every.split.unlabelled.size(), 5);
+  CHECK(task("per_class = \"all\"").split.unlabelled.empty());
+  CHECK(has(error("per_class = \"some\""), "per_class"));
   LabelManifest other = read("per_class = 2");
   other.draw.seed = 5;
   CHECK_FALSE(same_split(task(other).split, plain.split));
