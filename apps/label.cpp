@@ -29,7 +29,12 @@ struct Pictures {
 
 Pictures pictures_of(const std::string& folder, const Classifier& classifier) {
   Pictures out;
-  if (!is_data_set(folder)) {
+  // Folders of pictures without unlabelled ones beside them are no classes here, but what shall be labelled.
+  const bool loose = !is_data_set(folder) || [&] {
+    const SetLayout layout = layout_of(folder);
+    return of_pictures(layout) && layout.kind != SetLayout::Kind::folders && !layout.has(Split::unlabeled);
+  }();
+  if (loose) {
     Listing listing{folder};
     out.list.files = list_images(folder, listing);
     out.list.account = std::move(listing.account);

@@ -258,6 +258,19 @@ TEST_CASE_FIXTURE(Trained, "cli: label writes what --labels takes back") {
       json_of(akin_(folder, {"label", model, data + "/unlabeled", "--out", (folder / "p.csv").string(), "--json"}));
   CHECK_EQ(plain["given"], 0);
   CHECK_EQ(plain["unlabelled"], 24);
+  // So do those beside class folders; of these the part that akin holds out as the test split is no training picture.
+  const std::filesystem::path flat = folder / "flat";
+  std::filesystem::copy(data + "/train", flat, std::filesystem::copy_options::recursive);
+  const std::size_t classified = names_in(flat).size();
+  std::filesystem::copy(data + "/unlabeled", flat / "unlabelled", std::filesystem::copy_options::recursive);
+  const auto beside =
+      json_of(akin_(folder, {"label", model, flat.string(), "--out", (folder / "f.csv").string(), "--json"}));
+  CHECK_EQ(beside["unlabelled"], 24);
+  CHECK(beside["given"] > classified / 2);
+  CHECK(beside["given"] < classified);
+  const std::string flat_table = (folder / "flat.safetensors").string();
+  CHECK_EQ(akin_(folder, {"features", "--model", model, "--data", flat.string(), "--out", flat_table}).code, 0);
+  CHECK_EQ(read_safetensors(flat_table).at("logits").shape()[0], beside["given"].get<std::int64_t>() + 24);
   for (const auto& [text, expected] : std::vector<std::pair<std::string, std::string>>{
            {"file,label\nlow/low0.png,lwo\n",
             "line 2: label 'lwo' is not one of the data set's classes; known are high, low"},

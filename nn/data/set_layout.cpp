@@ -312,11 +312,13 @@ std::string split_word(const std::string& folder) {
 }
 
 bool is_data_set(const fs::path& folder) {
+  if (is_label_file(folder)) return true;
   const Names names = names_in(folder);
   SetLayout out;
   out.folder = folder;
   return is_there(folder / kUnfinishedSet) || !find_idx(names, out).empty() || !out.images.empty() ||
-         find_cifar(names, out) || find_folders(names, out) || names.has("data_batch_1");
+         find_cifar(names, out) || find_folders(names, out) || names.has("data_batch_1") ||
+         !label_files(names.files).empty() || find_flat(names, out);
 }
 
 SetLayout layout_of(const fs::path& folder) {
