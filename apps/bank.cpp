@@ -6,7 +6,9 @@
 #include "distill/fit/model_bank.hpp"
 #include "distill/report/html.hpp"
 #include "distill/report/table.hpp"
+#include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
+#include "nn/data/account.hpp"
 
 namespace akin {
 
@@ -22,6 +24,7 @@ struct Options {
 std::filesystem::path place_of(const Options& o) {
   const std::filesystem::path place = o.bank.empty() ? default_bank() : std::filesystem::path(o.bank);
   AKIN_CHECK(!place.empty(), "--bank: is needed where neither AKIN_BANK nor HOME is set");
+  AKIN_CHECK(is_folder(place) || !is_there(place), "--bank {}: is no folder", place.string());
   return place;
 }
 
@@ -46,8 +49,15 @@ void list(const Options& o) {
                    {"parameters", Align::right},
                    {"multiply-adds", Align::right},
                    {"learnt", Align::left}});
+  std::vector<std::string> broken;
   for (const std::filesystem::path& file : bank_files(bank)) {
-    const BankModel m = read_bank_model(ctx, file);
+    BankModel m;
+    try {
+      m = read_bank_model(ctx, file);
+    } catch (const Error& e) {
+      broken.emplace_back(e.what());
+      continue;
+    }
     const std::string size = m.info.height > 0 ? fmt::format("{}x{}", m.info.height, m.info.width) : "–";
     const bool costed = m.cost.multiply_adds > 0;
     table.add({m.name, m.info.architecture.name, std::to_string(m.info.architecture.classes), size,
@@ -63,10 +73,13 @@ void list(const Options& o) {
                       {"multiply_adds", costed ? Json(m.cost.multiply_adds) : Json(nullptr)},
                       {"task", m.info.task}});
   }
-  if (o.json) return print(json_text({{"bank", bank.string()}, {"models", models}}));
-  if (models.empty())
-    return print(fmt::format("{}: holds no model yet; `akin bank add FILE` brings one\n", bank.string()));
-  print(fmt::format("{}\n\n{}", bank.string(), table.str()));
+  if (o.json)
+    print(json_text({{"bank", bank.string()}, {"models", models}, {"broken", broken}}));
+  else if (models.empty() && broken.empty())
+    print(fmt::format("{}: holds no model yet; `akin bank add FILE` brings one\n", bank.string()));
+  else
+    print(fmt::format("{}\n\n{}", bank.string(), table.str()));
+  throw_faults(broken, bank.string());
 }
 
 void add_place(CLI::App& app, Options& o) {

@@ -78,6 +78,29 @@ std::string unexpected(const CLI::App& app, int argc, const char* const* argv, c
   return otherwise;
 }
 
+/// Names the first word that is no command where one is due, or the first option of a program without a command.
+void refuse_unknown_command(const CLI::App& app, int argc, const char* const* argv) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const std::vector<const CLI::App*> below = at->get_subcommands([](const CLI::App*) { return true; });
+    if (below.empty() || at->get_require_subcommand_min() == 0) return;
+    if (word == "--config") ++i;  // and its file
+    if (word.starts_with("-")) {
+      if (at == &app && app.get_option_no_throw(word) == nullptr && !word.starts_with("--config"))
+        fail_usage("there is no option '{}'{} (see akin --help)", word, suggestion(word, {"--help", "--version"}));
+      continue;
+    }
+    std::vector<std::string> names;
+    for (const CLI::App* command : below) names.push_back(command->get_name());
+    const auto named = std::find(names.begin(), names.end(), word);
+    if (named == names.end())
+      fail_usage("there is no command '{}'{} (see {} --help)", at == &app ? word : at->get_name() + " " + word,
+                 suggestion(word, names), at == &app ? "akin" : "akin " + at->get_name());
+    at = below[static_cast<std::size_t>(named - names.begin())];
+  }
+}
+
 /// `--size "$SIZE"` without a SIZE is a slip, and not as if the option were not there. Where empty means something, the
 /// option's help says what.
 void refuse_empty_values(CLI::App& app) {
@@ -158,12 +181,7 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
          e.get_name() == "FileError" ? config_file(argc, argv) : e.what());
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // help and version
-    const auto named = [&](const CLI::App* command) { return argc > 1 && command->get_name() == argv[1]; };
-    std::vector<std::string> commands;
-    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-      commands.push_back(command->get_name());
-    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(named).empty())
-      fail_usage("there is no command '{}'{} (see akin --help)", argv[1], suggestion(argv[1], commands));
+    refuse_unknown_command(app, argc, argv);
     const std::string command = used(app);
     if (dynamic_cast<const CLI::ExtrasError*>(&e) != nullptr)
       fail_usage("{} (see {} --help)", unexpected(app, argc, argv, e.what()), command);

@@ -20,6 +20,10 @@ std::vector<std::string> choices_of(const std::string& name) {
   } else if (name == "--metric") {
     names.emplace_back("auto");
     for (const Metric& m : metrics()) names.push_back(m.name);
+  } else if (name == "shell") {
+    names = {"bash", "zsh", "fish"};
+  } else if (name == "--command") {
+    names = {"fit", "distill", "rank", "train"};
   } else if (name == "--student" || name == "--arch") {
     names = known_architectures();
   } else {
@@ -39,6 +43,7 @@ OptionRow row_of(const CLI::Option& option) {
     row.in_files = option.get_configurable();
   } else {
     row.names.push_back(option.get_name(true));
+    row.choices = choices_of(row.names.front());
   }
   row.help = option.get_description();
   if (option.get_items_expected_max() == 0) return row;

@@ -49,16 +49,18 @@ std::string quoted(const std::string& text, bool fish) {
 std::string bash_script(const CommandRow& akin) {
   std::string commands, options, values;
   visit(akin, [&](const CommandRow& row) {
-    commands += fmt::format("    '{}') words='{}' ;;\n", row.path, command_words(row));
+    std::string next = command_words(row);
+    if (next.empty() && !row.arguments.empty()) next = words(row.arguments.front().choices);
+    commands += fmt::format("    '{}') words='{}' ;;\n", row.path, next);
     options += fmt::format("    '{}') words='{}' ;;\n", row.path, option_words(row));
     for (const OptionRow& option : row.options) {
       const std::string at = fmt::format("    '{} {}') ", row.path, option.names.front());
       if (!option.choices.empty())
         values += at + fmt::format("words='{}' ;;\n", words(option.choices));
       else if (option.takes == OptionRow::Takes::file)
-        values += at + "COMPREPLY=($(compgen -f -- \"$last\")); return ;;\n";
+        values += at + "mapfile -t COMPREPLY < <(compgen -f -- \"$last\"); return ;;\n";
       else if (option.takes == OptionRow::Takes::folder)
-        values += at + "COMPREPLY=($(compgen -d -- \"$last\")); return ;;\n";
+        values += at + "mapfile -t COMPREPLY < <(compgen -d -- \"$last\"); return ;;\n";
       else if (option.takes == OptionRow::Takes::text)
         values += at + "return ;;\n";
     }
@@ -96,7 +98,7 @@ std::string bash_script(const CommandRow& akin) {
          "  if [[ -n $words ]]; then\n"
          "    COMPREPLY=($(compgen -W \"$words\" -- \"$last\"))\n"
          "  else\n"
-         "    COMPREPLY=($(compgen -f -- \"$last\"))\n"
+         "    mapfile -t COMPREPLY < <(compgen -f -- \"$last\")\n"
          "  fi\n"
          "}\n"
          "complete -o filenames -F _akin akin\n";

@@ -87,8 +87,8 @@ std::vector<std::string> plan_lines(const FitPlan& plan, const ImageSet& pool, c
         "where networks come from)");
   std::string methods;
   for (const Method m : plan.methods) methods += (methods.empty() ? "" : ", ") + std::string(title_of(m));
-  lines.push_back(fmt::format("{} from {}; {} steps a student", methods, counted(std::ssize(sources), "source"),
-                              show_integer(plan.settings.steps)));
+  const std::string from = sources.empty() ? "" : " from " + counted(std::ssize(sources), "source");
+  lines.push_back(fmt::format("{}{}; {} steps a student", methods, from, show_integer(plan.settings.steps)));
   lines.push_back(fmt::format("about {}, {} of memory, {} on disk", show_seconds(plan.seconds),
                               megabytes(plan.memory_bytes), megabytes(plan.disk_bytes)));
   return lines;
@@ -102,19 +102,37 @@ void run(const CLI::App& app, Options& o) {
   if (run.sources.empty())
     for (const std::filesystem::path& file : bank_files(bank_of(o))) run.sources.push_back(file.string());
   choose_student(o, run.sources, o.common.settings);
-  const ImageFormat format = o.size.empty() ? ImageFormat{.height = kSide, .width = kSide} : parse_size(o.size);
+  ImageFormat format = o.size.empty() ? ImageFormat{.height = kSide, .width = kSide} : parse_size(o.size);
 
   Context ctx = start(o.common);
   const Profiling profiling(o.common, ctx);
+  Faults broken;  // all that a bank holds of them in one error, not one a run
+  for (const std::string& file : run.sources) try {
+      open_source(ctx, file);
+    } catch (const Error& e) {
+      broken.emplace_back(e.what());
+    }
+  throw_faults(broken, "the bank");
   const std::vector<Source> sources = open_sources(ctx, run.sources);
-  const std::shared_ptr<const TargetImages> images = load_target(o.data, format);
+  std::shared_ptr<const TargetImages> images = load_target(o.data, format);
+  const auto takes = [&](std::int64_t channels) {
+    return std::any_of(sources.begin(), sources.end(), [&](const Source& s) {
+      return !s.is_table() && s.model.info.architecture.channels == channels;
+    });
+  };
+  const bool named = !o.student.empty() && o.common.settings.student != "init";
+  if (images->pool.images.shape()[3] == 1 && takes(3) && !takes(1) && !named) {
+    say(o.common, "grey pictures are brought to colour, as all networks of the bank take it");
+    format.channels = 3;
+    images = load_target(o.data, format);
+  }
   Settings& settings = o.common.settings;
   settings.steps = o.steps;
-  settings.flip = !o.flip.empty() ? o.flip : images->pool.images.shape()[3] == 3 ? "h" : "none";  // no characters
+  settings.flip = !o.flip.empty() ? o.flip : images->pool.images.shape()[3] == 3 && format.channels == 0 ? "h" : "none";
   FitPlan plan = plan_fit(ctx, *images, sources, run.sources, settings, o.seed);
   settings = plan.settings;
   check(settings);
-  tell(o.common, images->pool);
+  if (o.dry_run) tell(o.common, images->pool);  // a run tells it itself
   const std::vector<std::string> lines = plan_lines(plan, images->pool, sources);
   if (o.dry_run) {
     if (!o.common.json) return print(fmt::format("{}\n", fmt::join(lines, "\n")));

@@ -220,9 +220,10 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
           ->transform(or_word("all", whole_in(1, kMostImages)))
           ->type_name("N|all")
           ->group("Data");
-  app.add_option("--labels", flags.labels,
-                 "The same, or a file: a table of files and labels (.csv, see akin label), or a manifest with a share of each "
-                 "class or a list of images (docs/data.md)")
+  app.add_option(
+         "--labels", flags.labels,
+         "The same, or a file: a table of files and labels (.csv, see akin label), or a manifest with a share of each "
+         "class or a list of images (docs/data.md)")
       ->excludes(per_class)
       ->type_name("N|FILE")
       ->group("Data");

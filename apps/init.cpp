@@ -8,6 +8,8 @@
 #include "apps/common.hpp"
 #include "apps/run_folder.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/path.hpp"
+#include "nn/data/set_layout.hpp"
 
 namespace akin {
 
@@ -25,10 +27,12 @@ struct Options {
 void run(const CLI::App& akin, const Options& o) {
   check_output_file(o.out, o.force, {});
   AKIN_CHECK(is_folder(o.folder), "{}: no such folder; name the one that holds the pictures", o.folder);
+  layout_of(o.folder);  // says what is wrong with it
   const CommandRow all = table_of(akin);
   const auto command = std::find_if(all.commands.begin(), all.commands.end(),
                                     [&](const CommandRow& row) { return row.name() == o.command; });
-  write_file_atomic(o.out, std::string_view(settings_text(*command, {{kFolderOption.at(o.command), o.folder}})));
+  write_file_atomic(
+      o.out, std::string_view(settings_text(*command, {{kFolderOption.at(o.command), whole_path(o.folder).string()}})));
   print(fmt::format("{}: settings of akin {}; `akin {} --config {}` runs it\n", o.out, o.command, o.command, o.out));
 }
 

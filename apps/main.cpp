@@ -17,7 +17,8 @@ namespace akin {
 namespace {
 
 int report(const char* kind, const char* what, int code) {
-  std::fprintf(stderr, "akin: %s%s\n", kind, spelled_controls(what, true).c_str());  // where stderr is gone too, nobody is left to be told
+  std::fprintf(stderr, "akin: %s%s\n", kind,
+               spelled_controls(what, true).c_str());  // where stderr is gone too, nobody is left to be told
   return code;
 }
 

@@ -11,6 +11,8 @@
 #include "distill/student/evaluator.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
+#include "engine/io/safetensors.hpp"
+#include "nn/model_file.hpp"
 
 namespace akin {
 
@@ -69,6 +71,11 @@ Weights shown_weights(const std::vector<StudentPlan>& plans, const Ranking& rank
   Weights none = single_weights(ranking, 0);
   none.alpha.assign(none.alpha.size(), not_measured);
   return none;
+}
+
+/// Whether a network can be loaded from it: not of a head alone, nor of a probe that asks several networks.
+bool is_model_file(const std::filesystem::path& file) {
+  return is_there(file) && describes_itself(read_safetensors(file));
 }
 
 /// Copies a file of this run, or removes an older one where there is none to copy.
@@ -208,12 +215,15 @@ class Reporter {
     r.test_images = static_cast<std::int64_t>(task_->test().size());
     // The run's student, of its first seed: the best on the validation images, else the last method named.
     std::vector<bool> kept;
+    const auto cell_of = [&](const GridVariant& v) {
+      return Cell{&grid_.targets.front(), &grid_.budgets.front(), grid_.seeds.front(), &v, ""};
+    };
     for (const GridVariant& v : grid_.variants)
-      kept.push_back(v.method != Method::probe_cv && v.method != Method::oracle);
+      kept.push_back(v.method != Method::oracle && is_model_file(place_.student(cell_of(v))));
     const std::ptrdiff_t best = best_by_validation(r.methods, kept);
     const GridVariant& delivered = best < 0 ? grid_.variants.back() : grid_.variants[static_cast<std::size_t>(best)];
     r.delivered = title_of(delivered.method);
-    const Cell chosen{&grid_.targets.front(), &grid_.budgets.front(), grid_.seeds.front(), &delivered, ""};
+    const Cell chosen = cell_of(delivered);
     replace(place_.student(chosen), place_.folder / "student.safetensors");
     replace(place_.best(chosen), place_.folder / "student_best.safetensors");
     return std::move(r);

@@ -37,7 +37,7 @@ void each(const CommandRow& row, const std::function<void(const CommandRow&)>& b
 std::string offered(const TempFolder& folder, const std::string& words) {
   write_file_atomic(folder / "try.sh",
                     "source " + (folder / "akin.bash").string() + "\nCOMP_WORDS=(" + words +
-                        ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_akin\necho \"${COMPREPLY[*]}\"\n");
+                        ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_akin\nprintf '%s\\n' \"${COMPREPLY[*]}\"\n");
   const std::string line = "cd '" + folder.path().string() + "' && bash try.sh > said 2>&1";
   REQUIRE_EQ(std::system(line.c_str()), 0);
   std::string text = read_text(folder / "said");
@@ -65,6 +65,12 @@ TEST_CASE("completion: bash offers commands, options, what an option may be, and
   CHECK_EQ(offered(folder, "akin distill --target bi"), "birds");
   CHECK_EQ(offered(folder, "akin distill --target birds --sou"), "--sources");
   CHECK_EQ(offered(folder, "akin fit bir"), "birds");
+  CHECK_EQ(offered(folder, "akin completion ''"), "bash zsh fish");
+  CHECK_EQ(offered(folder, "akin init birds --command r"), "rank");
+  make_folder(folder / "two words");
+  write_file_atomic(folder / "two words/a b.png", std::string_view("x"));
+  CHECK_EQ(offered(folder, "akin fit two"), "two words");
+  CHECK_EQ(offered(folder, "akin predict m 'two words/a'"), "two words/a b.png");
   CHECK_EQ(offered(folder, "akin distill --steps ''"), "");
   CHECK_FALSE(has(offered(folder, "akin ''"), "--stop-after"));
 }

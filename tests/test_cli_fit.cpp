@@ -84,6 +84,22 @@ TEST_CASE("cli: fit says what it found, trains, and hands over what validation c
   CAPTURE(again_by_run.err);
   CHECK_EQ(again_by_run.code, 0);
 
+  // A bank's bad files are all told, and its good ones are listed.
+  write_file_atomic(folder / "bank/broken.safetensors", std::string_view("no model"));
+  write_file_atomic(folder / "bank/cut.safetensors", std::string_view("xy"));
+  const Finished list = akin_(folder, {"bank", "list", "--bank", bank});
+  CHECK_EQ(list.code, 1);
+  CHECK(has(list.out, "\na  "));
+  for (const Finished& f : {list, akin_(folder, with(fit, {"--dry-run"}))}) {
+    CAPTURE(f.err);
+    CHECK_EQ(f.code, 1);
+    CHECK(has(f.err, "broken.safetensors"));
+    CHECK(has(f.err, "cut.safetensors"));
+  }
+  for (const char* name : {"broken", "cut"}) fs::remove(folder / (std::string("bank/") + name + ".safetensors"));
+  check_fails(folder, {"bank", "add", (folder / "a.safetensors").string(), "--bank", bank, "--as", "../evil"}, 1,
+              "has no /");
+
   check_fails(folder, with(fit, {"--student", "aa"}), 2, "no model of the bank and no file; did you mean 'a'?");
   check_fails(folder, {"fit", (folder / "target").string(), "--bank", (folder / "nowhere").string()}, 1,
               "is no folder");
@@ -96,4 +112,6 @@ TEST_CASE("cli: a mistyped command or option is named, with the nearest there is
               "there is no option '--source'; did you mean '--sources'?");
   check_fails(folder, {"rank", "--target", "x", "--label-per-class=3"}, 2, "did you mean '--labels-per-class'?");
   check_fails(folder, {"info", "a", "b"}, 2, "not expected");
+  check_fails(folder, {"data", "chek", "x"}, 2, "there is no command 'data chek'; did you mean 'check'?");
+  check_fails(folder, {"--versoin"}, 2, "there is no option '--versoin'; did you mean '--version'?");
 }

@@ -68,6 +68,51 @@ TEST_CASE("fit: every labelled picture is learnt from or held out, a fifth of ea
                        Error);
 }
 
+TEST_CASE("fit: pictures of equal pixels are all learnt from or all held out") {
+  ImageSet train;
+  train.classes = {"a", "b"};
+  train.images = Array(DType::u8, {48, 4, 4, 1});
+  for (int i = 0; i < 48; ++i) {  // each picture three times
+    train.labels.push_back(i < 24 ? 0 : 1);
+    auto pixels = train.images.as<std::uint8_t>();
+    for (int p = 0; p < 16; ++p)
+      pixels[static_cast<std::size_t>(16 * i + p)] = static_cast<std::uint8_t>(7 * (i / 3) + p);
+  }
+  const auto images = target_images(train, train);
+  for (const std::uint64_t seed : {0u, 1u, 2u}) {
+    const LabelManifest m = fit_labels(*images, seed);
+    std::set<std::int64_t> learnt, held_out;
+    for (const ListedImages& part : m.labelled)
+      for (const std::int64_t i : part.images) learnt.insert(i / 3);
+    for (const ListedImages& part : m.validation) {
+      CHECK_EQ(part.images.size(), 3u);  // of 24 at most 5
+      for (const std::int64_t i : part.images) held_out.insert(i / 3);
+    }
+    CHECK_EQ(learnt.size() + held_out.size(), 16u);
+    CHECK_EQ(held_out.size(), 2u);
+  }
+}
+
+TEST_CASE("fit: grey pictures and networks for colour go together where they can") {
+  Bench b;
+  const auto colour = images_of({9, 9}, 6);
+  std::vector<Source> grey;
+  for (const std::string& file : b.sources) grey.push_back(open_source(b.ctx, file));
+  REQUIRE_EQ(grey.front().model.info.architecture.channels, 1);
+  CHECK_EQ(smallest_start(b.ctx, grey, 8, 8, 3), -1);
+  const FitPlan plan = plan_fit(b.ctx, *colour, grey, b.sources, fit_settings(), 0);
+  CHECK_EQ(plan.settings.student, "resnet8");
+  // A probe of grey networks for pictures in colour, and all that is taught by it.
+  const TempFolder folder;
+  b.settings = plan.settings;
+  b.settings.steps = 3;
+  b.options.run_folder = folder / "run";
+  const Grid grid = single_grid({.name = "toy", .load = [&] { return colour; }}, plan.labels, b.sources, plan.methods,
+                                {0}, b.settings);
+  CHECK(run_pipeline(b.ctx, grid, b.options, b.events).finished);
+  CHECK_EQ(load_model(b.ctx, folder / "run/students/probe-seed0.safetensors").info.architecture.channels, 1);
+}
+
 TEST_CASE("fit: the student starts from the bank's cheapest network, and a run of it delivers what validation chose") {
   Bench b;
   const std::vector<Source> sources = [&] {

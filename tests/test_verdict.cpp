@@ -115,7 +115,32 @@ TEST_CASE("the verdict names what to take, how sure that is, what a small one gi
   d.agreement = {40, 10, 48, 62};
   CHECK(has(all_lines(d), "Teaching did not pay"));
   d.methods[3].seeds[0].test_accuracy = 0.28;
-  CHECK(has(all_lines(d), "no better than guessing"));
+  CHECK(has(all_lines(d), "no more than goes without looking"));
+
+  // Of unequal classes the commonest is said for nothing.
+  d.confusions = {{"ProbeTaught", 0, 4, {95, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0}}};
+  d.methods[3].seeds[0].test_accuracy = 0.95;
+  CHECK(has(all_lines(d), "always saying the commonest class 95.0 %"));
+  CHECK(has(all_lines(d), "no more than goes without looking"));
+
+  // Nothing chose it.
+  for (MethodResult& m : d.methods) m.seeds[0].val_accuracy = not_measured;
+  d.validation_images = 0;
+  const std::string unchosen = all_lines(d);
+  CAPTURE(unchosen);
+  CHECK_FALSE(has(unchosen, "Take "));
+  CHECK(has(unchosen, "student.safetensors is ProbeTaught, the last method named"));
+
+  // As quick by chance is no saving, nor is fewer numbers with more work.
+  ReportData same = run_with_probe();
+  same.methods[1].seeds[0].parameters = same.methods[1].seeds[0].multiply_adds = 1000;
+  same.methods[1].seeds[0].ms_per_image = 9;
+  CHECK_FALSE(has(all_lines(same), "best small one"));
+  same.methods[1].seeds[0].parameters = 9000;
+  same.methods[1].seeds[0].multiply_adds = 500;
+  CHECK_FALSE(has(all_lines(same), "best small one"));
+  same.methods[1].seeds[0].multiply_adds = 2000;
+  CHECK(has(all_lines(same), "1/9 of the numbers, 50 % of the multiply-adds, 1/9 of the time"));
 
   d.delivered.clear();
   CHECK(verdict_lines(d).empty());

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "distill/student/plan.hpp"
 #include "distill/student/running_cost.hpp"
+#include "distill/student/train.hpp"
 #include "distill/task/source.hpp"
 #include "nn/cost.hpp"
 #include "nn/data/image_view.hpp"
-#include "nn/zoo/zoo.hpp"
+#include "nn/data/repeats.hpp"
 
 namespace akin {
 
@@ -45,35 +47,48 @@ LabelManifest fit_labels(const TargetImages& images, std::uint64_t seed) {
   std::vector<Indices> by_class(pool.classes.size());
   for (const std::int64_t i : permutation(images.training, seed, kStream))
     by_class[static_cast<std::size_t>(pool.labels[static_cast<std::size_t>(i)])].push_back(i);
+  // Pictures of equal pixels are all learnt from or all held out.
+  const std::vector<std::uint64_t> hashes = pixel_hashes(pool.images);
   bool validates = false;
   for (std::size_t c = 0; c < by_class.size(); ++c) {
     Indices& all = by_class[c];
     AKIN_CHECK(!all.empty(), "{}: class '{}' has no labelled picture; label one, or take its folder away", pool.source,
                pool.classes[c]);
     const auto n = std::ssize(all);
-    const std::ptrdiff_t held_out = n < 3 ? 0 : std::max<std::ptrdiff_t>(1, std::llround(0.2 * static_cast<double>(n)));
-    Indices validation(all.begin(), all.begin() + held_out), labelled(all.begin() + held_out, all.end());
+    const std::ptrdiff_t wanted = n < 3 ? 0 : std::max<std::ptrdiff_t>(1, std::llround(0.2 * static_cast<double>(n)));
+    Indices validation, labelled;
+    std::set<std::uint64_t> held_out;
+    const auto hash = [&](std::int64_t i) { return hashes[static_cast<std::size_t>(i)]; };
+    for (const std::int64_t i : all)  // whole groups, as long as they fit
+      if (const auto alike = std::count_if(all.begin(), all.end(), [&](std::int64_t k) { return hash(k) == hash(i); });
+          !held_out.contains(hash(i)) && std::ssize(validation) + alike <= wanted) {
+        held_out.insert(hash(i));
+        std::copy_if(all.begin(), all.end(), std::back_inserter(validation),
+                     [&](std::int64_t k) { return hash(k) == hash(i); });
+      }
+    std::copy_if(all.begin(), all.end(), std::back_inserter(labelled),
+                 [&](std::int64_t k) { return !held_out.contains(hash(k)); });
     std::sort(validation.begin(), validation.end());
     std::sort(labelled.begin(), labelled.end());
     m.labelled.push_back({pool.classes[c], std::move(labelled)});
-    if (held_out > 0) m.validation.push_back({pool.classes[c], std::move(validation)});
-    validates |= held_out > 0;
+    validates |= !validation.empty();
+    if (!validation.empty()) m.validation.push_back({pool.classes[c], std::move(validation)});
   }
   AKIN_CHECK(validates,
-             "{}: no class has three labelled pictures, so that none could be held out to choose a model by; label "
-             "some more, or use `akin distill`, which can go without",
-             pool.source);
+             "{}: no class has three labelled pictures that differ{}, so that none could be held out to choose a model "
+             "by; label some more, or use `akin distill`, which can go without",
+             pool.source, pool.held_out.empty() ? "" : " beside those that are held out for the test");
   m.unlabelled.emplace();
   for (std::int64_t i = images.training; i < pool.images.shape()[0]; ++i) m.unlabelled->push_back(i);
   return m;
 }
 
-std::ptrdiff_t smallest_start(Context& ctx, const std::vector<Source>& sources, std::int64_t height,
-                              std::int64_t width) {
+std::ptrdiff_t smallest_start(Context& ctx, const std::vector<Source>& sources, std::int64_t height, std::int64_t width,
+                              std::int64_t channels) {
   std::ptrdiff_t best = -1;
   std::int64_t fewest = 0;
   for (std::size_t s = 0; s < sources.size(); ++s) {
-    if (sources[s].is_table()) continue;
+    if (sources[s].is_table() || sources[s].model.info.architecture.channels != channels) continue;
     const std::int64_t cost = cost_of(ctx, *sources[s].model.network, height, width).multiply_adds;
     if (best >= 0 && cost >= fewest) continue;
     best = static_cast<std::ptrdiff_t>(s);
@@ -104,7 +119,7 @@ FitPlan plan_fit(Context& ctx, const TargetImages& images, const std::vector<Sou
   plan.test = static_cast<std::int64_t>(images.test.size());
 
   if (settings.student.empty()) {
-    const std::ptrdiff_t start = smallest_start(ctx, sources, H, W);
+    const std::ptrdiff_t start = smallest_start(ctx, sources, H, W, images.pool.images.shape()[3]);
     settings.student = start < 0 ? "resnet8" : "init";
     if (start >= 0) settings.init = files[static_cast<std::size_t>(start)];
   }
@@ -120,8 +135,11 @@ FitPlan plan_fit(Context& ctx, const TargetImages& images, const std::vector<Sou
   const Task task = make_task(std::make_shared<TargetImages>(images), plan.labels);
   const Array trial = pick_images(images.pool.images, all_indices(std::min(kTrial, N)));
   Figures student;
-  const auto network = make_network(ctx, student_architecture(ctx, settings, task));
-  add_running_cost(ctx, *network, task.normalization, H, W, trial, student);
+  // The very student, so that what cannot start is refused now.
+  const StudentPlan first{
+      .method = Method::scratch, .seed = seed, .architecture = student_architecture(ctx, settings, task)};
+  const Model model = make_student_model(ctx, task, first, settings);
+  add_running_cost(ctx, *model.network, model.info.normalization, H, W, trial, student);
   double seconds = 0;
   for (const Method m : plan.methods) {
     if (traits(m).start == Start::features) continue;

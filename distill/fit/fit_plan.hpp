@@ -21,14 +21,15 @@ struct FitPlan {
   std::int64_t disk_bytes = 0;    ///< of students and cached outputs, about
 };
 
-/// All labelled pictures, a fifth of each class's (at least one of three) held out to choose by, drawn by the seed. The
-/// pictures without labels are the unlabelled ones. Error where a class has none, or nothing is left to choose by.
+/// All labelled pictures, a fifth of each class's (at least one of three) held out to choose by, drawn by the seed;
+/// pictures of equal pixels stay together. Those without labels are the unlabelled ones. Error where a class has none,
+/// or nothing is left to choose by.
 LabelManifest fit_labels(const TargetImages& images, std::uint64_t seed);
 
-/// The smallest network of the bank, by multiply-adds on images of height x width, that a student can start from; its
+/// The smallest network of the bank, by multiply-adds on images of height x width, that takes so many channels; its
 /// position in `sources`, or -1.
-std::ptrdiff_t smallest_start(Context& ctx, const std::vector<Source>& sources, std::int64_t height,
-                              std::int64_t width);
+std::ptrdiff_t smallest_start(Context& ctx, const std::vector<Source>& sources, std::int64_t height, std::int64_t width,
+                              std::int64_t channels);
 
 /// `settings`: as the user gave them; of those that name no network (`student` empty) the start is the bank's smallest.
 /// Measures each network for a moment. `steps` of settings 0: by the number of labelled pictures.

@@ -41,6 +41,8 @@ BankModel read_bank_model(Context& ctx, const std::filesystem::path& file) {
 
 std::filesystem::path add_to_bank(Context& ctx, const std::filesystem::path& file, const std::filesystem::path& bank,
                                   const std::string& name, bool force) {
+  AKIN_CHECK(name.find('/') == std::string::npos && !name.starts_with("."),
+             "--as {}: a name in the bank has no / and does not begin with a dot", name);
   const std::filesystem::path place = bank / ((name.empty() ? source_name(file) : name) + ".safetensors");
   AKIN_CHECK(force || !is_there(place),
              "{}: is there already; --as NAME gives the new one another name, --force "

@@ -11,9 +11,7 @@ namespace akin {
 
 namespace {
 
-double validation(const MethodResult& method) {
-  return spread_over(method, &Figures::val_accuracy).mean;
-}
+double validation(const MethodResult& method) { return spread_over(method, &Figures::val_accuracy).mean; }
 
 /// "84.1 %"
 std::string percent_of(const MethodResult& method) {
@@ -41,7 +39,8 @@ std::string verdict(const MethodResult& a, const MethodResult& b) {
     }
   }
   if (sa.n < 2 || sb.n < 2) {
-    return "Only one seed was run for at least one of the two, so nothing can be said about chance: run more seeds.";
+    return "Only one seed was run for at least one of the two, so nothing can be said about what another would give: "
+           "run more seeds.";
   }
   const std::string both = "(± " + show_percent(sa.std) + " and ± " + show_percent(sb.std) + " points)";
   std::string line;

@@ -30,9 +30,33 @@ std::string pictures(std::int64_t n, const char* kind) {
   return fmt::format("{} {} picture{}", show_integer(n), kind, n == 1 ? "" : "s");
 }
 
+/// Share of the test pictures that the commonest class has; not measured where no confusions are kept.
+double commonest_share(const ReportData& data) {
+  if (data.confusions.empty()) return not_measured;
+  const Confusion& c = data.confusions.front();
+  const auto classes = static_cast<std::size_t>(c.classes);
+  std::int64_t all = 0, most = 0;
+  for (std::size_t t = 0; t < classes; ++t) {
+    std::int64_t row = 0;
+    for (std::size_t p = 0; p < classes; ++p) row += c.counts[t * classes + p];
+    all += row;
+    most = std::max(most, row);
+  }
+  return all > 0 ? static_cast<double>(most) / static_cast<double>(all) : not_measured;
+}
+
+/// What needs no picture: guessing, or saying the commonest class of all where that is more.
+double chance(const ReportData& data) {
+  const double guess = data.classes.empty() ? 0 : 1 / static_cast<double>(data.classes.size());
+  const double commonest = commonest_share(data);
+  return std::isfinite(commonest) ? std::max(guess, commonest) : guess;
+}
+
 std::string chance_of(const ReportData& data) {
-  return data.classes.empty() ? std::string()
-                              : fmt::format(", guessing {}", percent(1 / static_cast<double>(data.classes.size())));
+  if (data.classes.empty()) return {};
+  const bool even = chance(data) <= 1.5 / static_cast<double>(data.classes.size());
+  return even ? fmt::format(", guessing {}", percent(1 / static_cast<double>(data.classes.size())))
+              : fmt::format(", always saying the commonest class {}", percent(chance(data)));
 }
 
 /// "78.1 % of 160 test pictures right (95 %: 71.1 to 83.8; guessing 5.0 %)"
@@ -45,21 +69,26 @@ std::string quality(const ReportData& data, const MethodResult& m) {
                      show_percent(low), show_percent(high), chance_of(data));
 }
 
-/// How many times as much; "" where it is not known or about the same.
-std::string times(double a, double b, const char* what) {
-  if (!(a > 0) || !(b > 0) || a < 1.5 * b) return {};
-  return fmt::format("1/{:.0f} of the {}", a / b, what);
+/// "1/9 of the numbers"; "" where it is not known or not much less.
+std::string part(double large, double small, const char* what) {
+  if (!(large > 0) || !(small > 0) || large < 1.5 * small) return {};
+  const double times = large / small;
+  return times < 3 ? fmt::format("{:.0f} % of the {}", 100 / times, what)
+                   : fmt::format("1/{:.0f} of the {}", times, what);
 }
 
-/// What the smaller of two models saves: "1/9 of the numbers, 1/80 of the multiply-adds".
+/// What the smaller of two models saves: "1/9 of the numbers, 1/80 of the multiply-adds". "" where it is not smaller in
+/// both: times of a moment alone say little.
 std::string savings(const Figures& large, const Figures& small) {
+  if (small.parameters > large.parameters || small.multiply_adds > large.multiply_adds) return {};
   std::string out;
-  for (const std::string& part :
-       {times(static_cast<double>(large.parameters), static_cast<double>(small.parameters), "numbers"),
-        times(static_cast<double>(large.multiply_adds), static_cast<double>(small.multiply_adds), "multiply-adds"),
-        times(large.ms_per_image, small.ms_per_image, "time")})
-    if (!part.empty()) out += (out.empty() ? "" : ", ") + part;
-  return out;
+  for (const std::string& saved :
+       {part(static_cast<double>(large.parameters), static_cast<double>(small.parameters), "numbers"),
+        part(static_cast<double>(large.multiply_adds), static_cast<double>(small.multiply_adds), "multiply-adds")})
+    if (!saved.empty()) out += (out.empty() ? "" : ", ") + saved;
+  if (out.empty()) return out;
+  const std::string time = part(large.ms_per_image, small.ms_per_image, "time");
+  return time.empty() ? out : out + ", " + time;
 }
 
 /// Whether teaching paid: the taught student against the same network from labels alone.
@@ -133,12 +162,16 @@ std::vector<std::string> verdict_lines(const ReportData& data) {
   std::vector<std::string> lines;
   const Figures& f = first(*best);
   const bool validated = std::isfinite(f.val_accuracy) && data.validation_images > 0;
-  lines.push_back(fmt::format("Take {} (student.safetensors): {}.", best->name, quality(data, *best)));
-  if (validated)
+  if (!validated) {
+    lines.push_back(fmt::format("student.safetensors is {}, the last method named: {}. No validation picture chose it.",
+                                best->name, quality(data, *best)));
+  } else {
+    lines.push_back(fmt::format("Take {} (student.safetensors): {}.", best->name, quality(data, *best)));
     lines.push_back(
         fmt::format("It was chosen by {}, of which it gets {} right; no test picture chose it.{}",
                     pictures(data.validation_images, "validation"), percent(f.val_accuracy),
                     data.validation_images < kFewToChooseBy ? " So few choose roughly: look at the others, too." : ""));
+  }
   // The best of the small ones, where the model to take is a large one.
   const MethodResult* small = nullptr;
   for (const MethodResult& m : data.methods)
@@ -148,9 +181,9 @@ std::vector<std::string> verdict_lines(const ReportData& data) {
   if (small != nullptr)
     lines.push_back(fmt::format("The best small one is {} with {}: {}; its file is in students/.", small->name,
                                 percent(first(*small).test_accuracy), savings(f, first(*small))));
-  const double guess = data.classes.empty() ? 0 : 1 / static_cast<double>(data.classes.size());
-  if (data.test_images > 0 && wilson_interval(f.test_accuracy, data.test_images).first <= guess)
-    lines.push_back("That is no better than guessing can do: more labels or nearer sources are needed.");
+  if (data.test_images > 0 && wilson_interval(f.test_accuracy, data.test_images).first <= chance(data))
+    lines.push_back(
+        "That is no more than goes without looking at a picture: more labels or nearer sources are needed.");
   if (std::string line = about_teaching(data); !line.empty()) lines.push_back(std::move(line));
   return lines;
 }

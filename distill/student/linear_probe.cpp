@@ -129,7 +129,6 @@ Model probe_model(Context& ctx, const Task& task, const Source& source, const Pr
   model.info.settings.clear();
   if (model.info.architecture.name.starts_with("squeezenet")) return model;
   StudentPlan plan{.method = Method::finetune, .architecture = model.info.architecture, .start = &source};
-  plan.architecture.channels = task.pool().images.shape()[3];
   Settings settings;
   settings.match_channels = true;
   settings.unfold = false;
