@@ -126,6 +126,14 @@ TEST_CASE("sorting: a last line that is cut off counts as unwritten, wherever th
     REQUIRE(fs::exists(folder / "a.png"));
     REQUIRE(fs::exists(odd));
   }
+  // Blanks at the end of a name are part of it.
+  {
+    write_file_atomic(folder / "blank ", std::string_view("blank"));
+    Sorter sorter(Sorter::Way::move, folder / "s", {"x"});
+    REQUIRE(sorter.put(folder / "blank ", 0));
+    CHECK_EQ(undo_moves(sorter.list()).sorted, 1);
+    CHECK(fs::exists(folder / "blank "));
+  }
   // A line that says no two places keeps no other from being undone.
   make_folder(folder / "s/x");
   fs::rename(folder / "a.png", folder / "s/x/a.png");
@@ -147,7 +155,8 @@ TEST_CASE("sorting: links that would lead nowhere stay, and links come back whet
   CHECK_EQ(copies.report().sorted, 1);
   CHECK_EQ(read_text(folder / "c/a/rel.png"), "x");
   Sorter sorter(Sorter::Way::move, folder / "s", {"a"});
-  for (const char* name : {"in/abs.png", "in/sub/x.png", "in/rel.png", "in/later.png"}) CHECK(sorter.put(folder / name, 0));
+  for (const char* name : {"in/abs.png", "in/sub/x.png", "in/rel.png", "in/later.png"})
+    CHECK(sorter.put(folder / name, 0));
   CHECK_EQ(sorter.report().links, 1);
   CHECK_EQ(sorter.report().sorted, 3);
   CHECK(sorter.report().faults.empty());
