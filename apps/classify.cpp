@@ -48,9 +48,13 @@ PredictReport look_at(Context& ctx, const CommonOptions& common, const Classifie
   return report;
 }
 
+void tell_faults(const Faults& faults) {
+  for (const std::string& fault : faults) std::cerr << "  " << spelled_controls(fault, false) << '\n';
+}
+
 void end_with_faults(const Faults& faults, std::int64_t answered) {
   if (faults.empty()) return;
-  for (const std::string& fault : faults) std::cerr << "  " << spelled_controls(fault, false) << '\n';
+  tell_faults(faults);
   fail("{} file{} could not be used (above, a line each); the other {} picture{} answered", faults.size(),
        faults.size() == 1 ? "" : "s", answered, answered == 1 ? " is" : "s are");
 }

@@ -22,6 +22,8 @@ Classifier open_classifier(Context& ctx, const ClassifierFlags& flags);
 PredictReport look_at(Context& ctx, const CommonOptions& common, const Classifier& classifier, PictureList& list,
                       std::size_t top, bool bar, const std::function<void(const PictureAnswer&)>& take);
 
+/// A line on stderr for each.
+void tell_faults(const Faults& faults);
 /// Names every picture that could not be read on stderr, and throws; nothing where there is none.
 void end_with_faults(const Faults& faults, std::int64_t answered);
 

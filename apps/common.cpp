@@ -122,6 +122,15 @@ std::string shell_quoted(const std::string& text) {
   return quoted + "'";
 }
 
+void print_bytes(std::string_view text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written && errno == EPIPE) {  // the reader, `head` perhaps, has enough: end as other programs do then
+    std::signal(SIGPIPE, SIG_DFL);
+    std::raise(SIGPIPE);
+  }
+  AKIN_CHECK(written, "standard output cannot be written (disk full, or closed)");
+}
+
 }  // namespace
 
 void add_output(CLI::App& app, CommonOptions& options) {
@@ -212,15 +221,9 @@ void warn_of_small_images(const Network& network, const Shape& images) {
                    height, width, network.architecture().name, 2 * stride, 2 * stride));
 }
 
-void print(std::string_view raw) {
-  const std::string text = spelled_controls(raw, true);
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  if (!written && errno == EPIPE) {  // the reader, `head` perhaps, has enough: end as other programs do then
-    std::signal(SIGPIPE, SIG_DFL);
-    std::raise(SIGPIPE);
-  }
-  AKIN_CHECK(written, "standard output cannot be written (disk full, or closed)");
-}
+void print(std::string_view text) { print_bytes(spelled_controls(text, true)); }
+
+void print_data(std::string_view text) { ::isatty(STDOUT_FILENO) == 1 ? print(text) : print_bytes(text); }
 
 void catch_interrupts() {
   std::signal(SIGINT, on_interrupt);

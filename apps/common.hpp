@@ -58,6 +58,9 @@ void warn_of_size(const Model& model, const std::string& file, const ImageSet& s
 void warn_of_small_images(const Network& network, const Shape& images);
 /// The text on stdout. Throws where stdout cannot take it (a full disk).
 void print(std::string_view text);
+/// The same of lines for another program, which get the names of files byte by byte; only a terminal is spared control
+/// characters.
+void print_data(std::string_view text);
 
 /// The first SIGINT, SIGTERM or SIGHUP from now on only asks to stop; the second one ends the program at once.
 void catch_interrupts();

@@ -78,8 +78,19 @@ Pictures pictures_of(const std::string& folder, const Classifier& classifier) {
   return out;
 }
 
+/// The table may be none of what is read, nor the data set's own list.
+void check_out(const Options& o) {
+  std::vector<std::filesystem::path> inputs{o.classifier.model, o.folder};
+  inputs.insert(inputs.end(), o.classifier.sources.begin(), o.classifier.sources.end());
+  if (is_data_set(o.folder)) {
+    const SetLayout layout = layout_of(o.folder);
+    for (const std::string& name : layout.used) inputs.push_back(layout.folder / name);
+  }
+  check_output_file(o.out, o.force, inputs);
+}
+
 void run(const Options& o) {
-  check_output_file(o.out, o.force, {o.classifier.model});
+  check_out(o);
   Context ctx = start(o.common);
   const Classifier classifier = open_classifier(ctx, o.classifier);
   AKIN_CHECK(classifier.names_classes(),
@@ -88,6 +99,7 @@ void run(const Options& o) {
              classifier.file());
   const std::vector<std::string>& classes = classifier.classes();
   Pictures pictures = pictures_of(o.folder, classifier);
+  check_output_file(o.out, o.force, pictures.list.files);
   std::vector<LabelLine> lines;
   std::int64_t given = 0, kept = 0, doubted = 0;
   const std::vector<std::filesystem::path> files = pictures.list.files;

@@ -11,6 +11,7 @@
 #include "engine/io/file.hpp"
 #include "engine/io/image.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/path.hpp"
 #include "engine/io/picture_kind.hpp"
 #include "engine/io/text.hpp"
 
@@ -45,8 +46,9 @@ void undo(const Options& o) {
     print(json_text({{"moved_back", r.sorted}, {"there", r.there}, {"failed", r.faults}}));
   else
     print(fmt::format("{} moved back, {} were in their old place\n", r.sorted, r.there));
-  for (const std::string& fault : r.faults) std::cerr << "  " << spelled_controls(fault, false) << '\n';
-  AKIN_CHECK(r.faults.empty(), "{} pictures of {} were not moved back (above, a line each)", r.faults.size(), o.undo);
+  tell_faults(r.faults);
+  AKIN_CHECK(r.faults.empty(), "{}: {} line{} could not be undone (above, a line each)", o.undo, r.faults.size(),
+             r.faults.size() == 1 ? "" : "s");
 }
 
 /// Where the lines go: stdout, or a file that appears when all is done.
@@ -59,7 +61,7 @@ class Lines {
     if (file_ != nullptr)
       file_->write(text);
     else if (!silent_)
-      print(text);
+      print_data(text);
   }
   void done() {
     if (file_ != nullptr) file_->commit();
@@ -75,27 +77,72 @@ void check(const Options& o) {
     fail_usage("predict: give a model file and pictures, folders or lists of files: akin predict MODEL PICTURES");
   if (o.least > 0 && o.copy.empty() && o.move.empty())
     fail_usage("--least: says which pictures --copy and --move take; the table has all");
-  if (!o.out.empty()) check_output_file(o.out, o.force, {o.classifier.model});
-  if (!o.sheet.empty()) {
-    check_output_file(o.sheet, o.force, {o.classifier.model});
-    AKIN_CHECK(lower_ending(o.sheet) == ".png", "--contact-sheet {}: a sheet is a .png", o.sheet);
-  }
+  AKIN_CHECK(o.sheet.empty() || lower_ending(o.sheet) == ".png", "--contact-sheet {}: a sheet is a .png", o.sheet);
+}
+
+void check_outputs(const Options& o, const PictureList& list) {
+  std::vector<std::filesystem::path> inputs = list.files;
+  inputs.emplace_back(o.classifier.model);
+  for (const auto* names : {&o.classifier.sources, &o.pictures})
+    inputs.insert(inputs.end(), names->begin(), names->end());
+  for (const std::string& file : {o.out, o.sheet})
+    if (!file.empty()) check_output_file(file, o.force, inputs);
+  if (!o.out.empty() && !o.sheet.empty() && whole_path(o.out) == whole_path(o.sheet))
+    fail_usage("--out and --contact-sheet: {} cannot be both; give two names", o.out);
+}
+
+const std::string& sorted_into(const Options& o) { return o.copy.empty() ? o.move : o.copy; }
+
+std::string way_back(const Sorter& sorter) {
+  return sorter.list().empty() ? "" : fmt::format("; akin predict --undo {} moves them back", sorter.list().string());
 }
 
 std::string told(const Options& o, const SortReport& r, const Sorter& sorter, std::int64_t unsure) {
-  const bool moved = o.copy.empty();
-  std::string text = fmt::format("{}: {} {}", moved ? o.move : o.copy, r.sorted, moved ? "moved" : "copied");
+  std::string text = fmt::format("{}: {} {}", sorted_into(o), r.sorted, o.copy.empty() ? "moved" : "copied");
   if (r.renamed > 0) text += fmt::format(", {} of them under another name, for theirs was taken", r.renamed);
   if (r.there > 0) text += fmt::format(", {} there already", r.there);
   if (unsure > 0) text += fmt::format(", {} left where they are, less likely than {:g}", unsure, o.least);
-  if (!sorter.list().empty()) text += fmt::format("; akin predict --undo {} moves them back", sorter.list().string());
-  return text;
+  if (r.links > 0)
+    text += fmt::format(
+        ", {} left where they are, links that lead to a file as seen from their own folder and would lead nowhere",
+        r.links);
+  return text + way_back(sorter);
 }
+
+class Sorting {
+ public:
+  explicit Sorting(const Options& o) : o_(o) {}
+  /// Copies or moves, until it is asked to stop or the list of what is moved cannot be written.
+  void run(Sorter& sorter, const std::vector<std::pair<std::filesystem::path, int>>& pictures) {
+    catch_interrupts();  // a picture is moved whole, and what was moved is told
+    const Events events = make_events(o_.common);
+    for (const auto& [file, number] : pictures) {
+      if (events.stop())
+        why_ = "stopped on request";
+      else if (!sorter.put(file, number))
+        why_ = "stopped, for the list of moved pictures cannot be written (above)";
+      if (!why_.empty()) break;
+    }
+    all_ = std::ssize(pictures);
+  }
+  bool stopped() const { return !why_.empty(); }
+  void end(const Sorter& sorter, const Faults& faults) const {
+    tell_faults(faults);
+    fail("{}: {}; {} of {} pictures {}{}", sorted_into(o_), why_, sorter.report().sorted, all_,
+         o_.copy.empty() ? "moved" : "copied", way_back(sorter));
+  }
+
+ private:
+  const Options& o_;
+  std::string why_;
+  std::int64_t all_ = 0;
+};
 
 void run(const Options& o) {
   if (!o.undo.empty()) return undo(o);
   check(o);
   PictureList list = list_pictures(o.pictures, std::cin);
+  check_outputs(o, list);
   Context ctx = start(o.common);
   const Classifier classifier = open_classifier(ctx, o.classifier);
   const std::vector<std::string>& classes = classifier.classes();
@@ -126,27 +173,26 @@ void run(const Options& o) {
     say(o.common, o.sheet + ": written");
   }
   Json j = {{"model", o.classifier.model}, {"pictures", report.pictures}, {"predictions", answers}};
-  for (const auto& [file, number] : to_sort) sorter->put(file, number);
   const std::string line = summary(report, classes);
   if (!o.out.empty() && !o.common.json)
     print(fmt::format("{}: {}\n", o.out, line));
   else
     say(o.common, line);
+  Sorting sorting(o);
   if (sorter != nullptr) {
+    sorting.run(*sorter, to_sort);
     const SortReport& r = sorter->report();
-    say(o.common, told(o, r, *sorter, unsure));
+    if (!sorting.stopped()) say(o.common, told(o, r, *sorter, unsure));
     report.faults.insert(report.faults.end(), r.faults.begin(), r.faults.end());
-    j["sorted"] = {{"folder", o.copy.empty() ? o.move : o.copy},
-                   {"pictures", r.sorted},
-                   {"renamed", r.renamed},
-                   {"there", r.there},
-                   {"unsure", unsure},
-                   {"undo", sorter->list().string()}};
+    j["sorted"] = {
+        {"folder", sorted_into(o)}, {"pictures", r.sorted}, {"renamed", r.renamed},           {"there", r.there},
+        {"unsure", unsure},         {"links", r.links},     {"undo", sorter->list().string()}};
   }
   if (o.common.json) {
     j["failed"] = report.faults;
     print(json_text(j));
   }
+  if (sorting.stopped()) sorting.end(*sorter, report.faults);
   end_with_faults(report.faults, report.pictures);
 }
 

@@ -130,11 +130,12 @@ void check_outside(const fs::path& out, const fs::path& data) {
 }
 
 void check_output_file(const fs::path& file, bool force, const std::vector<fs::path>& inputs) {
+  if (!is_there(file)) return;
   std::error_code ignored;
   for (const fs::path& input : inputs)
-    AKIN_CHECK(!fs::equivalent(file, input, ignored), "{}: is read by this command; --out chooses another name",
+    AKIN_CHECK(!fs::equivalent(file, input, ignored), "{}: is read by this command; choose another name",
                file.string());
-  AKIN_CHECK(force || !is_there(file), "{}: exists; --force replaces it", file.string());
+  AKIN_CHECK(force, "{}: exists; --force replaces it", file.string());
 }
 
 RunFolder::RunFolder(RunKind kind, const fs::path& out, const GridInputs& inputs, const Wish& wish)

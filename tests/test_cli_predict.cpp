@@ -5,73 +5,13 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "engine/io/csv.hpp"
 #include "engine/io/safetensors.hpp"
 #include "nn/evaluate.hpp"
-#include "tests/cli_process.hpp"
-#include "tests/pictures.hpp"
+#include "tests/predict_case.hpp"
 
 namespace fs = std::filesystem;
 using namespace akin;
 using namespace akin::test;
-
-namespace {
-
-const char* const kNames[] = {"low", "middle", "high"};
-
-/// Picture i of a set, larger by `scale` and wider by a margin on both sides that the middle does not show.
-Array large(const ImageSet& set, std::int64_t i, int scale, int margin) {
-  const Shape& s = set.images.shape();
-  const int side = static_cast<int>(s[1]) * scale;
-  Array small(DType::u8, {s[1], s[2], s[3]});
-  std::memcpy(small.bytes(), set.images.bytes() + static_cast<std::size_t>(i) * small.byte_size(), small.byte_size());
-  const Array square = resize_and_crop(small, side, side);
-  Array out(DType::u8, {side, side + 2 * margin, s[3]});
-  for (int y = 0; y < side; ++y)
-    std::memcpy(out.bytes() + static_cast<std::size_t>((y * (side + 2 * margin) + margin) * s[3]),
-                square.bytes() + static_cast<std::size_t>(y * side * s[3]), static_cast<std::size_t>(side * s[3]));
-  return out;
-}
-
-/// Pictures of several sizes as files <folder>/<class>/<i>.png, .jpg or .bmp, or all in the folder itself.
-void write_pictures(const fs::path& folder, int per_class, unsigned seed, bool by_class) {
-  const ImageSet set = bars(per_class, seed, false);
-  for (std::int64_t i = 0; i < std::ssize(set.labels); ++i) {
-    const std::string kind = i % 4 == 3 ? "jpg" : i % 4 == 2 ? "bmp" : "png";
-    const fs::path into = by_class ? folder / kNames[set.labels[static_cast<std::size_t>(i)]] : folder;
-    make_folder(into);
-    write_file_atomic(into / fmt::format("{}{}.{}", kNames[set.labels[static_cast<std::size_t>(i)]], i, kind),
-                      encode(large(set, i, 2 + static_cast<int>(i % 3), static_cast<int>(i % 5)), kind));
-  }
-}
-
-/// A data set of pictures, and a model that knows it: <folder>/data, <folder>/run/model.safetensors.
-struct Trained {
-  TempFolder folder;
-  std::string data, model;
-  Trained() : data((folder / "data").string()), model((folder / "run/model.safetensors").string()) {
-    write_pictures(folder / "data/train", 40, 1, true);
-    write_pictures(folder / "data/test", 10, 2, true);
-    write_pictures(folder / "data/unlabeled", 8, 3, false);
-    const Finished f = akin_(folder, with(train_arguments(data, folder / "run"), {"--size", "12x12"}));
-    CAPTURE(f.err);
-    REQUIRE_EQ(f.code, 0);
-  }
-};
-
-std::vector<std::vector<std::string>> rows_of(const std::string& csv) {
-  CsvRows rows(csv, "answer");
-  std::vector<std::vector<std::string>> out;
-  for (std::vector<std::string> cells; rows.next(cells);) out.push_back(cells);
-  return out;
-}
-
-/// "…/low12.png" was drawn as "low".
-bool right(const std::string& file, const std::string& said) {
-  return fs::path(file).filename().string().starts_with(said);
-}
-
-}  // namespace
 
 TEST_CASE_FIXTURE(Trained, "cli: predict answers pictures, folders and lists as a table, CSV and JSON") {
   const std::string pictures = (folder / "data/unlabeled").string();
@@ -151,47 +91,6 @@ TEST_CASE_FIXTURE(Trained, "cli: pictures that cannot be read keep no other from
   check_fails(folder, {"predict", model, (folder / "nowhere.png").string()}, 1, "nowhere.png");
   write_file_atomic(folder / "empty.txt", std::string_view("\n"));
   check_fails(folder, {"predict", model, (folder / "empty.txt").string()}, 1, "names no file");
-}
-
-TEST_CASE_FIXTURE(Trained, "cli: predict sorts pictures without replacing any, and moves them back") {
-  const fs::path some = folder / "some", sorted = folder / "sorted";
-  write_pictures(some, 3, 6, false);
-  make_folder(some / "below");  // of the name of another picture, with other content
-  write_file_atomic(some / "below/low0.png", encode(large(bars(1, 9, false), 0, 3, 1), "png"));
-  const auto before = names_in(some);
-  const Arguments copy{"predict", model, some.string(), "--copy", sorted.string(), "--json"};
-  const auto first = json_of(akin_(folder, copy));
-  CHECK_EQ(first["sorted"]["pictures"], 10);
-  CHECK_EQ(first["sorted"]["renamed"], 1);
-  CHECK(names_in(some) == before);
-  CHECK_EQ(names_in(sorted).size(), 10);
-  CHECK(fs::exists(sorted / "low/low0-2.png"));
-  for (const auto& p : first["predictions"]) {
-    const fs::path file = std::string(p["file"]);
-    const fs::path there = sorted / std::string(p["class"]) / file.filename();
-    CHECK(fs::exists(there));
-  }
-  // Again: all are there, and nothing is copied twice. An unlike file of the name stays as it is.
-  CHECK_EQ(json_of(akin_(folder, copy))["sorted"]["pictures"], 0);
-  CHECK_EQ(json_of(akin_(folder, copy))["sorted"]["there"], 10);
-  write_file_atomic(sorted / "low/low0.png", std::string_view("somebody's"));
-  CHECK_EQ(json_of(akin_(folder, copy))["sorted"]["pictures"], 1);
-  CHECK_EQ(read_text(sorted / "low/low0.png"), "somebody's");
-  const fs::path moved = folder / "moved";
-  const auto third = json_of(akin_(folder, {"predict", model, some.string(), "--move", moved.string(), "--json"}));
-  CHECK_EQ(third["sorted"]["pictures"], 10);
-  CHECK(names_in(some).empty());
-  const Finished back = akin_(folder, {"predict", "--undo", (moved / "moved.csv").string()});
-  CHECK_EQ(back.code, 0);
-  CHECK(has(back.out, "10 moved back"));
-  CHECK(names_in(some) == before);
-  CHECK(names_in(moved) == Arguments{"moved.csv"});
-  CHECK(has(akin_(folder, {"predict", "--undo", (moved / "moved.csv").string()}).out, "0 moved back, 10 were"));
-  // Those that are less sure than asked stay.
-  const auto none =
-      json_of(akin_(folder, {"predict", model, some.string(), "--move", moved.string(), "--least", "1", "--json"}));
-  CHECK_EQ(std::int64_t(none["sorted"]["unsure"]) + std::int64_t(none["sorted"]["pictures"]), 10);
-  CHECK_EQ(none["sorted"]["undo"] == "", none["sorted"]["pictures"] == 0);
 }
 
 TEST_CASE_FIXTURE(Trained, "cli: a contact sheet shows every class's pictures with their names") {

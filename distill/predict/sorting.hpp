@@ -15,6 +15,7 @@ struct SortReport {
   std::int64_t sorted = 0;               ///< copied or moved
   std::int64_t renamed = 0;              ///< of these, under another name, for theirs was taken
   std::int64_t there = 0;                ///< were in their place, or a copy of them
+  std::int64_t links = 0;                ///< not moved: links that say where a file is as seen from their own folder
   std::vector<std::string> faults = {};  ///< could not be copied or moved: a message each
 };
 
@@ -28,14 +29,17 @@ class Sorter {
   Sorter(Way way, std::filesystem::path folder, const std::vector<std::string>& classes);
   ~Sorter();
   /// Puts a picture into <folder>/<class>/, under its own name or, where another file has that, with a number behind it
-  /// (wren-2.jpg). A picture of equal content that is there already counts as there.
-  void put(const std::filesystem::path& file, int class_number);
+  /// (wren-2.jpg). A picture of equal content that is there already counts as there; a relative link is not moved, for
+  /// it would lead nowhere. False where the list of moved pictures cannot be written, which is a fault: no picture can
+  /// be moved then.
+  bool put(const std::filesystem::path& file, int class_number);
   const SortReport& report() const { return report_; }
   /// Of moved pictures: the list to undo it by, written before each one is moved; empty where none was.
   const std::filesystem::path& list() const { return list_; }
 
  private:
   struct Log;
+  bool write_down(const std::filesystem::path& to, const std::filesystem::path& from);
   Way way_;
   std::filesystem::path folder_, list_;
   std::vector<std::string> names_;
@@ -44,7 +48,8 @@ class Sorter {
 };
 
 /// Moves the pictures of such a list back, the last one first. Those that are not where they were moved to, or whose
-/// old place is taken, are faults.
+/// old place is taken, are faults, and so are lines that do not say two places. A last line that is cut off was being
+/// written when the disk was full or the program ended: its picture was never moved.
 SortReport undo_moves(const std::filesystem::path& list);
 
 }  // namespace akin

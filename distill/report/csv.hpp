@@ -10,9 +10,11 @@
 
 namespace akin {
 
-/// Quoted where it must be.
+/// Quoted where it must be, and where blanks at an end would be taken off by whoever reads it.
 inline std::string csv_text(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  const bool bare = text.empty() || (!blank(text.front()) && !blank(text.back()));
+  if (bare && text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
   return quoted + '"';

@@ -7,6 +7,7 @@
 
 #include "engine/io/file.hpp"
 #include "engine/io/picture_kind.hpp"
+#include "engine/io/picture_readers.hpp"
 #include "engine/io/text.hpp"
 #include "nn/data/image_folder.hpp"
 
@@ -73,9 +74,9 @@ class Lister {
     const Bytes first = read_start(path, kKindBytes);
     const std::string_view kind = kind_by_content(first);
     AKIN_CHECK(is_readable_kind(kind) || ending_of(path) == Ending::picture,
-               "{}: is no picture that can be read{}; png, jpg and bmp are, folders of them, and lists of files called "
+               "{}: is no picture that can be read{}; give pictures in {}, folders of them, or lists of files called "
                ".txt, .lst or .list",
-               path.string(), kind.empty() ? "" : fmt::format(" ({})", kind));
+               path.string(), kind.empty() ? "" : fmt::format(" ({})", kind), list_of_kinds());
     add(path);
   }
 
