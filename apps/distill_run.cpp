@@ -88,11 +88,20 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   const auto last =
       std::find_if(methods.rbegin(), methods.rend(), [](Method m) { return traits(m).role == MethodRole::taught; });
   if (last != methods.rend()) report.student = title_of(*last);
+  if (report.delivered == title_of(Method::probe)) {  // not what its file will see
+    const ModelInfo info = load_model(ctx, p.run_folder / "student.safetensors").info;
+    if (info.height > 0 && (info.height != shape[1] || info.width != shape[2]))
+      report.notes.push_back(fmt::format(
+          "The figures of {} are of pictures brought to {}x{} first, as the student sees them; its file sees "
+          "them whole at {}x{}, which `akin eval` measures.",
+          report.delivered, shape[1], shape[2], info.height, info.width));
+  }
   sign_report(report, app, ctx, begun, clock);
   write_report(report, p.run_folder);
   print(common.json ? results_json(report)
                     : (report.sources.empty() ? "" : sources_table(report) + "\n") +
                           (run.kind == RunKind::distill ? results_table(report) + "\n" : "") + verdict_text(report));
+  for (const std::string& note : report.notes) say(common, "note: " + note);
   say(common, fmt::format("{}: report.html, student.safetensors, results.csv", p.run_folder.string()));
 }
 
