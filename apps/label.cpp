@@ -57,7 +57,8 @@ Pictures pictures_of(const std::string& folder, const Classifier& classifier) {
     out.list.files.push_back(file);
     out.given.push_back(static_cast<int>(at - classes.begin()));
   };
-  if (layout.kind != SetLayout::Kind::folders) {  // without the pictures that are held out as its test split
+  // Without the pictures that are held out as its test split.
+  if (layout.kind != SetLayout::Kind::folders || layout.draws_test) {
     const ImageFormat small{.height = 32, .width = 32, .channels = 3};
     const std::vector<ImageSet> sets = load_splits(layout.folder, {Split::train, Split::unlabeled}, small);
     for (std::size_t i = 0; i < sets[0].names.size(); ++i)

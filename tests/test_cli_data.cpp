@@ -123,6 +123,48 @@ TEST_CASE("cli: data check reports all at once, as text and JSON, and ends with 
   CHECK(has(damaged.err, "cannot be used as it is"));
 }
 
+TEST_CASE("cli: pack, check and label hold the same pictures out, whatever size and channels are asked for") {
+  const TempFolder folder;
+  write_pictures(folder / "set/train", 10);
+  const std::string data = (folder / "set").string();
+  // Twins that differ in a corner alone, of which a smaller picture shows nothing.
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder / "set/train"))
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  for (const fs::path& file : files) {
+    Array twin = read_image(file);
+    twin.as<std::uint8_t>()[0] ^= 1;
+    write_png(fs::path(file).replace_extension(".twin.png"), twin);
+  }
+  const auto held =
+      json_of(akin_(folder, {"data", "check", data, "--json"}))["held_out"].get<std::vector<std::string>>();
+  CHECK_EQ(held.size(), 12);
+  for (const char* size : {"4x4", "6x6", "12x12", "24x24"})
+    for (const char* channels : {"1", "3"}) {
+      CAPTURE(size);
+      CAPTURE(channels);
+      const fs::path out = folder / fmt::format("packed-{}-{}", size, channels);
+      const Finished packed =
+          akin_(folder, {"data", "pack", data, "--out", out.string(), "--size", size, "--channels", channels});
+      CAPTURE(packed.err);
+      REQUIRE_EQ(packed.code, 0);
+      CHECK_EQ(read_text(out / "t10k-images-names.txt"), fmt::format("{}\n", fmt::join(held, "\n")));
+    }
+  REQUIRE_EQ(
+      akin_(folder, {"train", "--data", data, "--width", "4", "--epochs", "1", "--out", (folder / "trained").string()})
+          .code,
+      0);
+  make_folder(folder / "set/unlabelled");
+  fs::copy_file(files[0], folder / "set/unlabelled/x.png");
+  const Finished labels = akin_(folder, {"label", (folder / "trained/model.safetensors").string(), data, "--out",
+                                         (folder / "labels.csv").string(), "--json"});
+  CAPTURE(labels.err);
+  REQUIRE_EQ(labels.code, 0);
+  CHECK_EQ(json_of(labels)["given"], 48);
+  const std::string table = read_text(folder / "labels.csv");
+  for (const std::string& name : held) CHECK_FALSE(has(table, name));
+}
+
 TEST_CASE("cli: info says which kinds of pictures this build reads") {
   const TempFolder folder;
   const auto kinds = json_of(akin_(folder, {"info", "--json"}))["pictures"].get<std::vector<std::string>>();

@@ -318,7 +318,7 @@ TEST_CASE("folders of image files") {
   CHECK(has(error_of([&] { load_images(s, Split::test); }), "class \"c\" is not among the training classes"));
   fs::remove_all(s / "test");
   CHECK(has(error_of([&] { load_images(s, Split::test); }),
-            "has no folder test/"));  // of one picture nothing can be held out
+            "too few to hold some out"));  // of one picture nothing can be held out
   make_folder(s / "val" / "a");
   write_png(s / "val" / "a" / "1.png", pixels({4, 4, 1}));
   CHECK(load_images(s, Split::test).labels == std::vector<int>{0});

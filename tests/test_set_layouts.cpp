@@ -6,6 +6,7 @@
 
 #include "nn/data/held_out.hpp"
 #include "nn/data/image_set.hpp"
+#include "nn/data/set_check.hpp"
 #include "tests/pictures.hpp"
 #include "tests/temp_folder.hpp"
 
@@ -112,6 +113,74 @@ TEST_CASE("held out: equal pictures stay on one side, whatever they are called a
   CHECK(hold_out(files, pixels, labels).test.empty());
 }
 
+TEST_CASE("held out: the same files whatever size and channels are asked for, and by data check") {
+  const TempFolder t;
+  const auto put_picture = [&](const std::string& name, const Array& a) {
+    make_folder((t / name).parent_path());
+    write_png(t / name, a);
+  };
+  const ImageFormat small{.height = 16, .width = 16, .channels = 1};
+  const auto grey = [](const Array& a, std::size_t p) { return convert_channels(a, 1).as<std::uint8_t>()[p]; };
+  int alike = 0;
+  for (std::uint64_t k = 0; k < 12; ++k) {
+    const std::string stem = fmt::format("{}/{}", k % 2 ? "cat" : "dog", k);
+    const Array own = picture(64, 64, 3, k);
+    put_picture(stem + ".png", own);
+    // A little more blue in one pixel, which neither grey nor a smaller picture shows.
+    Array other = own;
+    std::size_t p = 0;
+    do {
+      other = own;
+      ++other.as<std::uint8_t>()[3 * ++p + 2];
+    } while (grey(other, p) != grey(own, p));
+    put_picture(stem + "-blue.png", other);
+    const auto shrunk = [&](const Array& a) {
+      return resize_and_crop(convert_channels(a, 1), small.height, small.width);
+    };
+    alike += max_difference(shrunk(own), shrunk(other)) == 0;
+    for (const int side : {16, 32, 64}) {  // one colour, which is the same at any size
+      Array plain(DType::u8, {side, side, 3});
+      std::fill(plain.as<std::uint8_t>().begin(), plain.as<std::uint8_t>().end(),
+                static_cast<std::uint8_t>(20 * k + 9));
+      put_picture(fmt::format("{}-plain{}.png", stem, side), k % 3 ? plain : convert_channels(plain, 1));
+    }
+  }
+  CHECK(alike == 12);
+  const Names expected = load_images(t.path(), Split::test, {.height = 64, .width = 64, .channels = 3}).names;
+  CHECK(expected.size() >= 10);
+  for (const int side : {16, 32, 64})
+    for (const int channels : {1, 3, 0}) {
+      CAPTURE(side);
+      CAPTURE(channels);
+      CHECK(load_images(t.path(), Split::test, {.height = side, .width = side, .channels = channels}).names ==
+            expected);
+      CHECK(load(t.path(), {.height = side, .width = side, .channels = channels})[0].held_out == expected);
+    }
+  CHECK(check_data_set(t.path()).held_out == expected);
+}
+
+TEST_CASE("a class that is called like a split is told, not guessed at") {
+  const TempFolder t;
+  for (const char* name : {"train", "Test", "val"}) {
+    CAPTURE(name);
+    const fs::path set = t / fmt::format("with-{}", name);
+    for (const char* own : {"car", "bus", name})
+      for (std::uint64_t i = 0; i < 3; ++i) put(set / own / fmt::format("{}.png", i), i + 100u * own[0]);
+    const std::string error = error_of([&] { load(set); });
+    CHECK(has(error, (set / name).string() + ": is taken for the"));
+    CHECK(has(error, "holds pictures and no class folders, as do bus/, car/ beside it"));
+    CHECK(has(error, fmt::format("if it is a class, rename it ({}-class/)", name)));
+    const SetCheck check = check_data_set(set);
+    REQUIRE(check.problems.size() == 1);
+    CHECK(check.problems[0] == error);
+    fs::rename(set / name, set / fmt::format("{}-class", name));
+    CHECK(load(set)[0].classes.size() == 3);
+  }
+  // Without pictures beside it, it is a split as before.
+  put(t / "lone/train/0.png", 1);
+  CHECK(has(error_of([&] { load_images(t / "lone", Split::train); }), "no class folder in it"));
+}
+
 TEST_CASE("class folders without splits: what is no class, and what cannot be one") {
   const TempFolder t;
   make_flat(t.path());
@@ -141,6 +210,11 @@ TEST_CASE("class folders without splits: what is no class, and what cannot be on
   put(t / "few/dog/0.png", 2);
   CHECK(splits_there(t / "few") == std::vector<Split>{Split::train});
   CHECK(load(t / "few")[0].images.shape()[0] == 2);
+  CHECK(has(error_of([&] { load_images(t / "few", Split::test); }), "too few to hold some out"));
+  const std::vector<std::string> advice = check_data_set(t / "few").advice;
+  REQUIRE(advice.size() == 1);
+  CHECK(has(advice[0], "no test split, and too few pictures to hold some out"));
+  CHECK(has(error_of([&] { load_splits(t / "few", {Split::train, Split::test}); }), "add pictures to the classes"));
   fs::copy_file(t / "few/cat/0.png", t / "few/cat/1.png");
   CHECK(has(error_of([&] { load_images(t / "few", Split::test); }), "too few to hold some out"));
   // A mistyped name.
@@ -212,6 +286,29 @@ TEST_CASE("a list given as the data: its files alone, labels from a column or fr
   const std::vector<ImageSet> plain = load(t / "plain.txt");
   CHECK(plain[0].classes == Names{"cat", "dog"});
   CHECK(plain[0].images.shape()[0] + plain[1].images.shape()[0] == 5);
+  // Names with blanks and commas: whole lines are names.
+  Names named;
+  for (const char* name :
+       {"two/house sparrow/a b.png", "two/house sparrow/c d.png", "two/wren/e f.png", "two/wren/g, h 1.png"}) {
+    put(t / name, 40 + named.size());
+    named.emplace_back(name);
+  }
+  put_text(t / "blanks.txt", fmt::format("{}\r\n", fmt::join(named, "\r\n")));
+  const std::vector<ImageSet> blanks = load(t / "blanks.txt");
+  CHECK(blanks[0].classes == Names{"house sparrow", "wren"});
+  Names loaded = blanks[0].names;
+  loaded.insert(loaded.end(), blanks[1].names.begin(), blanks[1].names.end());
+  std::sort(loaded.begin(), loaded.end());
+  CHECK(loaded == named);
+  put_text(t / "quoted.txt", "\"two/house sparrow/a b.png\"\n\"two/wren/e f.png\"\n");
+  CHECK(load_images(t / "quoted.txt", Split::train).classes == Names{"house sparrow", "wren"});
+  put_text(t / "mixed.txt", "two/house sparrow/a b.png\ntwo/wren/i j.png\n");
+  CHECK(has(error_of([&] { load(t / "mixed.txt"); }), "two/wren/i j.png: no such file in"));
+  put_text(t / "none.txt", "two/wren/i j.png\ntwo/wren/k l.png\n");
+  CHECK(has(error_of([&] { load(t / "none.txt"); }), "two/wren/k l.png: no such file in"));
+  // A label behind a name with blanks is a label still.
+  put_text(t / "labelled.txt", "two/house sparrow/a b.png bird\ntwo/wren/e f.png wren\n");
+  CHECK(load_images(t / "labelled.txt", Split::train).classes == Names{"bird", "wren"});
   put_text(t / "gone.txt", "all/cat/0.png\nall/cat/77.png\nall/dog/88.png\n");
   const std::string error = error_of([&] { load(t / "gone.txt"); });
   CHECK(has(error, "2 files cannot be used"));

@@ -7,6 +7,7 @@
 #include "engine/io/csv_columns.hpp"
 #include "engine/io/csv_layout.hpp"
 #include "engine/io/number_text.hpp"
+#include "engine/io/picture_kind.hpp"
 
 namespace akin {
 namespace {
@@ -147,7 +148,8 @@ std::optional<Table> cut_at_blanks(const Table& lines) {
   if (header && rows.size() == 1) return std::nullopt;
   const Cells before = column_at(rows, 0, header), behind = column_at(rows, 1, header);
   const bool numbers = std::all_of(before.begin(), before.end(), only_digits);
-  const bool plain = std::all_of(before.begin(), before.end(), is_path) ||
+  // A label is no picture: then the blanks are those of a name.
+  const bool plain = (std::all_of(before.begin(), before.end(), is_path) && !all_called_pictures(behind)) ||
                      (numbers && identity_of(before) == Identity::row_numbers) ||
                      (numbers && std::all_of(behind.begin(), behind.end(), only_digits));
   return plain ? std::optional(rows) : std::nullopt;

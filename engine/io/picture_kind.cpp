@@ -126,4 +126,11 @@ Ending ending_of(const std::filesystem::path& path) {
   return of_reader || among(ending, kNot) ? Ending::unreadable : Ending::other;
 }
 
+bool all_called_pictures(const std::vector<std::string>& names) {
+  return std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    const Ending ending = ending_of(name);
+    return ending == Ending::picture || ending == Ending::unreadable;
+  });
+}
+
 }  // namespace akin

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/io/file.hpp"
 
@@ -28,6 +29,8 @@ enum class Ending {
 };
 /// In any case of letters.
 Ending ending_of(const std::filesystem::path& path);
+/// Whether each name ends as one of a picture does, of a kind that is read or not.
+bool all_called_pictures(const std::vector<std::string>& names);
 /// The ending in lower case, with its dot; "" where there is none.
 std::string lower_ending(const std::filesystem::path& path);
 

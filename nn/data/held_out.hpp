@@ -18,8 +18,9 @@ struct HeldOut {
 };
 
 /// Holds out a fifth of each class, rounded, of a class of two or more at least one: those whose files have the lowest
-/// SHA-256. So the same pictures are held out on every machine, whatever they are called and whatever the seed. Images
-/// of equal pixels (pixel_hash) stay together, on the training side where a class would lose too many.
+/// SHA-256. So the same pictures are held out on every machine, whatever they are called and whatever the seed. Equal
+/// pictures stay together, on the training side where a class would lose too many. `pixels`: the picture_hash of each
+/// file, of the picture before it is brought to a format: a model trained at one size is tested at another.
 HeldOut hold_out(const std::vector<std::filesystem::path>& files, const std::vector<std::uint64_t>& pixels,
                  const std::vector<int>& labels);
 

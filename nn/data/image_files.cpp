@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "kernels/common/parallel.hpp"
+#include "nn/data/repeats.hpp"
 
 namespace akin {
 namespace fs = std::filesystem;
@@ -94,7 +95,7 @@ ImageFormat settle_format(const std::vector<fs::path>& files, ImageFormat format
 }
 
 Array decode_files(const std::vector<fs::path>& files, const ImageFormat& wanted, const ImageFormat& asked,
-                   const fs::path& root, Account& account, Faults& faults) {
+                   const fs::path& root, Account& account, Faults& faults, std::vector<std::uint64_t>* hashes) {
   AKIN_CHECK(!files.empty(), "decode_files: no file was given");
   AKIN_CHECK(wanted.height >= 0 && wanted.width >= 0 && (wanted.height > 0) == (wanted.width > 0) &&
                  (wanted.channels == 0 || wanted.channels == 1 || wanted.channels == 3),
@@ -103,13 +104,14 @@ Array decode_files(const std::vector<fs::path>& files, const ImageFormat& wanted
   const ImageFormat f = settle_format(files, wanted, faults);
   if (f.height == 0 || f.channels == 0) return {};
   std::vector<std::string> errors;
-  Array images = decode_each(files, f, asked, root, account, errors);
+  Array images = decode_each(files, f, asked, root, account, errors, hashes);
   add_faults(std::move(errors), faults);
   return images;
 }
 
 Array decode_each(const std::vector<fs::path>& files, const ImageFormat& f, const ImageFormat& asked,
-                  const fs::path& root, Account& account, std::vector<std::string>& errors) {
+                  const fs::path& root, Account& account, std::vector<std::string>& errors,
+                  std::vector<std::uint64_t>* hashes) {
   const std::size_t one =
       static_cast<std::size_t>(f.height) * static_cast<std::size_t>(f.width) * static_cast<std::size_t>(f.channels);
   AKIN_CHECK(one <= f.max_total_bytes / files.size(),
@@ -118,9 +120,14 @@ Array decode_each(const std::vector<fs::path>& files, const ImageFormat& f, cons
              files[0].parent_path().string(), files.size(), f.height, f.width, f.channels, f.max_total_bytes);
   Array images(DType::u8, {static_cast<std::int64_t>(files.size()), f.height, f.width, f.channels});
   std::vector<ImageNotes> notes(files.size());
+  if (hashes != nullptr) hashes->assign(files.size(), 0);
   errors = errors_of_each(files.size(), [&](std::size_t i) {
-    const Array image =
-        resize_and_crop(read_image(files[i], f.channels, f.limits, &notes[i]), f.height, f.width, f.fit);
+    const Array whole = read_image(files[i], f.channels, f.limits, &notes[i]);
+    if (hashes != nullptr) {  // colour that grey hides is read again; a JPEG's own grey is not that of its colours
+      const bool lost = f.channels < notes[i].shown.channels;
+      (*hashes)[i] = picture_hash(lost ? read_image(files[i], 0, f.limits) : whole);
+    }
+    const Array image = resize_and_crop(whole, f.height, f.width, f.fit);
     std::memcpy(images.bytes() + i * one, image.bytes(), one);
   });
   for (std::size_t i = 0; i < files.size(); ++i) {

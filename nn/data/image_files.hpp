@@ -36,14 +36,17 @@ ImageFormat settle_format(const std::vector<std::filesystem::path>& files, Image
 
 /// u8 [N,H,W,C]; decodes on all threads. What the files say of themselves goes to `account`, with paths from `root` on,
 /// and how many of them are of another size or colour than `format` where `asked` did not ask for one. Files that
-/// cannot be read are told in `faults`, and their images are left black.
+/// cannot be read are told in `faults`, and their images are left black. `hashes`: of each picture as its file has it,
+/// whatever the format (picture_hash).
 Array decode_files(const std::vector<std::filesystem::path>& files, const ImageFormat& format, const ImageFormat& asked,
-                   const std::filesystem::path& root, Account& account, Faults& faults);
+                   const std::filesystem::path& root, Account& account, Faults& faults,
+                   std::vector<std::uint64_t>* hashes = nullptr);
 
 /// The same for a `format` without zeros, and every file for itself: errors[i] says why file i cannot be read, and is
 /// empty where it was.
 Array decode_each(const std::vector<std::filesystem::path>& files, const ImageFormat& format, const ImageFormat& asked,
-                  const std::filesystem::path& root, Account& account, std::vector<std::string>& errors);
+                  const std::filesystem::path& root, Account& account, std::vector<std::string>& errors,
+                  std::vector<std::uint64_t>* hashes = nullptr);
 
 /// The same, throwing the faults and keeping no account.
 Array decode_files(const std::vector<std::filesystem::path>& files, const ImageFormat& format = {});

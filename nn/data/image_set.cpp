@@ -49,12 +49,19 @@ class FolderReader {
   }
 
   std::vector<ImageSet> read(const std::vector<Split>& splits) {
+    const auto asked = [&](Split split) { return std::find(splits.begin(), splits.end(), split) != splits.end(); };
+    const bool too_few = asked(Split::test) && !layout_.has(Split::test) && layout_.has(Split::train);
     for (const Split split : splits)
-      AKIN_CHECK(layout_.has(split), "{}: has no folder {}/; make one{}", layout_.folder.string(), name_of(split),
+      AKIN_CHECK(layout_.has(split) || (split == Split::test && too_few), "{}: has no folder {}/; make one{}",
+                 layout_.folder.string(), name_of(split),
                  split == Split::unlabeled ? " with the unlabelled images" : " with a folder of images for each class");
     AKIN_CHECK(layout_.has(Split::train), "{}: has no folder train/, which names the classes", layout_.folder.string());
     const bool draws = layout_.draws_test && std::any_of(splits.begin(), splits.end(), is_labelled);
-    list_train(draws || std::find(splits.begin(), splits.end(), Split::train) != splits.end());
+    list_train(draws || asked(Split::train));
+    if (too_few) {
+      throw_faults(listing_.faults, layout_.folder.string());
+      fail_with_too_few();
+    }
     // The training images settle the format for all splits, but for who has a size of its own to look at them with.
     const bool own_size = wanted_.mixed_height > 0;
     ImageFormat format = own_size ? wanted_ : settle_format(train_.files, wanted_, listing_.faults);
@@ -86,22 +93,30 @@ class FolderReader {
  private:
   fs::path folder_of(Split split) const { return layout_.images.at(split).front(); }
 
+  [[noreturn]] void fail_with_too_few() const {
+    fail(
+        "{}: has no test pictures, and too few to hold some out: no class has two that differ; add pictures to the "
+        "classes, or make a folder test/ with a folder of images for each class",
+        layout_.folder.string());
+  }
+
   static bool is_labelled(Split split) { return split != Split::unlabeled; }
 
   /// The training images and those of them that are held out as the test split, of which some are wanted.
   void read_drawn(const std::vector<Split>& splits, const ImageFormat& format, std::vector<ImageSet>& sets) {
     if (!listing_.faults.empty()) return check_files(train_.files, wanted_.limits, listing_.faults);
-    const Array images = decode_files(train_.files, format, wanted_, layout_.folder, listing_.account, listing_.faults);
+    std::vector<std::uint64_t> hashes;
+    const Array images =
+        decode_files(train_.files, format, wanted_, layout_.folder, listing_.account, listing_.faults, &hashes);
     if (!listing_.faults.empty()) return;
-    const HeldOut drawn = hold_out(train_.files, pixel_hashes(images), train_.labels);
+    const HeldOut drawn = hold_out(train_.files, hashes, train_.labels);
     const auto name = [&](std::int64_t i) {
       return train_.files[static_cast<std::size_t>(i)].lexically_relative(layout_.folder).generic_string();
     };
     for (std::size_t i = 0; i < splits.size(); ++i) {
       if (!is_labelled(splits[i])) continue;
       const Indices& own = splits[i] == Split::train ? drawn.kept : drawn.test;
-      AKIN_CHECK(!own.empty(), "{}: has no test pictures, and too few to hold some out: no class has two that differ",
-                 layout_.folder.string());
+      if (own.empty()) fail_with_too_few();
       sets[i].images = pick_images(images, own);
       sets[i].fitted = format.mixed;
       sets[i].labels.clear();

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <tuple>
 #include <unordered_map>
 
@@ -94,8 +95,37 @@ struct Lines {
   std::vector<std::string> notes;
 };
 
-Lines read_lines(const fs::path& list) {
-  CsvLabels read = parse_csv_labels(read_table_text(list, kMaxBytes), list.string());
+/// The lines that hold something, without blanks at their ends.
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> out;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) {
+    const std::size_t first = line.find_first_not_of(" \t\r");
+    if (first != std::string::npos) out.push_back(line.substr(first, line.find_last_not_of(" \t\r") + 1 - first));
+  }
+  return out;
+}
+
+/// Each picture's folder is its class.
+Lines of_paths(std::vector<std::string> names) {
+  Lines out;
+  out.names = std::move(names);
+  for (const std::string& name : out.names)
+    out.labels.push_back(fs::path(plain_path(name)).parent_path().filename().string());
+  return out;
+}
+
+/// `folder`: from which the paths are seen.
+Lines read_lines(const fs::path& list, const fs::path& folder) {
+  const std::string text = read_table_text(list, kMaxBytes);
+  std::vector<std::string> whole = lines_of(text);
+  const auto there = [&](const std::string& line) {
+    std::error_code ignored;
+    return fs::is_regular_file(folder / plain_path(line), ignored);
+  };
+  // A name may hold commas: cells are looked for where no line as it stands names a file.
+  if (all_called_pictures(whole) && std::any_of(whole.begin(), whole.end(), there)) return of_paths(std::move(whole));
+  CsvLabels read = parse_csv_labels(text, list.string());
   if (!read.splits.empty())
     std::erase_if(read.notes, [](const std::string& note) { return has_words(note, " is left out; the labels are"); });
   Lines out{std::move(read.names), std::move(read.labels), std::move(read.splits), std::move(read.notes)};
@@ -105,16 +135,12 @@ Lines read_lines(const fs::path& list) {
                   [](const std::string& note) { return note.ends_with("numbers the rows and is left out"); });
   }
   if (!out.names.empty()) return out;
-  const bool pictures = std::all_of(out.labels.begin(), out.labels.end(), [](const std::string& cell) {
-    return ending_of(cell) == Ending::picture || ending_of(cell) == Ending::unreadable;
-  });
-  AKIN_CHECK(pictures,
+  AKIN_CHECK(all_called_pictures(out.labels),
              "{}: names no pictures; expected a line with the columns file,label, and a line for each picture",
              list.string());
-  out.names = std::move(out.labels);
-  for (const std::string& name : out.names)
-    out.labels.push_back(fs::path(plain_path(name)).parent_path().filename().string());
-  return out;
+  Lines paths = of_paths(std::move(out.labels));
+  paths.notes = std::move(out.notes);
+  return paths;
 }
 
 /// In byte order, but whole numbers by their value.
@@ -177,7 +203,7 @@ bool is_label_file(const fs::path& path) {
 }
 
 ListedPictures read_label_file(const fs::path& list, const fs::path& folder, bool alone) {
-  const Lines lines = read_lines(list);
+  const Lines lines = read_lines(list, folder);
   ListedPictures out;
   for (const std::string& note : lines.notes) out.account.note("list of labels", note);
   Listing listing{folder};
@@ -212,6 +238,7 @@ ListedPictures read_label_file(const fs::path& list, const fs::path& folder, boo
                     Account::Tone::note, rest.front().lexically_relative(folder).string(), std::ssize(rest));
     for (const fs::path& file : rest) found.push_back({file, "", Split::unlabeled});
   }
+  if (found.empty()) throw_faults(out.faults, list.string());  // there is no split to read, of which they would be told
   out.classes = sorted_classes(classes);
   std::vector<std::tuple<int, fs::path, Split>> sorted;
   for (const Line& line : found) {

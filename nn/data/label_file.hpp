@@ -32,10 +32,11 @@ std::vector<std::string> label_files(const std::vector<std::string>& files);
 bool is_label_file(const std::filesystem::path& path);
 
 /// Reads columns of file names and labels (engine/io/csv.hpp), and one called split where it is there; a line without a
-/// label is an unlabelled picture, and where there is no column of labels each picture's folder is its class. Names are
-/// paths from `folder`, or the end of such a path, with or without ending, that one picture has. Pictures below
-/// `folder` that no line names are unlabelled ones, but for a list that is given `alone`. The pictures come by class,
-/// then by path. Lines that name no picture, or several, are faults.
+/// label is an unlabelled picture, and where there is no column of labels each picture's folder is its class. Lines
+/// that are names of files as they stand, with blanks in them or not, are a list without labels. Names are paths from
+/// `folder`, or the end of such a path, with or without ending, that one picture has. Pictures below `folder` that no
+/// line names are unlabelled ones, but for a list that is given `alone`. The pictures come by class, then by path.
+/// Lines that name no picture, or several, are faults.
 ListedPictures read_label_file(const std::filesystem::path& list, const std::filesystem::path& folder, bool alone);
 
 }  // namespace akin

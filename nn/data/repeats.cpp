@@ -5,6 +5,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "engine/io/image.hpp"
 #include "nn/data/image_set.hpp"
 
 namespace akin {
@@ -27,11 +28,15 @@ std::uint64_t pixel_hash(const std::uint8_t* p, std::size_t n) {
   return sum;
 }
 
-std::vector<std::uint64_t> pixel_hashes(const Array& images) {
-  std::vector<std::uint64_t> out(static_cast<std::size_t>(images.shape()[0]));
-  const std::size_t each = images.byte_size() / std::max<std::size_t>(out.size(), 1);
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = pixel_hash(images.as<std::uint8_t>().data() + i * each, each);
-  return out;
+std::uint64_t picture_hash(const Array& picture) {
+  const Shape& s = picture.shape();
+  const auto pixels = picture.as<std::uint8_t>();
+  bool grey = s[2] == 3;
+  for (std::size_t i = 0; grey && i < pixels.size(); i += 3)
+    grey = pixels[i] == pixels[i + 1] && pixels[i] == pixels[i + 2];
+  if (grey) return picture_hash(convert_channels(picture, 1));
+  const auto shape = static_cast<std::uint64_t>(s[0] << 34 | s[1] << 4 | s[2]);
+  return pixel_hash(pixels.data(), picture.byte_size()) ^ shape * 0x9E3779B97F4A7C15;
 }
 
 namespace {

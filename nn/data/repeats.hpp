@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "engine/dtype.hpp"
 #include "nn/data/account.hpp"
@@ -22,8 +21,8 @@ struct NamedSplit {
 /// Of the pixels of one image: equal for equal pixels, on every machine of this byte order, and almost never else.
 std::uint64_t pixel_hash(const std::uint8_t* pixels, std::size_t bytes);
 
-/// Of each image of u8 [N,H,W,C].
-std::vector<std::uint64_t> pixel_hashes(const Array& images);
+/// Of a picture u8 [H,W,1 or 3] as its file has it: of shape and pixels, the same for grey that is kept as colour.
+std::uint64_t picture_hash(const Array& picture);
 
 /// Warns of images of equal pixels: test images that are training or unlabelled images too, and training or test images
 /// that are there twice, in one class or in two. Notes unlabelled images that are training images too. One pass over

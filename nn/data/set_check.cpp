@@ -31,10 +31,7 @@ struct Item {
 };
 
 void look_at(const Array& picture, Item& item) {
-  // Of equal pixels in another shape as well.
-  const auto shape =
-      static_cast<std::uint64_t>(picture.shape()[0] << 34 | picture.shape()[1] << 4 | picture.shape()[2]);
-  item.pixels = pixel_hash(picture.as<std::uint8_t>().data(), picture.byte_size()) ^ shape * 0x9E3779B97F4A7C15;
+  item.pixels = picture_hash(picture);
   item.look = look_of(picture);
 }
 
@@ -270,7 +267,10 @@ class Checker {
     if (const auto names = lacking(Split::test); !names.empty())
       out_.advice.push_back(
           fmt::format("classes without a test picture, of which accuracy tells nothing: {}", fmt::join(names, ", ")));
-    if (!layout_.has(Split::test)) out_.advice.push_back("no test split: nothing tells how good a model is");
+    if (!layout_.has(Split::test))
+      out_.advice.push_back(
+          fmt::format("no test split{}: nothing tells how good a model is",
+                      of_pictures(layout_) && !out_.classes.empty() ? ", and too few pictures to hold some out" : ""));
     const auto train = out_.splits.find(Split::train);
     if (train != out_.splits.end() && !train->second.counts.empty()) {
       const auto& counts = train->second.counts;

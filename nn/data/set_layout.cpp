@@ -296,6 +296,24 @@ bool find_folders(const Names& names, SetLayout& out) {
   return true;
 }
 
+/// A class may be called like a split: train/ of locomotives, beside bus/. Error where a split's folder holds no class
+/// folders, and those beside it pictures.
+void check_class_like_split(const Names& names, const SetLayout& layout) {
+  const Split split = layout.images.contains(Split::train) ? Split::train : Split::test;
+  const fs::path own = layout.images.at(split).front();
+  if (has_folders(own) || !holds_pictures(own)) return;
+  std::vector<std::string> beside;
+  for (const std::string& name : names.folders)
+    if (!meaning_of(name) && holds_pictures(layout.folder / name)) beside.push_back(name + "/");
+  if (beside.empty()) return;
+  if (beside.size() > 3) beside.resize(3), beside.emplace_back("...");
+  fail(
+      "{}: is taken for the {} split by its name, but holds pictures and no class folders, as do {} beside it; if it "
+      "is a "
+      "class, rename it ({}-class/); else put its pictures into a folder for each class",
+      own.string(), name_of(split), fmt::join(beside, ", "), own.filename().string());
+}
+
 }  // namespace
 
 const char* name_of(Split split) {
@@ -351,7 +369,12 @@ SetLayout layout_of(const fs::path& folder) {
       }
     return out;
   }
-  if (find_cifar(names, out) || find_list(names, out) || find_folders(names, out) || find_flat(names, out)) return out;
+  if (find_cifar(names, out) || find_list(names, out)) return out;
+  if (find_folders(names, out)) {
+    check_class_like_split(names, out);
+    return out;
+  }
+  if (find_flat(names, out)) return out;
   AKIN_CHECK(unknown.empty(),
              "{}: an IDX file, but its name says no split; call it train-images-idx3-ubyte, t10k-..., "
              "unlabeled-... and so on",

@@ -56,7 +56,8 @@ inline bool of_pictures(const SetLayout& layout) {
 /// t10k (IDX), or else val, valid, validation; unlabeled, unsup ... A list of labels (labels.csv, metadata.csv ...)
 /// beside pictures comes before folders of classes that lie in `folder` itself, and behind those in train/. `folder`
 /// may also be such a list. Throws, naming folder and remedy, where it is no data set, where a split is there under two
-/// names, where labels are of another split than the images; and where the set was not written to its end.
+/// names, where labels are of another split than the images, where a class is called like a split; and where the set
+/// was not written to its end.
 SetLayout layout_of(const std::filesystem::path& folder);
 
 /// Whether the folder looks like a data set, by the same names, be it whole or not; other folders may hold pictures.
