@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "distill/student/plan.hpp"
@@ -48,7 +49,10 @@ LabelManifest fit_labels(const TargetImages& images, std::uint64_t seed) {
   for (const std::int64_t i : permutation(images.training, seed, kStream))
     by_class[static_cast<std::size_t>(pool.labels[static_cast<std::size_t>(i)])].push_back(i);
   // Pictures of equal pixels are all learnt from or all held out.
-  const std::vector<std::uint64_t> hashes = pixel_hashes(pool.images);
+  const auto bytes = static_cast<std::size_t>(pool.images.numel() / pool.images.shape()[0]);
+  const auto hash = [&](std::int64_t i) {
+    return pixel_hash(pool.images.as<std::uint8_t>().data() + static_cast<std::size_t>(i) * bytes, bytes);
+  };
   bool validates = false;
   for (std::size_t c = 0; c < by_class.size(); ++c) {
     Indices& all = by_class[c];
@@ -58,16 +62,17 @@ LabelManifest fit_labels(const TargetImages& images, std::uint64_t seed) {
     const std::ptrdiff_t wanted = n < 3 ? 0 : std::max<std::ptrdiff_t>(1, std::llround(0.2 * static_cast<double>(n)));
     Indices validation, labelled;
     std::set<std::uint64_t> held_out;
-    const auto hash = [&](std::int64_t i) { return hashes[static_cast<std::size_t>(i)]; };
-    for (const std::int64_t i : all)  // whole groups, as long as they fit
-      if (const auto alike = std::count_if(all.begin(), all.end(), [&](std::int64_t k) { return hash(k) == hash(i); });
-          !held_out.contains(hash(i)) && std::ssize(validation) + alike <= wanted) {
-        held_out.insert(hash(i));
-        std::copy_if(all.begin(), all.end(), std::back_inserter(validation),
-                     [&](std::int64_t k) { return hash(k) == hash(i); });
-      }
+    std::map<std::int64_t, std::uint64_t> hashes;
+    std::map<std::uint64_t, std::ptrdiff_t> alike;
+    for (const std::int64_t i : all) ++alike[hashes[i] = hash(i)];
+    for (const std::int64_t i : all) {  // whole groups, as long as they fit
+      if (held_out.contains(hashes[i]) || std::ssize(validation) + alike[hashes[i]] > wanted) continue;
+      held_out.insert(hashes[i]);
+      std::copy_if(all.begin(), all.end(), std::back_inserter(validation),
+                   [&](std::int64_t k) { return hashes[k] == hashes[i]; });
+    }
     std::copy_if(all.begin(), all.end(), std::back_inserter(labelled),
-                 [&](std::int64_t k) { return !held_out.contains(hash(k)); });
+                 [&](std::int64_t k) { return !held_out.contains(hashes[k]); });
     std::sort(validation.begin(), validation.end());
     std::sort(labelled.begin(), labelled.end());
     m.labelled.push_back({pool.classes[c], std::move(labelled)});
