@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "apps/output_cache_place.hpp"
 #include "distill/report/table.hpp"
 #include "distill/report/verdict.hpp"
 #include "engine/io/file.hpp"
-#include "engine/io/path.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -48,11 +48,10 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   p.resume = run.resume;
   p.made_by = version_line();
   p.begins = [&](const std::vector<std::string>& written) { folder.begin(written); };
-  if (run.cache != "none")
-    p.cache = run.cache.empty() ? whole_path(p.run_folder).parent_path() / "cache" : std::filesystem::path(run.cache);
-  const bool own_cache =
-      std::any_of(methods.begin(), methods.end(), uses_sources) && !run.cache.empty() && !p.cache.empty();
-  if (own_cache) check_outside(p.cache, run.target.data);
+  OutputCachePlace cache(std::any_of(methods.begin(), methods.end(), uses_sources) ? run.cache : "none",
+                         run.target.data);
+  cache.make();
+  p.cache = cache.folder();
 
   std::string name;
   Shape shape;
@@ -70,10 +69,6 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
     warn_of_small_images(*make_network(ctx, student_architecture(ctx, common.settings, first)), shape);
     if (run.resume && !is_there(p.run_folder / "config.toml"))
       say(common, p.run_folder.string() + ": holds no stopped run; starting from the beginning");
-    if (own_cache) {
-      make_folder(p.cache);
-      const AtomicFile probe(p.cache / "probe");
-    }
     catch_interrupts();
     save_config(app, p.run_folder);
   };
@@ -88,14 +83,6 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   const auto last =
       std::find_if(methods.rbegin(), methods.rend(), [](Method m) { return traits(m).role == MethodRole::taught; });
   if (last != methods.rend()) report.student = title_of(*last);
-  if (report.delivered == title_of(Method::probe)) {  // not what its file will see
-    const ModelInfo info = load_model(ctx, p.run_folder / "student.safetensors").info;
-    if (info.height > 0 && (info.height != shape[1] || info.width != shape[2]))
-      report.notes.push_back(fmt::format(
-          "The figures of {} are of pictures brought to {}x{} first, as the student sees them; its file sees "
-          "them whole at {}x{}, which `akin eval` measures.",
-          report.delivered, shape[1], shape[2], info.height, info.width));
-  }
   sign_report(report, app, ctx, begun, clock);
   write_report(report, p.run_folder);
   print(common.json ? results_json(report)
@@ -107,9 +94,7 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
 
 void add_run_place(CLI::App& app, DistillRun& run) {
   app.add_option("--out", run.out, "Run folder; default runs/<time>")->type_name("DIR")->group("Run");
-  app.add_option("--cache", run.cache, "Folder for the sources' outputs; default: cache beside the run folder; or none")
-      ->type_name("DIR")
-      ->group("Run");
+  add_cache(app, run.cache);
   app.add_option("--title", run.title, "Of the report")->group("Run");
   app.add_flag("--resume", run.resume, "Go on with a stopped run, or add methods and seeds to a finished one")
       ->configurable(false)

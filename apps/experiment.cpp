@@ -5,11 +5,11 @@
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
+#include "apps/output_cache_place.hpp"
 #include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
-#include "engine/io/path.hpp"
 
 namespace akin {
 
@@ -76,8 +76,6 @@ void run(const CLI::App& app, Options& o) {
   GridOptions options;
   options.place.folder = o.out.empty() ? std::filesystem::path("runs") / file.stem() : std::filesystem::path(o.out);
   const std::filesystem::path& run_folder = options.place.folder;
-  if (o.cache != "none")
-    options.cache = o.cache.empty() ? whole_path(run_folder).parent_path() / "cache" : std::filesystem::path(o.cache);
   for (const std::string& item : o.only) add_filter(options.only, item, grid);
   options.redo_stale = o.redo_stale;
   options.keep_students = o.keep_students;
@@ -89,6 +87,9 @@ void run(const CLI::App& app, Options& o) {
     return;
   }
   catch_interrupts();
+  OutputCachePlace cache(o.cache, {});
+  cache.make();
+  options.cache = cache.folder();
   const RunFolder owner(RunKind::experiment, run_folder, inputs_of(grid), {.takes_force = false});
   options.listener.opened = [&](const Task&, const std::vector<Source>&) {
     write_file_atomic(run_folder / ("experiment" + file.extension().string()), std::string_view(read_text(file)));
@@ -124,9 +125,7 @@ void add_experiment(CLI::App& akin) {
       ->type_name("DIR")
       ->group("Data");
   app->add_option("--out", o->out, "Run folder; default runs/<name of the file>")->type_name("DIR")->group("Run");
-  app->add_option("--cache", o->cache, "Folder for the sources' outputs; default: cache beside the run folder; or none")
-      ->type_name("DIR")
-      ->group("Run");
+  add_cache(*app, o->cache);
   app->add_option("--only", o->only,
                   "Part of the grid: target=, budget=, method=, variant=NAME or seed=N; several add up")
       ->default_str("")

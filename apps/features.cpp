@@ -4,14 +4,14 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/output_cache_place.hpp"
 #include "apps/run_folder.hpp"
-#include "distill/task/table.hpp"
+#include "distill/task/outputs.hpp"
 #include "engine/io/json.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/picture_kind.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/text.hpp"
-#include "nn/classifier.hpp"
 
 namespace akin {
 
@@ -19,7 +19,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
-  std::string model, data, split = "target", out;
+  std::string model, data, split = "target", out, cache;
   FormatFlags format;
   ForeignFlags foreign;
   bool match_channels = false, force = false;
@@ -52,7 +52,8 @@ void run(const Options& o) {
   const std::unique_ptr<FolderLock> owner = owned_folder(o);
   Context ctx = start(o.common);
   const std::optional<ModelInfo> info = o.foreign.info();
-  Model model = load_model(ctx, o.model, info ? &*info : nullptr);
+  const Source source = model_source(o.model, load_model(ctx, o.model, info ? &*info : nullptr), info.has_value());
+  const Model& model = source.model;
   const ImageSet set = load(o, model.info);
   tell(o.common, set);
   say_preparation(o.common, model, o.model, set);
@@ -63,11 +64,14 @@ void run(const Options& o) {
              possible ? "; --match-channels turns grey to colour and colour to grey" : "");
   const std::int64_t N = set.images.shape()[0];
   const Events events = make_events(o.common);
-  const Outputs out = run_model(
-      ctx, model, set.images, all_indices(N),
-      [&](std::int64_t done) { events.progress("features", done, N, "images", ""); }, set.fitted);
-  check_finite(out.features, "features", o.model);
-  check_finite(out.logits, "logits", o.model);
+  OutputCachePlace cache(o.cache, o.data);
+  cache.make();
+  const Outputs out =
+      outputs_of(ctx, source, set, all_indices(N),
+                 {.cache = cache.folder(),
+                  .match_channels = o.match_channels,
+                  .progress = [&](std::int64_t done) { events.progress("features", done, N, "images", ""); },
+                  .tell = [&](const std::string& line) { events.stage(line); }});
   const std::vector<std::int32_t> labels(set.labels.begin(), set.labels.end());
   const Array label_array = labels.empty() ? Array() : Array::from(labels, {static_cast<std::int64_t>(labels.size())});
   TableRows rows = rows_of(set, content_hash(set));
@@ -129,6 +133,7 @@ void add_features(CLI::App& akin) {
       ->type_name("FILE|DIR")
       ->group("Run");
   app->add_flag("--force", o->force, "Replace a table that is there")->configurable(false)->group("Run");
+  add_cache(*app, o->cache);
   add_common(*app, o->common);
   app->footer(
       "Tensors: features [N, D] and logits [N, C] as f32, labels [N] as i32, a row an image in the data set's "

@@ -9,6 +9,7 @@
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
+#include "apps/output_cache_place.hpp"
 #include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
@@ -26,7 +27,7 @@ struct Options {
   CommonOptions common;
   TaskFlags task;
   std::vector<std::string> sources, tables, probabilities, logits;
-  std::string metrics = "parc", layers, label_file, out;
+  std::string metrics = "parc", layers, label_file, out, cache;
   int classes = 0;
   std::uint64_t seed = 0;
   bool force = false;
@@ -140,7 +141,9 @@ Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
   labels.unlabelled.reset();
   const Task task = load_task({o.task.target, labels, o.task.format.format()});
   tell(o.common, task.pool());
-  const OutputOptions options{.match_channels = o.common.settings.match_channels};
+  OutputCachePlace cache(o.cache, o.task.target);
+  cache.make();
+  const OutputOptions options{.cache = cache.folder(), .match_channels = o.common.settings.match_channels};
   const std::vector<Outputs> outputs = bank_outputs(ctx, task, sources, options, events);
   const std::optional<Outputs> reference = reference_outputs(ctx, task, rank_options_of(o.common.settings), options);
   return {task.pool().name, task.split.labelled.size(), task.pool().classes.size(),
@@ -380,6 +383,7 @@ void add_rank(CLI::App& akin) {
   add_settings(*app, o->common.settings, "Similarity", false, {"metric"});
   app->add_option("--out", o->out, "Also write all values as CSV")->type_name("FILE")->group("Run");
   app->add_flag("--force", o->force, "Replace that file")->configurable(false)->group("Run");
+  add_cache(*app, o->cache);
   add_profiling(*app, o->common);
   add_common(*app, o->common);
   add_config(*app);

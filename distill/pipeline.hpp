@@ -2,7 +2,7 @@
 //
 //   Task          task/task.hpp              labelled and unlabelled target images, drawn by the seed
 //   Source        task/source.hpp            trained models of other tasks, or tables of their outputs
-//   FeatureBank   task/source.hpp            features and logits of every source on the target images, cached on disk
+//   FeatureBank   task/outputs.hpp           features and logits of every source on the target images, cached on disk
 //   Similarity    similarity/metrics.hpp     how well each source's features fit the labels of the probe
 //   Weights       similarity/weights.hpp     similarity -> alpha
 //   Settings      student/settings.hpp       THE list of what a student depends on besides its data

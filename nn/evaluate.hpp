@@ -25,7 +25,13 @@ struct RunOptions {
   Fit fit = {};                        ///< how
   std::function<void(std::int64_t)> progress = {};  ///< called with the number of images done
   Head head = Head::predicted;
+  /// The last batch is filled up with copies of its last image, so that no row depends on how many images there are:
+  /// equal images give equal bits, whatever stands beside them.
+  bool whole_batches = false;
 };
+
+/// How many images of `area` pixels run_network takes at once.
+std::int64_t images_at_once(Device device, std::int64_t area);
 
 /// `images` u8 [M,H,W,C]; `index` picks N of them. Error where the image channels cannot be brought to the network's.
 Outputs run_network(Context& ctx, const Network& network, const Array& images, std::span<const std::int64_t> index,

@@ -51,17 +51,23 @@ TEST_CASE("cli: the settings of demo birds are read under its own name") {
   check_fails(folder, with(birds, {(folder / "c.toml").string()}), 2, "bank-images");
 }
 
-TEST_CASE("cli: the cache lies beside the run folder, and sources keep their names, however paths are spelt") {
+TEST_CASE("cli: commands share a cache, and sources keep their names, however paths are spelt") {
   const TempFolder folder;
   make_bank(folder);
   const std::string options =
       " distill --target ../target --sources ../run_a/model.safetensors --methods nearest "
       "--steps 2 --student-width 4 --labels-per-class 2 --replicates 0";
+  const std::string cached = "XDG_CACHE_HOME='" + folder.path().string() + "' AKIN_CACHE= " + kAkin;
+  const auto kept = [&] {
+    std::size_t n = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(folder / "akin/outputs")) n += entry.is_regular_file();
+    return n;
+  };
   for (const char* at : {"one", "two", "three/"}) make_folder(folder / at);
-  CHECK_EQ(shell_in(folder / "one", kAkin + options + " --out ."), 0);
-  CHECK_EQ(shell_in(folder / "two", kAkin + options + " --out ../two/"), 0);
-  for (const char* run : {"one", "two"}) CHECK_FALSE(fs::exists(folder / run / "cache"));
-  CHECK_EQ(names_in(folder / "cache").size(), 1);
+  CHECK_EQ(shell_in(folder / "one", cached + options + " --out ."), 0);
+  CHECK_EQ(kept(), 1);
+  CHECK_EQ(shell_in(folder / "two", cached + options + " --out ../two/"), 0);
+  CHECK_EQ(kept(), 1);
   CHECK(read_file(folder / "one/student.safetensors") == read_file(folder / "two/student.safetensors"));
   // The same source from its own folder: the run goes on.
   CHECK_EQ(
@@ -75,10 +81,12 @@ TEST_CASE("cli: the cache lies beside the run folder, and sources keep their nam
       std::string_view("methods = [\"nearest\"]\n[settings]\nsteps = 2\nstudent_width = 4\n[[sources]]\n"
                        "name = \"a\"\npath = \"a.safetensors\"\n[[targets]]\nname = \"t\"\ndata = \"target\"\n"
                        "[[budgets]]\nname = \"two\"\nper_class = 2\n"));
-  fs::remove_all(folder / "cache");
-  CHECK_EQ(shell_in(folder / "three", kAkin + " experiment ../grid.toml --out ./"), 0);
-  CHECK_FALSE(fs::exists(folder / "three/cache"));
-  CHECK_EQ(names_in(folder / "cache").size(), 1);
+  CHECK_EQ(shell_in(folder / "three", "AKIN_CACHE=../named " + kAkin + " experiment ../grid.toml --out ./"), 0);
+  CHECK_EQ(names_in(folder / "named").size(), 1);
+  CHECK_EQ(shell_in(folder / "three", cached + " rank --target ../target --sources ../run_a/model.safetensors "
+                                      "--labels-per-class 2 --replicates 0 --json"), 0);
+  CHECK_EQ(kept(), 1);  // the two runs had looked at all of them
+  for (const char* run : {"one", "two", "three"}) CHECK_FALSE(fs::exists(folder / run / "cache"));
 }
 
 TEST_CASE("cli: report makes the page and every table of a run again") {

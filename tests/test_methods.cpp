@@ -194,7 +194,7 @@ TEST_CASE("linear probe: the head is the optimum on standardised features, and t
   // Head and network agree on images that neither has seen.
   const ImageSet other = toy_set(31, 4, 77);
   Model m = probe_model(b.ctx, b.task, source, probe.last);
-  const Array want = probe.last.logits(features_of(b.ctx, source, other.images, {}));
+  const Array want = probe.last.logits(features_of(b.ctx, source, other, all_indices(31), {}));
   const Array got = run_network(b.ctx, *m.network, other.images, all_indices(31), m.info.normalization).logits;
   double difference = 0, scale = 1;
   for (std::size_t i = 0; i < 31 * 4; ++i) {
@@ -229,7 +229,7 @@ TEST_CASE("linear probe: a head that is no layer of the network is saved alone")
   CHECK_EQ(file.metadata.at("source"), "squeeze");
   // Alone it gives the accuracy that was told.
   const ImageSet test = toy_set(20, 4, 2, 1, 28);
-  const Array f = features_of(b.ctx, b.sources[0], test.images, {});
+  const Array f = features_of(b.ctx, b.sources[0], test, all_indices(20), {});
   std::vector<int> says;
   for (std::size_t i = 0; i < 20; ++i) {
     std::vector<double> z;

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "distill/similarity/feature_table.hpp"
-#include "distill/task/source.hpp"
+#include "distill/task/outputs.hpp"
 #include "engine/io/npy.hpp"
 #include "nn/data/set_writer.hpp"
 #include "tests/temp_folder.hpp"

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "distill/similarity/feature_table.hpp"
-#include "distill/task/source.hpp"
+#include "distill/task/outputs.hpp"
 #include "distill/task/table_file.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/seal.hpp"

@@ -1,7 +1,6 @@
 #include "distill/demo/bank.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
@@ -16,19 +15,11 @@ constexpr const char* kNotMade = "it was never made";
 /// At most `limit` images of a set, drawn at random.
 ImageSet sample(ImageSet set, std::int64_t limit, std::uint64_t seed) {
   constexpr std::uint32_t kStream = 0x62616e6b;  // "bank"
-  const Shape s = set.images.shape();
-  if (s[0] <= limit) return set;
-  Array images(DType::u8, {limit, s[1], s[2], s[3]});
-  std::vector<int> labels;
-  const Indices order = permutation(s[0], seed, kStream);
-  const auto row = static_cast<std::size_t>(s[1] * s[2] * s[3]);
-  for (std::size_t i = 0; i < static_cast<std::size_t>(limit); ++i) {
-    std::memcpy(images.bytes() + i * row, set.images.bytes() + static_cast<std::size_t>(order[i]) * row, row);
-    labels.push_back(set.labels[static_cast<std::size_t>(order[i])]);
-  }
-  set.images = std::move(images);
-  set.labels = std::move(labels);
-  return set;
+  const std::int64_t n = set.images.shape()[0];
+  if (n <= limit) return set;
+  Indices some = permutation(n, seed, kStream);
+  some.resize(static_cast<std::size_t>(limit));
+  return pick_images(set, some);
 }
 
 /// Names and sizes of the fonts: who adds or changes one gets other pictures.

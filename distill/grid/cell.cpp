@@ -266,6 +266,7 @@ Json cell_settings(const Cell& cell, const Settings& settings, const TargetInput
             {"seed", cell.seed}};
   j.update(settings_of_student(settings, method));
   if (!uses_sources(cell.variant->method)) return j;
+  if (inputs.originals) j["sources_see"] = kOriginals;
   // One that is chosen by name is all that a student depends on.
   const bool named = method.start == Start::transfer && method.weighting == Weighting::none;
   const std::string& only = named ? settings.transfer : cell.teacher;
@@ -296,7 +297,7 @@ std::string changes_told_by_names(const StudentRecord& record, const Cell& cell,
   Json now = {{"method", method.name}, {"labels", budget_settings(cell.budget->labels)}, {"seed", cell.seed}};
   now.update(settings_of_student(with_metric_of(settings, record), method, false));
   Json then = record.settings;
-  for (const char* content : {"images", "test", "classes", "sources"}) then.erase(content);
+  for (const char* content : {"images", "test", "classes", "sources", "sources_see"}) then.erase(content);
   for (const Setting& s : setting_list())
     if (s.name != nullptr && s.range.file) then.erase(s.name);
   return settings_changes(then, now);

@@ -71,11 +71,15 @@ void write_ranking(const std::filesystem::path& file, const Group& group, const 
 /// which `tell` is given a line.
 std::optional<Json> read_ranking(const std::filesystem::path& file, const Tell& tell, const Group& group);
 
+/// Of records: "sources_see".
+inline constexpr const char* kOriginals = "original pictures";
+
 /// What identifies the inputs of a target's cells.
 struct TargetInputs {
   std::string images, test;                                  ///< hashes of their contents
   std::string classes;                                       ///< digest of their names, in order
   std::vector<std::pair<std::string, std::string>> sources;  ///< names and hashes
+  bool originals = false;                                    ///< sources see pictures as their files have them
 };
 
 /// Everything that a cell's figures depend on: only what its method looks at, so that a change makes no other cell

@@ -187,13 +187,9 @@ std::shared_ptr<const TargetImages> load_target(const std::filesystem::path& dat
     Indices kept = permutation(all, 0, kStream);
     kept.resize(static_cast<std::size_t>(images));
     std::sort(kept.begin(), kept.end());
-    train.images = pick_images(train.images, kept);
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-      train.labels[i] = train.labels[static_cast<std::size_t>(kept[i])];
-      if (!train.names.empty()) train.names[i] = train.names[static_cast<std::size_t>(kept[i])];
-    }
-    train.labels.resize(kept.size());
-    train.names.resize(std::min(train.names.size(), kept.size()));
+    Account account = std::move(train.account);
+    train = pick_images(train, kept);
+    train.account = std::move(account);
   }
   return target_images(std::move(train), std::move(sets[1]), sets.size() > 2 ? sets[2] : ImageSet{});
 }

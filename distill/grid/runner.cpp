@@ -221,7 +221,7 @@ class Runner {
   void check_inputs(const Task& first, const std::vector<Source>& sources, const GridTarget& t) const {
     AKIN_CHECK(!first.test().empty(), "{}: has no test images to measure the students on", first.pool().source);
     const Settings settings = grid_.settings_of(t);
-    for (const Source& s : sources) check_channels(s, first, settings.match_channels);
+    for (const Source& s : sources) check_channels(s, first.pool(), settings.match_channels);
     const std::unique_ptr<Network> network = make_network(ctx_, student_architecture(ctx_, settings, first));
     if (settings.init.empty()) return;
     const std::string line = start_from_init(ctx_, *network, settings, first.normalization);

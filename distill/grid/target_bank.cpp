@@ -18,6 +18,7 @@ TargetBank::TargetBank(Context& ctx, const Grid& grid, const GridTarget& target,
       }()) {
   inputs_.images = images_->hash;
   inputs_.test = images_->test.hash();
+  inputs_.originals = !images_->pool.originals.empty();
   inputs_.classes = class_names_hash(images_->pool);
   for (const GridSource& s : grid.sources) {
     if (std::find(target.sources.begin(), target.sources.end(), s.name) == target.sources.end()) continue;
@@ -97,6 +98,7 @@ Json ranking_settings(const Grid& grid, const GridTarget& target, const GridBudg
   for (const Setting& s : setting_list())  // what changes the bits of outputs
     if (s.whole_run && s.matters != nullptr && text_of(s, own) != text_of(s, Settings{}))
       settings[s.name] = text_of(s, own);
+  if (inputs != nullptr && inputs->originals) settings["sources_see"] = kOriginals;
   if (inputs != nullptr)
     for (const auto& [name, hash] : inputs->sources) settings["sources"][name] = hash;
   return settings;

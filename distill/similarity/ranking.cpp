@@ -34,9 +34,10 @@ void warn_of_tables(const std::vector<Source>& sources, const Events& events) {
 std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, const std::vector<Source>& sources,
                                   const OutputOptions& outputs, const Events& events, std::vector<Outputs> known) {
   AKIN_CHECK(known.size() <= sources.size(), "{} sources, but outputs of {}", sources.size(), known.size());
+  OutputOptions own = outputs;
+  if (!own.taken) own.taken = std::make_shared<TakenPictures>();
   for (std::size_t s = known.size(); s < sources.size(); ++s) {
     const Source& source = sources[s];
-    OutputOptions own = outputs;
     own.progress = [&](std::int64_t done) {
       if (events.progress)
         events.progress("outputs of " + source.name, done, static_cast<std::int64_t>(task.target.size()), "images", "");

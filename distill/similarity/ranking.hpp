@@ -13,7 +13,7 @@
 #include "distill/similarity/metrics.hpp"
 #include "distill/similarity/weights.hpp"
 #include "distill/task/file_digests.hpp"
-#include "distill/task/source.hpp"
+#include "distill/task/outputs.hpp"
 
 namespace akin {
 

@@ -6,7 +6,7 @@
 
 #include "distill/report/report.hpp"
 #include "distill/student/record.hpp"
-#include "distill/task/source.hpp"
+#include "distill/task/outputs.hpp"
 
 namespace akin {
 

@@ -50,16 +50,13 @@ Array ProbeHead::logits(const Array& features) const {
   return Array::from(z, {N, static_cast<std::int64_t>(fit.bias.size())}).cast(DType::f32);
 }
 
-Array features_of(Context& ctx, const Source& source, const Array& images, const OutputOptions& outputs) {
+Array features_of(Context& ctx, const Source& source, const ImageSet& set, const Indices& index,
+                  const OutputOptions& outputs) {
   AKIN_CHECK(!source.is_table(),
              "linear probe: the nearest source, {}, is a table of the target's training images and says nothing of "
              "others; leave the probe out, or give the source as a model",
              source.name);
-  TargetImages all;
-  all.pool.images = images;
-  all.hash = content_hash(all.pool);
-  return source_outputs(ctx, source, whole_pool(std::make_shared<const TargetImages>(std::move(all))), outputs)
-      .features;
+  return outputs_of(ctx, source, set, index, outputs).features;
 }
 
 LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& source, const Settings& settings,
@@ -67,10 +64,10 @@ LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& sou
   const auto start = std::chrono::steady_clock::now();
   check(settings);
   const Indices &labelled = task.split.labelled, &held_out = task.split.validation;
-  const Array features = features_of(ctx, source, pick_images(task.pool().images, labelled), outputs);
+  const Array features = features_of(ctx, source, task.pool(), labelled, outputs);
   const std::vector<int> labels = labels_of(task, labelled), validation_labels = labels_of(task, held_out);
   Array validation;
-  if (!held_out.empty()) validation = features_of(ctx, source, pick_images(task.pool().images, held_out), outputs);
+  if (!held_out.empty()) validation = features_of(ctx, source, task.pool(), held_out, outputs);
   ProbeHead blank;
   standardise(blank, features);
   const std::vector<double> x = standardised(blank, features);

@@ -39,8 +39,9 @@ std::span<const double> probe_strengths();
 LinearProbe train_linear_probe(Context& ctx, const Task& task, const Source& source, const Settings& settings,
                                const OutputOptions& outputs);
 
-/// The source's features of a set of images, kept in the cache as those of a task are.
-Array features_of(Context& ctx, const Source& source, const Array& images, const OutputOptions& outputs);
+/// The source's features of images `index` of a set (outputs_of).
+Array features_of(Context& ctx, const Source& source, const ImageSet& set, const Indices& index,
+                  const OutputOptions& outputs);
 
 /// The source's network with the head in place of its own; without a network where its head is not linear (SqueezeNet).
 Model probe_model(Context& ctx, const Task& task, const Source& source, const ProbeHead& head);

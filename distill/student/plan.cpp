@@ -177,7 +177,7 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
         "say nothing of test images; leave the method out, use probe-taught, or give a source as a model",
         title_of(method));
   if (probed) {
-    for (const Source& s : sources) check_channels(s, task, settings.match_channels);
+    for (const Source& s : sources) check_channels(s, task.pool(), settings.match_channels);
     if (teachers_see_augmented(settings) && is_taught(method))
       fail_usage("{}: its teacher looks at unchanged images, once; use --teacher-view clean", title_of(method));
   }
@@ -189,7 +189,7 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
     for (std::size_t s = 0; s < sources.size(); ++s)
       if (alpha[s] > 0) {
         check_head(sources[s], title_of(method));
-        check_channels(sources[s], task, settings.match_channels);
+        check_channels(sources[s], task.pool(), settings.match_channels);
         check_view(sources[s], settings);
       }
     const auto main = static_cast<std::size_t>(std::max_element(alpha.begin(), alpha.end()) - alpha.begin());

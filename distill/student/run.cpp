@@ -43,7 +43,7 @@ void run_probe(Context& ctx, const StudentInputs& in, const StudentPlan& plan, c
   Array features;  // of the test images: computed once for both heads
   const auto predictor = [&](const ProbeHead& head) {
     return [&](const ImageSet& test) {
-      if (features.numel() == 0) features = features_of(ctx, source, test.images, in.options);
+      if (features.numel() == 0) features = features_of(ctx, source, test, all_indices(std::ssize(test.labels)), in.options);
       return head.logits(features);
     };
   };
@@ -87,11 +87,12 @@ std::optional<Evaluator::Predictor> predictor_of(Context& ctx, const StudentInpu
     if (in.sources[part.source].is_table()) return {};
   return [&](const ImageSet& images) {
     std::vector<Array> features(in.sources.size());
-    std::vector<const Array*> all;
+    std::vector<const Array*> parts;
+    const Indices all = all_indices(images.images.shape()[0]);
     for (const ProbeTeacher::Part& part : probe.parts)
-      features[part.source] = features_of(ctx, in.sources[part.source], images.images, in.options);
-    for (const Array& f : features) all.push_back(&f);
-    return probe.log_probabilities(all);
+      features[part.source] = features_of(ctx, in.sources[part.source], images, all, in.options);
+    for (const Array& f : features) parts.push_back(&f);
+    return probe.log_probabilities(parts);
   };
 }
 
@@ -116,7 +117,7 @@ double accuracy_of_start(Context& ctx, const StudentInputs& in, const StudentPla
   start.name = "start";
   start.model = make_student_model(ctx, in.task, plan, settings);
   const Indices& labelled = in.task.split.labelled;
-  const Array features = features_of(ctx, start, pick_images(in.task.pool().images, labelled), {});
+  const Array features = features_of(ctx, start, in.task.pool(), labelled, {});
   return choose_probe_teacher({features}, {start.name}, labels_of(in.task, labelled), in.task.classes())
       .trial()
       .accuracy;

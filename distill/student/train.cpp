@@ -21,7 +21,7 @@ void check_student(const StudentPlan& plan, const Settings& settings, const Task
   if (!is_taught(plan.method)) return;
   AKIN_CHECK(!teachers.empty(), "{}: needs at least one source with a weight above 0", title_of(plan.method));
   for (const Teacher& t : teachers) {
-    check_channels(*t.source, task, settings.match_channels);
+    check_channels(*t.source, task.pool(), settings.match_channels);
     check_head(*t.source, title_of(plan.method));
     const Shape expected{static_cast<std::int64_t>(task.target.size()), t.source->classes()};
     AKIN_CHECK(teachers_see_augmented(settings) || (t.outputs != nullptr && t.outputs->logits.shape() == expected),
@@ -96,7 +96,7 @@ Model make_student_model(Context& ctx, const Task& task, const StudentPlan& plan
     AKIN_CHECK(plan.start != nullptr, "{}: no source to start from was given", title_of(plan.method));
     AKIN_CHECK(!plan.start->is_table(), "{}: source {} is a table; it has no network to start from",
                title_of(plan.method), plan.start->name);
-    check_channels(*plan.start, task, settings.match_channels);
+    check_channels(*plan.start, task.pool(), settings.match_channels);
     info.normalization = plan.start->model.info.normalization;  // what its weights are used to
   }
   Architecture wanted = plan.architecture;

@@ -11,8 +11,6 @@
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 #include "engine/io/text.hpp"
-#include "engine/profile.hpp"
-#include "nn/classifier.hpp"
 
 namespace akin {
 
@@ -49,58 +47,6 @@ Source table_source(Source source, const Array& features, const Array* logits, c
              "{}: {} rows of features, {} of logits", file, source.table.features.shape()[0],
              source.table.logits.shape()[0]);
   return source;
-}
-
-}  // namespace
-
-namespace {
-
-/// What of a Context changes the bits of the outputs; nothing for the CPU, whose keys are older than this.
-std::string computed_by(const Context& ctx) {
-  std::string by;
-  if (ctx.device != Device::cpu) by += fmt::format("{}|", name_of(ctx.device));
-  if (ctx.activations != DType::f32) by += fmt::format("{}|", name_of(ctx.activations));
-  if (ctx.gemm_vendor != nullptr) by += "cublas|";
-  if (ctx.conv_vendor != nullptr) by += "cudnn|";
-  if (!ctx.use_fast_paths) by += "spec|";
-  return by;
-}
-
-std::string cache_key(const Context& ctx, const Source& source, const Task& task) {
-  Sha256 h;
-  const ModelInfo& info = source.model.info;
-  h.update(fmt::format("clean-2|{}x{}|", info.height, info.width));
-  if (info.fit != Fit{}) h.update(fmt::format("{}|{}|{}|", info.fit.crop, info.fit.stretch, name_of(info.fit.filter)));
-  h.update(computed_by(ctx));
-  h.update(source.hash + "|" + task.hash() + "|");
-  const Normalization& n = info.normalization;
-  h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.mean.data()), n.mean.size() * sizeof(float)));
-  h.update(ByteView(reinterpret_cast<const std::uint8_t*>(n.std.data()), n.std.size() * sizeof(float)));
-  h.update(
-      ByteView(reinterpret_cast<const std::uint8_t*>(task.target.data()), task.target.size() * sizeof(std::int64_t)));
-  return h.hex();
-}
-
-constexpr const char* kCacheFormat = "akin-outputs-1";
-
-/// The outputs [N,D] and [N,C] that were kept under `key`. Error where the file holds anything else.
-Outputs read_cached(const std::filesystem::path& file, const std::string& key, std::int64_t N, std::int64_t D,
-                    std::int64_t C) {
-  const SafeTensors t = read_safetensors(file);
-  const auto said = [&](const char* name) {
-    const auto it = t.metadata.find(name);
-    return it == t.metadata.end() ? std::string() : it->second;
-  };
-  AKIN_CHECK(said("format") == kCacheFormat && seal_of(t) != Seal::none, "{}: an earlier akin wrote it", file.string());
-  check_seal(t, "it is made anew");
-  AKIN_CHECK(said("key") == key, "{}: holds the outputs of another source or other images", file.string());
-  Outputs out{t.at("features"), t.at("logits")};
-  for (const auto& [array, columns] : {std::pair{&out.features, D}, std::pair{&out.logits, C}})
-    AKIN_CHECK(array->dtype() == DType::f32 && array->shape() == Shape({N, columns}), "{}: holds {} of {}, expected {}",
-               file.string(), array->shape().str(), name_of(array->dtype()), Shape({N, columns}).str());
-  check_finite(out.features, "features", file.string());
-  check_finite(out.logits, "logits", file.string());
-  return out;
 }
 
 }  // namespace
@@ -146,6 +92,14 @@ void take_logits(Source& source, TableFile& logits, const Array& features, const
 }
 
 }  // namespace
+
+Source model_source(const std::filesystem::path& path, Model model, bool described) {
+  Source source;
+  source.name = source_name(path);
+  source.hash = described ? described_hash(model) : model.hash;
+  source.model = std::move(model);
+  return source;
+}
 
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback) {
   Source source;
@@ -196,78 +150,7 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
   AKIN_CHECK(file.find("logits") == nullptr, "{}: holds logits without features; a table has features, or both",
              path.string());
   const bool described = fallback != nullptr && !describes_itself(file);
-  source.model = load_model(ctx, std::move(file), hash, fallback);
-  source.hash = described ? described_hash(source.model) : source.model.hash;
-  return source;
-}
-
-namespace {
-
-std::string kind(std::int64_t channels) {
-  return channels == 1 ? "grey" : channels == 3 ? "colour" : fmt::format("{}-channel", channels);
-}
-
-}  // namespace
-
-void check_channels(const Source& source, const Task& task, bool match_channels) {
-  if (source.is_table()) return;
-  const std::int64_t wanted = source.model.info.architecture.channels, found = task.pool().images.shape()[3];
-  const bool possible = wanted == found || wanted == 1 || found == 1;
-  AKIN_CHECK(wanted == found || (match_channels && possible), "source {} expects {} images, the target's are {}{}",
-             source.name, kind(wanted), kind(found),
-             possible ? "; --match-channels turns grey to colour and colour to grey" : "; leave this source out");
-}
-
-Outputs source_outputs(Context& ctx, const Source& source, const Task& task, const OutputOptions& options) {
-  const auto N = static_cast<std::int64_t>(task.target.size());
-  if (source.is_table()) {
-    const TableRows images = rows_of(task.pool(), task.hash());
-    std::vector<std::string> notes = source.notes;
-    const Indices order = match_rows(source.rows, source.table.features.shape()[0], images, notes);
-    AKIN_CHECK(
-        std::ssize(order) == task.pool().images.shape()[0],
-        "source {}: its table has {} rows, the target {} images (training, then unlabelled ones); one row an image, in "
-        "their order",
-        source.name, order.size(), task.pool().images.shape()[0]);
-    tell_unused_names(source.rows, images, notes);
-    compare_labels(source.rows, order, images, notes);
-    const TableRows& own = source.logit_rows;
-    const Indices heads = own.names.empty() ? order : match_rows(own, source.table.logits.shape()[0], images, notes);
-    compare_labels(own, heads, images, notes);
-    if (options.tell)
-      for (const std::string& note : notes) options.tell("warning: " + note);
-    Indices rows, logit_rows;
-    for (const std::int64_t image : task.target) {
-      rows.push_back(order[static_cast<std::size_t>(image)]);
-      logit_rows.push_back(heads.at(static_cast<std::size_t>(image)));
-    }
-    return {pick_rows(source.table.features, rows), pick_rows(source.table.logits, logit_rows)};
-  }
-  check_channels(source, task, options.match_channels);
-  const std::int64_t D = source.model.network->feature_size(), C = source.classes();
-  const std::string key = options.cache.empty() ? "" : cache_key(ctx, source, task);
-  const std::filesystem::path file = key.empty() ? std::filesystem::path() : options.cache / (key + ".safetensors");
-  if (!key.empty() && is_there(file)) try {
-      return read_cached(file, key, N, D, C);
-    } catch (const Error& e) {
-      if (options.tell)
-        options.tell(fmt::format("warning: outputs of {} are computed anew: {}", source.name, e.what()));
-    }
-  const StageScope stage(ctx, "teachers");
-  Outputs out;
-  out = run_model(ctx, source.model, task.pool().images, task.target, options.progress);
-  check_finite(out.features, "features", "source " + source.name);
-  check_finite(out.logits, "logits", "source " + source.name);
-  if (!file.empty()) {
-    make_folder(options.cache);
-    SafeTensors t;
-    t.add("features", out.features);
-    t.add("logits", out.logits);
-    t.metadata = {{"format", kCacheFormat}, {"key", key}, {"source", source.name}, {"task", task.pool().name}};
-    seal(t);
-    write_safetensors(file, t);
-  }
-  return out;
+  return model_source(path, load_model(ctx, std::move(file), hash, fallback), described);
 }
 
 }  // namespace akin

@@ -1,5 +1,5 @@
-// Stages "Source" and "FeatureBank" of the pipeline: trained models of other tasks, and what they say of the target's
-// images. A source is a model file that akin can run, or a table of features and logits that any framework made.
+// Stage "Source" of the pipeline: trained models of other tasks. A source is a model file that akin can run, or a table
+// of features and logits that any framework made.
 #pragma once
 
 #include <filesystem>
@@ -29,28 +29,15 @@ struct Source {
 /// student.safetensors that of its folder, likewise with _best; of a folder its own name.
 std::string source_name(const std::filesystem::path& path);
 
+/// A model as a source. `described`: the file does not say what it is, and others did, which then decides what it
+/// computes.
+Source model_source(const std::filesystem::path& path, Model model, bool described);
+
 /// Opens a source: a model (.safetensors with a network), or a table: a .safetensors file with tensors `features` [N,D]
 /// and `logits` [N,C], or a folder with features.npy and logits.npy (or .csv); without logits it has no head. Its name
 /// is the file's, without ending; of a model.safetensors or student.safetensors that of its folder, likewise with
 /// _best. Throws on weights or tables with NaN, naming file and tensor. `fallback`: see load_model; an error for a
 /// table, and for a file that describes itself as another network.
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
-
-struct OutputOptions {
-  std::filesystem::path cache = {};  ///< folder of the teacher-output cache; empty: none
-  bool match_channels = false;       ///< turn grey to colour and colour to grey as a source expects
-  std::function<void(std::int64_t)> progress = {};
-  std::function<void(const std::string&)> tell = {};  ///< a line for people: a cache that was not used, and why
-};
-
-/// Features and logits of `source` for task.target, in that order, from clean images (no augmentation). Computed once:
-/// kept in the cache under a key of source, images, their positions, preprocessing and what else changes the bits:
-/// device, precision, vendor libraries. A file there that is damaged, or not the one of its key, is told of and made
-/// anew. Throws where the source expects other channels, and where a table is of other images than the task's
-/// (match_rows, compare_labels).
-Outputs source_outputs(Context& ctx, const Source& source, const Task& task, const OutputOptions& options = {});
-
-/// Throws, naming both, where the source's channels are not the task's and may not be matched.
-void check_channels(const Source& source, const Task& task, bool match_channels);
 
 }  // namespace akin

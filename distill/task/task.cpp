@@ -23,6 +23,10 @@ void append(ImageSet& pool, const ImageSet& more) {
     pool.names.clear();
   else
     pool.names.insert(pool.names.end(), more.names.begin(), more.names.end());
+  if (pool.originals.empty() != more.originals.empty())  // of one folder they are of one kind
+    pool.originals = {};
+  else
+    pool.originals.append(more.originals);
   pool.labels.resize(static_cast<std::size_t>(pool.images.shape()[0]), -1);  // a was the old images' shape
 }
 

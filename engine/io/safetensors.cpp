@@ -103,28 +103,37 @@ void check_layout(std::vector<Entry>& entries, std::uint64_t data_size) {
   AKIN_CHECK(at == data_size, "{} bytes follow the last tensor", data_size - at);
 }
 
-SafeTensors parse(ByteView file) {
+std::uint64_t header_size_of(ByteView file) {
   AKIN_CHECK(file.size() >= 8, "{} bytes are too few for a header", file.size());
-  std::uint64_t header_size = 0;
-  std::memcpy(&header_size, file.data(), 8);
-  AKIN_CHECK(header_size <= kMaxHeader, "header length {} is above the limit of {}", header_size, kMaxHeader);
+  std::uint64_t size = 0;
+  std::memcpy(&size, file.data(), 8);
+  AKIN_CHECK(size <= kMaxHeader, "header length {} is above the limit of {}", size, kMaxHeader);
+  return size;
+}
+
+std::map<std::string, std::string> metadata_of(const Json& header) {
+  std::map<std::string, std::string> out;
+  const auto it = header.find("__metadata__");
+  if (it == header.end()) return out;
+  AKIN_CHECK(it->is_object(), "__metadata__ is not an object");
+  for (const auto& [name, text] : it->items()) {
+    AKIN_CHECK(text.is_string(), "__metadata__ \"{}\" is not a string", name);
+    out[name] = text.get<std::string>();
+  }
+  return out;
+}
+
+SafeTensors parse(ByteView file) {
+  const std::uint64_t header_size = header_size_of(file);
   AKIN_CHECK(header_size <= file.size() - 8, "header of {} bytes does not fit a file of {}", header_size, file.size());
   const Json header = parse_header(file.subspan(8, header_size));
   const ByteView data = file.subspan(8 + header_size);
 
   SafeTensors result;
+  result.metadata = metadata_of(header);
   std::vector<Entry> entries;
-  for (const auto& [key, value] : header.items()) {
-    if (key != "__metadata__") {
-      entries.push_back(parse_entry(key, value));
-      continue;
-    }
-    AKIN_CHECK(value.is_object(), "__metadata__ is not an object");
-    for (const auto& [name, text] : value.items()) {
-      AKIN_CHECK(text.is_string(), "__metadata__ \"{}\" is not a string", name);
-      result.metadata[name] = text.get<std::string>();
-    }
-  }
+  for (const auto& [key, value] : header.items())
+    if (key != "__metadata__") entries.push_back(parse_entry(key, value));
   check_layout(entries, data.size());
   for (Entry& e : entries) {
     Array array(e.stored->dtype, e.shape);
@@ -238,6 +247,19 @@ SafeTensors parse_safetensors(ByteView file, const std::string& name) {
 
 SafeTensors read_safetensors(const std::filesystem::path& path, std::uint64_t max_bytes) {
   return parse_safetensors(read_file(path, max_bytes), path.string());
+}
+
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path) {
+  try {
+    const std::uint64_t size = header_size_of(read_start(path, 8));
+    const Bytes start = read_start(path, 8 + size);
+    AKIN_CHECK(start.size() == 8 + size, "header of {} bytes does not fit a file of {}", size, start.size());
+    return metadata_of(parse_header(ByteView(start).subspan(8)));
+  } catch (const Error& e) {
+    const std::string what = e.what();
+    if (what.starts_with(path.string())) throw;
+    fail("{}: not a sound safetensors file: {} (damaged or truncated? fetch or write it again)", path.string(), what);
+  }
 }
 
 Bytes to_safetensors(const SafeTensors& content) {

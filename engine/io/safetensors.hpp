@@ -30,6 +30,8 @@ struct SafeTensors {
 /// lengths that contradict the shape, and a file that is not exactly as long as its header says. NaN is not looked for
 /// here (check_finite). F64 F32 BF16 U8 I32 I64 keep their type; BOOL becomes u8, F16 f32, I8 I16 U16 i32, U32 U64 i64.
 SafeTensors read_safetensors(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxFileBytes);
+/// Of the header alone; the tensors are not looked at.
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
 SafeTensors parse_safetensors(ByteView file, const std::string& name);
 
 /// Tensors are sorted by element size (largest first, which aligns them), then by name, so that equal content gives

@@ -23,6 +23,14 @@ std::string onednn_version() {
 #endif
 }
 
+std::string onednn_isa() {
+#if AKIN_HAVE_ONEDNN
+  return std::to_string(static_cast<unsigned>(dnnl::get_effective_cpu_isa()));
+#else
+  return "";
+#endif
+}
+
 bool onednn_has_bf16() {
 #if AKIN_HAVE_ONEDNN
   static const bool has = [] {

@@ -21,6 +21,9 @@ inline constexpr bool kOnednn = false;
 /// "oneDNN 2.6.3", or "" in a build without it.
 std::string onednn_version();
 
+/// What of the processor it uses, which decides the last bits of its results; "" in a build without it.
+std::string onednn_isa();
+
 /// Whether it multiplies bf16 itself here: in a build with oneDNN, on a processor with AVX512_BF16 or AMX, unless the
 /// environment's ONEDNN_MAX_CPU_ISA forbids those.
 bool onednn_has_bf16();

@@ -83,6 +83,7 @@ class FolderReader {
       sets[i].fitted = format.mixed;
       for (const fs::path& file : files[i])
         sets[i].names.push_back(file.lexically_relative(layout_.folder).generic_string());
+      sets[i].originals = Originals(std::move(files[i]));
     }
     if (layout_.kind != SetLayout::Kind::list) account_for_others(layout_.folder, layout_.used, listing_);
     throw_faults(listing_.faults, layout_.folder.string());
@@ -118,6 +119,7 @@ class FolderReader {
       const Indices& own = splits[i] == Split::train ? drawn.kept : drawn.test;
       if (own.empty()) fail_with_too_few();
       sets[i].images = pick_images(images, own);
+      sets[i].originals = Originals(train_.files).pick(own);
       sets[i].fitted = format.mixed;
       sets[i].labels.clear();
       for (const std::int64_t k : own) {
@@ -198,6 +200,19 @@ class FolderReader {
   ImageFolder train_;
 };
 
+/// Where that changes images which have no originals yet, the images become their own.
+void bring_to(const ImageFormat& format, const Fit& fit, ImageSet& set) {
+  const Shape s = set.images.shape();
+  const bool sized = format.height > 0 && format.width > 0 &&
+                     (s[1] != format.height || s[2] != format.width || !fit.keeps_size());
+  const bool coloured = format.channels > 0 && s[3] != format.channels;
+  if (!sized && !coloured) return;
+  Array images = coloured ? convert_channels(set.images, format.channels) : set.images;
+  if (sized) images = resize_images(images, format.height, format.width, fit);
+  if (set.originals.empty()) set.originals = Originals(std::move(set.images));
+  set.images = std::move(images);
+}
+
 }  // namespace
 
 std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Split>& wanted, const ImageFormat& format) {
@@ -220,9 +235,7 @@ std::vector<ImageSet> load_splits(const fs::path& folder, const std::vector<Spli
     set.source = folder.string();
     set.name = last_name(layout.alone ? folder.parent_path() / folder.stem() : folder);
     check_set(set, wanted[i], layout.names.filename().string());
-    if (format.channels > 0) set.images = convert_channels(set.images, format.channels);
-    if (format.height > 0 && format.width > 0)
-      set.images = resize_images(set.images, format.height, format.width, of_pictures(layout) ? Fit{} : format.fit);
+    bring_to(format, of_pictures(layout) ? Fit{} : format.fit, set);
     named.push_back({wanted[i], &set});
   }
   Account& account = sets[0].account;
@@ -250,6 +263,7 @@ ImageSet load_pictures(const fs::path& folder, const ImageFormat& format) {
     check_files(files, format.limits, listing.faults);
   throw_faults(listing.faults, folder.string());
   for (const fs::path& file : files) set.names.push_back(file.lexically_relative(folder).generic_string());
+  set.originals = Originals(files);
   set.account = std::move(listing.account);
   return set;
 }
@@ -301,6 +315,23 @@ void save_images(const ImageSet& set, Split split, const fs::path& folder) {
   }
 }
 
+ImageSet pick_images(const ImageSet& set, std::span<const std::int64_t> index) {
+  ImageSet out{.images = pick_images(set.images, index),
+               .labels = {},
+               .classes = set.classes,
+               .name = set.name,
+               .source = set.source,
+               .held_out = set.held_out,
+               .fitted = set.fitted,
+               .originals = set.originals.pick(index)};
+  for (const std::int64_t i : index) {
+    const auto at = static_cast<std::size_t>(i);
+    if (!set.labels.empty()) out.labels.push_back(set.labels[at]);
+    if (!set.names.empty()) out.names.push_back(set.names[at]);
+  }
+  return out;
+}
+
 ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& names) {
   std::vector<int> number(set.classes.size(), 0);  // the new one; -1: gone
   for (const std::string& name : names) {
@@ -312,24 +343,19 @@ ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& na
                              : fmt::format("the name of {} classes", found.size()));
     number[found[0]] = -1;
   }
-  ImageSet out{{}, {}, {}, set.name, set.source};
+  std::vector<std::string> classes;
   for (std::size_t c = 0; c < set.classes.size(); ++c) {
     if (number[c] < 0) continue;
-    number[c] = static_cast<int>(out.classes.size());
-    out.classes.push_back(set.classes[c]);
+    number[c] = static_cast<int>(classes.size());
+    classes.push_back(set.classes[c]);
   }
-  AKIN_CHECK(out.classes.size() >= 2, "{}: {} classes are left, at least 2 are needed", set.source, out.classes.size());
-  std::vector<std::size_t> kept;
+  AKIN_CHECK(classes.size() >= 2, "{}: {} classes are left, at least 2 are needed", set.source, classes.size());
+  Indices kept;
   for (std::size_t i = 0; i < set.labels.size(); ++i)
-    if (number[static_cast<std::size_t>(set.labels[i])] >= 0) kept.push_back(i);
-  const Shape& s = set.images.shape();
-  out.images = Array(DType::u8, {static_cast<std::int64_t>(kept.size()), s[1], s[2], s[3]});
-  const auto each = static_cast<std::size_t>(s[1] * s[2] * s[3]);
-  for (std::size_t k = 0; k < kept.size(); ++k) {
-    std::memcpy(out.images.bytes() + k * each, set.images.bytes() + kept[k] * each, each);
-    out.labels.push_back(number[static_cast<std::size_t>(set.labels[kept[k]])]);
-    if (!set.names.empty()) out.names.push_back(set.names[kept[k]]);
-  }
+    if (number[static_cast<std::size_t>(set.labels[i])] >= 0) kept.push_back(static_cast<std::int64_t>(i));
+  ImageSet out = pick_images(set, kept);
+  out.classes = std::move(classes);
+  for (int& label : out.labels) label = number[static_cast<std::size_t>(label)];
   return out;
 }
 

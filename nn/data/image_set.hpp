@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "nn/data/account.hpp"
 #include "nn/data/class_names.hpp"
 #include "nn/data/image_files.hpp"
+#include "nn/data/originals.hpp"
 #include "nn/data/set_layout.hpp"
 
 namespace akin {
@@ -23,6 +25,7 @@ struct ImageSet {
   std::vector<std::string> names = {};     ///< of the images' files, from the folder; empty where nothing tells them
   std::vector<std::string> held_out = {};  ///< names of training images that were held out to be the test split
   bool fitted = false;                     ///< files of several sizes were brought to that of ImageFormat::mixed_height
+  Originals originals = {};                ///< one an image; empty: the images are as their file has them
 };
 
 /// Loads splits of the data set in `folder`, in the order of `wanted`. It is one of
@@ -53,6 +56,9 @@ std::vector<Split> splits_there(const std::filesystem::path& folder,
 
 /// True where the folder has that split (what load_images would look for; nothing is read).
 bool has_split(const std::filesystem::path& folder, Split split);
+
+/// Images `index` of the set, with all that goes with them; the account is left out.
+ImageSet pick_images(const ImageSet& set, std::span<const std::int64_t> index);
 
 /// The set without the classes of these names, or of these first words of a name; the others are numbered anew. Error
 /// where a name is no class or stands for several, and where fewer than two classes are left.
