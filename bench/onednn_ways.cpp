@@ -121,6 +121,7 @@ LayerWay akin_way(const LayerShape& layer, LayerPass pass, LayerOperands& operan
 }
 
 std::vector<LayerWay> onednn_ways(const LayerShape& layer, LayerPass pass, LayerOperands& operands) {
+  omp_set_num_threads(max_threads());  // akin's own way leaves oneDNN one, and a primitive keeps what it was made with
   auto& state = operands.cache.state();
   const dnnl::engine engine = state.engine;
   const dnnl::stream stream = state.stream;
@@ -158,7 +159,7 @@ std::vector<LayerWay> onednn_ways(const LayerShape& layer, LayerPass pass, Layer
                                : reorder(own, liked)};
     if (!weight) reorder(own, liked)();
     way.run = [=, &t, primitive = fast::SharedPrimitive(dnnl::primitive(desc.get()), desc)] {
-      omp_set_num_threads(max_threads());  // akin's own way leaves oneDNN one thread
+      omp_set_num_threads(max_threads());
       const memory x(d.x, engine, t[0]), y(d.y, engine, t[2]);
       primitive(engine, {{in, reads_x ? x : y}, {weights, liked}, {out, reads_x ? y : x}});
       t.next();
