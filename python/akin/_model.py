@@ -106,7 +106,7 @@ def _files(pictures: Images) -> Optional[List[PathLike]]:
     if isinstance(pictures, np.ndarray):
         return None
     names = [isinstance(p, (str, os.PathLike)) for p in pictures]
-    if any(names) != all(names):
+    if any(names) and not all(names):
         raise _library.Usage("pictures: files and arrays in one list; give two lists")
     return list(pictures) if all(names) else None  # type: ignore[arg-type]
 

@@ -179,8 +179,9 @@ class Models(Base):
         def some(rounds):
             for _ in range(rounds):
                 akin.load(self.file).predict(self.arrays)
-                akin.rank_tables({"x": np.eye(6)}, [0, 1] * 3, replicates=0)
+                akin.rank_tables({"x": table}, [0, 1] * 3, replicates=0)
 
+        table = np.random.default_rng(3).normal(size=(6, 4))
         some(30)
         before = resident()
         some(100)
@@ -218,7 +219,7 @@ class Rankings(Base):
         x, y = np.eye(6), [0, 1] * 3
         with self.fails(akin.Usage, "park"):
             akin.rank_tables({"x": x}, y, metric="park")
-        with self.fails(akin.Error, "6 rows, but"):
+        with self.fails(akin.Error, "table 'y': 5 rows"):
             akin.rank_tables({"x": x, "y": np.eye(5)}, y)
         with self.fails(akin.Error, "row 2"):
             akin.rank_tables({"x": x}, [0, 1, -1] * 2)
