@@ -118,7 +118,7 @@ TEST_CASE_FIXTURE(Trained, "api: a model says what akin predict says, of files a
   CHECK_EQ(m.classes(), 3);
   CHECK_EQ(akin_model_height(m.model), 12);
   CHECK_EQ(akin_model_width(m.model), 12);
-  CHECK_EQ(akin_model_channels(m.model), 1);
+  CHECK_EQ(akin_model_channels(m.model), 3);
   CHECK_GT(akin_model_features(m.model), 3);
   std::set<std::string> names;
   for (int c = 0; c < 3; ++c) names.insert(akin_model_class_name(m.model, c));
