@@ -82,7 +82,8 @@ TEST_CASE("api: a run from settings is the program's; it is told of, stops and g
   CHECK_FALSE(heard.lines.empty());
 
   CHECK_EQ(run(akin_distill, settings_for(folder, "api")).code, AKIN_FAILED);  // it is there
-  Heard stopper{.stop_at = 25};
+  Heard stopper;
+  stopper.stop_at = 25;
   const Outcome stopped = run(akin_distill, settings_for(folder, "stopped"), 0, &stopper);
   CHECK_EQ(stopped.code, AKIN_STOPPED);
   CHECK_EQ(stopped.text, "");
