@@ -341,18 +341,18 @@ TEST_CASE_FIXTURE(Trained, "api: a program in C says the same") {
   };
   const Loaded m(model);
   const Arguments files = files_in(folder / "data/unlabeled");
-  const Finished said = run("tests/api_client", with({"predict", model}, files));
+  const Finished said = run("bin/api_client", with({"predict", model}, files));
   CHECK_EQ(said.code, AKIN_OK);
   CHECK_EQ(said.err, "");
   std::vector<float> p;
   std::istringstream numbers(said.out);
   for (float v = 0; numbers >> v;) p.push_back(v);
   CHECK(same_bits(predicted(m, files), p));
-  const Finished ranked = run("tests/api_client", {"rank"});
+  const Finished ranked = run("bin/api_client", {"rank"});
   CHECK_EQ(ranked.code, AKIN_OK);
   CHECK(ranked.out.starts_with("good "));
   CHECK_EQ(std::count(ranked.out.begin(), ranked.out.end(), '\n'), 2);
-  const Finished gone = run("tests/api_client", {"predict", (folder / "gone").string(), files[0]});
+  const Finished gone = run("bin/api_client", {"predict", (folder / "gone").string(), files[0]});
   CHECK_EQ(gone.code, AKIN_FAILED);
   CHECK(has(gone.err, "gone"));
 #ifdef AKIN_EXAMPLE_CLASSIFY

@@ -100,7 +100,7 @@ TEST_CASE("api: a run from settings is the program's; it is told of, stops and g
                     fmt::format("[fit]\ndata = \"{0}/target\"\nsources = [\"{0}/a.safetensors\"]\nsize = \"12x12\"\n"
                                 "steps = 6\nthreads = 1\nout = \"{0}/fit\"\n",
                                 folder.path().string()));
-  const std::string client = fmt::format("'{0}/tests/api_client' fit '{1}/fit.toml' > '{1}/out' 2> '{1}/err'",
+  const std::string client = fmt::format("'{0}/bin/api_client' fit '{1}/fit.toml' > '{1}/out' 2> '{1}/err'",
                                          AKIN_BINARY_DIR, folder.path().string());
   CHECK_EQ(std::system(client.c_str()), 0);
   CHECK_EQ(read_text(folder / "err"), "");
