@@ -253,7 +253,7 @@ class Runs(Base):
         told, lines = [], []
         outcome = self.run_quietly(progress=lambda *a: told.append(a), line=lines.append, **self.options("whole"))
         self.assertEqual(outcome["folder"], str(self.folder / "whole"))
-        self.assertEqual([m["method"] for m in outcome["methods"]], ["Scratch", "DistillNearest"])
+        self.assertEqual([m["name"] for m in outcome["methods"]], ["Scratch", "DistillNearest"])
         self.assertTrue(any(unit == "steps" and done == total == 20 for _, done, total, unit in told))
         self.assertTrue(lines)
         student = (self.folder / "whole/student.safetensors").read_bytes()
