@@ -73,7 +73,8 @@ std::vector<float> told_by_program(const TempFolder& folder, const std::string& 
   std::istringstream lines(f.out);
   for (std::string line; std::getline(lines, line);) {
     std::vector<float> row(3, NAN);
-    for (const Json& guess : Json::parse(line)["top"])
+    const Json answer = Json::parse(line);
+    for (const Json& guess : answer["top"])
       row[static_cast<std::size_t>(std::find(kNames, kNames + 3, guess["class"].get<std::string>()) - kNames)] =
           guess["probability"].get<float>();
     out.insert(out.end(), row.begin(), row.end());
