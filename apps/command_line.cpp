@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <new>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
@@ -139,12 +141,14 @@ void warn_of_busy_processors() {
 
 }  // namespace
 
-int run_command_line(int argc, const char* const* argv, const std::function<void(CLI::App&)>& declared) {
+int run_command_line(int argc, const char* const* argv, const std::function<void(CLI::App&)>& declared,
+                     const Host& host) {
+  const std::string settings = host.settings.empty() ? config_file(argc, argv) : host.settings;
   CLI::App app("Distils one small image classifier for a new task out of many models trained on other tasks.", "akin");
   app.set_version_flag("--version", version_line());
   app.require_subcommand(1);
   app.option_defaults()->always_capture_default();
-  app.config_formatter(std::make_shared<ConfigFile>(app, config_file(argc, argv)));
+  app.config_formatter(std::make_shared<ConfigFile>(app, settings));
   app.set_config("--config")->group("");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer(
@@ -152,14 +156,14 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
       "Exit codes: 0 done, 1 failed or stopped (a stopped run goes on with --resume), 2 wrong usage.\n\n"
       "Example:\n  akin eval --model model.safetensors --data data/mnist\n"
       "Each command's --help ends with an example of its own.");
-  add_fit(app);
+  add_fit(app, host.console);
   add_bank(app);
   add_data(app);
   add_train(app);
   add_import(app);
   add_features(app);
   add_rank(app);
-  add_distill(app);
+  add_distill(app, host.console);
   add_experiment(app);
   add_eval(app);
   add_predict(app);
@@ -178,7 +182,7 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
     app.parse(reordered(argc, argv));
   } catch (const CLI::FileError& e) {
     fail("--config: {}: cannot be read (check the path)",
-         e.get_name() == "FileError" ? config_file(argc, argv) : e.what());
+         e.get_name() == "FileError" ? settings : e.what());
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // help and version
     refuse_unknown_command(app, argc, argv);
@@ -191,19 +195,37 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
       // "profile: This option is not allowed in a configuration file"
       if (const std::size_t end = what.find(": This option is not allowed"); end != std::string_view::npos) {
         const std::string_view name = what.substr(0, end);
-        fail_usage("--config: {}: '{}' cannot stand in a file; give it on the command line (see {} --help)",
-                   config_file(argc, argv), name.substr(name.find_last_of('.') + 1), command);
+        fail_usage("--config: {}: '{}' cannot stand in a file; give it on the command line (see {} --help)", settings,
+                   name.substr(name.find_last_of('.') + 1), command);
       }
       const std::string_view key = what.substr(what.find_last_of(' ') + 1);
-      fail_usage("--config: {}: unknown or unusable setting '{}' (see {} --help)", config_file(argc, argv),
+      fail_usage("--config: {}: unknown or unusable setting '{}' (see {} --help)", settings,
                  key.substr(key.find('.') + 1), command);
     }
     if (dynamic_cast<const CLI::ExcludesError*>(&e) != nullptr)  // "--labels excludes --labels-per-class"
       fail_usage("{}: give one of the two (see {} --help)", e.what(), command);
     fail_usage("{} (see {} --help)", e.what(), command);
   }
-  warn_of_busy_processors();
+  if (host.console == nullptr) warn_of_busy_processors();
   return 0;
+}
+
+Failure failure_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const UsageError& e) {
+    return {e.what(), 2};
+  } catch (const Error& e) {
+    return {e.what()};
+  } catch (const std::bad_alloc&) {
+    return {"out of memory; use smaller batches or a smaller network"};
+  } catch (const std::filesystem::filesystem_error& e) {  // a loop of links, a folder that may not be looked into
+    return {fmt::format("{}: {}", e.path1().string(), e.code().message())};
+  } catch (const std::exception& e) {
+    return {fmt::format("internal error: {}", e.what())};
+  } catch (...) {
+    return {"internal error: of an unknown kind"};
+  }
 }
 
 }  // namespace akin

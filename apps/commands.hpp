@@ -8,14 +8,16 @@ class App;
 
 namespace akin {
 
+struct Console;  // apps/common.hpp
+
 void add_data(CLI::App& akin);
 void add_check(CLI::App& data);
 void add_train(CLI::App& akin);
 void add_import(CLI::App& akin);
 void add_features(CLI::App& akin);
 void add_rank(CLI::App& akin);
-void add_distill(CLI::App& akin);
-void add_fit(CLI::App& akin);
+void add_distill(CLI::App& akin, const Console* console);
+void add_fit(CLI::App& akin, const Console* console);
 void add_bank(CLI::App& akin);
 void add_experiment(CLI::App& akin);
 void add_eval(CLI::App& akin);

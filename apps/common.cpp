@@ -174,16 +174,22 @@ Context start(const CommonOptions& options) {
 }
 
 void say(const CommonOptions& options, const std::string& line) {
+  if (options.console != nullptr) return akin::say(options.console->events, line);
   if (!options.quiet) std::cerr << spelled_controls(line, true) << '\n';
 }
 
 void warn(const std::string& line) { std::cerr << spelled_controls("akin: warning: " + line, true) << '\n'; }
 
+void warn(const CommonOptions& options, const std::string& line) {
+  if (options.console != nullptr) return akin::say(options.console->events, "warning: " + line);
+  warn(line);
+}
+
 void tell(const CommonOptions& options, const ImageSet& set) {
   constexpr std::string_view kWarning = "warning: ";
   for (const std::string& line : told(set.account, set.source))
     if (line.starts_with(kWarning))
-      warn(line.substr(kWarning.size()));
+      warn(options, line.substr(kWarning.size()));
     else
       say(options, line);
 }
@@ -214,14 +220,19 @@ void warn_of_size(const Model& model, const std::string& file, const ImageSet& s
                    file, height, width, set.name, s[1], s[2], height, width));
 }
 
-void warn_of_small_images(const Network& network, const Shape& images) {
+void warn_of_small_images(const CommonOptions& options, const Network& network, const Shape& images) {
   const std::int64_t height = images[1], width = images[2], stride = network.output_stride();
   if (std::min(height, width) > stride) return;
-  warn(fmt::format("images of {}x{} are small for {}: one pixel is left at its end; --size {}x{} or larger suits it",
+  warn(options,
+       fmt::format("images of {}x{} are small for {}: one pixel is left at its end; --size {}x{} or larger suits it",
                    height, width, network.architecture().name, 2 * stride, 2 * stride));
 }
 
 void print(std::string_view text) { print_bytes(spelled_controls(text, true)); }
+
+void print(const CommonOptions& options, std::string_view text) {
+  options.console != nullptr ? options.console->out(text) : print(text);
+}
 
 void print_data(std::string_view text) { ::isatty(STDOUT_FILENO) == 1 ? print(text) : print_bytes(text); }
 
@@ -234,6 +245,7 @@ void catch_interrupts() {
 bool interrupted() { return stop_signal != 0; }
 
 Events make_events(const CommonOptions& options) {
+  if (options.console != nullptr) return options.console->events;
   const auto listener = std::make_shared<Listener>(options.quiet, options.stop_after);
   Events events;
   events.stage = [listener](const std::string& line) { listener->stage(line); };

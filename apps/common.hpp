@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,12 @@
 
 namespace akin {
 
+/// Who hears what a command says, in place of the terminal: a program that runs it as a library (api/).
+struct Console {
+  std::function<void(std::string_view)> out;  ///< what a terminal gets on stdout
+  Events events;                              ///< what it gets on stderr; `stop` stands for its signals
+};
+
 struct CommonOptions {
   Settings settings;  ///< of which each command offers its own; those of the device all
   int threads = 0;    ///< 0: OMP_NUM_THREADS or the processors at hand
@@ -26,6 +33,7 @@ struct CommonOptions {
   bool profile = false;
   std::string trace = {};  ///< file for a timeline; empty: none
   std::int64_t stop_after = 0;  ///< for tests: behave as if interrupted before this many further steps; 0 = never
+  const Console* console = nullptr;  ///< of fit and distill; nullptr: the terminal
 };
 
 /// --detect-anomaly, of what trains.
@@ -44,6 +52,7 @@ Context start(const CommonOptions& options);
 void say(const CommonOptions& options, const std::string& line);
 /// "akin: warning: ..." on stderr, always.
 void warn(const std::string& line);
+void warn(const CommonOptions& options, const std::string& line);
 /// What the loader of a data set tells of its folder: notes with say, warnings with warn.
 void tell(const CommonOptions& options, const ImageSet& set);
 /// How a folder is read for a model: as `asked`; where that says no size, files of several sizes are brought to the
@@ -55,9 +64,10 @@ void say_preparation(const CommonOptions& options, const Model& model, const std
 void warn_of_size(const Model& model, const std::string& file, const ImageSet& set);
 /// Warns where images of this shape [N, H, W, C] leave one pixel of the network's last feature map: its 3x3
 /// convolutions then see nothing but padding beside it.
-void warn_of_small_images(const Network& network, const Shape& images);
+void warn_of_small_images(const CommonOptions& options, const Network& network, const Shape& images);
 /// The text on stdout. Throws where stdout cannot take it (a full disk).
 void print(std::string_view text);
+void print(const CommonOptions& options, std::string_view text);
 /// The same of lines for another program, which get the names of files byte by byte; only a terminal is spared control
 /// characters.
 void print_data(std::string_view text);

@@ -53,9 +53,10 @@ void run(const CLI::App& app, Options& o) {
 
 }  // namespace
 
-void add_distill(CLI::App& akin) {
+void add_distill(CLI::App& akin, const Console* console) {
   CLI::App* app = akin.add_subcommand("distill", "Train students of a target from a bank of sources");
   const auto o = std::make_shared<Options>();
+  o->common.console = console;
   add_task(*app, o->task, true);
   app->add_option("--sources", o->run.sources, "Models, or tables of features and logits")
       ->default_str("")  // an empty list would be saved as a source called []

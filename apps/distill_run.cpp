@@ -65,11 +65,11 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
               ": no unlabelled pictures, so sources and FixMatch speak of the labelled ones (put others, as many "
               "as there are, into unlabelled/)");
     if (const std::string doubt = doubt_of_validation(first); run.kind == RunKind::distill && !doubt.empty())
-      warn(doubt);
-    warn_of_small_images(*make_network(ctx, student_architecture(ctx, common.settings, first)), shape);
+      warn(common, doubt);
+    warn_of_small_images(common, *make_network(ctx, student_architecture(ctx, common.settings, first)), shape);
     if (run.resume && !is_there(p.run_folder / "config.toml"))
       say(common, p.run_folder.string() + ": holds no stopped run; starting from the beginning");
-    catch_interrupts();
+    if (common.console == nullptr) catch_interrupts();
     save_config(app, p.run_folder);
   };
   PipelineResult result = run_pipeline(ctx, grid, p, make_events(common));
@@ -85,7 +85,8 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   if (last != methods.rend()) report.student = title_of(*last);
   sign_report(report, app, ctx, begun, clock);
   write_report(report, p.run_folder);
-  print(common.json ? results_json(report)
+  print(common, common.json
+                    ? results_json(report, p.run_folder.string())
                     : (report.sources.empty() ? "" : sources_table(report) + "\n") +
                           (run.kind == RunKind::distill ? results_table(report) + "\n" : "") + verdict_text(report));
   for (const std::string& note : report.notes) say(common, "note: " + note);

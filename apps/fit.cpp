@@ -135,8 +135,8 @@ void run(const CLI::App& app, Options& o) {
   if (o.dry_run) tell(o.common, images->pool);  // a run tells it itself
   const std::vector<std::string> lines = plan_lines(plan, images->pool, sources);
   if (o.dry_run) {
-    if (!o.common.json) return print(fmt::format("{}\n", fmt::join(lines, "\n")));
-    return print(json_text({{"labelled", plan.labelled},
+    if (!o.common.json) return print(o.common, fmt::format("{}\n", fmt::join(lines, "\n")));
+    return print(o.common, json_text({{"labelled", plan.labelled},
                             {"validation", plan.validation},
                             {"unlabelled", plan.unlabelled},
                             {"test", plan.test},
@@ -159,10 +159,11 @@ void run(const CLI::App& app, Options& o) {
 
 }  // namespace
 
-void add_fit(CLI::App& akin) {
+void add_fit(CLI::App& akin, const Console* console) {
   CLI::App* app = akin.add_subcommand("fit", "From your pictures to the best small model: one command");
   const auto o = std::make_shared<Options>();
   o->common.settings = fit_settings();
+  o->common.console = console;
   o->run.kind = RunKind::fit;
   app->add_option("data,--data", o->data, "Folder of pictures (docs/data.md)")->required()->type_name("DIR");
   app->add_option("--bank", o->bank, "Folder of trained networks (akin bank); default: bank/, else your own")

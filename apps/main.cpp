@@ -7,20 +7,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 
 #include "apps/command_line.hpp"
 #include "engine/io/text.hpp"
-#include "kernels/common/error.hpp"
 
 namespace akin {
 namespace {
-
-int report(const char* kind, const char* what, int code) {
-  std::fprintf(stderr, "akin: %s%s\n", kind,
-               spelled_controls(what, true).c_str());  // where stderr is gone too, nobody is left to be told
-  return code;
-}
 
 /// A file opened later must not get the number of a standard stream that the caller closed: messages would go into it.
 /// Reading finds an empty stdin, stdout refuses to be written, and stderr swallows what nobody hears.
@@ -39,15 +31,9 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // nor shall a reader of stderr that is gone end a training run
   try {
     return akin::run_command_line(argc, argv);
-  } catch (const akin::UsageError& e) {
-    return akin::report("", e.what(), 2);
-  } catch (const akin::Error& e) {
-    return akin::report("", e.what(), 1);
-  } catch (const std::bad_alloc&) {
-    return akin::report("", "out of memory; use smaller batches or a smaller network", 1);
-  } catch (const std::filesystem::filesystem_error& e) {  // a loop of links, a folder that may not be looked into
-    return akin::report("", fmt::format("{}: {}", e.path1().string(), e.code().message()).c_str(), 1);
-  } catch (const std::exception& e) {
-    return akin::report("internal error: ", e.what(), 1);
+  } catch (...) {
+    const akin::Failure failure = akin::failure_of(std::current_exception());
+    std::fprintf(stderr, "akin: %s\n", akin::spelled_controls(failure.text, true).c_str());  // if stderr is gone, nobody hears
+    return failure.code;
   }
 }

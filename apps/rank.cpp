@@ -13,9 +13,7 @@
 #include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
-#include "distill/similarity/feature_table.hpp"
-#include "distill/similarity/metric_choice.hpp"
-#include "distill/task/table_file.hpp"
+#include "distill/similarity/bank_ranking.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 
@@ -36,7 +34,7 @@ struct Options {
 /// What is ranked, and on which labels.
 struct Bank {
   std::string target;
-  std::size_t labelled = 0, classes = 0;
+  std::size_t labelled = 0;
   std::vector<Candidate> candidates;
 };
 
@@ -44,19 +42,9 @@ std::string shown(double v, double scale, int digits) {
   return std::isfinite(v) ? fmt::format("{:.{}f}", scale * v, digits) : "–";
 }
 
-/// Most similar first, undefined ones last.
-std::vector<std::size_t> order_of(const Measurement& measured) {
-  const std::vector<double> values = measured.values();
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return !std::isnan(values[a]) && (std::isnan(values[b]) || values[a] > values[b]);
-  });
-  return order;
-}
-
-std::string table_of(const Measurement& measured, const Weights& weights) {
+std::string table_of(const BankRanking& ranking) {
   using Align = TextTable::Align;
+  const Measurement& measured = ranking.measured;
   const double scale = measured.metric.scale();
   const int digits = scale == 1 ? 3 : 1;
   TextTable table({{"source"},
@@ -66,13 +54,13 @@ std::string table_of(const Measurement& measured, const Weights& weights) {
                    {"best in %", Align::right},
                    {"weight", Align::right}});
   std::string reasons;
-  for (const std::size_t s : order_of(measured)) {
+  for (const std::size_t s : ranking.order()) {
     const SimilarityRow& r = measured.rows[s];
     const bool interval = std::isfinite(r.confidence.low) && std::isfinite(r.confidence.high);
     table.add(
         {r.source, r.undefined.empty() ? shown(r.similarity.value, scale, digits) : "undefined",
          interval ? shown(r.confidence.low, scale, digits) + " to " + shown(r.confidence.high, scale, digits) : "–",
-         shown(r.chance.mean, scale, digits), shown(r.best_share, 100, 0), shown(weights.alpha[s], 1, 3)});
+         shown(r.chance.mean, scale, digits), shown(r.best_share, 100, 0), shown(ranking.weights.alpha[s], 1, 3)});
     const bool same_for_all = std::all_of(measured.rows.begin(), measured.rows.end(),
                                           [&](const SimilarityRow& other) { return other.undefined == r.undefined; });
     if (!r.undefined.empty() && !(same_for_all && !reasons.empty()))
@@ -80,55 +68,8 @@ std::string table_of(const Measurement& measured, const Weights& weights) {
   }
   if (std::isfinite(measured.agreement))
     reasons += fmt::format("agreement of two draws' rankings (Kendall's tau): {:.2f}\n", measured.agreement);
+  if (!ranking.choice.why.empty()) reasons += ranking.choice.why + "\n";
   return table.str() + reasons;
-}
-
-Json json_of(const Measurement& measured, const MetricChoice& choice, const std::string& disputed,
-             const Mapping& mapping, const Weights& weights) {
-  Json sources = Json::array();
-  for (const std::size_t s : order_of(measured)) {
-    const SimilarityRow& r = measured.rows[s];
-    sources.push_back({{"source", r.source},
-                       {"value", number(r.similarity.value)},
-                       {"low", number(r.confidence.low)},
-                       {"high", number(r.confidence.high)},
-                       {"chance", number(r.chance.mean)},
-                       {"chance_high", number(r.chance.high)},
-                       {"p_value", number(r.chance.p_value)},
-                       {"best_share", number(r.best_share)},
-                       {"mapped", number(weights.mapped[s])},
-                       {"weight", number(weights.alpha[s])},
-                       {"undefined", r.undefined.empty() ? Json(nullptr) : Json(r.undefined)},
-                       {"warnings", r.similarity.warnings}});
-  }
-  return {{"metric", measured.metric.name},
-          {"metric_why", choice.why.empty() ? Json(nullptr) : Json(choice.why)},
-          {"unsure", disputed.empty() ? Json(nullptr) : Json(disputed)},
-          {"mapping", name_of(mapping)},
-          {"ranking_tau", number(measured.agreement)},
-          {"sources", sources}};
-}
-
-/// The weights in DistillWeighted; NaN where there are none, with the reason in `why`: the similarities are still worth
-/// seeing.
-Weights weights_of(const Measurement& measured, const Mapping& mapping, double power, std::string& why) {
-  Weights none;
-  for (const SimilarityRow& row : measured.rows) none.sources.push_back(row.source);
-  none.raw = measured.values();
-  none.mapped = none.alpha = std::vector<double>(none.raw.size(), not_measured);
-  if (const std::string undefined = measured.first_undefined(); !undefined.empty()) {
-    why = fmt::format("{} is undefined for a source", measured.metric.name);
-    return none;
-  }
-  try {
-    return make_weights(none.sources, none.raw, mapping, power);
-  } catch (const UsageError&) {
-    throw;
-  } catch (const Error& e) {
-    why = e.what();
-    none.mapped = map_similarity(none.raw, mapping);
-    return none;
-  }
 }
 
 /// Sources run over the labelled images of a data set.
@@ -146,7 +87,7 @@ Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
   const OutputOptions options{.cache = cache.folder(), .match_channels = o.common.settings.match_channels};
   const std::vector<Outputs> outputs = bank_outputs(ctx, task, sources, options, events);
   const std::optional<Outputs> reference = reference_outputs(ctx, task, rank_options_of(o.common.settings), options);
-  return {task.pool().name, task.split.labelled.size(), task.pool().classes.size(),
+  return {task.pool().name, task.split.labelled.size(),
           candidates_of(ctx, sources, outputs, task, probe_of(task, o.common.settings.probe),
                         reference ? &*reference : nullptr)};
 }
@@ -214,18 +155,13 @@ Bank bank_of_tables(Context& ctx, const Options& o, const Events& events) {
     tell(events, labels.notes);
     tell(events, align_tables(tables, &labels, more));
   }
-  const auto rows = static_cast<std::int64_t>(labels.labels.size());
-  const Indices probe = evenly(all_indices(rows), labels.labels, static_cast<std::int64_t>(labels.classes.size()),
-                               o.common.settings.probe);
-  Bank bank{labels.rows.file, labels.labels.size(), labels.classes.size(),
-            candidates_of(tables, labels, probe, reference.features)};
+  TableBank bank = bank_of(ctx, tables, labels, o.common.settings.probe, reference.features);
   warn_of_trust(tables, events);
-  for (const FeatureTable& table : tables)
-    tell(events, columns_of_labels(table.features, labels.labels, table.rows.file));
-  for (Candidate& candidate : bank.candidates) candidate.probe.ctx = &ctx;
-  if (static_cast<std::int64_t>(probe.size()) < rows)
-    say(o.common, fmt::format("{} of {} rows, evenly over the classes (--probe)", probe.size(), rows));
-  return bank;
+  tell(events, bank.notes);
+  if (bank.probe.size() < labels.labels.size())
+    say(o.common, fmt::format("{} of {} rows, evenly over the classes (--probe)", bank.probe.size(),
+                              labels.labels.size()));
+  return {labels.rows.file, labels.labels.size(), std::move(bank.candidates)};
 }
 
 void set_layers(Bank& bank, const std::string& text) {
@@ -254,15 +190,6 @@ std::vector<std::string> metrics_of(const Options& o) {
       if (!metric.needs_reference || !o.common.settings.reference.empty()) names.push_back(metric.name);
   }
   return names;
-}
-
-/// What a name stands for with these labels and sources.
-MetricChoice choose(const std::string& name, const Bank& bank) {
-  std::vector<std::string> headless;
-  for (const Candidate& c : bank.candidates)
-    if (c.probe.probabilities.numel() == 0) headless.push_back(c.name);
-  return choose_metric(name, std::ssize(bank.candidates.front().probe.labels), static_cast<std::int64_t>(bank.classes),
-                       headless);
 }
 
 void check_usage(const CLI::App& app, const Options& o) {
@@ -310,28 +237,16 @@ void run(const CLI::App& app, Options& o) {
   const auto warn_once = [&](const std::string& line) {
     if (said.insert(line).second) events.stage("warning: " + line);
   };
+  const Settings& s = o.common.settings;
+  const BankRankOptions options{s.mapping, s.p, static_cast<int>(s.replicates), o.seed};
   for (const std::string& name : names) {
-    const MetricChoice choice = choose(name, bank);
-    const Metric metric = find_metric(choice.name);
     const StageScope stage(ctx, "similarity");
-    Measurement measured = measure(metric, bank.candidates,
-                                   {.replicates = static_cast<int>(o.common.settings.replicates), .seed = o.seed});
-    const Mapping mapping =
-        parse_mapping(o.common.settings.mapping.empty() ? metric.default_mapping : o.common.settings.mapping);
-    std::string why;
-    const Weights weights = weights_of(measured, mapping, o.common.settings.p, why);
-    for (const std::string& w : shared_warnings(measured.rows)) warn_once(w);
-    for (SimilarityRow& r : measured.rows) {
-      ranked = ranked || r.undefined.empty();
-      r.metric_why = choice.why;
-    }
-    const std::string disputed = disputed_lead(measured.rows);
-    if (!disputed.empty()) warn_once(disputed);
-    for (const std::string& w : weights.warnings) warn_once(w);
-    if (!why.empty()) warn_once("no weights: " + why);
-    text += (text.empty() ? "" : "\n") + table_of(measured, weights) + (choice.why.empty() ? "" : choice.why + "\n");
-    metrics_json.push_back(json_of(measured, choice, disputed, mapping, weights));
-    const std::string part = similarity_csv(measured.rows);
+    const BankRanking ranking = rank_bank(bank.candidates, name, options);
+    for (const std::string& line : ranking.warnings) warn_once(line);
+    ranked = ranked || ranking.ranked();
+    text += (text.empty() ? "" : "\n") + table_of(ranking);
+    metrics_json.push_back(json_of(ranking));
+    const std::string part = similarity_csv(ranking.measured.rows);
     csv += csv.empty() ? part : part.substr(part.find('\n') + 1);
   }
   if (!o.out.empty()) write_file_atomic(o.out, std::string_view(csv));

@@ -74,7 +74,7 @@ void run(const CLI::App& app, Options& o) {
   Architecture architecture = c.architecture;
   architecture.channels = set.images.shape()[3];
   architecture.classes = static_cast<std::int64_t>(set.classes.size());
-  warn_of_small_images(*make_network(ctx, architecture), set.images.shape());
+  warn_of_small_images(o.common, *make_network(ctx, architecture), set.images.shape());
   Json settings = settings_of_source(o.common.settings);
   settings["images"] = content_hash(set);
   settings["classes"] = class_names_hash(set);

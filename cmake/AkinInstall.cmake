@@ -1,6 +1,9 @@
-# What `cmake --install` and `cpack -G DEB` put where. Two components, each a Debian package of its own:
+# What `cmake --install` and `cpack -G DEB` put where. Four components, each a Debian package of its own:
 #   program      akin, and the plug-in of NVIDIA's libraries where it was built
-#   development  the static libraries, their headers below include/akin, find_package(akin) and akin.pc
+#   library      libakin.so with the number of its ABI
+#   python       the module akin over it
+#   development  the static libraries, their headers below include/akin, find_package(akin) and akin.pc; of the library
+#                akin.h, its name without a number and akin-c.pc
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -39,6 +42,14 @@ endif()
 if(AKIN_HAVE_VENDOR)
   install(TARGETS akin_vendor LIBRARY DESTINATION lib COMPONENT program)  # where akin looks for it
 endif()
+
+install(TARGETS akin_c EXPORT akin-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development)
+install(FILES ${CMAKE_SOURCE_DIR}/api/akin.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+# Where Debian's python3 looks below /usr; below another prefix PYTHONPATH names it. It finds the library from there.
+set(AKIN_PYTHON_DIR lib/python3/dist-packages CACHE STRING "Where the Python module goes, below the prefix")
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/python/akin DESTINATION ${AKIN_PYTHON_DIR} COMPONENT python
+  FILES_MATCHING PATTERN "*.py" PATTERN "py.typed" PATTERN "__pycache__" EXCLUDE)
 
 install(TARGETS ${AKIN_PUBLIC_FOLDERS} akin_all EXPORT akin-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/akin)
@@ -86,38 +97,54 @@ if(AKIN_HAVE_CUDA)
 endif()
 string(APPEND AKIN_PC_LIBS " -l${CMAKE_DL_LIBS} ${OpenMP_CXX_FLAGS}")
 configure_file(${CMAKE_SOURCE_DIR}/cmake/akin.pc.in ${CMAKE_BINARY_DIR}/akin.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/akin.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+configure_file(${CMAKE_SOURCE_DIR}/cmake/akin-c.pc.in ${CMAKE_BINARY_DIR}/akin-c.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/akin.pc ${CMAKE_BINARY_DIR}/akin-c.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE RENAME copyright DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/akin COMPONENT program)
+set(library_package libakin${AKIN_ABI})
+install(FILES ${CMAKE_SOURCE_DIR}/LICENSE RENAME copyright DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/${library_package} COMPONENT library)
+install(FILES ${CMAKE_SOURCE_DIR}/LICENSE RENAME copyright DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/python3-akin COMPONENT python)
 set(development_doc ${CMAKE_INSTALL_DATAROOTDIR}/doc/libakin-dev)
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE RENAME copyright DESTINATION ${development_doc})
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples DESTINATION ${development_doc})
 
-# The packages. Who runs akin needs no compiler, and who links with it no program, so neither depends on the other.
+# The packages. Who runs akin needs no compiler, and who links with it no program, so neither depends on the other. The
+# module and the development files need the library of their own build.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME akin)
 set(CPACK_PACKAGE_VENDOR "the akin authors")
 set(CPACK_PACKAGE_CONTACT "the akin authors <akin@localhost>")
 set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR}/packages)
 set(CPACK_STRIP_FILES ON)
-set(CPACK_COMPONENTS_ALL program development)
+set(CPACK_COMPONENTS_ALL program library python development)
 # What follows the project's own line.
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "akin makes an image classifier for a new task from a few labelled images, many
 unlabelled ones and models that were trained on other tasks: it measures how
 similar their tasks are and lets the similar ones teach.")
+set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "The library with a C interface: trained models on pictures, similarity of tasks
+from tables of features, and the runs of akin fit and akin distill.")
+set(CPACK_COMPONENT_PYTHON_DESCRIPTION "The Python module over it, numpy arrays in and out.")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Headers and static libraries, for CMake and pkg-config: tensors, autograd,
-layers and training loop, measures of task similarity and distillation in C++20.")
+layers and training loop, measures of task similarity and distillation in C++20;
+and the header of the library with a C interface.")
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME akin)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS fonts-dejavu-core)  # something to draw characters with
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME ${library_package})
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)  # and with it ldconfig, where libakin is installed
+set(CPACK_DEBIAN_PYTHON_PACKAGE_NAME python3-akin)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_SECTION python)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "python3 (>= 3.11), python3-numpy, ${library_package} (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libakin-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 # The archives hold calls into the release of fmt and oneDNN that they were compiled with.
 math(EXPR after "${fmt_VERSION_MAJOR} + 1")
-set(needs "g++, libfmt-dev (>= ${fmt_VERSION_MAJOR}), libfmt-dev (<< ${after}~), zlib1g-dev, nlohmann-json3-dev, libutf8proc-dev")
+set(needs "${library_package} (= ${PROJECT_VERSION}), g++, libfmt-dev (>= ${fmt_VERSION_MAJOR}), libfmt-dev (<< ${after}~), zlib1g-dev, nlohmann-json3-dev, libutf8proc-dev")
 if(AKIN_HAVE_ONEDNN)
   find_file(AKIN_ONEDNN_VERSION dnnl_version.h HINTS ${AKIN_ONEDNN_INCLUDE} PATH_SUFFIXES oneapi/dnnl REQUIRED NO_DEFAULT_PATH)
   file(STRINGS ${AKIN_ONEDNN_VERSION} major REGEX "define DNNL_VERSION_MAJOR")

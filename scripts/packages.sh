@@ -22,7 +22,8 @@ libgif-dev header gif_lib.h"
 # On top of that: tests and benchmarks.
 AKIN_TEST_NEEDS="doctest-dev header doctest/doctest.h
 libbenchmark-dev header benchmark/benchmark.h
-pkg-config command pkg-config"
+pkg-config command pkg-config
+python3-numpy file /usr/lib/python3/dist-packages/numpy"
 
 # With scripts/fuzz.sh: clang with its fuzzer, sanitizers and OpenMP, 300 to 500 MB on disk, for what runs by the hour.
 # ctest repeats the same targets with any compiler.

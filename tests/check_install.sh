@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Is an installed akin whole? ctest runs the three parts, in this order.
+# Is an installed akin whole? ctest runs the parts, in this order.
 set -euo pipefail
 
 usage() {
@@ -9,7 +9,8 @@ Usage: tests/check_install.sh PART BUILD
 BUILD is a build folder of akin. Parts:
   install     installs from it into BUILD/installed and runs the program there
   cmake       builds the examples outside the tree with find_package(akin), runs them, compiles every header
-  pkg-config  the same examples with one compiler command and akin.pc
+  pkg-config  the same examples with one compiler command and akin.pc, and the one in C with akin-c.pc
+  python      the module akin, which must find the library by itself; 77 where python3-numpy is missing
 The compiler and CMake's generator are those of BUILD.
 TEXT
 }
@@ -75,6 +76,28 @@ case $part in
       "$compiler" -std=c++20 -O2 "$root/examples/$name.cpp" -o "$work/$name" $(pkg-config --cflags --libs akin)
     done
     run_examples "$work"
+    # shellcheck disable=SC2046
+    "$(cached CMAKE_C_COMPILER)" -std=c99 -Wall -Wextra -Werror "$root/examples/classify.c" -o "$work/classify" \
+      $(pkg-config --cflags --libs akin-c)
+    library=$(pkg-config --variable=libdir akin-c)
+    status=0
+    LD_LIBRARY_PATH=$library "$work/classify" "$work/none.safetensors" x.png 2> "$work/error" || status=$?
+    [[ $status == 1 ]] && grep -q 'none.safetensors' "$work/error" || stop "classify, in C: exit code $status: $(< "$work/error")"
+    ;;
+  python)
+    module=$(dirname "$(find "$prefix" -path '*/akin/__init__.py')")
+    [[ -e $module/py.typed ]] || stop "the module is installed without py.typed"
+    python=/usr/bin/python3
+    "$python" -c 'import numpy' 2> "$work/error" || { echo "SKIPPED: $(tail -1 "$work/error"); apt-get install python3-numpy"; exit 77; }
+    cd "$work"
+    env -u AKIN_LIBRARY PYTHONDONTWRITEBYTECODE=1 "PYTHONPATH=$(dirname "$module")" "$python" - "$prefix" <<'PYTHON'
+import sys
+import akin, numpy
+maps = open("/proc/self/maps").read()
+assert f"{sys.argv[1]}/lib" in maps and "libakin.so." in maps, "the library is not that of the prefix"
+row = akin.rank_tables({"x": numpy.eye(6)[[0, 1, 0, 1, 0, 1]] + numpy.arange(6)[:, None] / 100}, ["a", "b"] * 3, replicates=0)[0]
+assert row.source == "x" and row.value > 0.5, row
+PYTHON
     ;;
   *) usage >&2; exit 2 ;;
 esac

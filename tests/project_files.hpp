@@ -15,8 +15,8 @@ namespace akin::test {
 namespace fs = std::filesystem;
 using Problems = std::vector<std::string>;
 
-inline constexpr const char* kFolders[] = {"kernels", "engine", "nn",      "distill", "apps", "examples",
-                                           "tests",   "bench",  "scripts", "docs",    "cmake"};
+inline constexpr const char* kFolders[] = {"kernels", "engine", "nn",    "distill", "apps", "api",  "python",
+                                           "examples", "tests", "bench", "scripts", "docs", "cmake"};
 
 struct File {
   std::string path;  ///< from the root, with '/'
@@ -26,7 +26,8 @@ struct File {
 
 /// Every text file of the project: the folders of the house and the files beside them; nothing that is built or run.
 inline std::vector<File> project(const fs::path& root) {
-  const std::set<std::string> text{".cpp", ".hpp", ".cu", ".cuh", ".py", ".sh", ".cmake", ".md", ".txt"};
+  const std::set<std::string> text{".cpp", ".hpp", ".c",     ".h",  ".cu", ".cuh",
+                                   ".py",  ".sh",  ".cmake", ".md", ".txt"};
   std::vector<File> out;
   const auto take = [&](const fs::path& p) {
     if (!fs::is_regular_file(p) || !text.contains(p.extension().string())) return;

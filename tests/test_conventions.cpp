@@ -15,7 +15,7 @@ using namespace akin::test;
 
 namespace {
 
-const std::vector<std::string> kLayers{"kernels", "engine", "nn", "distill", "apps"};
+const std::vector<std::string> kLayers{"kernels", "engine", "nn", "distill", "apps", "api"};
 /// Rooms within a layer that may look at less than their layer may. Each entry of `may_see` is a folder or a file; what
 /// a room is not named for, its own folder apart, it must not include.
 struct Wing {
@@ -37,7 +37,7 @@ const std::vector<Wing> kWings{
      {"kernels", "engine", "nn", "distill/events.hpp", "distill/report", "distill/task", "distill/similarity",
       "distill/student"}},
 };
-const std::set<std::string> kCode{".cpp", ".hpp", ".cu", ".cuh", ".py", ".sh", ".cmake"};
+const std::set<std::string> kCode{".cpp", ".hpp", ".c", ".h", ".cu", ".cuh", ".py", ".sh", ".cmake"};
 constexpr std::size_t kMaxLines = 400;
 
 std::string first_folder(const std::string& path) { return path.substr(0, path.find('/')); }
@@ -58,7 +58,7 @@ bool wing_allows(const std::string& file, const std::string& target) {
   return true;
 }
 
-/// kernels <- engine <- nn <- distill <- apps, within a layer the wings, and none of them looks at tests or bench.
+/// kernels <- engine <- nn <- distill <- apps <- api, within a layer the wings, and none of them looks at tests or bench.
 /// Examples see what is installed, as <akin/...>, and nobody sees them.
 Problems include_direction(const std::vector<File>& files) {
   const auto rank = [](const std::string& layer) {

@@ -24,7 +24,7 @@ using namespace akin::test;
 
 namespace {
 
-const std::set<std::string> kSource{"cpp", "hpp", "cu", "cuh", "py", "sh", "cmake", "md"};
+const std::set<std::string> kSource{"cpp", "hpp", "c", "h", "cu", "cuh", "py", "sh", "cmake", "md"};
 const std::set<std::string> kData{"csv", "json", "jsonl", "toml", "safetensors", "npy", "html", "bin", "txt", "tflite"};
 
 std::set<std::string> matches(const std::string& text, const std::regex& what) {

@@ -24,6 +24,8 @@ class Classifier {
   const std::vector<Preprocessing>& inputs() const { return inputs_; }
   /// The network shall look at another size than its own. Error where there are several.
   void set_size(std::int64_t height, std::int64_t width);
+  /// Its network with what its file says; nullptr of a probe.
+  const Model* model() const { return probe_ ? nullptr : &parts_.front().model; }
   /// f32 [N, classes]: `images`: u8 [N, H, W, C] for each of inputs().
   Array probabilities(Context& ctx, const std::vector<Array>& images) const;
   /// Names; numbers from 0 where the file has none.

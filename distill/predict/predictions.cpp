@@ -17,12 +17,6 @@ namespace {
 constexpr std::int64_t kBatchBytes = std::int64_t{32} << 20;
 constexpr std::size_t kWidest = 60;  // a name that is longer moves its own line alone
 
-std::int64_t pictures_at_once(const std::vector<Preprocessing>& inputs) {
-  std::int64_t bytes = 0;
-  for (const Preprocessing& p : inputs) bytes += p.height * p.width * p.channels;
-  return std::clamp<std::int64_t>(kBatchBytes / bytes, 8, 256);
-}
-
 std::vector<Guess> best_of(std::span<const float> probabilities, std::size_t top) {
   std::vector<int> order(probabilities.size());
   std::iota(order.begin(), order.end(), 0);
@@ -55,13 +49,20 @@ Json json_of(const Guess& g, const std::vector<std::string>& classes) {
 
 }  // namespace
 
+std::int64_t pictures_at_once(const Classifier& classifier) {
+  std::int64_t bytes = 0;
+  for (const Preprocessing& p : classifier.inputs()) {
+    if (p.height <= 0 || p.width <= 0)
+      fail_usage("{}: does not say the size of its images; give --size HxW", classifier.file());
+    bytes += p.height * p.width * p.channels;
+  }
+  return std::clamp<std::int64_t>(kBatchBytes / bytes, 8, 256);
+}
+
 PredictReport predict_pictures(Context& ctx, const Classifier& classifier, const std::vector<fs::path>& files,
                                const PredictOptions& options, const std::function<void(const PictureAnswer&)>& take) {
   const std::vector<Preprocessing>& inputs = classifier.inputs();
-  for (const Preprocessing& p : inputs)
-    if (p.height <= 0 || p.width <= 0)
-      fail_usage("{}: does not say the size of its images; give --size HxW", classifier.file());
-  const auto batch = static_cast<std::size_t>(pictures_at_once(inputs));
+  const auto batch = static_cast<std::size_t>(pictures_at_once(classifier));
   PredictReport report;
   if (options.progress) options.progress(0);
   for (std::size_t begin = 0; begin < files.size(); begin += batch) {
@@ -89,8 +90,8 @@ PredictReport predict_pictures(Context& ctx, const Classifier& classifier, const
       const Array p = classifier.probabilities(ctx, images);
       const auto C = static_cast<std::size_t>(p.shape()[1]);
       for (std::size_t i = 0; i < read.size(); ++i) {
-        const PictureAnswer said{part[static_cast<std::size_t>(read[i])],
-                                 best_of(p.as<float>().subspan(i * C, C), options.top)};
+        const auto at = static_cast<std::size_t>(read[i]);
+        const PictureAnswer said{part[at], best_of(p.as<float>().subspan(i * C, C), options.top), begin + at};
         ++report.of_class[said.best().class_number];
         ++report.pictures;
         take(said);

@@ -21,6 +21,7 @@ struct Guess {
 struct PictureAnswer {
   std::filesystem::path file;
   std::vector<Guess> guesses;
+  std::size_t number = 0;  ///< of the picture, among those that were given
   const Guess& best() const { return guesses.front(); }
 };
 
@@ -35,6 +36,9 @@ struct PredictReport {
   Account account;                       ///< what the pictures say of themselves
   Faults faults;                         ///< those that cannot be read, a message each
 };
+
+/// How many pictures a classifier is shown at once.
+std::int64_t pictures_at_once(const Classifier& classifier);
 
 /// Calls `take` for each picture that can be read, in order. At most some 32 MB of prepared pictures are held at once,
 /// however many there are. Error where an input's size is not known.

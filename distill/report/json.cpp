@@ -10,6 +10,7 @@
 #include "distill/report/verdict.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/text.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
@@ -351,9 +352,10 @@ ReportData load_run(const std::filesystem::path& run_dir) {
   return data;
 }
 
-std::string results_json(const ReportData& data) {
+std::string results_json(const ReportData& data, const std::string& folder) {
   Json out = {{"title", data.title}, {"metric", data.metric}, {"delivered", data.delivered}};
   out["verdict"] = verdict_lines(data);
+  if (!folder.empty()) out["folder"] = readable_text(folder);
   out.update(results_part(data));
   for (Json& method : out["methods"])
     for (Json& seed : method["seeds"])

@@ -129,8 +129,8 @@ std::vector<std::int64_t> confusion_counts(std::span<const int> labels, std::spa
 std::string render_report(const ReportData& data);
 
 /// The figures alone, for --json: title, metric, sources and methods with mean, std and every seed; null = not
-/// measured.
-std::string results_json(const ReportData& data);
+/// measured. `folder`: of the run, where it shall be named.
+std::string results_json(const ReportData& data, const std::string& folder = "");
 /// One JSON object that holds everything, images as base64 PNG; from_json checks sizes and throws Error naming `where`.
 std::string report_to_json(const ReportData& data);
 ReportData report_from_json(const std::string& text, const std::string& where);

@@ -175,19 +175,7 @@ FeatureTable one_matrix(const fs::path& file) {
     table.features = table_numbers(numbers.values, "its numbers", table.rows.file, numbers.columns, table.notes);
     return table;
   }
-  const SafeTensors tensors = read_safetensors(file);
-  table.features = table_numbers(tensor_or_only(tensors, "features"), "features", tensors.source, {}, table.notes);
-  table.rows = rows_of(tensors, table.features.shape()[0]);
-  take_predictions(tensors, table);
-  if (tensors.find("features") != nullptr) tell_passed_over(tensors, table.notes);
-  if (const auto layers = tensors.metadata.find("layers"); layers != tensors.metadata.end()) {
-    const std::string& text = layers->second;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), table.layers);
-    AKIN_CHECK(
-        error == std::errc() && end == text.data() + text.size() && table.layers > 0 && table.layers <= kMostLayers,
-        "{}: metadata layers is \"{}\", expected a whole number from 1 to {}", table.rows.file, text, kMostLayers);
-  }
-  return table;
+  return feature_table_of(read_safetensors(file), table.name);
 }
 
 FeatureTable folder_table(const fs::path& folder) {
@@ -231,6 +219,22 @@ void reorder(FeatureTable& table, const Indices& order, const Indices& predictio
 }
 
 }  // namespace
+
+FeatureTable feature_table_of(const SafeTensors& tensors, const std::string& name) {
+  FeatureTable table{.name = name, .features = {}};
+  table.features = table_numbers(tensor_or_only(tensors, "features"), "features", tensors.source, {}, table.notes);
+  table.rows = rows_of(tensors, table.features.shape()[0]);
+  take_predictions(tensors, table);
+  if (tensors.find("features") != nullptr) tell_passed_over(tensors, table.notes);
+  if (const auto layers = tensors.metadata.find("layers"); layers != tensors.metadata.end()) {
+    const std::string& text = layers->second;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), table.layers);
+    AKIN_CHECK(
+        error == std::errc() && end == text.data() + text.size() && table.layers > 0 && table.layers <= kMostLayers,
+        "{}: metadata layers is \"{}\", expected a whole number from 1 to {}", table.rows.file, text, kMostLayers);
+  }
+  return table;
+}
 
 constexpr std::uint64_t kMaxLabelBytes = std::uint64_t{1} << 30;  // ten million paths
 

@@ -40,6 +40,9 @@ struct FeatureTable {
 /// features.csv, and if there probabilities, logits, labels and names likewise. Error on NaN, with row and column.
 FeatureTable read_feature_table(const std::filesystem::path& file);
 
+/// The same of tensors in memory; `tensors.source` names them in messages.
+FeatureTable feature_table_of(const SafeTensors& tensors, const std::string& name);
+
 /// What the table's source says of its images, from a file of its own: matched by names where both have them. Error
 /// where rows or labels contradict.
 void add_predictions(FeatureTable& table, FeatureTable given, bool are_logits);

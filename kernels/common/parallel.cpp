@@ -1,6 +1,7 @@
 #include "kernels/common/parallel.hpp"
 
 #include <omp.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -216,10 +217,14 @@ class Crew {
   std::array<Share, kMostThreads> shares_;
 };
 
-/// Never destroyed: its threads live until the process ends.
+/// Never destroyed: its threads live until the process ends. A process that was forked off has none of them, and gets a
+/// crew of its own.
 Crew& crew() {
-  static Crew* const only = new Crew;
-  return *only;
+  static std::atomic<Crew*> only = [] {
+    ::pthread_atfork(nullptr, nullptr, [] { only.store(new Crew); });
+    return new Crew;
+  }();
+  return *only.load(std::memory_order_relaxed);
 }
 
 /// Read when first asked for, which other files' globals do; at the latest before main(), as oneDNN's plans change what
@@ -235,6 +240,9 @@ thread_local int limit = 0;
 
 int max_threads() { return limit > 0 ? limit : first_threads(); }
 void set_threads(int n) { limit = std::max(n, 1); }
+
+ThreadsScope::ThreadsScope(int n) : before_(std::exchange(limit, std::max(n, 0))) {}
+ThreadsScope::~ThreadsScope() { limit = before_; }
 
 CrewTime crew_time() { return crew().time(); }
 

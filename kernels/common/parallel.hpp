@@ -17,6 +17,19 @@ int max_threads();
 /// Limits the calling thread's parallel loops to `n` threads (the loader's thread runs with 1).
 void set_threads(int n);
 
+/// While alive, the calling thread's loops have up to `n` threads, or for 0 as many as if nobody had called
+/// set_threads; then what it had before.
+class ThreadsScope {
+ public:
+  explicit ThreadsScope(int n);
+  ~ThreadsScope();
+  ThreadsScope(const ThreadsScope&) = delete;
+  ThreadsScope& operator=(const ThreadsScope&) = delete;
+
+ private:
+  int before_;
+};
+
 /// What the crew's helpers got: with processors of their own, `processor` is about `wanted`.
 struct CrewTime {
   int helpers = 0;       ///< threads beside the calling one
