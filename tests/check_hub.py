@@ -130,17 +130,18 @@ def rules(folder, channels, side, timm_name):
     return tensors, cfg
 
 
-def code_of(card):
+def code_of(card, classes=frozenset(CLASSES)):
     """The card's PyTorch code, run in the folder of the card: the network, and what it prints of a picture."""
     code = check_pictures.code_blocks(card)["safetensors.torch"]
-    said, names = [], {"print": said.append}
+    said = []
+    names = {"print": said.append}
     before = os.getcwd()
     os.chdir(card.parent)
     try:
         exec(compile(code, str(card), "exec"), names)  # noqa: S102
     finally:
         os.chdir(before)
-    expect(said and said[0] in CLASSES, f"{card}: its code says {said}")
+    expect(said and said[0] in classes, f"{card}: its code says {said}")
     return names["network"]
 
 
@@ -168,7 +169,7 @@ def check(akin, work, options, side, channels, timm_name, torchvisions):
     run("import", work / "random.pth", "--arch", *options.split(), "--mean", mean, "--std", std, "--size", f"{side}x{side}",
         "--class-names", work / "names.txt", "--out", net, "--force")
     run("export", net, "--format", "hub,safetensors", "--out", work / "out", "--name", name, "--force")
-    run("features", "--model", net, "--data", data, "--split", "test", "--out", work / "table.safetensors")
+    run("features", "--model", net, "--data", data, "--split", "test", "--out", work / "table.safetensors", "--force")
     wanted = check_pictures.read_safetensors(work / "table.safetensors")[0]["logits"]
     as_tensor = lambda text: torch.tensor([float(v) for v in text.split(",")])[:, None, None]
     x = (torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float() / 255 - as_tensor(mean)) / as_tensor(std)
@@ -194,13 +195,51 @@ def check(akin, work, options, side, channels, timm_name, torchvisions):
         if torchvisions and torchvision is None:
             continue
         (work / kind / "picture.jpg").write_bytes((work / "out/picture.jpg").read_bytes())
-        run("features", "--model", work / kind / f"{name}.safetensors", "--data", data, "--split", "test", "--out", work / "t.safetensors")
+        run("features", "--model", work / kind / f"{name}.safetensors", "--data", data, "--split", "test", "--out", work / "t.safetensors", "--force")
         stored = check_pictures.read_safetensors(work / "t.safetensors")[0]["logits"]
         found[kind] = apart(code_of(work / kind / f"{name}.md"), x, stored)
         change = float(np.abs(stored - wanted).max() / np.abs(wanted).max())
         expect(0 < change < limit, f"{name}: {kind} changes logits by {change}")
     print(f"{name:36s} " + "  ".join(f"{what} {error:.1e}" for what, error in found.items()), flush=True)
     expect(found and all(e <= TOLERANCE for e in found.values()), f"{name}: {found}")
+
+
+def with_second_head(path, out, share):
+    """A model file of akin's as a probe-taught student is: with a second head, which the logits are mixed with."""
+    tensors, said = check_pictures.read_safetensors(path)
+    model = json.loads(said["model"])
+    random = np.random.default_rng(9)
+    tensors["taught_head.weight"] = random.normal(0, 0.3, tensors["fc.weight"].shape).astype(np.float32)
+    tensors["taught_head.bias"] = random.normal(0, 0.3, tensors["fc.bias"].shape).astype(np.float32)
+    header = {"__metadata__": {"format": said["format"], "model": json.dumps({**model, "taught_share": share})}}
+    data, kinds = b"", {"float32": "F32", "int64": "I64"}
+    for name, t in sorted(tensors.items(), key=lambda item: -item[1].itemsize):
+        header[name] = {"dtype": kinds[str(t.dtype)], "shape": t.shape, "data_offsets": [len(data), len(data) + t.nbytes]}
+        data += t.tobytes()
+    text = json.dumps(header).encode()
+    out.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def check_changed(akin, work):
+    """Folders of networks that are timm's until they get a second head, or lose their norms."""
+    run = lambda *args: subprocess.run([akin, *map(str, args), "--quiet"], check=True, stdout=subprocess.PIPE)
+    data, side = work / "changed", 64
+    images = write_noise(data, 6, side, side, 3)
+    run("train", "--data", data, "--arch", "resnet18", "--epochs", 1, "--batch", 3, "--lr", 0.001, "--out", work / "own")
+    with_second_head(work / "own/model.safetensors", work / "two.safetensors", 0.7)
+    for model, options in ((work / "two.safetensors", []), (work / "own/model.safetensors", ["--fold"]), (work / "two.safetensors", ["--fold"])):
+        run("export", model, "--format", "hub", *options, "--out", work / "changed-out", "--name", "x", "--force")
+        run("features", "--model", model, "--data", data, "--split", "test", "--out", work / "t.safetensors", "--force")
+        info = json.loads(check_pictures.read_safetensors(model)[1]["model"])
+        x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float() / 255
+        x = (x - torch.tensor(info["mean"])[:, None, None]) / torch.tensor(info["std"])[:, None, None]
+        hub = work / "changed-out/x-hub"
+        check_pictures.draw("disc", check_pictures.random.Random(1)).save(hub / "picture.jpg")
+        wanted = check_pictures.read_safetensors(work / "t.safetensors")[0]["logits"]
+        error = apart(code_of(hub / "README.md", {"0", "1"}), x, wanted)
+        what = f"{model.stem} {' '.join(options)}"
+        print(f"{what:36s} README {error:.1e}")
+        expect(error <= TOLERANCE and "library_name: pytorch" in (hub / "README.md").read_text(), what)
 
 
 def main():
@@ -216,6 +255,8 @@ def main():
             if torchvision is None and timm_name is not None and timm_name.startswith("resnet"):
                 continue
             check(akin, pathlib.Path(folder), options, side, channels, timm_name, torchvisions)
+        if torchvision is not None and not only:
+            check_changed(akin, pathlib.Path(folder))
     print(f"{len(networks)} networks, {len(failures)} failures")
     sys.exit(1 if failures or not networks else 0)
 

@@ -145,12 +145,17 @@ TEST_CASE("hub: the code of a network lists every weight once, and only what it 
       if (end != std::string::npos) CHECK(end - at < 260);
     }
   }
-  // A layer without a counterpart is named.
+  // A value that is read twice gets a name.
   const FreeNet odd(ctx, 1, 4, 2, [](Context& c, const FreeNet& net, const Tensor& x) {
     const Tensor y = ops::conv2d(c, x, net.weight("c.weight", {4, 1, 1, 1}), 1, 0);
     return ops::global_avg_pool(c, ops::add(c, y, y));
   });
+  const LayerGraph layers = capture_layers(ctx, odd, 4, 4);
   SafeTensors file;
   export_weights(odd, file);
-  CHECK(pytorch_network(capture_layers(ctx, odd, 4, 4), file).find("x1 + x1") != std::string::npos);
+  CHECK(has(pytorch_network(layers, file), "at(\"fc\")((x1 + x1).mean((2, 3)))"));
+  // A layer without a counterpart is named.
+  LayerGraph strange = layers;
+  strange.layers[1].op = "fold_space";
+  CHECK(has(error_of([&] { pytorch_network(strange, file); }), "pytorch: fold_space (add"));
 }

@@ -10,6 +10,11 @@ namespace akin {
 
 namespace {
 
+/// What timm calls the network of a folder for the Hub; folded it is nobody's.
+std::optional<TimmNetwork> timm_of(const CardFacts& f) {
+  return f.hub && !f.folded ? timm_network(f.model->info.architecture) : std::nullopt;
+}
+
 std::string onnx_code(const CardFacts& f, const std::string& file) {
   std::string code = "import json, numpy, onnxruntime\n" + prepare_in_python(input_of(f));
   code += fmt::format(
@@ -84,8 +89,7 @@ std::string timm_code(const CardFacts& f, const TimmNetwork& timm) {
 }
 
 std::string tensors_part(const CardFacts& f, const std::string& file) {
-  if (f.hub)
-    if (const auto timm = timm_network(f.model->info.architecture)) return timm_code(f, *timm);
+  if (const auto timm = timm_of(f)) return timm_code(f, *timm);
   std::string text;
   const bool torchvision = !torchvision_call(f.model->info.architecture).empty();
   if (!f.network_code.empty())
@@ -136,7 +140,7 @@ std::string usage_part(const CardFacts& f) {
 
 std::string hub_head(const CardFacts& f) {
   const ModelInfo& info = f.model->info;
-  const bool timm = timm_network(info.architecture).has_value();
+  const bool timm = timm_of(f).has_value();
   const double accuracy = f.kept.images > 0 ? f.kept.stored : info.test_accuracy;
   const std::string set = f.kept.images > 0 ? f.kept.data : info.task;
   std::string text = fmt::format(

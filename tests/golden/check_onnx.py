@@ -185,7 +185,7 @@ def check(akin, model, work, other):
             images = write_noise(data, 4, height, width, channels)
             x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
         reference = out / "m.safetensors" if stored else model
-        run("features", "--model", reference, "--data", data, "--split", "test", "--out", work / "table.safetensors")
+        run("features", "--model", reference, "--data", data, "--split", "test", "--out", work / "table.safetensors", "--force")
         wanted = read_safetensors(work / "table.safetensors")[0]["logits"]
         graph = onnx.load(str(out / "m.onnx"))
         onnx.checker.check_model(graph, full_check=True)
