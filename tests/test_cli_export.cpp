@@ -146,8 +146,13 @@ TEST_CASE("cli: export of a folder for the Hub") {
   CAPTURE(f.err);
   REQUIRE_EQ(f.code, 0);
   const fs::path out = folder / "net/export", hub = out / "net-hub";
-  CHECK(names_in(out) == Arguments{"net-hub", "net.md", "net.onnx"});
-  CHECK(names_in(hub) == Arguments{"README.md", "config.json", "model.safetensors", "preprocessor_config.json"});
+  const Arguments all{"net-hub/README.md",
+                      "net-hub/config.json",
+                      "net-hub/model.safetensors",
+                      "net-hub/preprocessor_config.json",
+                      "net.md",
+                      "net.onnx"};
+  CHECK(names_in(out) == all);
   // What f16 keeps is measured, said and written down.
   const nlohmann::json kept = json_of(f)["kept"];
   CHECK_EQ(kept["images"], 60);
@@ -177,7 +182,7 @@ TEST_CASE("cli: export of a folder for the Hub") {
   check_fails(folder, {"export", model, "--format", "hub"}, 1, "net-hub/config.json");
   CHECK_EQ(akin_(folder, {"export", model, "--format", "hub", "--force", "--quiet"}).code, 0);
   CHECK_FALSE(has(read_text(hub / "README.md"), "f16"));
-  CHECK(names_in(out) == Arguments{"net-hub", "net.md", "net.onnx"});
+  CHECK(names_in(out) == all);
 }
 
 TEST_CASE("cli: export as int8, which akin runs") {
@@ -200,7 +205,6 @@ TEST_CASE("cli: export as int8, which akin runs") {
   CAPTURE(e.err);
   REQUIRE_EQ(e.code, 0);
   CHECK(has(f.out, fmt::format("{:.2f} % right as int8", 100 * json_of(e)["accuracy"].get<double>())));
-  CHECK_EQ(akin_(folder, {"predict", stored.string(), data, "--out", (folder / "p.csv").string()}).code, 0);
   // ONNX gives the logits of that file.
   const ImageSet images = load_images(data, Split::test);
   OnnxTensor x{{60, 1, 12, 12}, {}};
