@@ -145,7 +145,8 @@ void add_import(CLI::App& akin) {
   CLI::App* app = akin.add_subcommand("import", "Make a model file of another program's weights");
   const auto o = std::make_shared<Options>();
   app->add_option("file", o->file,
-                  "Weights: .safetensors with the names of torchvision or timm, or quantised beside a .graph.json")
+                  "Weights: .safetensors or PyTorch's .pth with the names of torchvision or timm, or quantised beside a "
+                  ".graph.json")
       ->required()
       ->type_name("FILE");
   app->add_option("--out", o->out, "Model file to write")->required()->type_name("FILE");

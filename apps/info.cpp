@@ -1,5 +1,6 @@
 // akin info: what this program can do, and what a file holds.
 #include <algorithm>
+#include <set>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
@@ -9,7 +10,7 @@
 #include "engine/io/json.hpp"
 #include "engine/io/picture_kind.hpp"
 #include "engine/io/picture_readers.hpp"
-#include "engine/io/safetensors.hpp"
+#include "engine/io/pth.hpp"
 #include "engine/io/text.hpp"
 #include "kernels/common/onednn.hpp"
 #include "kernels/common/parallel.hpp"
@@ -101,14 +102,15 @@ std::string kind_of(const SafeTensors& file) {
 
 SafeTensors open_file(const std::filesystem::path& path) {
   constexpr const char* kReads =
-      "akin info reads .safetensors files: models, tables and checkpoints; for images and other data sets: akin data "
+      "akin info reads .safetensors and .pth files: models, tables and checkpoints; for images and other data sets: akin data "
       "show FOLDER";
   std::error_code none;
   AKIN_CHECK(!is_folder(path), "{}: is a folder; {}", path.string(), kReads);
   try {
-    return read_safetensors(path);
+    return parse_weights(read_file(path), path.string());
   } catch (const Error&) {
-    if (lower_ending(path) == ".safetensors" || !is_there(path)) throw;
+    static const std::set<std::string> kWeights{".safetensors", ".pth", ".pt", ".bin"};
+    if (kWeights.contains(lower_ending(path)) || !is_there(path)) throw;
     fail("{}: is no .safetensors file; {}", path.string(), kReads);
   }
 }

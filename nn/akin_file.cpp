@@ -27,7 +27,7 @@ std::string sources_of(const SafeTensors& file) {
 }  // namespace
 
 AkinFile akin_file_of(const SafeTensors& file) {
-  const std::string format = said(file, "format");
+  const std::string format = said(file, file.metadata.contains("akin") ? "akin" : "format");
   if (format == kModelFormat && file.metadata.contains("model"))
     return {.model = true, .kind = "a model", .remedy = ""};
   if (format.starts_with("akin-model") && format != kModelFormat)

@@ -7,6 +7,7 @@
 
 namespace akin {
 
+/// In a model file's metadata as "format"; as "akin" where other programs want "format" to be theirs ("pt").
 inline constexpr const char* kModelFormat = "akin-model-1";
 
 struct AkinFile {

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "engine/io/json.hpp"
+#include "engine/io/pth.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 #include "nn/akin_file.hpp"
@@ -225,7 +226,7 @@ void forget_accuracy(ModelInfo& info) {
   info.settings.clear();
 }
 
-void save_model(const std::filesystem::path& path, const Network& network, const ModelInfo& info) {
+SafeTensors model_content(const Network& network, const ModelInfo& info) {
   SafeTensors file;
   export_weights(network, file);
   const Architecture& a = network.architecture();
@@ -253,6 +254,11 @@ void save_model(const std::filesystem::path& path, const Network& network, const
   if (info.fit.filter != Filter::bilinear) j["filter"] = name_of(info.fit.filter);
   file.metadata = {{"format", kModelFormat}, {"model", json_line(j)}};
   if (!a.graph.empty()) file.metadata["graph"] = a.graph;
+  return file;
+}
+
+void save_model(const std::filesystem::path& path, const Network& network, const ModelInfo& info) {
+  SafeTensors file = model_content(network, info);
   seal(file);
   write_safetensors(path, file);
 }
@@ -371,7 +377,7 @@ Model load_model(Context& ctx, SafeTensors&& file, const std::string& hash, cons
 ForeignModel load_foreign(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback,
                           const ImportOptions& options) {
   const Bytes bytes = read_file(path);
-  return model_of(ctx, parse_safetensors(bytes, path.string()), sha256_hex(bytes), fallback, options);
+  return model_of(ctx, parse_weights(bytes, path.string()), sha256_hex(bytes), fallback, options);
 }
 
 }  // namespace akin

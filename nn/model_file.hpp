@@ -37,6 +37,8 @@ struct Model {
   std::string hash;  ///< SHA-256 of the file, hex: a cache key
 };
 
+/// What save_model writes, before it is sealed: for whoever stores the tensors in another way.
+SafeTensors model_content(const Network& network, const ModelInfo& info);
 void save_model(const std::filesystem::path& path, const Network& network, const ModelInfo& info);
 
 /// Whether the file says what network its weights are of, as akin's own do; then no `fallback` below is looked at.

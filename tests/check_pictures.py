@@ -89,7 +89,7 @@ def read_safetensors(path):
     data = pathlib.Path(path).read_bytes()
     size = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8 : 8 + size])
-    kinds = {"F32": np.float32, "I64": np.int64, "I32": np.int32, "U8": np.uint8}
+    kinds = {"F32": np.float32, "I64": np.int64, "I32": np.int32, "U8": np.uint8, "F16": np.float16}
     said = header.pop("__metadata__", {})
     tensors = {}
     for name, t in header.items():

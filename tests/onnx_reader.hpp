@@ -40,6 +40,7 @@ struct OnnxFile {
   std::vector<std::int64_t> input_dims, output_dims;  ///< -1: of any size
   std::vector<OnnxNode> nodes;
   std::map<std::string, OnnxTensor> initializers;
+  std::size_t bytes = 0;  ///< of all initialisers
   std::map<std::string, std::string> metadata;
 
   explicit OnnxFile(std::string_view text) {
@@ -74,15 +75,17 @@ struct OnnxFile {
         for (const std::uint64_t d : t.numbers.at(1)) tensor.dims.push_back(static_cast<std::int64_t>(d));
       const std::string raw = t.text(9);
       const std::int64_t type = t.number(2);
-      AKIN_CHECK(type == 1 || type == 7, "element type {}", type);
-      AKIN_CHECK(raw.size() == static_cast<std::size_t>(tensor.numel()) * (type == 1 ? 4 : 8), "{}: {} bytes",
-                 t.text(8), raw.size());
-      for (std::size_t at = 0; at < raw.size(); at += type == 1 ? 4 : 8) {
+      static const std::map<std::int64_t, std::size_t> kBytes{{1, 4}, {2, 1}, {7, 8}, {10, 2}};
+      AKIN_CHECK(kBytes.contains(type), "element type {}", type);
+      const std::size_t each = kBytes.at(type);
+      AKIN_CHECK(raw.size() == static_cast<std::size_t>(tensor.numel()) * each, "{}: {} bytes", t.text(8), raw.size());
+      bytes += raw.size();
+      for (std::size_t at = 0; at < raw.size(); at += each) {
         float f = 0;
         std::int64_t i = 0;
         if (type == 1) std::memcpy(&f, raw.data() + at, 4);
-        if (type == 7) std::memcpy(&i, raw.data() + at, 8);
-        tensor.v.push_back(type == 1 ? static_cast<double>(f) : static_cast<double>(i));
+        if (type != 1) std::memcpy(&i, raw.data() + at, each);
+        tensor.v.push_back(type == 1 ? static_cast<double>(f) : type == 10 ? of_half(i) : static_cast<double>(i));
       }
       AKIN_CHECK(initializers.emplace(t.text(8), tensor).second, "{} twice", t.text(8));
     }
@@ -95,6 +98,12 @@ struct OnnxFile {
     };
     input = value(graph.messages(11).at(0), input_dims);
     output = value(graph.messages(12).at(0), output_dims);
+  }
+
+  static double of_half(std::int64_t h) {
+    const auto exponent = static_cast<int>(h >> 10 & 31);
+    const double fraction = static_cast<double>(h & 1023) / 1024, sign = (h & 0x8000) != 0 ? -1 : 1;
+    return sign * (exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1 + fraction, exponent - 15));
   }
 
   /// The output for an input; every value must be made before it is read, and only once.
@@ -312,6 +321,16 @@ inline OnnxTensor OnnxFile::run(const OnnxTensor& x) const {
         for (std::size_t j = 0; j < pixels; ++j) sum += in[0]->v[i + j];
         y.v.push_back(sum / static_cast<double>(pixels));
       }
+    } else if (n.op == "Cast") {
+      AKIN_CHECK(n.ints.at("to")[0] == 1, "Cast: to float");
+      y = *in.at(0);
+    } else if (n.op == "DequantizeLinear") {
+      AKIN_CHECK(
+          n.ints.at("axis")[0] == 0 && in.at(1)->dims == std::vector{in[0]->dims[0]} && in.at(2)->dims == in[1]->dims,
+          "DequantizeLinear: a scale and a zero point each row");
+      y = *in[0];
+      const auto rows = static_cast<std::size_t>(y.dims[0]), each = y.v.size() / rows;
+      for (std::size_t i = 0; i < y.v.size(); ++i) y.v[i] = (y.v[i] - in[2]->v[i / each]) * in[1]->v[i / each];
     } else if (n.op == "Flatten") {
       AKIN_CHECK(n.ints.at("axis")[0] == 1, "Flatten: axis");
       y = {{in.at(0)->dims[0], in[0]->numel() / in[0]->dims[0]}, in[0]->v};

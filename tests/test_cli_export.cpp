@@ -136,6 +136,85 @@ TEST_CASE("cli: export") {
     CHECK_MESSAGE(has(told, fmt::format("- {}: not recorded", what)), std::string(what));
 }
 
+TEST_CASE("cli: export of a folder for the Hub") {
+  const TempFolder folder;
+  write_bars(folder / "target", 1, false);
+  REQUIRE_EQ(akin_(folder, train_arguments(folder / "target", folder / "net")).code, 0);
+  const std::string model = (folder / "net/model.safetensors").string();
+  const Finished f = akin_(folder, {"export", model, "--format", "hub,onnx", "--weights", "f16", "--data",
+                                    (folder / "target").string(), "--json"});
+  CAPTURE(f.err);
+  REQUIRE_EQ(f.code, 0);
+  const fs::path out = folder / "net/export", hub = out / "net-hub";
+  const Arguments all{"net-hub/README.md",
+                      "net-hub/config.json",
+                      "net-hub/model.safetensors",
+                      "net-hub/preprocessor_config.json",
+                      "net.md",
+                      "net.onnx"};
+  CHECK(names_in(out) == all);
+  // What f16 keeps is measured, said and written down.
+  const nlohmann::json kept = json_of(f)["kept"];
+  CHECK_EQ(kept["images"], 60);
+  CHECK(kept["same_class"] > 0.9);
+  CHECK_EQ(json_of(f)["weights"], "f16");
+  const std::string card = read_text(hub / "README.md");
+  CHECK(card.starts_with("---\n# license: yours to add"));
+  for (const char* part :
+       {"library_name: pytorch\n", "pipeline_tag: image-classification\n",
+        "    - type: accuracy\n      value: ", "class Network(nn.Module):", "load_file(\"model.safetensors\")",
+        "[\"label_names\"]", "Its weights are stored as f16. On the 60 test images of target",
+        "akin predict model.safetensors PICTURES", "Files: config.json, model.safetensors"})
+    CHECK_MESSAGE(has(card, part), std::string(part));
+  CHECK(has(read_text(out / "net.md"), "Its weights are stored as f16."));
+  CHECK_FALSE(has(read_text(out / "net.md"), "library_name"));
+  const nlohmann::json config = nlohmann::json::parse(read_text(hub / "config.json"));
+  CHECK_EQ(config["num_classes"], 3);
+  CHECK_EQ(config["pretrained_cfg"]["input_size"], nlohmann::json({1, 12, 12}));
+  // It is a model of akin's, and says so beside what others want.
+  const SafeTensors weights = read_safetensors(hub / "model.safetensors");
+  CHECK_EQ(weights.metadata.at("format"), "pt");
+  const std::vector<float> wanted = akins_logits(folder, model),
+                           found = akins_logits(folder, hub / "model.safetensors");
+  CHECK(apart({found.begin(), found.end()}, wanted) < 0.01);
+  CHECK(fs::file_size(hub / "model.safetensors") < 0.75 * static_cast<double>(fs::file_size(model)));
+  // Nothing is overwritten without being asked to; with it all is.
+  check_fails(folder, {"export", model, "--format", "hub"}, 1, "net-hub/config.json");
+  CHECK_EQ(akin_(folder, {"export", model, "--format", "hub", "--force", "--quiet"}).code, 0);
+  CHECK_FALSE(has(read_text(hub / "README.md"), "f16"));
+  CHECK(names_in(out) == all);
+}
+
+TEST_CASE("cli: export as int8, which akin runs") {
+  const TempFolder folder;
+  write_bars(folder / "target", 1, false);
+  REQUIRE_EQ(akin_(folder, train_arguments(folder / "target", folder / "net")).code, 0);
+  const std::string model = (folder / "net/model.safetensors").string(), data = (folder / "target").string();
+  const Finished f = akin_(folder, {"export", model, "--weights", "int8", "--data", data});
+  CAPTURE(f.err);
+  REQUIRE_EQ(f.code, 0);
+  CHECK(has(f.out, "60 test images of target: "));
+  CHECK(has(f.out, " % right as int8, "));
+  const fs::path stored = folder / "net/export/net.safetensors";
+  const std::string card = read_text(folder / "net/export/net.md");
+  CHECK(has(card, "stored as int8, with a scale for each output channel"));
+  CHECK(has(card, "This model with weights in f32, on the test split"));
+  CHECK(has(card, "name + \"_scale\" in weights"));
+  // The figure that it printed is what akin eval finds of the file.
+  const Finished e = akin_(folder, {"eval", "--model", stored.string(), "--data", data, "--json"});
+  CAPTURE(e.err);
+  REQUIRE_EQ(e.code, 0);
+  CHECK(has(f.out, fmt::format("{:.2f} % right as int8", 100 * json_of(e)["accuracy"].get<double>())));
+  // ONNX gives the logits of that file.
+  const ImageSet images = load_images(data, Split::test);
+  OnnxTensor x{{60, 1, 12, 12}, {}};
+  for (const std::uint8_t p : images.images.as<std::uint8_t>()) x.v.push_back(p);
+  const std::string bytes = read_text(folder / "net/export/net.onnx");
+  CHECK(has(bytes, "DequantizeLinear"));
+  CHECK(apart(OnnxFile(bytes).run(x).v, akins_logits(folder, stored)) < 4.3e-5);
+  CHECK(apart(OnnxFile(bytes).run(x).v, akins_logits(folder, model)) > 1e-4);
+}
+
 TEST_CASE("cli: export says what is wrong") {
   const TempFolder folder;
   write_bars(folder / "target", 1, false);
@@ -152,7 +231,11 @@ TEST_CASE("cli: export says what is wrong") {
   check_fails(folder, {"export", table}, 1, "is a table of features and logits");
   check_fails(folder, {"export", (folder / "net").string()}, 1, "is a folder");
   check_fails(folder, {"export", (folder / "net/config.toml").string()}, 1, "config.toml");
-  check_fails(folder, {"export", model, "--format", "onnx,tflite"}, 2, "'tflite': known are safetensors and onnx");
+  check_fails(folder, {"export", model, "--format", "onnx,tflite"}, 2, "'tflite': known are safetensors, onnx and hub");
+  check_fails(folder, {"export", model, "--weights", "int4"}, 2, "'int4': known are f32, f16 and int8");
+  check_fails(folder, {"export", model, "--weights", "int8", "--format", "hub"}, 2, "--format hub takes f32 and f16");
+  check_fails(folder, {"export", model, "--data", (folder / "target").string()}, 2, "--weights f16 or int8");
+  check_fails(folder, {"export", model, "--weights", "f16", "--data", (folder / "no").string()}, 1, "no");
   check_fails(folder, {"export", model, "--format", ""}, 2, "--format");
   check_fails(folder, {"export", model, "--name", "a/b"}, 2, "--name");
   check_fails(folder, {"export", model, "--size", "12"}, 2, "--size");

@@ -53,27 +53,17 @@ void check_tables(const std::string& card) {
 TEST_CASE_FIXTURE(Fixture, "model card: a model from nowhere says what is not known") {
   const std::string card = model_card(facts);
   check_tables(card);
-  for (const char* part : {"# birds",
-                           "| Task | bars |",
-                           "3: low, mid\\|dle, \\<b\\>",
-                           "resnet8, width 4, shortcut A",
-                           "grey images of 12 x 10",
-                           "mean 0.25, std 0.5",
-                           "SHA-256 0123abcd",
-                           "akin 0.1.0 (abc)",
-                           "test split of its task: not recorded",
-                           "Spread over seeds: not recorded",
-                           "- Method: not recorded",
-                           "- Label budget: not recorded",
-                           "- Sources: not recorded",
-                           "- Settings: not recorded",
-                           "## Licence",
-                           "Not stated",
-                           "birds.onnx",
-                           "convert(\"L\")",
-                           "load_state_dict",
-                           "akin predict birds.safetensors"})
+  for (const char* part :
+       {"# birds", "| Task | bars |", "3: low, mid\\|dle, \\<b\\>", "resnet8, width 4, shortcut A",
+        "grey images of 12 x 10", "mean 0.25, std 0.5", "SHA-256 0123abcd", "akin 0.1.0 (abc)",
+        "test split of its task: not recorded", "Spread over seeds: not recorded", "- Method: not recorded",
+        "- Label budget: not recorded", "- Sources: not recorded", "- Settings: not recorded", "## Licence",
+        "Not stated", "birds.onnx", "convert(\"L\")", "akin predict birds.safetensors"})
     CHECK_MESSAGE(has(card, part), std::string(part));
+  CHECK_FALSE(has(card, "load_state_dict"));  // no library has the network, and its code was not given
+  facts.network_code = "import torch\nclass Network:\n";
+  CHECK(has(model_card(facts), "    import torch\n    class Network:\n"));
+  CHECK(has(model_card(facts), "    network = Network()\n    network.load_state_dict(weights)\n"));
   const std::int64_t trained = count_trainable(model.network->parameters());
   CHECK(has(card, fmt::format("{},{:03} trained numbers", trained / 1000, trained % 1000)));
   model.info.task = "";
@@ -105,6 +95,43 @@ TEST_CASE_FIXTURE(Fixture, "model card: figures of the run, with their spread") 
   CHECK_FALSE(has(card, "do not count"));
   facts.origin.left_out = 3;
   CHECK(has(model_card(facts), "3 of the folder's students were made with other settings or data"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "model card: a README for the Hub, and what fewer bits keep") {
+  facts.hub = true;
+  facts.files = {"config.json", "model.safetensors", "preprocessor_config.json"};
+  std::string card = model_card(facts);
+  CHECK(card.starts_with("---\n# license: yours to add, see \"Licence\" below\nlibrary_name: pytorch\n"));
+  CHECK_FALSE(has(card, "model-index"));  // no accuracy is known
+  CHECK(has(card, "\n---\n\n# birds\n"));
+  model.info.test_accuracy = 0.8471;
+  model.info.task = "bars: \"a\"";
+  card = model_card(facts);
+  for (const char* part :
+       {"model-index:\n- name: \"birds\"\n", "      name: \"bars: \\\"a\\\"\"\n", "      value: 0.8471\n"})
+    CHECK_MESSAGE(has(card, part), std::string(part));
+  facts.store = WeightStore::int8;
+  CHECK(has(model_card(facts),
+            "stored as int8, with a scale for each output channel; biases and norms as f32. What that keeps "
+            "of the accuracy was not measured"));
+  facts.kept = {.images = 1200, .full = 0.9, .stored = 0.875, .alike = 0.97, .data = "bars"};
+  card = model_card(facts);
+  CHECK(
+      has(card,
+          "On the 1,200 test images of bars it is right on 87.50 %, with weights in f32 on 90.00 %; both give the same "
+          "class on 97.00 %."));
+  CHECK(has(card, "      value: 0.8750\n"));
+  // A network that timm has.
+  facts.store = WeightStore::f32;
+  facts.kept = {};
+  model.network = random_net(ctx, {.name = "resnet18", .channels = 1, .classes = 3});
+  model.info.architecture = model.network->architecture();
+  card = model_card(facts);
+  for (const char* part : {"library_name: timm\n", "timm has this network: resnet18.",
+                           "timm.create_model(\"local-dir:.\", pretrained=True)",
+                           "num_classes=3, in_chans=1, checkpoint_path=\"model.safetensors\""})
+    CHECK_MESSAGE(has(card, part), std::string(part));
+  check_tables(card);
 }
 
 TEST_CASE_FIXTURE(Fixture, "model card: a student is found in its run by its bytes") {

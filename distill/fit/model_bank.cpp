@@ -6,7 +6,7 @@
 #include "distill/task/source.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/picture_kind.hpp"
-#include "engine/io/safetensors.hpp"
+#include "engine/io/pth.hpp"
 #include "nn/data/image_folder.hpp"
 
 namespace akin {
@@ -49,7 +49,7 @@ std::filesystem::path add_to_bank(Context& ctx, const std::filesystem::path& fil
              "replaces it",
              place.string());
   const Bytes bytes = read_file(file);
-  const bool whole = describes_itself(parse_safetensors(bytes, file.string()));
+  const bool whole = describes_itself(parse_weights(bytes, file.string()));
   const Model model = load_model(ctx, file);
   make_folder(bank);
   if (whole)

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 
+#include "distill/grid/card_usage.hpp"
 #include "distill/report/html.hpp"
 #include "distill/student/train.hpp"
 #include "engine/io/sha256.hpp"
@@ -28,25 +28,10 @@ std::string plain(std::string_view text) {
 
 std::string or_unknown(const std::string& text) { return text.empty() ? kUnknown : plain(text); }
 
-/// An indented block, which no content can end.
-std::string block(const std::string& text) {
-  std::string out;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) out += "    " + line + "\n";
-  return out;
-}
-
 std::string row(const std::vector<std::string>& cells) { return fmt::format("| {} |\n", fmt::join(cells, " | ")); }
 
 std::string percent(double fraction) {
   return std::isfinite(fraction) && fraction >= 0 ? show_percent(fraction, 2) + " %" : std::string(kUnknown);
-}
-
-Preprocessing input_of(const CardFacts& f) {
-  Preprocessing p = preprocessing_of(f.model->info);
-  p.height = f.height;
-  p.width = f.width;
-  return p;
 }
 
 std::string what_it_is(const CardFacts& f) {
@@ -81,19 +66,33 @@ std::string what_it_is(const CardFacts& f) {
   if (const double share = info.architecture.taught_share; share > 0)
     text += row(
         {"Heads", fmt::format("two, of which the output is the mixture: log({:g} softmax(head) + {:g} softmax({})). "
-                              "{} with the safetensors file you compute it",
-                              1 - share, share, kTaughtHead,
-                              f.folded ? "The ONNX file and the list of layers have it inside;"
-                                       : "The ONNX file has it inside;")});
+                              "ONNX files, lists of layers and the code below have it inside",
+                              1 - share, share, kTaughtHead)});
   text += row({"Made from", fmt::format("{}, SHA-256 {}", plain(f.source), f.model->hash)});
   return text + row({"Exported by", plain(f.akin)});
+}
+
+std::string stored_accuracy(const CardFacts& f) {
+  const std::string how =
+      f.store == WeightStore::f16 ? "f16" : "int8, with a scale for each output channel; biases and norms as f32";
+  std::string text = fmt::format("\nIts weights are stored as {}. ", how);
+  const KeptAccuracy& k = f.kept;
+  if (k.images == 0)
+    return text + "What that keeps of the accuracy was not measured (`akin export --data DIR` does).\n\n";
+  return text + fmt::format(
+                    "On the {} test images of {} it is right on {}, with weights in f32 on {}; both give the same "
+                    "class on {}.\n\n",
+                    show_integer(k.images), plain(k.data), percent(k.stored), percent(k.full), percent(k.alike));
 }
 
 std::string accuracy_part(const CardFacts& f) {
   const ModelInfo& info = f.model->info;
   const StudentOrigin& o = f.origin;
   std::string text = "\n## Accuracy\n\n";
-  text += fmt::format("This model, on the test split of its task: {}.\n", percent(info.test_accuracy));
+  const bool full = f.store == WeightStore::f32;
+  text += fmt::format("This model{}, on the test split of its task: {}.\n", full ? "" : " with weights in f32",
+                      percent(info.test_accuracy));
+  if (!full) text += stored_accuracy(f);
   if (info.validation_accuracy >= 0)
     text += fmt::format("On validation images: {}{}.\n", percent(info.validation_accuracy),
                         info.step >= 0 ? fmt::format(", after step {}", info.step) : "");
@@ -149,87 +148,8 @@ std::string training_part(const CardFacts& f) {
     for (const std::string& note : r.ranking_notes) text += "\n" + plain(note) + "\n";
   }
   text += "\n### Settings\n\n";
-  if (!r.command.empty()) text += block(r.command) + "\n";
-  return text + (r.config.empty() ? std::string(kUnknown) + "\n" : block(r.config));
-}
-
-/// For a `network` that the reader brings.
-std::string pytorch_code(const CardFacts& f, const std::string& tensors, const std::string& prepare) {
-  const ModelInfo& info = f.model->info;
-  const double share = info.architecture.taught_share;
-  std::string code = "import json, numpy, safetensors.torch, torch\n" + prepare;
-  code += fmt::format("weights = safetensors.torch.load_file(\"{}\")\n", tensors);
-  if (share > 0)
-    code += fmt::format(
-        "# the second head is no layer of such a network; it reads what the first one reads\n"
-        "taught = [weights.pop(\"{}.\" + part) for part in (\"weight\", \"bias\")]\n"
-        "seen = []\n"
-        "network.get_submodule(\"{}\").register_forward_pre_hook(lambda _, given: seen.append(given[0]))\n",
-        kTaughtHead, f.model->network->head_name());
-  const auto values = [](const std::vector<float>& v) {
-    return fmt::format("torch.tensor([{}])[:, None, None]", fmt::join(v, ", "));
-  };
-  code += fmt::format(
-      "network.load_state_dict(weights)\nnetwork.eval()\n"
-      "x = torch.from_numpy(numpy.array(prepare(\"picture.jpg\"), numpy.float32)){} / 255\n"
-      "x = (x - {}) / {}\n"
-      "with torch.no_grad():\n"
-      "    logits = network(x)\n",
-      info.architecture.channels == 1 ? "[None, None]" : ".permute(2, 0, 1)[None]", values(info.normalization.mean),
-      values(info.normalization.std));
-  if (share > 0)
-    code += fmt::format(
-        "    second = torch.nn.functional.linear(seen[-1], *taught)\n"
-        "    logits = torch.log({:g} * logits.softmax(1) + {:g} * second.softmax(1))\n",
-        1 - share, share);
-  if (!info.classes.empty())
-    code += fmt::format(
-        "with safetensors.safe_open(\"{}\", \"pt\") as file:\n"
-        "    classes = json.loads(file.metadata()[\"model\"])[\"class_names\"]\n"
-        "print(classes[logits[0].argmax()])\n",
-        tensors);
-  return code;
-}
-
-std::string usage_part(const CardFacts& f) {
-  const Architecture& a = f.model->info.architecture;
-  const auto file = [&](const char* ending) {
-    const auto it = std::find_if(f.files.begin(), f.files.end(), [&](const auto& n) { return n.ends_with(ending); });
-    return it == f.files.end() ? std::string() : *it;
-  };
-  const std::string onnx = file(".onnx"), tensors = file(".safetensors");
-  std::string text = "\n## How to run it\n";
-  const bool grey = a.channels == 1;
-  const std::string prepare = prepare_in_python(input_of(f));
-  if (!onnx.empty()) {
-    text +=
-        "\nonnxruntime (any program that reads ONNX, operator set 13). The input is float32 [batch, channels, height, "
-        "width] with values 0 to 255; the file normalises by itself.\n\n";
-    std::string code = "import json, numpy, onnxruntime\n" + prepare;
-    code += fmt::format(
-        "network = onnxruntime.InferenceSession(\"{}\")\n"
-        "x = numpy.asarray(prepare(\"picture.jpg\"), numpy.float32){}\n"
-        "logits = network.run([\"logits\"], {{\"image\": x}})[0]\n",
-        onnx, grey ? "[None, None]" : ".transpose(2, 0, 1)[None]");
-    if (!f.model->info.classes.empty())
-      code +=
-          "classes = json.loads(network.get_modelmeta().custom_metadata_map[\"classes\"])\n"
-          "print(classes[logits[0].argmax()])\n";
-    text += block(code);
-  }
-  if (tensors.empty()) return text;
-  if (f.folded) {
-    text +=
-        "\nThe safetensors file holds convolutions with biases in place of batch norms, and the list of layers that "
-        "says how they are connected.\n";
-  } else {
-    text +=
-        "\nPyTorch. Names and layouts are torchvision's; the network itself comes from your code (for resnet18, 34 and "
-        "50 of width 64 and for torchvision's other networks: `torchvision.models`).\n\n";
-    text += block(pytorch_code(f, tensors, prepare));
-  }
-  text += "\nakin:\n\n";
-  return text + block(fmt::format("akin predict {} PICTURES", tensors));
+  if (!r.command.empty()) text += indented(r.command) + "\n";
+  return text + (r.config.empty() ? std::string(kUnknown) + "\n" : indented(r.config));
 }
 
 }  // namespace
@@ -243,7 +163,8 @@ bool lists_file(const std::string& card, const std::string& file) {
 }
 
 std::string model_card(const CardFacts& f) {
-  std::string text = fmt::format("# {}\n\nAn image classifier made with akin.\n\n", plain(f.name)) + what_it_is(f);
+  std::string text = f.hub ? hub_head(f) : "";
+  text += fmt::format("# {}\n\nAn image classifier made with akin.\n\n", plain(f.name)) + what_it_is(f);
   text += accuracy_part(f) + training_part(f);
   text +=
       "\n## Licence\n\nNot stated. It depends on the licences of the images and of the source models, which akin does "

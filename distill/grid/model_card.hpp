@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "distill/report/report.hpp"
+#include "nn/export/stored_weights.hpp"
 #include "nn/model_file.hpp"
 
 namespace akin {
@@ -22,6 +23,14 @@ struct StudentOrigin {
   std::size_t left_out = 0;  ///< students of the folder that were made with other settings or data
 };
 
+/// What weights in fewer bits keep of a model's accuracy, on pictures of a test split; shares in 0..1.
+struct KeptAccuracy {
+  std::int64_t images = 0;      ///< 0: not measured
+  double full = 0, stored = 0;  ///< accuracy with the weights in f32, and as they are stored
+  double alike = 0;             ///< of all images, given the same class by both
+  std::string data;             ///< name of the set
+};
+
 struct CardFacts {
   std::string name;    ///< of the export
   std::string source;  ///< file name of the model that was exported
@@ -31,6 +40,10 @@ struct CardFacts {
   bool folded = false;
   std::vector<std::string> files;  ///< names of what lies beside the card
   std::string akin;                ///< "akin 0.1.0 (commit)"
+  WeightStore store = WeightStore::f32;
+  KeptAccuracy kept = {};
+  std::string network_code = {};  ///< of pytorch_network; empty where torchvision or timm has the network
+  bool hub = false;               ///< a README.md of nn/export/hub.hpp's folder
 };
 
 /// The card as Markdown.

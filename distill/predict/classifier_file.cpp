@@ -5,6 +5,7 @@
 
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/pth.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 #include "nn/akin_file.hpp"
@@ -63,7 +64,7 @@ Classifier::Classifier(Context& ctx, const std::filesystem::path& path, const st
   AKIN_CHECK(!is_folder(path), "{}: is a folder; expected a model file, such as student.safetensors of a run's folder",
              file_);
   const Bytes bytes = read_file(path);
-  SafeTensors file = parse_safetensors(bytes, file_);
+  SafeTensors file = parse_weights(bytes, file_);
   const std::string format = said(file, "format");
   if (format.starts_with("akin-probe") || format.starts_with("akin-head")) {
     open_probe(ctx, file, sources);

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "distill/task/table_file.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/path.hpp"
 #include "engine/io/picture_kind.hpp"
+#include "engine/io/pth.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 #include "engine/io/text.hpp"
@@ -123,14 +125,15 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
     }
     return table_source(std::move(source), features.values, logits_file ? &logits.values : nullptr, path.string());
   }
+  static const std::set<std::string> kEndings{".safetensors", ".pth", ".pt", ".bin"};
   AKIN_CHECK(
-      lower_ending(path) == ".safetensors" || !is_there(path),
-      "{}: is no source; a source is a .safetensors file (a model, or a table of features and logits) or a folder "
-      "with features.npy and logits.npy",
+      kEndings.contains(lower_ending(path)) || !is_there(path),
+      "{}: is no source; a source is a .safetensors or .pth file (a model, or a table of features and logits) or a "
+      "folder with features.npy and logits.npy",
       path.string());
   const Bytes bytes = read_file(path);
   const std::string hash = sha256_hex(bytes);
-  SafeTensors file = parse_safetensors(bytes, path.string());
+  SafeTensors file = parse_weights(bytes, path.string());
   if (file.find("features") != nullptr) {
     AKIN_CHECK(fallback == nullptr, "{}: is a table of a model's outputs; leave out arch, which describes a network",
                path.string());

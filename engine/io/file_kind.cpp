@@ -17,6 +17,9 @@ constexpr std::string_view kTorch =
     "in Python: import torch, safetensors.torch as st; d = torch.load(\"{}\", map_location=\"cpu\"); "
     "d = d.get(\"state_dict\", d); st.save_file({{k: v.clone().contiguous() for k, v in d.items()}}, "
     "\"weights.safetensors\")";
+constexpr std::string_view kOldTorch =
+    "this line makes one of today's kind, which akin reads: python3 -c 'import torch; torch.save(torch.load(\"{}\", "
+    "map_location=\"cpu\"), \"weights.pth\")'";
 constexpr std::string_view kTorchTable =
     "in Python: import numpy, torch; numpy.save(\"features.npy\", torch.load(\"{}\", map_location=\"cpu\").numpy())";
 constexpr std::string_view kKeras =
@@ -149,7 +152,8 @@ std::string foreign_kind(ByteView file, const std::string& path, Wanted wanted) 
   if (file.size() > 2 && file[0] == 0x80 && file[1] >= 2 && file[1] <= 5) {
     const bool torch =
         text.substr(0, 64).find("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"sv) != std::string_view::npos;
-    return torch ? "a PyTorch file of the old kind (pickle); " + with_path(torch_advice(wanted), path)
+    return torch ? "a PyTorch file of the old kind (before 1.6); " +
+                       with_path(wanted == Wanted::weights ? kOldTorch : kTorchTable, path)
                  : with_path(
                        wanted == Wanted::weights
                            ? "a Python pickle; load it in Python and save its arrays with safetensors.numpy.save_file"

@@ -156,13 +156,24 @@ std::string quoted(const std::string& text) {
   }
 }
 
+/// A tensor as it is written.
+struct Item {
+  const std::string* name;
+  const Array* array;
+  const StoredType* stored;
+};
+
 /// Header with its length in front, and the tensors in the order of their data.
-std::pair<Bytes, std::vector<const Array*>> header_of(const SafeTensors& content) {
-  std::vector<const std::pair<std::string, Array>*> order;
-  for (const auto& item : content.tensors) order.push_back(&item);
-  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    const std::size_t sa = size_of(a->second.dtype()), sb = size_of(b->second.dtype());
-    return sa != sb ? sa > sb : a->first < b->first;
+std::pair<Bytes, std::vector<Item>> header_of(const SafeTensors& content) {
+  std::vector<Item> order;
+  for (const auto& [name, array] : content.tensors) {
+    const bool half = content.halves.contains(name);
+    AKIN_CHECK(!half || array.dtype() == DType::f32, "safetensors: {} is to be written as F16 and is {}", name,
+               name_of(array.dtype()));
+    order.push_back({&name, &array, half ? find_safetensors_type("F16") : &stored_type_of(array.dtype())});
+  }
+  std::sort(order.begin(), order.end(), [](const Item& a, const Item& b) {
+    return a.stored->size != b.stored->size ? a.stored->size > b.stored->size : *a.name < *b.name;
   });
   std::string json_text = "{";
   std::set<std::string> names;
@@ -174,17 +185,15 @@ std::pair<Bytes, std::vector<const Array*>> header_of(const SafeTensors& content
     json_text += "}";
   }
   std::uint64_t at = 0;
-  std::vector<const Array*> arrays;
-  for (const auto* item : order) {
-    const auto& [name, array] = *item;
+  for (const Item& item : order) {
+    const std::string& name = *item.name;
+    const std::uint64_t bytes = static_cast<std::uint64_t>(item.array->numel()) * item.stored->size;
     AKIN_CHECK(name != "__metadata__" && names.insert(name).second, "safetensors: tensor name \"{}\" is {}", name,
                name == "__metadata__" ? "reserved" : "used twice");
     json_text += json_text.size() > 1 ? "," : "";
     json_text += fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", quoted(name),
-                             stored_type_of(array.dtype()).safetensors, fmt::join(array.shape().dims(), ","), at,
-                             at + array.byte_size());
-    at += array.byte_size();
-    arrays.push_back(&array);
+                             item.stored->safetensors, fmt::join(item.array->shape().dims(), ","), at, at + bytes);
+    at += bytes;
   }
   json_text += "}";
   json_text.resize((json_text.size() + 7) / 8 * 8, ' ');
@@ -193,10 +202,27 @@ std::pair<Bytes, std::vector<const Array*>> header_of(const SafeTensors& content
   Bytes bytes(8 + size);
   std::memcpy(bytes.data(), &size, 8);
   std::memcpy(bytes.data() + 8, json_text.data(), size);
-  return {std::move(bytes), std::move(arrays)};
+  return {std::move(bytes), std::move(order)};
 }
 
-ByteView view(const Array& a) { return {reinterpret_cast<const std::uint8_t*>(a.bytes()), a.byte_size()}; }
+/// The data of a tensor, one after the other to `put`.
+template <class Put>
+void put_data(const std::vector<Item>& items, Put put) {
+  for (const Item& item : items) {
+    if (item.stored->dtype == item.array->dtype() && item.stored->convert == nullptr) {
+      put(ByteView(reinterpret_cast<const std::uint8_t*>(item.array->bytes()), item.array->byte_size()));
+      continue;
+    }
+    Bytes halves;
+    halves.reserve(2 * static_cast<std::size_t>(item.array->numel()));
+    for (const float v : item.array->as<float>()) {
+      const std::uint16_t half = half_of(v);
+      halves.push_back(static_cast<std::uint8_t>(half & 255));
+      halves.push_back(static_cast<std::uint8_t>(half >> 8));
+    }
+    put(ByteView(halves));
+  }
+}
 
 template <class T>
 void check_finite_values(std::span<const T> values, const std::string& name, const std::string& file) {
@@ -263,16 +289,16 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
 }
 
 Bytes to_safetensors(const SafeTensors& content) {
-  auto [bytes, arrays] = header_of(content);
-  for (const Array* a : arrays) bytes.insert(bytes.end(), view(*a).begin(), view(*a).end());
+  auto [bytes, items] = header_of(content);
+  put_data(items, [&all = bytes](ByteView data) { all.insert(all.end(), data.begin(), data.end()); });
   return bytes;
 }
 
 void write_safetensors(const std::filesystem::path& path, const SafeTensors& content) {
-  const auto [header, arrays] = header_of(content);
+  const auto [header, items] = header_of(content);
   AtomicFile file(path);
   file.write(header);
-  for (const Array* a : arrays) file.write(view(*a));
+  put_data(items, [&](ByteView data) { file.write(data); });
   file.commit();
 }
 

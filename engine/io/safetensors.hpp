@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,8 @@ struct SafeTensors {
   std::vector<std::pair<std::string, Array>> tensors;  ///< names are unique; a reader gives them in data order
   std::map<std::string, std::string> metadata;
   std::string source = "safetensors";  ///< file name, for messages
+  /// Names of tensors in f32 that a writer stores as F16, to the nearest one; a reader leaves it empty.
+  std::set<std::string> halves = {};
 
   /// nullptr where there is no such tensor.
   const Array* find(const std::string& name) const;

@@ -29,12 +29,7 @@ void half_to_float(const std::uint8_t* from, std::int64_t n, Array& to) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
     std::uint16_t h = 0;
     std::memcpy(&h, from + 2 * i, 2);
-    const int exponent = (h >> 10) & 31, fraction = h & 1023;
-    float value = exponent == 0    ? std::ldexp(static_cast<float>(fraction), -24)
-                  : exponent == 31 ? (fraction != 0 ? std::numeric_limits<float>::quiet_NaN()
-                                                    : std::numeric_limits<float>::infinity())
-                                   : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
-    out[i] = (h & 0x8000) != 0 ? -value : value;
+    out[i] = float_of_half(h);
   }
 }
 
@@ -69,6 +64,27 @@ const StoredType* find(const Fits& fits) {
 }
 
 }  // namespace
+
+float float_of_half(std::uint16_t h) {
+  const int exponent = (h >> 10) & 31, fraction = h & 1023;
+  const float value = exponent == 0    ? std::ldexp(static_cast<float>(fraction), -24)
+                      : exponent == 31 ? (fraction != 0 ? std::numeric_limits<float>::quiet_NaN()
+                                                        : std::numeric_limits<float>::infinity())
+                                       : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+  return (h & 0x8000) != 0 ? -value : value;
+}
+
+std::uint16_t half_of(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000);
+  const float size = std::abs(value);
+  if (std::isnan(value)) return sign | 0x7e00;
+  if (size >= 65520) return sign | 0x7c00;
+  if (size < 0x1p-14f)  // in steps of 2^-24, as nearbyint rounds: to even
+    return sign | static_cast<std::uint16_t>(std::nearbyint(std::ldexp(size, 24)));
+  const std::uint32_t rest = bits & 0x7fffffff, even = (rest >> 13) & 1;
+  return sign | static_cast<std::uint16_t>(((rest + 0xfff + even) >> 13) - (112u << 10));
+}
 
 const StoredType* find_safetensors_type(std::string_view name) {
   return find([&](const StoredType& type) { return type.safetensors == name; });

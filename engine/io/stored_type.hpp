@@ -22,6 +22,11 @@ const StoredType* find_numpy_type(std::string_view name);
 /// The type that keeps the bits of `dtype`.
 const StoredType& stored_type_of(DType dtype);
 
+/// The nearest half (IEEE binary16), of equally near ones the even one; infinity from 65520 on.
+std::uint16_t half_of(float value);
+/// The float of a half.
+float float_of_half(std::uint16_t half);
+
 /// Little-endian elements of `type` at `from`, as many as `to` holds. Error where one does not fit, naming the element.
 void read_stored(const StoredType& type, const std::uint8_t* from, Array& to);
 

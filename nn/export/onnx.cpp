@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "nn/weight_file.hpp"
 
@@ -11,6 +12,7 @@ namespace {
 
 using Ints = std::vector<std::int64_t>;
 
+constexpr std::int64_t kFloat = 1;                       // number of the element type float32
 constexpr const char* kNormalized = "image.normalized";  ///< what the layers call "input"
 
 Array scalar(float value) { return Array::from<float>({value}, Shape{}); }
@@ -55,7 +57,8 @@ Array transposed(const Array& a) {
 
 class Exporter {
  public:
-  Exporter(const LayerGraph& layers, const Normalization& normalization) : layers_(layers) {
+  Exporter(const LayerGraph& layers, const Normalization& normalization, WeightStore store)
+      : layers_(layers), store_(store) {
     const Shape& s = layers.input;
     AKIN_CHECK(static_cast<std::int64_t>(normalization.mean.size()) == s[3] &&
                    normalization.std.size() == normalization.mean.size(),
@@ -137,7 +140,7 @@ class Exporter {
   void convolution(const Layer& l) {
     const Shape& w = layers_.weights.at(l.weights.at("weight")).shape();
     const std::int64_t stride = whole(l, "stride"), pad = whole(l, "pad"), end = whole(l, "pad_end", pad);
-    std::vector<std::string> inputs{l.inputs[0], weight(l, "weight")};
+    std::vector<std::string> inputs{l.inputs[0], layer_weight(l)};
     if (l.weights.contains("bias")) inputs.push_back(weight(l, "bias"));
     node("Conv", l.name, inputs,
          {{"kernel_shape", Ints{w[1], w[2]}},
@@ -150,7 +153,7 @@ class Exporter {
     const auto image = flattened_.find(l.inputs[0]);
     const std::string& name = l.weights.at("weight");
     if (image != flattened_.end()) constant(name, channel_major(layers_.weights.at(name), image->second));
-    std::vector<std::string> inputs{l.inputs[0], weight(l, "weight")};
+    std::vector<std::string> inputs{l.inputs[0], layer_weight(l)};
     if (l.weights.contains("bias")) inputs.push_back(weight(l, "bias"));
     node("Gemm", l.name, inputs, {{"transB", std::int64_t{1}}});
   }
@@ -239,6 +242,30 @@ class Exporter {
     return constant(name, a.shape().rank() == 4 ? permute_conv(a, a.shape(), false) : a);
   }
 
+  /// The weight of a convolution or linear layer in f32: the initialiser itself, or what a node makes of it.
+  std::string layer_weight(const Layer& l) {
+    const std::string name = weight(l, "weight"), plain = name + ".f32";
+    if (store_ == WeightStore::f32) return name;
+    if (!decoded_.insert(name).second) return plain;  // two layers share it
+    Array& stored = std::find_if(graph_.initializers.begin(), graph_.initializers.end(), [&](const auto& i) {
+                      return i.first == name;
+                    })->second;
+    if (store_ == WeightStore::f16) {
+      to_halves(stored, name);
+      graph_.halves.insert(name);
+      node("Cast", plain, {name}, {{"to", kFloat}});
+      return plain;
+    }
+    QuantizedWeight q = quantized(stored);
+    stored = std::move(q.q);
+    Array zero(DType::u8, q.scale.shape());
+    std::ranges::fill(zero.as<std::uint8_t>(), kZeroPoint);
+    const std::string scale = constant(name + "_scale", std::move(q.scale));
+    node("DequantizeLinear", plain, {name, scale, constant(name + "_zero_point", std::move(zero))},
+         {{"axis", std::int64_t{0}}});
+    return plain;
+  }
+
   /// Adds an initialiser unless it is there.
   std::string constant(const std::string& name, Array value) {
     const auto same = [&](const auto& i) { return i.first == name; };
@@ -254,14 +281,16 @@ class Exporter {
   }
 
   const LayerGraph& layers_;
+  WeightStore store_;
   Graph graph_;
+  std::set<std::string> decoded_;  // initialisers that a node makes f32 of
   std::map<std::string, Shape> flattened_;
 };
 
 }  // namespace
 
-Graph export_layers(const LayerGraph& layers, const Normalization& normalization) {
-  return Exporter(layers, normalization).run();
+Graph export_layers(const LayerGraph& layers, const Normalization& normalization, WeightStore store) {
+  return Exporter(layers, normalization, store).run();
 }
 
 }  // namespace akin::onnx

@@ -1,13 +1,14 @@
 #include "nn/export/onnx_graph.hpp"
 
 #include "engine/io/protobuf.hpp"
+#include "engine/io/stored_type.hpp"
 
 namespace akin::onnx {
 
 namespace {
 
 // Numbers below are those of onnx.proto.
-enum class ElementType { float32 = 1, int64 = 7 };
+enum class ElementType { float32 = 1, uint8 = 2, int64 = 7, float16 = 10 };
 enum class AttributeType { float_ = 1, int_ = 2, ints = 7 };
 
 ProtoMessage attribute_message(const std::string& name, const Attribute& value) {
@@ -37,13 +38,27 @@ ProtoMessage node_message(const Node& node) {
   return m;
 }
 
-ProtoMessage tensor_message(const std::string& name, const Array& array) {
-  AKIN_CHECK(array.dtype() == DType::f32 || array.dtype() == DType::i64, "onnx: {} is of {}, f32 or i64 is expected",
-             name, name_of(array.dtype()));
+ElementType element_type(const std::string& name, DType type) {
+  if (type == DType::f32) return ElementType::float32;
+  if (type == DType::u8) return ElementType::uint8;
+  AKIN_CHECK(type == DType::i64, "onnx: {} is of {}, f32, u8 or i64 is expected", name, name_of(type));
+  return ElementType::int64;
+}
+
+ProtoMessage tensor_message(const std::string& name, const Array& array, bool half) {
   ProtoMessage m;
   for (const std::int64_t d : array.shape().dims()) m.integer(1, d);
-  m.integer(2, static_cast<std::int64_t>(array.dtype() == DType::f32 ? ElementType::float32 : ElementType::int64));
+  m.integer(2, static_cast<std::int64_t>(half ? ElementType::float16 : element_type(name, array.dtype())));
   m.bytes(8, name);
+  if (half) {
+    std::string data;
+    for (const float v : array.as<float>()) {
+      const std::uint16_t h = half_of(v);
+      data += {static_cast<char>(h & 255), static_cast<char>(h >> 8)};
+    }
+    m.bytes(9, data);
+    return m;
+  }
   const std::size_t bytes = static_cast<std::size_t>(array.numel()) * size_of(array.dtype());
   m.bytes(9, {reinterpret_cast<const char*>(array.bytes()), bytes});  // little-endian, as every machine akin runs on
   return m;
@@ -77,7 +92,8 @@ std::string to_bytes(const Graph& graph) {
   ProtoMessage g;
   for (const Node& node : graph.nodes) g.message(1, node_message(node));
   g.bytes(2, graph.name);
-  for (const auto& [name, array] : graph.initializers) g.message(5, tensor_message(name, array));
+  for (const auto& [name, array] : graph.initializers)
+    g.message(5, tensor_message(name, array, graph.halves.contains(name)));
   g.message(11, value_message(graph.input));
   g.message(12, value_message(graph.output));
   ProtoMessage opset, model;

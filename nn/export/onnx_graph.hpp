@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -33,7 +34,8 @@ struct Graph {
   std::string name;
   Value input, output;
   std::vector<Node> nodes;                                  ///< each after those it reads
-  std::vector<std::pair<std::string, Array>> initializers;  ///< f32 or i64
+  std::vector<std::pair<std::string, Array>> initializers;  ///< f32, i64 or u8
+  std::set<std::string> halves;                             ///< those of them in f32 that are written as float16
   std::string producer_version, text;                       ///< text: for people
   std::map<std::string, std::string> metadata;
 };
