@@ -30,6 +30,8 @@ struct CommonOptions {
 
 /// --detect-anomaly, of what trains.
 void add_detect_anomaly(CLI::App& app, CommonOptions& options);
+/// --tensorboard, of what trains.
+void add_tensorboard(CLI::App& app, bool& wanted);
 /// --json, --quiet.
 void add_output(CLI::App& app, CommonOptions& options);
 /// --device, --threads and add_output.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/run_journal.hpp"
 #include "distill/report/table.hpp"
 #include "distill/report/verdict.hpp"
 #include "engine/io/file.hpp"
@@ -47,6 +48,7 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   p.run_folder = folder.path();
   p.resume = run.resume;
   p.made_by = version_line();
+  p.tensorboard = run.tensorboard;
   p.begins = [&](const std::vector<std::string>& written) { folder.begin(written); };
   if (run.cache != "none")
     p.cache = run.cache.empty() ? whole_path(p.run_folder).parent_path() / "cache" : std::filesystem::path(run.cache);
@@ -54,6 +56,7 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
       std::any_of(methods.begin(), methods.end(), uses_sources) && !run.cache.empty() && !p.cache.empty();
   if (own_cache) check_outside(p.cache, run.target.data);
 
+  RunJournal journal;
   std::string name;
   Shape shape;
   // Everything is opened and checked before the run folder is made.
@@ -76,8 +79,9 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
     }
     catch_interrupts();
     save_config(app, p.run_folder);
+    journal.open(p.run_folder, std::ssize(methods) * std::ssize(run.seeds));
   };
-  PipelineResult result = run_pipeline(ctx, grid, p, make_events(common));
+  PipelineResult result = run_pipeline(ctx, grid, p, journaled(make_events(common), journal));
   AKIN_CHECK(result.finished,
              "stopped on request; what is done is kept in {}: the same command with --resume --out {} "
              "goes on",
@@ -111,6 +115,7 @@ void add_run_place(CLI::App& app, DistillRun& run) {
       ->type_name("DIR")
       ->group("Run");
   app.add_option("--title", run.title, "Of the report")->group("Run");
+  add_tensorboard(app, run.tensorboard);
   app.add_flag("--resume", run.resume, "Go on with a stopped run, or add methods and seeds to a finished one")
       ->configurable(false)
       ->group("Run");

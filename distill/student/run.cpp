@@ -44,7 +44,7 @@ void run_probe(Context& ctx, const StudentInputs& in, const StudentPlan& plan, c
   const auto predictor = [&](const ProbeHead& head) {
     return [&](const ImageSet& test) {
       if (features.numel() == 0) features = features_of(ctx, source, test.images, in.options);
-      return head.logits(features);
+      return Outputs{features, head.logits(features)};
     };
   };
   answers = Evaluator::test(in.task, predictor(probe.last),
@@ -91,7 +91,7 @@ std::optional<Evaluator::Predictor> predictor_of(Context& ctx, const StudentInpu
     for (const ProbeTeacher::Part& part : probe.parts)
       features[part.source] = features_of(ctx, in.sources[part.source], images.images, in.options);
     for (const Array& f : features) all.push_back(&f);
-    return probe.log_probabilities(all);
+    return Outputs{{}, probe.log_probabilities(all)};
   };
 }
 
@@ -154,7 +154,7 @@ void run_probe_cv(Context& ctx, const StudentInputs& in, const StudentPlan& plan
   if (const Indices& held_out = in.task.split.validation; !held_out.empty()) {
     ImageSet images;
     images.images = pick_images(in.task.pool().images, held_out);
-    f.val_accuracy = accuracy(argmax_rows((*predictor)(images)), labels_of(in.task, held_out));
+    f.val_accuracy = accuracy(argmax_rows((*predictor)(images).logits), labels_of(in.task, held_out));
   }
   if (place.student.empty()) return;
   remove_file(place.best);

@@ -51,6 +51,8 @@ Array read_image(const std::filesystem::path& path, int channels = 0, const Imag
 
 /// PNG of a u8 [H,W] or [H,W,C] image, C = 1, 3 or 4.
 Bytes to_png(const Array& image);
+/// JPEG of a u8 [H,W] or [H,W,C] image, C = 1 or 3; quality 1 to 100. For people: what is read back differs a little.
+Bytes to_jpeg(const Array& image, int quality);
 void write_png(const std::filesystem::path& path, const Array& image);
 
 /// Of resizing; both are widened where they shrink (antialiased) and repeat the picture's edges. bilinear is a triangle,
