@@ -24,7 +24,7 @@ struct CommonOptions {
   bool json = false;
   bool detect_anomaly = false;
   bool profile = false;
-  std::string trace = {};  ///< file for a timeline; empty: none
+  std::string trace = {};       ///< file for a timeline; empty: none
   std::int64_t stop_after = 0;  ///< for tests: behave as if interrupted before this many further steps; 0 = never
 };
 

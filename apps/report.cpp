@@ -1,5 +1,5 @@
-// akin report: the page and tables of a finished run, made again from its numbers; several runs side by side; the page of
-// an experiment.
+// akin report: the page and tables of a finished run, made again from its numbers; several runs side by side; the page
+// of an experiment.
 #include "distill/report/report.hpp"
 
 #include <algorithm>
@@ -39,10 +39,9 @@ void report_run(const Options& o, const std::string& run) {
                       : (data.sources.empty() ? "" : sources_table(data) + "\n") + results_table(data));
   say(o.common, fmt::format("{}: report.html, {}", run, fmt::join(tables, ", ")));
   if (data.tables.empty())
-    say(o.common,
-        fmt::format("{}: an earlier akin made this run and kept no other table in report.json; its command "
-                    "with --resume writes them again, without training",
-                    run));
+    say(o.common, fmt::format("{}: an earlier akin made this run and kept no other table in report.json; its command "
+                              "with --resume writes them again, without training",
+                              run));
 }
 
 void report_experiment(const Options& o, const std::filesystem::path& folder) {

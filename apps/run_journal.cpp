@@ -13,9 +13,7 @@ namespace {
 constexpr double kEvery = 1;  ///< seconds
 constexpr std::size_t kMostLosses = 240;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 /// Of a note "loss 0.431".
 double loss_in(const std::string& note) {
@@ -86,10 +84,10 @@ void RunJournal::progress(const std::string& label, std::int64_t done, std::int6
   next_ = time + kEvery;
   entry_.updated = time;
   const JournalEntry& e = entry_;
-  const Json j = {{"label", e.label},           {"unit", e.unit},           {"note", e.note},
-                  {"done", e.done},             {"total", e.total},         {"parts", e.parts},
-                  {"begun", e.begun},           {"part_begun", e.part_begun}, {"part_first", e.part_first},
-                  {"updated", e.updated},       {"steps", e.steps},         {"losses", e.losses}};
+  const Json j = {
+      {"label", e.label},           {"unit", e.unit},       {"note", e.note},   {"done", e.done},
+      {"total", e.total},           {"parts", e.parts},     {"begun", e.begun}, {"part_begun", e.part_begun},
+      {"part_first", e.part_first}, {"updated", e.updated}, {"steps", e.steps}, {"losses", e.losses}};
   try {
     write_file_atomic(file_, std::string_view(json_text(j)));
   } catch (const Error&) {  // the run does not depend on being watched

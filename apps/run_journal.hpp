@@ -16,12 +16,12 @@ namespace akin {
 struct JournalEntry {
   std::string label, unit, note;
   std::int64_t done = 0, total = 0;
-  std::int64_t parts = 0;               ///< students that the run makes; 0: not told
-  double begun = 0, part_begun = 0;     ///< seconds since 1970: of the run, of this part
-  double updated = 0;                   ///< when this was written
-  std::int64_t part_first = 0;          ///< `done` when this part began: a resumed one begins later
+  std::int64_t parts = 0;                ///< students that the run makes; 0: not told
+  double begun = 0, part_begun = 0;      ///< seconds since 1970: of the run, of this part
+  double updated = 0;                    ///< when this was written
+  std::int64_t part_first = 0;           ///< `done` when this part began: a resumed one begins later
   std::vector<std::int64_t> steps = {};  ///< of `losses`
-  std::vector<double> losses = {};      ///< of this part so far, thinned
+  std::vector<double> losses = {};       ///< of this part so far, thinned
 };
 
 inline constexpr const char* kJournal = "progress.json";

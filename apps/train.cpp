@@ -122,7 +122,8 @@ void run(const CLI::App& app, Options& o) {
     save_model(model_file, *trained.model.network, trained.model.info);
   }
   if (o.tensorboard)
-    write_tensorboard(out, "train", {.test_accuracy = has_test ? trained.model.info.test_accuracy : not_measured, .seconds = seconds},
+    write_tensorboard(out, "train",
+                      {.test_accuracy = has_test ? trained.model.info.test_accuracy : not_measured, .seconds = seconds},
                       trained.result.curve);
   remove_checkpoint(place.checkpoint);
   const double accuracy = trained.model.info.test_accuracy;

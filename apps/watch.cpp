@@ -66,7 +66,8 @@ void watch(const Options& o) {
       drawn = lines.size();
     }
     if (over) return;
-    for (int tenth = 0; tenth < 10 && !interrupted(); ++tenth) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    for (int tenth = 0; tenth < 10 && !interrupted(); ++tenth)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (interrupted()) return;  // it looks only; the run goes on
   }
 }

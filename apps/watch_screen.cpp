@@ -77,12 +77,13 @@ WatchedRun look_at_run(const fs::path& folder) {
   const bool locked = is_locked(folder);
   const bool trained = is_there(folder / "model.safetensors") && !is_there(folder / "checkpoint.safetensors");
   const bool reported = is_there(folder / "report.json"), tabled = is_there(folder / "results.md");
-  const bool begun = run.now != nullptr || is_there(folder / "config.toml") || is_there(folder / "checkpoint.safetensors") ||
-                     is_folder(folder / "checkpoints") || is_folder(folder / "cells");
+  const bool begun = run.now != nullptr || is_there(folder / "config.toml") ||
+                     is_there(folder / "checkpoint.safetensors") || is_folder(folder / "checkpoints") ||
+                     is_folder(folder / "cells");
   AKIN_CHECK(locked || begun || trained || reported || tabled,
              "{}: holds no run; expected the folder that --out of train, fit, distill, demo or experiment named",
              folder.string());
-  run.state = locked                                               ? WatchedRun::State::running
+  run.state = locked                                                  ? WatchedRun::State::running
               : run.now == nullptr && (trained || reported || tabled) ? WatchedRun::State::finished
                                                                       : WatchedRun::State::stopped;
   if (run.state != WatchedRun::State::finished) return run;
@@ -111,8 +112,10 @@ std::string sparkline(const std::vector<double>& values, int columns) {
 std::vector<std::string> watch_lines(const WatchedRun& run, int columns, double now) {
   std::vector<std::string> lines{run.name + ": " + state_words(run, now)};
   if (const JournalEntry* e = run.now.get(); e != nullptr && !e->label.empty()) {
-    const double share = e->total > 0 ? static_cast<double>(e->done) / static_cast<double>(e->total) : 0, left = part_left(*e);
-    std::string status = e->total > 0 ? fmt::format("{}/{} {}", e->done, e->total, e->unit) : fmt::format("{}", e->done);
+    const double share = e->total > 0 ? static_cast<double>(e->done) / static_cast<double>(e->total) : 0,
+                 left = part_left(*e);
+    std::string status =
+        e->total > 0 ? fmt::format("{}/{} {}", e->done, e->total, e->unit) : fmt::format("{}", e->done);
     const bool running = run.state == WatchedRun::State::running;
     if (running && std::isfinite(left)) status += ", " + time_left(left) + " left";
     const int room = columns - static_cast<int>(display_width(e->label) + status.size()) - 4;
@@ -138,8 +141,8 @@ std::vector<std::string> watch_lines(const WatchedRun& run, int columns, double 
       std::string of = fmt::format("{} of {} students finished", done, e->parts);
       const bool student = e->unit == "steps" && std::isfinite(left);
       if (const std::int64_t more = e->parts - done - 1; student && more >= 0)
-        of += ", about " +
-              time_left(left + static_cast<double>(more) * (e->updated - e->part_begun + left)) + " left if the others take as long";
+        of += ", about " + time_left(left + static_cast<double>(more) * (e->updated - e->part_begun + left)) +
+              " left if the others take as long";
       lines.push_back(of);
     }
   }
@@ -165,7 +168,8 @@ std::vector<std::string> watch_lines(const WatchedRun& run, int columns, double 
   if (!run.results.empty()) lines.push_back("");
   for (const std::string& file : run.results) lines.push_back(file);
   for (std::string& line : lines)
-    if (display_width(line) > static_cast<std::size_t>(columns)) line = shorten(line, static_cast<std::size_t>(columns));
+    if (display_width(line) > static_cast<std::size_t>(columns))
+      line = shorten(line, static_cast<std::size_t>(columns));
   return lines;
 }
 

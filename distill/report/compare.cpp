@@ -99,16 +99,17 @@ std::vector<std::string> comparison_lines(std::span<const NamedRun> runs) {
   const auto& [second, rival] = order[1];
   const auto [low, high] = wilson_interval(best, first.test_images);
   const auto [rival_low, rival_high] = wilson_interval(second, first.test_images);
-  lines.push_back(fmt::format("{} hands over {} with {} of the test images right, {} comes next with {} ({}).", run->name,
-                              run->data.delivered, percent(best), rival->name, percent(second),
+  const bool counted = first.test_images > 0, apart = counted && low > rival_high;
+  lines.push_back(apart ? fmt::format("{} is ahead: {} of the test images right", run->name, percent(best))
+                        : "These runs do not tell which is better");
+  lines.push_back(fmt::format("{} hands over {} with {} of the test images right, {} comes next with {} ({}).",
+                              run->name, run->data.delivered, percent(best), rival->name, percent(second),
                               rival->data.delivered));
-  if (first.test_images < 1)
-    lines.push_back("The reports do not say how many test images there were, so not whether that is a difference.");
-  else if (low > rival_high)
-    lines.push_back("Their 95 % intervals lie apart: more than chance on these test images. Another seed may still "
-                    "change it.");
-  else
-    lines.push_back("Their 95 % intervals overlap: these test images do not tell which is better.");
+  lines.push_back(
+      !counted ? "The reports do not say how many test images there were, so not whether that is a difference."
+      : apart  ? "Their 95 % intervals lie apart: more than chance on these test images. Another seed may still "
+                 "change it."
+               : "Their 95 % intervals overlap: on these test images chance can make such a difference.");
   lines.push_back("Choosing among runs by their test images flatters the one that is chosen.");
   return lines;
 }
@@ -138,7 +139,6 @@ std::string comparison_text(std::span<const NamedRun> runs) {
   std::string out = table.str();
   for (const std::string& line : comparison_lines(runs)) out += line + "\n";
   const std::vector<SettingDifference> differences = differing_settings(runs);
-  if (differences.empty()) return out + "\nTheir settings are the same.\n";
   std::vector<TextTable::Column> columns{{"setting", Align::left}};
   for (const NamedRun& run : runs) columns.push_back({run.name, Align::left});
   TextTable settings(columns);
@@ -147,14 +147,15 @@ std::string comparison_text(std::span<const NamedRun> runs) {
     for (const std::string& value : row.values) cells.push_back(value.empty() ? "–" : shorten(value, 40));
     settings.add(std::move(cells));
   }
-  out += "\n" + settings.str();
+  out += differences.empty() ? "\nTheir settings are the same.\n" : "\n" + settings.str();
   std::vector<std::string> names;
   for (const NamedRun& run : runs)
     for (const SourceResult& s : run.data.sources)
       if (std::find(names.begin(), names.end(), s.name) == names.end()) names.push_back(s.name);
   if (names.empty()) return out;
   columns.front().title = "similarity";
-  for (std::size_t r = 0; r < runs.size(); ++r) columns[r + 1] = {runs[r].name + " " + runs[r].data.metric, Align::right};
+  for (std::size_t r = 0; r < runs.size(); ++r)
+    columns[r + 1] = {runs[r].name + " " + runs[r].data.metric, Align::right};
   TextTable sources(columns);
   for (const std::string& name : names) {
     std::vector<std::string> cells{name};

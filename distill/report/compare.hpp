@@ -22,7 +22,8 @@ struct SettingDifference {
 /// Of the configurations, and what was learnt from and tested on.
 std::vector<SettingDifference> differing_settings(std::span<const NamedRun> runs);
 
-/// What can be said of the best of them, and what stands against comparing them at all: plain sentences.
+/// What can be said of the best of them, and what stands against comparing them at all: a headline, then plain
+/// sentences.
 std::vector<std::string> comparison_lines(std::span<const NamedRun> runs);
 
 /// Every method of every run with accuracy, its 95 % interval by the number of test images, and costs; settings that

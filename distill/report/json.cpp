@@ -137,8 +137,8 @@ Confusion read_confusion(const JsonReader& r) {
 }
 
 FeatureMap read_map(const JsonReader& r) {
-  FeatureMap m{r.get<std::string>("method"), r.get<std::uint64_t>("seed"),  r.list_of<double>("x"),
-               r.list_of<double>("y"),       r.list_of<int>("labels"),      r.list_of<int>("predictions"),
+  FeatureMap m{r.get<std::string>("method"), r.get<std::uint64_t>("seed"), r.list_of<double>("x"),
+               r.list_of<double>("y"),       r.list_of<int>("labels"),     r.list_of<int>("predictions"),
                r.get<double>("share_x"),     r.get<double>("share_y")};
   const std::size_t n = m.x.size();
   AKIN_CHECK(m.y.size() == n && m.labels.size() == n && m.predictions.size() == n,
@@ -149,8 +149,8 @@ FeatureMap read_map(const JsonReader& r) {
 
 SourceLikeness read_likeness(const JsonReader& r, std::size_t sources) {
   SourceLikeness l{r.get<std::int64_t>("images"), r.list_of<double>("cka")};
-  AKIN_CHECK(l.cka.empty() || l.cka.size() == sources * sources, "{}: {} values for {} sources, expected sources squared",
-             r.where(), l.cka.size(), sources);
+  AKIN_CHECK(l.cka.empty() || l.cka.size() == sources * sources,
+             "{}: {} values for {} sources, expected sources squared", r.where(), l.cka.size(), sources);
   return l;
 }
 
@@ -224,14 +224,10 @@ std::string report_to_json(const ReportData& d) {
   j["samples"] = samples_json(d.samples);
   j["errors"] = samples_json(d.errors);
   const FeatureMap& m = d.map;
-  j["map"] = {{"method", m.method},
-              {"seed", m.seed},
-              {"x", numbers_json(m.x)},
-              {"y", numbers_json(m.y)},
-              {"labels", m.labels},
-              {"predictions", m.predictions},
-              {"share_x", number(m.share_x)},
-              {"share_y", number(m.share_y)}};
+  j["map"] = {{"method", m.method},           {"seed", m.seed},
+              {"x", numbers_json(m.x)},       {"y", numbers_json(m.y)},
+              {"labels", m.labels},           {"predictions", m.predictions},
+              {"share_x", number(m.share_x)}, {"share_y", number(m.share_y)}};
   j["likeness"] = {{"images", d.likeness.images}, {"cka", numbers_json(d.likeness.cka)}};
   seal(j);
   return json_text(j, 1);

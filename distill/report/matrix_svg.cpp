@@ -37,9 +37,8 @@ std::map<int, Mark> marks_of(const ReportData& data) {
   std::vector<int> shown;
   for (const auto& [label, count] : counts) shown.push_back(label);
   if (shown.size() > map_classes) {
-    std::stable_sort(shown.begin(), shown.end(), [&](int a, int b) {
-      return counts[a].right * counts[b].all < counts[b].right * counts[a].all;
-    });
+    std::stable_sort(shown.begin(), shown.end(),
+                     [&](int a, int b) { return counts[a].right * counts[b].all < counts[b].right * counts[a].all; });
     shown.resize(kColours - 1);
     std::sort(shown.begin(), shown.end());
   }
@@ -84,7 +83,8 @@ std::string confusion_svg(const Confusion& confusion, const std::vector<std::str
   std::string out = fmt::format(
       "<svg class=\"heat\" width=\"{0:.0f}\" height=\"{0:.0f}\" viewBox=\"0 0 {0:.0f} {0:.0f}\" role=\"img\">"
       "<title>Confusion matrix of {1}</title>"
-      "<desc>{2} classes, rows true, columns predicted; the stronger the colour, the larger the share of the row.</desc>"
+      "<desc>{2} classes, rows true, columns predicted; the stronger the colour, the larger the share of the "
+      "row.</desc>"
       "<rect class=\"frame\" x=\"{3:.1f}\" y=\"{3:.1f}\" width=\"{4:.1f}\" height=\"{4:.1f}\"/>"
       "<g style=\"font-size:{5:.1f}px\">",
       size + margin + 2, html_escape(confusion.method), k, margin, size, font);
@@ -125,7 +125,8 @@ std::string map_svg(const ReportData& data) {
   std::map<int, std::string> paths;  // -1: classes without a mark
   std::string wrong;
   for (std::size_t i = 0; i < m.x.size(); ++i) {
-    const double x = width / 2 + (m.x[i] - (*x0 + *x1) / 2) * scale, y = height / 2 - (m.y[i] - (*y0 + *y1) / 2) * scale;
+    const double x = width / 2 + (m.x[i] - (*x0 + *x1) / 2) * scale,
+                 y = height / 2 - (m.y[i] - (*y0 + *y1) / 2) * scale;
     const auto mark = marks.find(m.labels[i]);
     paths[mark == marks.end() ? -1 : m.labels[i]] += mark_at(x, y, mark == marks.end() ? 0 : mark->second.shape);
     if (m.labels[i] != m.predictions[i]) wrong += fmt::format("M{:.1f} {:.1f}a5 5 0 1 0 10 0a5 5 0 1 0-10 0", x - 5, y);
@@ -146,14 +147,15 @@ std::string map_legend(const ReportData& data) {
   const std::map<int, Mark> marks = marks_of(data);
   std::string out = "<ul class=\"legend\">";
   const auto entry = [&](const std::string& drawing, const std::string& name) {
-    out += "<li><svg width=\"14\" height=\"14\" aria-hidden=\"true\">" + drawing + "</svg>" + html_escape(name) + "</li>";
+    out +=
+        "<li><svg width=\"14\" height=\"14\" aria-hidden=\"true\">" + drawing + "</svg>" + html_escape(name) + "</li>";
   };
   const auto drawn = [](const Mark& mark) {
     return fmt::format("<path {} d=\"{}\"/>", mark_style(mark), mark_at(7, 7, mark.shape));
   };
   for (const auto& [label, mark] : marks) entry(drawn(mark), class_name(data.classes, label));
-  const bool others = std::any_of(data.map.labels.begin(), data.map.labels.end(),
-                                  [&](int label) { return !marks.contains(label); });
+  const bool others =
+      std::any_of(data.map.labels.begin(), data.map.labels.end(), [&](int label) { return !marks.contains(label); });
   if (others) entry(drawn({kGrey, 0}), "other classes");
   entry("<path class=\"ring\" d=\"M2 7a5 5 0 1 0 10 0a5 5 0 1 0-10 0\"/>", "called wrong");
   return out + "</ul>";

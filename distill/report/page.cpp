@@ -44,8 +44,10 @@ std::string head(const ReportData& data) {
   if (chosen && taken != data.methods.end()) {
     if (data.seeds.size() > 1 || data.agreement.student_only < 0)
       headline.lines.insert(headline.lines.begin() + std::ssize(verdict), headline.title + ".");
-    headline.title = "Take " + data.delivered + ": " + show_percent(taken->seeds.front().test_accuracy) +
-                     "\u00a0% of the test images right";
+    headline.title = "Take " + data.delivered;
+    std::string& first = headline.lines.front();  // "Take X (student.safetensors): ..."
+    first = first.substr(first.find("): ") + 3);
+    first += " This is the run’s student.safetensors.";
   }
   const std::string title = data.title.empty() ? "akin" : data.title;
   std::string out = page_head(title, headline.title, headline.lines);
@@ -55,8 +57,11 @@ std::string head(const ReportData& data) {
 /// Common axis of the dots, a little wider than what it shows.
 std::pair<double, double> accuracy_range(const ReportData& data) {
   std::vector<double> shown;
-  for (const MethodResult& m : data.methods)
+  for (const MethodResult& m : data.methods) {
     for (const Figures& s : m.seeds) shown.push_back(s.test_accuracy);
+    const auto [from, to] = wilson_interval(test_accuracy(m).mean, data.test_images);
+    shown.insert(shown.end(), {from, to});
+  }
   for (const AxisMark& mark : reference_marks(data)) shown.push_back(mark.at);
   return accuracy_ends(shown);
 }
@@ -77,6 +82,10 @@ std::string results(const ReportData& data) {
   const auto [low, high] = accuracy_range(data);
   const Contest contest = contest_of(data);
   const std::vector<AxisMark> marks = reference_marks(data);
+  // What the run hands over is in bold; of an akin that did not say, the student.
+  const auto taken = std::find_if(data.methods.begin(), data.methods.end(),
+                                  [&](const MethodResult& m) { return m.name == data.delivered; });
+  const MethodResult* shown = taken != data.methods.end() ? &*taken : contest.student;
   const bool chosen = std::any_of(data.methods.begin(), data.methods.end(),
                                   [](const MethodResult& m) { return best_test_accuracy(m).n > 0; });
   std::string out =
@@ -86,7 +95,8 @@ std::string results(const ReportData& data) {
                            "best on validation images; no test image chose it."
                          : "") +
       (data.test_images > 0 ? " Thin line: the mean’s 95 % interval by the number of test images." : "") + "</p>\n" +
-      mark_legend(marks) + "<table class=\"data\"><thead><tr><th scope=\"col\">Method</th><th scope=\"col\" "
+      mark_legend(marks) +
+      "<table class=\"data\"><thead><tr><th scope=\"col\">Method</th><th scope=\"col\" "
       "class=\"plot\"><span class=\"ends\"><span>" +
       show_percent(low, 0) + "</span><span>test accuracy</span><span>" + show_percent(high, 0) +
       " %</span></span></th><th scope=\"col\" class=\"num\">Test, %</th><th scope=\"col\" class=\"num\">Time a "
@@ -94,8 +104,8 @@ std::string results(const ReportData& data) {
   for (const MethodResult& m : data.methods) {
     const Spread s = test_accuracy(m);
     const double best = best_test_accuracy(m).mean, speed = spread_over(m, &Figures::images_per_second).mean;
-    out += std::string("<tr") + (contest.student == &m ? " class=\"student\"" : "") + "><th scope=\"row\">" +
-           swatch(data, m.name) + e(m.name) + "<span class=\"under\">" + learns_from(m.role) +
+    out += std::string("<tr") + (&m == shown ? " class=\"student\"" : "") + "><th scope=\"row\">" +
+           swatch(data, m.name) + html_name(m.name) + "<span class=\"under\">" + learns_from(m.role) +
            "</span></th><td class=\"plot\">" + dots_svg(data, m, low, high, marks) + "</td><td class=\"num\">" +
            show_percent_spread(s.mean, s.std);
     if (std::isfinite(best)) out += "<span class=\"under\">best " + show_percent(best) + "</span>";
@@ -122,7 +132,7 @@ std::string costs(const ReportData& data) {
     if (m.seeds.empty()) continue;
     const bool taken = m.name == data.delivered;
     out += std::string("<tr") + (taken ? " class=\"student\"" : "") + "><th scope=\"row\">" + swatch(data, m.name) +
-           e(m.name) + (taken ? "<span class=\"under\">student.safetensors</span>" : "") + "</th>";
+           html_name(m.name) + (taken ? "<span class=\"under\">student.safetensors</span>" : "") + "</th>";
     for (const std::string& cell : cost_cells(m)) out += "<td class=\"num\">" + e(cell) + "</td>";
     out += "</tr>\n";
   }
@@ -190,9 +200,9 @@ std::pair<double, double> accuracy_ends(const std::vector<double>& values) {
 }
 
 std::string render_report(const ReportData& data) {
-  return head(data) + results(data) + costs(data) + classes_section(data) + errors_section(data) + images_section(data) +
-         confusions_section(data) + teachers_section(data) + map_section(data) + training_section(data) + ending(data) +
-         page_end();
+  return head(data) + results(data) + costs(data) + classes_section(data) + errors_section(data) +
+         images_section(data) + confusions_section(data) + teachers_section(data) + map_section(data) +
+         training_section(data) + ending(data) + page_end();
 }
 
 }  // namespace akin

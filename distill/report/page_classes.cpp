@@ -36,7 +36,8 @@ std::vector<ClassRow> rows_of(const Confusion& c) {
       }
     }
   }
-  std::stable_sort(rows.begin(), rows.end(), [](const ClassRow& a, const ClassRow& b) { return a.share() < b.share(); });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const ClassRow& a, const ClassRow& b) { return a.share() < b.share(); });
   return rows;
 }
 
@@ -66,11 +67,11 @@ std::string classes_section(const ReportData& data) {
   if (c == nullptr) return {};
   const std::vector<ClassRow> rows = rows_of(*c);
   const std::span<const ClassRow> all(rows);
-  std::string out =
-      "<section>\n<h2>Class by class</h2>\n<p class=\"soft\">What " + e(c->method) +
-      fmt::format(", seed {},", c->seed) +
-      " gets right of the test images of each class, the worst first. Line: 95 % interval by the number of images; where "
-      "two lines overlap much, these images cannot tell which class is the harder one.</p>\n";
+  std::string out = "<section>\n<h2>Class by class</h2>\n<p class=\"soft\">What " + e(c->method) +
+                    fmt::format(", seed {},", c->seed) +
+                    " gets right of the test images of each class, the worst first. Line: 95 % interval by the number "
+                    "of images; where "
+                    "two lines overlap much, these images cannot tell which class is the harder one.</p>\n";
   if (rows.size() <= 2 * kOpen) {
     out += table_of(data, all);
   } else {

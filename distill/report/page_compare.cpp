@@ -14,8 +14,9 @@ std::string settings_section(std::span<const NamedRun> runs) {
   const std::vector<SettingDifference> rows = differing_settings(runs);
   std::string out = "<section>\n<h2>What they differ in</h2>\n";
   if (rows.empty()) return out + "<p>Their settings are the same.</p>\n</section>\n";
-  out += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Settings that differ\"><table "
-         "class=\"plain\"><thead><tr><th scope=\"col\">Setting</th>";
+  out +=
+      "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Settings that differ\"><table "
+      "class=\"plain\"><thead><tr><th scope=\"col\">Setting</th>";
   for (const NamedRun& run : runs) out += "<th scope=\"col\">" + html_name(run.name) + "</th>";
   out += "</tr></thead>\n<tbody>\n";
   for (const SettingDifference& row : rows) {
@@ -73,11 +74,15 @@ std::string render_comparison(std::span<const NamedRun> runs) {
   std::string title = "Compared:";
   for (const NamedRun& run : runs) title += (&run == &runs.front() ? " " : ", ") + run.name;
   std::string out = page_head(title, headline, lines) + "</header>\n";
-  out += "<section>\n<h2>Results</h2>\n<p class=\"soft\">Test accuracy in per cent, mean ± standard deviation over seeds. A "
-         "dot is one seed, the upright line their mean, the thin line its 95 % interval by the number of test images. Bold: "
-         "what the run hands over.</p>\n";
+  out +=
+      "<section>\n<h2>Results</h2>\n<p class=\"soft\">Test accuracy in per cent, mean ± standard deviation over seeds. "
+      "A "
+      "dot is one seed, the upright line their mean, the thin line its 95 % interval by the number of test images. "
+      "Bold: "
+      "what the run hands over.</p>\n";
   for (const NamedRun& run : runs) {
-    out += "<h3>" + html_name(run.name) + "</h3>\n<table class=\"data runs\"><thead><tr><th scope=\"col\">Method</th><th "
+    out += "<h3>" + html_name(run.name) +
+           "</h3>\n<table class=\"data runs\"><thead><tr><th scope=\"col\">Method</th><th "
            "scope=\"col\" class=\"plot\"><span class=\"ends\"><span>" +
            show_percent(low, 0) + "</span><span>test accuracy</span><span>" + show_percent(high, 0) +
            " %</span></span></th>";
@@ -89,9 +94,10 @@ std::string render_comparison(std::span<const NamedRun> runs) {
       const Spread s = test_accuracy(m);
       const std::vector<std::string> costs = cost_cells(m);
       out += std::string("<tr") + (m.name == run.data.delivered ? " class=\"student\"" : "") + "><th scope=\"row\">" +
-             swatch(run.data, m.name) + e(m.name) + "</th><td class=\"plot\">" + dots_svg(run.data, m, low, high) +
-             "</td><td class=\"num\">" + show_percent_spread(s.mean, s.std) + "</td><td class=\"num\">" + costs[1] +
-             "</td><td class=\"num\">" + costs[2] + "</td><td class=\"num\">" + costs[4] + "</td></tr>\n";
+             swatch(run.data, m.name) + html_name(m.name) + "</th><td class=\"plot\">" +
+             dots_svg(run.data, m, low, high) + "</td><td class=\"num\">" + show_percent_spread(s.mean, s.std) +
+             "</td><td class=\"num\">" + costs[1] + "</td><td class=\"num\">" + costs[2] + "</td><td class=\"num\">" +
+             costs[4] + "</td></tr>\n";
     }
     out += "</tbody></table>\n";
   }

@@ -83,13 +83,16 @@ std::string confusions_section(const ReportData& data) {
     const std::string title = fmt::format("{}, seed {}: {} of {} right", html_escape(c->method), c->seed,
                                           show_integer(right), show_integer(total));
     if (c->classes <= kTableClasses) {
-      figures += "<figure><h3>" + title + "</h3>\n" + confusion_table(data, *c) + confusion_mix(data, *c) + "</figure>\n";
+      figures +=
+          "<figure><h3>" + title + "</h3>\n" + confusion_table(data, *c) + confusion_mix(data, *c) + "</figure>\n";
       continue;
     }
     // A large drawing moves in a box of its own; the second folds away, and more would make the page heavy.
     const bool drawn = c->classes <= kDrawAll || more.empty();
-    const std::string drawing = !drawn ? std::string() : "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix of " +
-                                html_escape(c->method) + "\">" + confusion_svg(*c, data.classes) + "</div>\n";
+    const std::string drawing =
+        !drawn ? std::string()
+               : "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix of " +
+                     html_escape(c->method) + "\">" + confusion_svg(*c, data.classes) + "</div>\n";
     if (c == shown.front())
       figures += "<figure><h3>" + title + "</h3>\n" + confusion_mix(data, *c) + drawing + "</figure>\n";
     else

@@ -11,15 +11,17 @@ std::string map_section(const ReportData& data) {
   if (m.x.size() < 3) return {};
   return "<section>\n<h2>How the model sees the test images</h2>\n<p class=\"soft\">" + show_integer(std::ssize(m.x)) +
          " test images, where the features of " + e(m.method) +
-         " put them: across and upwards their two strongest principal components, " + show_percent(m.share_x, 0) + " % and " +
-         show_percent(m.share_y, 0) +
-         " % of the variance. Classes that lie in one another here may still be apart in the other directions.</p>\n<figure>" +
+         " put them: across and upwards their two strongest principal components, " + show_percent(m.share_x, 0) +
+         " % and " + show_percent(m.share_y, 0) +
+         " % of the variance. Classes that lie in one another here may still be apart in the other "
+         "directions.</p>\n<figure>" +
          map_svg(data) + map_legend(data) + "</figure>\n</section>\n";
 }
 
 std::string training_section(const ReportData& data) {
   const std::int64_t fewest = std::max(kFewestForCurve, static_cast<std::int64_t>(data.classes.size()));
-  const bool carried = data.validation_images < 0 || data.validation_images >= fewest;  // -1: an earlier akin did not say
+  const bool carried =
+      data.validation_images < 0 || data.validation_images >= fewest;  // -1: an earlier akin did not say
   const std::string accuracy = carried ? curves_svg(data, CurveKind::validation_accuracy) : "";
   const std::string loss = curves_svg(data, CurveKind::train_loss);
   if (accuracy.empty() && loss.empty()) return {};
@@ -46,7 +48,8 @@ std::string training_section(const ReportData& data) {
   }
   if (!carried && data.validation_images > 0)
     out += fmt::format(
-        " Validation accuracy is not drawn: {} validation images are fewer than the {} that carry a curve (at least 50, and "
+        " Validation accuracy is not drawn: {} validation images are fewer than the {} that carry a curve (at least "
+        "50, and "
         "one a class); chance moves accuracy on them by up to {:.0f} points.",
         data.validation_images, fewest, std::min(50.0, 100 / std::sqrt(static_cast<double>(data.validation_images))));
   return out + "</p>\n</section>\n";

@@ -135,8 +135,9 @@ std::string nearness(const std::string& text, const std::string& where) {
   const Rows rows = rows_of(text, {"target", "budget", "seed", "source"}, where);
   if (rows.empty()) return {};
   const std::string head = text.substr(0, text.find('\n')), after = "source,";
-  const std::string metric = head.substr(head.find(after) + after.size(), head.find(',', head.find(after) + after.size()) -
-                                                                              head.find(after) - after.size());
+  const std::string metric =
+      head.substr(head.find(after) + after.size(),
+                  head.find(',', head.find(after) + after.size()) - head.find(after) - after.size());
   if (metric.starts_with("static:") || !rows.front().contains(metric)) return {};
   const std::vector<std::string> targets = names_of(rows, "target"), sources = names_of(rows, "source");
   const std::string budget = rows.front().at("budget");
@@ -155,8 +156,7 @@ std::string nearness(const std::string& text, const std::string& where) {
         if (row.at("target") == target && row.at("budget") == budget && row.at("source") == source)
           values.push_back(number_of(row.at(metric)));
       const double mean = spread_of(values).mean;
-      out += "<td class=\"num\">" +
-             (std::isfinite(mean) && mean < 0 ? "−" : std::string()) +
+      out += "<td class=\"num\">" + (std::isfinite(mean) && mean < 0 ? "−" : std::string()) +
              (std::isfinite(mean) ? fmt::format("{:.3g}", std::abs(mean)) : std::string("–")) + "</td>";
     }
     out += "</tr>\n";
@@ -195,14 +195,18 @@ std::string render_experiment(const std::string& title, const std::string& resul
   lines.push_back(seeds < 2 ? "One seed was run: nothing can be said of what another would give."
                             : "± is the standard deviation over " + count(seeds, "seed") +
                                   "; a gap smaller than that of both together is none yet.");
-  std::string out = page_head(title, count(x.targets.size(), "target") + ", " + count(x.variants.size(), "variant") + ", " +
-                                         count(x.budgets.size(), "label budget") + ", " + count(seeds, "seed"),
-                              lines) +
-                    "</header>\n<section>\n<h2>Means</h2>\n<p class=\"soft\">Test accuracy in per cent after the last step, "
-                    "mean over seeds; below it the standard deviation.</p>\n";
-  for (const std::string& budget : x.budgets) out += "<h3>Budget " + html_name(budget) + "</h3>\n" + overview(x, budget);
-  out += "</section>\n<section>\n<h2>Target by target</h2>\n<p class=\"soft\">A dot is one seed, the upright line their "
-         "mean.</p>\n";
+  std::string out =
+      page_head(title,
+                count(x.targets.size(), "target") + ", " + count(x.variants.size(), "variant") + ", " +
+                    count(x.budgets.size(), "label budget") + ", " + count(seeds, "seed"),
+                lines) +
+      "</header>\n<section>\n<h2>Means</h2>\n<p class=\"soft\">Test accuracy in per cent after the last step, "
+      "mean over seeds; below it the standard deviation.</p>\n";
+  for (const std::string& budget : x.budgets)
+    out += "<h3>Budget " + html_name(budget) + "</h3>\n" + overview(x, budget);
+  out +=
+      "</section>\n<section>\n<h2>Target by target</h2>\n<p class=\"soft\">A dot is one seed, the upright line their "
+      "mean.</p>\n";
   for (const std::string& target : x.targets)
     for (const std::string& budget : x.budgets) out += figure_of(x, target, budget);
   return out + "</section>\n" + nearness(sources, where + "/sources.csv") + page_end();

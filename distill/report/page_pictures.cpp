@@ -38,10 +38,12 @@ std::string tile(const ReportData& data, const SampleImage& image, const std::ve
 
 std::string errors_section(const ReportData& data) {
   if (data.errors.empty()) return {};
-  const std::string method = data.errors.front().predictions.empty() ? "" : data.errors.front().predictions.front().method;
-  std::string out = "<section>\n<h2>Surest mistakes</h2>\n<p class=\"soft\">Test images that " + e(method) +
-                    " calls wrong and is surest of: above what the label says, below what it says, how sure it is, and the "
-                    "file. Some may be labelled wrong.</p>\n<div class=\"tiles\">\n";
+  const std::string method =
+      data.errors.front().predictions.empty() ? "" : data.errors.front().predictions.front().method;
+  std::string out =
+      "<section>\n<h2>Surest mistakes</h2>\n<p class=\"soft\">Test images that " + e(method) +
+      " calls wrong and is surest of: above what the label says, below what it says, how sure it is, and the "
+      "file. Some may be labelled wrong.</p>\n<div class=\"tiles\">\n";
   for (const SampleImage& image : data.errors) {
     std::vector<const Prediction*> shown;
     for (const Prediction& p : image.predictions) shown.push_back(&p);

@@ -12,10 +12,12 @@ std::string likeness(const ReportData& data, const std::vector<const SourceResul
   const std::size_t n = data.sources.size();
   if (n < 2 || data.likeness.cka.size() != n * n) return {};
   std::string out =
-      "<h3>How alike the teachers are</h3>\n<p class=\"soft\">Debiased linear CKA between the features of each two on " +
+      "<h3>How alike the teachers are</h3>\n<p class=\"soft\">Debiased linear CKA between the features of each two "
+      "on " +
       show_integer(data.likeness.images) +
-      " of the target’s images: 1 for the same up to turning and scaling, 0 for unrelated. Teachers that are alike have "
-      "little to add to each other.</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"How alike the "
+      " of the target’s images: 1 for the same up to turning and scaling, 0 for unrelated. Teachers that are alike may "
+      "have little to add to each other.</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"How "
+      "alike the "
       "teachers are\"><table class=\"cm like\"><thead><tr><th class=\"corner\"><span "
       "class=\"unseen\">Teacher</span></th>";
   for (std::size_t i = 0; i < n; ++i)
@@ -73,8 +75,8 @@ std::string teachers_section(const ReportData& data) {
   out +=
       "</p>\n<table class=\"data\"><thead><tr><th scope=\"col\">Teacher</th><th scope=\"col\" class=\"plot\"><span "
       "class=\"ends\"><span>" +
-      show_number(ticks.front(), decimals) + "</span><span>similarity</span><span>" + show_number(ticks.back(), decimals) +
-      "</span></span></th><th scope=\"col\" class=\"num\">" + e(data.metric) +
+      show_number(ticks.front(), decimals) + "</span><span>similarity</span><span>" +
+      show_number(ticks.back(), decimals) + "</span></span></th><th scope=\"col\" class=\"num\">" + e(data.metric) +
       (data.metric_scale == 1 ? "" : " × " + show_number(data.metric_scale, 0)) +
       "</th><th scope=\"col\" class=\"num\">Weight</th></tr></thead>\n<tbody>\n";
   for (const SourceResult* s : order) {

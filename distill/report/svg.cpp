@@ -120,8 +120,7 @@ std::string grid(const Axes& axes, const std::vector<double>& xt, const std::vec
 
 /// A horizontal line with ends, between two places in per cent.
 std::string whisker(double a, double b) {
-  std::string out =
-      fmt::format("<line class=\"whisker\" x1=\"{:.2f}%\" y1=\"12\" x2=\"{:.2f}%\" y2=\"12\"/>", a, b);
+  std::string out = fmt::format("<line class=\"whisker\" x1=\"{:.2f}%\" y1=\"12\" x2=\"{:.2f}%\" y2=\"12\"/>", a, b);
   for (double x : {a, b})
     out += fmt::format("<line class=\"whisker\" x1=\"{:.2f}%\" y1=\"8\" x2=\"{:.2f}%\" y2=\"16\"/>", x, x);
   return out;

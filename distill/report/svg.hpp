@@ -49,8 +49,8 @@ std::string weight_svg(double alpha);
 /// numbers. It has a size of its own, whatever the page's: names of 9 px stay readable.
 std::string confusion_svg(const Confusion& confusion, const std::vector<std::string>& classes);
 
-/// The feature map: class by colour and, from the ninth class on, by shape; above map_classes the least accurate classes
-/// only, the others grey. Rings: called wrong.
+/// The feature map: class by colour and, from the ninth class on, by shape; above map_classes the least accurate
+/// classes only, the others grey. Rings: called wrong.
 std::string map_svg(const ReportData& data);
 /// The legend of it.
 std::string map_legend(const ReportData& data);

@@ -49,7 +49,8 @@ double commonest_share(const ReportData& data) {
 std::string quality(const ReportData& data, const MethodResult& m) {
   const double right = first(m).test_accuracy;
   if (!std::isfinite(right)) return "not tested";
-  if (data.test_images < 1) return fmt::format("{} of the test pictures right ({})", percent(right), chance_words(data));
+  if (data.test_images < 1)
+    return fmt::format("{} of the test pictures right ({})", percent(right), chance_words(data));
   const auto [low, high] = wilson_interval(right, data.test_images);
   return fmt::format("{} of {} right (95 % interval {} to {}, {})", percent(right), pictures(data.test_images, "test"),
                      show_percent(low), show_percent(high), chance_words(data));
@@ -92,10 +93,10 @@ std::string about_teaching(const ReportData& data) {
   const double p = counted ? sign_test(n.student_only, n.baseline_only) : 1;
   std::string line =
       fmt::format("{}: {} gets {} of the test pictures right, the same network from the labels alone ({}) {}.",
-                  !counted             ? "Taught and alone"
+                  !counted               ? "Taught and alone"
                   : p >= kMoreThanChance ? "Whether teaching paid these pictures cannot tell"
-                  : a > b              ? "Teaching paid"
-                                       : "Teaching did not pay",
+                  : a > b                ? "Teaching paid"
+                                         : "Teaching did not pay",
                   taught->name, percent(a), alone->name, percent(b));
   if (counted)
     line += fmt::format(" {} are right with teaching alone, {} without it alone: {} (p = {:.2g}).",

@@ -17,7 +17,8 @@ std::pair<double, double> wilson_interval(double right, std::int64_t n);
 /// of pictures that only one of two models is right on. 1 without any.
 double sign_test(std::int64_t only_a, std::int64_t only_b);
 
-/// What needs no look at a picture: guessing, or always saying the commonest class where that is more. 0 where the classes are not told.
+/// What needs no look at a picture: guessing, or always saying the commonest class where that is more. 0 where the
+/// classes are not told.
 double chance_level(const ReportData& data);
 /// "guessing 25.0 %" or "always saying the commonest class 60.0 %"; "" where the classes are not told.
 std::string chance_words(const ReportData& data);

@@ -21,12 +21,17 @@ constexpr int kShownSide = 64;         ///< pixels of a picture in the report
 SampleImage sample_of(const ImageSet& set, std::int64_t i) {
   const Shape& s = set.images.shape();
   const auto at = static_cast<std::size_t>(i), pixels = static_cast<std::size_t>(s[1] * s[2] * s[3]);
-  SampleImage image{.index = i, .label = set.labels[at], .name = at < set.names.size() ? set.names[at] : std::string()};
+  SampleImage image;
+  image.index = i;
+  image.label = set.labels[at];
+  if (at < set.names.size()) image.name = set.names[at];
   Array shown = Array::from(std::vector<std::uint8_t>(set.images.as<std::uint8_t>().data() + at * pixels,
                                                       set.images.as<std::uint8_t>().data() + (at + 1) * pixels),
                             Shape{s[1], s[2], s[3]});
   if (const std::int64_t longer = std::max(s[1], s[2]); longer > kShownSide) {
-    const auto side = [&](std::int64_t n) { return static_cast<int>(std::max<std::int64_t>(1, n * kShownSide / longer)); };
+    const auto side = [&](std::int64_t n) {
+      return static_cast<int>(std::max<std::int64_t>(1, n * kShownSide / longer));
+    };
     shown = resize_and_crop(shown, side(s[1]), side(s[2]), {.stretch = true});
   }
   image.height = static_cast<int>(shown.shape()[0]);

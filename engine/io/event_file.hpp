@@ -1,5 +1,5 @@
-// Event files of TensorBoard: records of TFRecord (length, masked CRC-32C of it, message, masked CRC-32C of that), each an
-// Event as a protocol buffer. Scalars only.
+// Event files of TensorBoard: records of TFRecord (length, masked CRC-32C of it, message, masked CRC-32C of that), each
+// an Event as a protocol buffer. Scalars only.
 #pragma once
 
 #include <cstdint>

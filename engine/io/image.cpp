@@ -312,9 +312,10 @@ Bytes to_jpeg(const Array& image, int quality) {
   const std::size_t rank = image.shape().rank();
   check_image(image, rank == 2 ? 2 : 3, "to_jpeg");
   const std::int64_t channels = rank == 3 ? image.shape()[2] : 1;
-  AKIN_CHECK((channels == 1 || channels == 3) && image.numel() < std::int64_t{1} << 30 && quality >= 1 && quality <= 100,
-             "to_jpeg: {} with quality {} is not an image of 1 or 3 channels and less than 2^30 bytes, quality 1 to 100",
-             image.shape().str(), quality);
+  AKIN_CHECK(
+      (channels == 1 || channels == 3) && image.numel() < std::int64_t{1} << 30 && quality >= 1 && quality <= 100,
+      "to_jpeg: {} with quality {} is not an image of 1 or 3 channels and less than 2^30 bytes, quality 1 to 100",
+      image.shape().str(), quality);
   Bytes out;
   const auto add = [](void* to, void* data, int size) {
     const auto* bytes = static_cast<const unsigned char*>(data);

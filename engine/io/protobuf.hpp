@@ -1,5 +1,6 @@
-// The wire format of protocol buffers, writing only: tag, then varint, four or eight bytes, or a length and bytes. Enough
-// for the messages of ONNX (nn/export/onnx_graph.cpp) and of TensorBoard (event_file.hpp); docs/decisions.md says why no library does this.
+// The wire format of protocol buffers, writing only: tag, then varint, four or eight bytes, or a length and bytes.
+// Enough for the messages of ONNX (nn/export/onnx_graph.cpp) and of TensorBoard (event_file.hpp); docs/decisions.md
+// says why no library does this.
 #pragma once
 
 #include <cstdint>
