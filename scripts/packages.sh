@@ -24,6 +24,11 @@ AKIN_TEST_NEEDS="doctest-dev header doctest/doctest.h
 libbenchmark-dev header benchmark/benchmark.h
 pkg-config command pkg-config"
 
+# With test.sh --with-browser: what looks at akin's pages, 90 MB to fetch and 320 MB on disk. Without it that test is skipped.
+AKIN_BROWSER_NEEDS="chromium command chromium
+chromium-driver command chromedriver
+python3 command python3"
+
 # With scripts/fuzz.sh: clang with its fuzzer, sanitizers and OpenMP, 300 to 500 MB on disk, for what runs by the hour.
 # ctest repeats the same targets with any compiler.
 AKIN_FUZZ_PACKAGES="clang libclang-rt-dev libomp-dev"
