@@ -57,6 +57,7 @@ RunJournal::~RunJournal() {
 
 void RunJournal::open(const std::filesystem::path& run_folder, std::int64_t parts) {
   const std::lock_guard lock(mutex_);
+  if (!file_.empty()) return;
   file_ = run_folder / kJournal;
   entry_ = {.parts = parts, .begun = now()};
   next_ = entry_.begun + kEvery;

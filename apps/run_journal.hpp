@@ -14,7 +14,7 @@ namespace akin {
 
 /// A part of a run, such as the training of one student, and how far it is.
 struct JournalEntry {
-  std::string label, unit, note;
+  std::string label = {}, unit = {}, note = {};
   std::int64_t done = 0, total = 0;
   std::int64_t parts = 0;                ///< students that the run makes; 0: not told
   double begun = 0, part_begun = 0;      ///< seconds since 1970: of the run, of this part
@@ -38,7 +38,7 @@ class RunJournal {
   RunJournal(const RunJournal&) = delete;
   RunJournal& operator=(const RunJournal&) = delete;
 
-  /// Begins to write, once the folder is sure to be the run's.
+  /// Begins to write, once the folder is sure to be the run's. Called again it does nothing.
   void open(const std::filesystem::path& run_folder, std::int64_t parts = 0);
   void progress(const std::string& label, std::int64_t done, std::int64_t total, const std::string& unit,
                 const std::string& note);

@@ -151,7 +151,7 @@ std::vector<std::string> watch_lines(const WatchedRun& run, int columns, double 
     const bool named = !run.students.front().method.empty();
     TextTable table({{named ? "finished" : "trained", Align::left},
                      {"seed", Align::right},
-                     {"points to", Align::right},
+                     {"steps", Align::right},
                      {"loss", Align::right},
                      {"validation %", Align::right}});
     for (const WatchedStudent& s : run.students)

@@ -128,7 +128,7 @@ def main():
 
         out = home / "run"
         run("distill", "--target", str(home / "data"), "--labels-per-class", "6", "--validation", "8", "--student", "resnet8",
-            "--student-width", "4", "--steps", "30", "--batch", "8", "--methods", "scratch,equal", "--seeds", "0,1",
+            "--student-width", "4", "--steps", "30", "--batch", "8", "--unlabelled-batch", "8", "--methods", "scratch,equal", "--seeds", "0,1",
             "--sources", str(home / "source/model.safetensors"), "--out", str(out), "--tensorboard")
         log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
         report = json.loads((out / "report.json").read_text())

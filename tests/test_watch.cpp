@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <thread>
 
 #include "apps/watch_screen.hpp"
 #include "distill/report/table.hpp"
