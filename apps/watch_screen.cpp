@@ -142,7 +142,7 @@ std::vector<std::string> watch_lines(const WatchedRun& run, int columns, double 
       const bool student = e->unit == "steps" && std::isfinite(left);
       if (const std::int64_t more = e->parts - done - 1; student && more >= 0)
         of += ", about " + time_left(left + static_cast<double>(more) * (e->updated - e->part_begun + left)) +
-              " left if the others take as long";
+              " left in all";
       lines.push_back(of);
     }
   }
