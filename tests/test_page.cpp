@@ -1,9 +1,13 @@
 // Sections of the page that show one model closely; rendered_pages (tests/browser) looks at them in a browser.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "distill/report/html.hpp"
+#include "distill/report/image.hpp"
 #include "distill/report/svg.hpp"
 #include "distill/report/verdict.hpp"
+#include "engine/io/image.hpp"
 #include "engine/io/json.hpp"
 #include "tests/report_example.hpp"
 #include "tests/temp_folder.hpp"
@@ -77,6 +81,16 @@ TEST_CASE("the surest mistakes are the wrong answers of highest confidence, with
   CHECK_EQ(count(part, "<img "), 12);
   CHECK(has(part, "alt=\"test/class/IMG_20240102_30.jpg, Red-winged_Blackbird_0; LinearProbe: gull 2, 99\u00a0%\""));
   CHECK(has(part, "data:image/jpeg;base64,"));  // of pictures like photographs the smaller one
+  const SampleImage shown = large_run(10).errors.front();
+  const std::string url = data_url(shown), head = "data:image/jpeg;base64,";
+  REQUIRE(url.starts_with(head));
+  const Array back = decode_image(base64_decode(url.substr(head.size())), "here");
+  CHECK_EQ(back.shape(), Shape{64, 64, 3});
+  double off = 0;
+  for (std::size_t i = 0; i < shown.pixels.size(); ++i)
+    off += std::abs(double{shown.pixels[i]} - double{back.as<std::uint8_t>()[i]});
+  CHECK(off / static_cast<double>(shown.pixels.size()) < 8);
+  CHECK(data_url(example_run().samples.front()).starts_with("data:image/png;base64,"));
   CHECK(section(render_report(ReportData{}), "Surest mistakes").empty());
   CHECK(has(section(render_report(example_run()), "What they see"), "test image 0"));  // one without a name
 }
