@@ -170,6 +170,7 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
   add_label(app);
   add_export(app);
   add_report(app);
+  add_watch(app);
   add_info(app);
   add_demo(app);
   add_init(app);

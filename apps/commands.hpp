@@ -25,6 +25,7 @@ void add_predict(CLI::App& akin);
 void add_label(CLI::App& akin);
 void add_export(CLI::App& akin);
 void add_report(CLI::App& akin);
+void add_watch(CLI::App& akin);
 void add_info(CLI::App& akin);
 void add_demo(CLI::App& akin);
 void add_completion(CLI::App& akin);

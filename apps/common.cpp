@@ -265,6 +265,10 @@ void add_detect_anomaly(CLI::App& app, CommonOptions& options) {
       ->group("Training");
 }
 
+void add_tensorboard(CLI::App& app, bool& wanted) {
+  app.add_flag("--tensorboard", wanted, "Write the curves for TensorBoard, too, below tensorboard/")->group("Run");
+}
+
 void save_config(const CLI::App& app, const std::filesystem::path& run_folder) {
   write_file_atomic(run_folder / "config.toml", std::string_view(config_text(app)));
 }

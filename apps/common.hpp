@@ -31,13 +31,15 @@ struct CommonOptions {
   bool json = false;
   bool detect_anomaly = false;
   bool profile = false;
-  std::string trace = {};  ///< file for a timeline; empty: none
+  std::string trace = {};       ///< file for a timeline; empty: none
   std::int64_t stop_after = 0;  ///< for tests: behave as if interrupted before this many further steps; 0 = never
   const Console* console = nullptr;  ///< of fit and distill; nullptr: the terminal
 };
 
 /// --detect-anomaly, of what trains.
 void add_detect_anomaly(CLI::App& app, CommonOptions& options);
+/// --tensorboard, of what trains.
+void add_tensorboard(CLI::App& app, bool& wanted);
 /// --json, --quiet.
 void add_output(CLI::App& app, CommonOptions& options);
 /// --device, --threads and add_output.

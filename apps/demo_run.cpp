@@ -4,6 +4,7 @@
 
 #include "apps/flags.hpp"
 #include "apps/run_folder.hpp"
+#include "apps/run_journal.hpp"
 #include "distill/report/table.hpp"
 
 namespace akin {
@@ -18,6 +19,7 @@ void add_demo_run(CLI::App& app, DemoRunOptions& options, Settings& students) {
       ->type_name("DIR")
       ->group("Run");
   app.add_flag("--resume", options.resume, "Go on with a stopped run")->configurable(false)->group("Run");
+  add_tensorboard(app, options.tensorboard);
   add_common(app, options.common);
   add_config(app);
 }
@@ -30,13 +32,16 @@ void run_demo_command(const CLI::App& app, const DemoRunOptions& o, const GridIn
   const RunFolder folder(app.get_name() == "birds" ? RunKind::birds : RunKind::demo, o.out, inputs,
                          {.resume = o.resume, .takes_force = false});
   catch_interrupts();
+  RunJournal journal;
+  journal.open(o.out);  // a demo makes its bank first
   const PipelineOptions place{.run_folder = o.out,
                               .cache = std::filesystem::path(o.out) / "cache",
                               .resume = o.resume,
                               .made_by = version_line(),
+                              .tensorboard = o.tensorboard,
                               .opened = [&](const Task&) { save_config(app, o.out); },
                               .begins = [&](const std::vector<std::string>& written) { folder.begin(written); }};
-  PipelineResult result = run(ctx, place, make_events(o.common));
+  PipelineResult result = run(ctx, place, journaled(make_events(o.common), journal));
   AKIN_CHECK(result.finished, "stopped; the same command with --resume goes on from {}", o.out);
   sign_report(result.report, app, ctx, begun, clock);
   write_report(result.report, o.out);

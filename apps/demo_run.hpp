@@ -12,7 +12,7 @@ namespace akin {
 struct DemoRunOptions {
   CommonOptions common;
   std::string data, out, seeds;
-  bool resume = false;
+  bool resume = false, tensorboard = false;
 };
 
 /// --steps, --p, --lambda, --out, --seeds, --resume and those of all commands.

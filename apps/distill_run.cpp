@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/output_cache_place.hpp"
+#include "apps/run_journal.hpp"
 #include "distill/report/table.hpp"
 #include "distill/report/verdict.hpp"
 #include "engine/io/file.hpp"
@@ -47,12 +48,14 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   p.run_folder = folder.path();
   p.resume = run.resume;
   p.made_by = version_line();
+  p.tensorboard = run.tensorboard;
   p.begins = [&](const std::vector<std::string>& written) { folder.begin(written); };
   OutputCachePlace cache(std::any_of(methods.begin(), methods.end(), uses_sources) ? run.cache : "none",
                          run.target.data);
   cache.make();
   p.cache = cache.folder();
 
+  RunJournal journal;
   std::string name;
   Shape shape;
   // Everything is opened and checked before the run folder is made.
@@ -71,8 +74,9 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
       say(common, p.run_folder.string() + ": holds no stopped run; starting from the beginning");
     if (common.console == nullptr) catch_interrupts();
     save_config(app, p.run_folder);
+    journal.open(p.run_folder, std::ssize(methods) * std::ssize(run.seeds));
   };
-  PipelineResult result = run_pipeline(ctx, grid, p, make_events(common));
+  PipelineResult result = run_pipeline(ctx, grid, p, journaled(make_events(common), journal));
   AKIN_CHECK(result.finished,
              "stopped on request; what is done is kept in {}: the same command with --resume --out {} "
              "goes on",
@@ -97,6 +101,7 @@ void add_run_place(CLI::App& app, DistillRun& run) {
   app.add_option("--out", run.out, "Run folder; default runs/<time>")->type_name("DIR")->group("Run");
   add_cache(app, run.cache);
   app.add_option("--title", run.title, "Of the report")->group("Run");
+  add_tensorboard(app, run.tensorboard);
   app.add_flag("--resume", run.resume, "Go on with a stopped run, or add methods and seeds to a finished one")
       ->configurable(false)
       ->group("Run");

@@ -17,7 +17,7 @@ struct DistillRun {
   std::vector<std::uint64_t> seeds;
   std::string out, cache, title;
   std::vector<std::filesystem::path> files = {};  ///< that are read besides
-  bool resume = false, force = false;
+  bool resume = false, force = false, tensorboard = false;
 };
 
 /// "scratch,fixmatch": UsageError on a name that is none, or there twice.
@@ -27,7 +27,7 @@ std::vector<Method> parse_methods(const std::string& text);
 void run_distillation(const CLI::App& app, const CommonOptions& common, const DistillRun& run, Context& ctx,
                       const std::string& begun, std::chrono::steady_clock::time_point clock);
 
-/// --out, --cache, --title, --resume, --force.
+/// --out, --cache, --title, --tensorboard, --resume, --force.
 void add_run_place(CLI::App& app, DistillRun& run);
 
 }  // namespace akin

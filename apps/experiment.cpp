@@ -8,6 +8,7 @@
 #include "apps/output_cache_place.hpp"
 #include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
+#include "apps/run_journal.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 
@@ -91,10 +92,12 @@ void run(const CLI::App& app, Options& o) {
   cache.make();
   options.cache = cache.folder();
   const RunFolder owner(RunKind::experiment, run_folder, inputs_of(grid), {.takes_force = false});
+  RunJournal journal;
   options.listener.opened = [&](const Task&, const std::vector<Source>&) {
     write_file_atomic(run_folder / ("experiment" + file.extension().string()), std::string_view(read_text(file)));
+    journal.open(run_folder);
   };
-  const GridOutcome outcome = run_experiment(ctx, grid, options, make_events(o.common));
+  const GridOutcome outcome = run_experiment(ctx, grid, options, journaled(make_events(o.common), journal));
   const std::string folder = run_folder.string();
   AKIN_CHECK(outcome.finished, "stopped on request; finished cells are kept in {}: the same command goes on", folder);
   if (o.common.json)

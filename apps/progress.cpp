@@ -38,18 +38,21 @@ std::string fit(const std::string& text, int columns) {
   return out;
 }
 
-}  // namespace
-
-ProgressStyle stderr_style() {
+ProgressStyle style_of(int fd) {
   ProgressStyle style;
   const char* term = std::getenv("TERM");
   const char* no_colour = std::getenv("NO_COLOR");
-  style.tty = isatty(STDERR_FILENO) == 1 && (term == nullptr || std::strcmp(term, "dumb") != 0);
+  style.tty = isatty(fd) == 1 && (term == nullptr || std::strcmp(term, "dumb") != 0);
   style.colour = style.tty && (no_colour == nullptr || *no_colour == '\0');
   winsize size{};
-  if (style.tty && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) style.columns = size.ws_col;
+  if (style.tty && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) style.columns = size.ws_col;
   return style;
 }
+
+}  // namespace
+
+ProgressStyle stderr_style() { return style_of(STDERR_FILENO); }
+ProgressStyle stdout_style() { return style_of(STDOUT_FILENO); }
 
 std::string time_left(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0 || seconds > 359999) return "?";

@@ -19,6 +19,8 @@ struct ProgressStyle {
 
 /// How standard error can be written to: a terminal or not, NO_COLOR and TERM=dumb honoured, its width.
 ProgressStyle stderr_style();
+/// The same of standard output.
+ProgressStyle stdout_style();
 
 struct ProgressOptions {
   std::string label;

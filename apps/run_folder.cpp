@@ -25,7 +25,7 @@ struct Traces {
 
 constexpr const char* kFlat =
     "config\\.toml|(results|similarity|weights|oracle)\\.csv|log\\.jsonl|report\\.(json|html)|"
-    "student(_best)?\\.safetensors|labels-seed[0-9]+\\.json|students|checkpoints";
+    "student(_best)?\\.safetensors|labels-seed[0-9]+\\.json|students|checkpoints|tensorboard|progress\\.json";
 
 const std::vector<Traces>& all_traces() {
   static const std::vector<const char*> marks{"results.csv", "report.json", "students", "checkpoints"};
@@ -35,12 +35,12 @@ const std::vector<Traces>& all_traces() {
        "train",
        {"model.safetensors", "checkpoint.safetensors"},
        {"model.safetensors"},
-       "config\\.toml|log\\.jsonl|(model|checkpoint)\\.safetensors"},
+       "config\\.toml|log\\.jsonl|(model|checkpoint)\\.safetensors|tensorboard|progress\\.json"},
       {RunKind::experiment,
        "experiment",
        {"cells", "rankings"},
        {"results.md"},
-       "results\\.(csv|md)|sources\\.csv|cells|rankings|labels|students|checkpoints"},
+       "results\\.(csv|md)|sources\\.csv|report\\.html|progress\\.json|cells|rankings|labels|students|checkpoints"},
       {RunKind::demo, "demo", marks, finish, kFlat},
       {RunKind::birds, "demo birds", marks, finish, kFlat},
       {RunKind::fit, "fit", marks, finish, kFlat},

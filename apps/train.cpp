@@ -7,6 +7,8 @@
 #include "apps/flags.hpp"
 #include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
+#include "apps/run_journal.hpp"
+#include "distill/report/tensorboard.hpp"
 #include "engine/io/file.hpp"
 #include "nn/data/same_form.hpp"
 #include "nn/zoo/zoo.hpp"
@@ -20,7 +22,7 @@ struct Options {
   CommonOptions common;
   std::string data, out;
   FormatFlags format;
-  bool resume = false, force = false;
+  bool resume = false, force = false, tensorboard = false;
 };
 
 std::string curve_lines(const TrainResult& result) {
@@ -97,7 +99,9 @@ void run(const CLI::App& app, Options& o) {
                     .resume = o.resume,
                     .fingerprint = settings.dump()};
   c.train.eval_every = std::max<std::int64_t>(1, images / c.batch);
-  const Events events = make_events(o.common);
+  RunJournal journal;
+  journal.open(out, 1);
+  const Events events = journaled(make_events(o.common), journal);
   TrainHooks hooks;
   hooks.stop = events.stop;
   hooks.progress = [&](std::int64_t done, double loss) {
@@ -117,6 +121,10 @@ void run(const CLI::App& app, Options& o) {
     trained.model.info.test_accuracy = evaluate_model(ctx, trained.model, test);
     save_model(model_file, *trained.model.network, trained.model.info);
   }
+  if (o.tensorboard)
+    write_tensorboard(out, "train",
+                      {.test_accuracy = has_test ? trained.model.info.test_accuracy : not_measured, .seconds = seconds},
+                      trained.result.curve);
   remove_checkpoint(place.checkpoint);
   const double accuracy = trained.model.info.test_accuracy;
   if (o.common.json) {
@@ -144,6 +152,7 @@ void add_train(CLI::App& akin) {
   add_format(*app, o->format);
   for (const char* group : {"Network", "Training"}) add_settings(*app, o->common.settings, group, true);
   app->add_option("--out", o->out, "Run folder; default runs/<time>")->type_name("DIR")->group("Run");
+  add_tensorboard(*app, o->tensorboard);
   app->add_flag("--resume", o->resume, "Go on with a stopped run")->configurable(false)->group("Run");
   app->add_flag("--force", o->force, "Start anew in a folder that holds a run")->configurable(false)->group("Run");
   add_detect_anomaly(*app, o->common);

@@ -7,7 +7,9 @@
 
 #include "distill/report/csv.hpp"
 #include "distill/report/table.hpp"
+#include "distill/report/tensorboard.hpp"
 #include "distill/report/verdict.hpp"
+#include "distill/similarity/likeness.hpp"
 #include "distill/student/evaluator.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
@@ -87,8 +89,8 @@ void replace(const std::filesystem::path& from, const std::filesystem::path& to)
 /// What a run writes beside its students, and its report, from what the grid tells.
 class Reporter {
  public:
-  Reporter(const Grid& grid, const GridFolder& place, const Events& events)
-      : grid_(grid), place_(place), events_(events) {
+  Reporter(const Grid& grid, const GridFolder& place, bool tensorboard, const Events& events)
+      : grid_(grid), place_(place), tensorboard_(tensorboard), events_(events) {
     // On the page: the last method that is taught, else the last one, and the one trained on labels alone.
     for (const GridVariant& v : grid.variants) {
       if (shown_ == nullptr || traits(v.method).role == MethodRole::taught ||
@@ -100,10 +102,11 @@ class Reporter {
   }
 
   /// Writes similarity.csv and weights.csv.
-  void planned(const GridGroup& g, const std::vector<Source>& sources, const Ranking* ranking,
-               const std::vector<StudentPlan>& plans) {
+  void planned(const GridGroup& g, const std::vector<Source>& sources, const std::vector<Outputs>& outputs,
+               const Ranking* ranking, const std::vector<StudentPlan>& plans) {
     if (ranking == nullptr) return;
     const bool first = similarity_text_.empty();
+    if (first) report_.likeness = likeness_of(outputs);
     const Weights weights = shown_weights(plans, *ranking, grid_.settings.p);
     add_source(report_.sources, *ranking, weights, sources);
     for (const std::string& w : shared_warnings(ranking->rows)) say(events_, "warning: " + w);
@@ -153,10 +156,7 @@ class Reporter {
       if (leads) replace(place_.student(cell), place_.student(whole));
       if (leads) replace(place_.best(cell), place_.best(whole));
     }
-    if (cell.seed == grid_.seeds.front() && leads) {
-      if (cell.variant == shown_) shown_answers_ = {title_of(cell.variant->method), cell.seed, answers()};
-      if (cell.variant == scratch_) scratch_answers_ = {title_of(cell.variant->method), cell.seed, answers()};
-    }
+    if (cell.seed == grid_.seeds.front() && leads) keep_answers(cell, record, answers);
     log_.clear();
     for (const ResultRow& r : rows_)
       for (const CurvePoint& p : r.record.curve)
@@ -168,6 +168,8 @@ class Reporter {
                     .dump() +
                 "\n";
     write_file_atomic(place_.folder / "log.jsonl", std::string_view(log_));
+    if (tensorboard_)
+      write_tensorboard(place_.folder, place_.record(cell).stem().string(), record.figures, record.curve);
     say(events_,
         fmt::format("{}, seed {}{}: {:.2f} % of {} test images right ({:.1f} s)", title_of(cell.variant->method),
                     cell.seed, cell.teacher.empty() ? "" : ", taught by " + cell.teacher,
@@ -223,6 +225,7 @@ class Reporter {
     const std::ptrdiff_t best = best_by_validation(r.methods, kept);
     const GridVariant& delivered = best < 0 ? grid_.variants.back() : grid_.variants[static_cast<std::size_t>(best)];
     r.delivered = title_of(delivered.method);
+    if (delivered_answers_.method == r.delivered) Evaluator::add_delivered(r, *task_, delivered_answers_);
     const Cell chosen = cell_of(delivered);
     replace(place_.student(chosen), place_.folder / "student.safetensors");
     replace(place_.best(chosen), place_.folder / "student_best.safetensors");
@@ -230,6 +233,21 @@ class Reporter {
   }
 
  private:
+  /// What a student of the first seed said of the test images, where the report may show it. An earlier run's is tested
+  /// again, so only those that may be handed over are asked.
+  void keep_answers(const Cell& cell, const StudentRecord& record, const std::function<TestAnswers()>& answers) {
+    const GridVariant& v = *cell.variant;
+    candidates_.push_back({title_of(v.method), traits(v.method).role, {record.figures}});
+    candidate_kept_.push_back(v.method != Method::oracle && is_model_file(place_.student(cell)));
+    const std::ptrdiff_t best = best_by_validation(candidates_, candidate_kept_);
+    const bool leads = best < 0 ? &v == &grid_.variants.back() : best + 1 == std::ssize(candidates_);
+    if (!leads && &v != shown_ && &v != scratch_) return;
+    const Evaluator::Pictured said{title_of(v.method), cell.seed, answers()};
+    if (&v == shown_) shown_answers_ = said;
+    if (&v == scratch_) scratch_answers_ = said;
+    if (leads) delivered_answers_ = said;
+  }
+
   /// The first of the rankings whose draws do not agree, and how many they are.
   std::string disputed_line() const {
     if (ranked_ == 1) return disputed_.front();
@@ -238,12 +256,15 @@ class Reporter {
 
   const Grid& grid_;
   const GridFolder& place_;
+  const bool tensorboard_;
   const Events& events_;
   ReportData report_;
   std::optional<Task> task_;
   std::vector<ResultRow> rows_;
   const GridVariant *shown_ = nullptr, *scratch_ = nullptr;
-  Evaluator::Pictured shown_answers_, scratch_answers_;
+  Evaluator::Pictured shown_answers_, scratch_answers_, delivered_answers_;
+  std::vector<MethodResult> candidates_;  ///< of the first seed, those finished so far
+  std::vector<bool> candidate_kept_;
   std::string similarity_text_, weights_text_, oracle_csv_, log_;
   MetricChoice metric_;
   std::vector<std::string> disputed_;  ///< of which seed, and who leads
@@ -286,7 +307,7 @@ PipelineResult run_pipeline(Context& ctx, const Grid& grid, const PipelineOption
   o.fresh = !options.resume;
   o.keep_students = o.strict = true;
   o.made_by = options.made_by;
-  Reporter reporter(grid, o.place, events);
+  Reporter reporter(grid, o.place, options.tensorboard, events);
   o.listener.opened = [&](const Task& first, const std::vector<Source>&) {
     if (options.opened) options.opened(first);
     make_folder(options.run_folder / "students");

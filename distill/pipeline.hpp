@@ -21,6 +21,7 @@
 //                student.safetensors  students/<method>-seed<k>.safetensors  after the last step
 //                student_best.safetensors  students/<method>-seed<k>_best.safetensors  best on validation, if any
 //                students/<method>-seed<k>.json  its record
+//                tensorboard/<method>-seed<k>/  event files, if asked for
 //                checkpoints/ (while a student is being trained)
 #pragma once
 
@@ -39,6 +40,7 @@ struct PipelineOptions {
   std::filesystem::path cache = {};  ///< of the sources' outputs; empty: none
   bool resume = false;               ///< keep finished students of this folder and go on with stopped ones
   std::string made_by = {};          ///< version, for the records
+  bool tensorboard = false;          ///< every student's curves as event files, too, below tensorboard/
   /// All was opened and checked, and nothing is written yet; optional.
   std::function<void(const Task& first)> opened = {};
   /// All students are planned, and the first of those that are missing is next: the time to forget what an earlier run

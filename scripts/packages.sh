@@ -25,6 +25,11 @@ libbenchmark-dev header benchmark/benchmark.h
 pkg-config command pkg-config
 python3-numpy file /usr/lib/python3/dist-packages/numpy"
 
+# With test.sh --with-browser: what looks at akin's pages, 90 MB to fetch and 320 MB on disk. Without it that test is skipped.
+AKIN_BROWSER_NEEDS="chromium command chromium
+chromium-driver command chromedriver
+python3 command python3"
+
 # With scripts/fuzz.sh: clang with its fuzzer, sanitizers and OpenMP, 300 to 500 MB on disk, for what runs by the hour.
 # ctest repeats the same targets with any compiler.
 AKIN_FUZZ_PACKAGES="clang libclang-rt-dev libomp-dev"

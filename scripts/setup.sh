@@ -50,7 +50,7 @@ has_libfuzzer() {
   return $status
 }
 
-# GROUP: build, test, demo, npm or fuzz. Prints the Debian packages that are missing for it, one a line. Tools and headers count
+# GROUP: build, test, browser, demo, npm or fuzz. Prints the Debian packages that are missing for it, one a line. Tools and headers count
 # wherever they come from; fonts are asked of dpkg, and where there is none, any font will do.
 missing_packages() {
   local -a needs=() headers=()
@@ -60,6 +60,7 @@ missing_packages() {
   mapfile -t -O ${#needs[@]} needs <<< "$AKIN_PICTURE_NEEDS"
   if [[ $1 == test ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_TEST_NEEDS"; fi
   if [[ $1 == demo ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_DEMO_NEEDS"; fi
+  if [[ $1 == browser ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_BROWSER_NEEDS"; fi
   if [[ $1 == npm ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_NPM_NEEDS"; fi
   for line in "${needs[@]}"; do
     read -r package what found <<< "$line"

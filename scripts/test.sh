@@ -6,13 +6,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/test.sh [--preset PRESET] [NAME...]
+Usage: scripts/test.sh [--preset PRESET] [--with-browser] [NAME...]
 
 Installs what is missing (Debian and Ubuntu, as root or with sudo), builds akin with its tests and benchmarks, warnings
 being errors, and runs all tests, or only those whose name holds one of NAME. Without --preset it does so three times:
   ci        everything; the CUDA kernels run in the emulator, and are compiled by nvcc where it is found
   sim-asan  the CUDA kernels in the emulator again, with the address and undefined-behaviour sanitizers
   sim-tsan  and again, with the thread sanitizer looking for races
+--with-browser installs chromium, too, and fails where the pages cannot be looked at; else that test is skipped without one.
 Other presets: dev (ci with debug information), asan (everything with the first two sanitizers).
 
 Example: scripts/test.sh --preset ci io
@@ -22,6 +23,7 @@ TEXT
 
 presets=(ci sim-asan sim-tsan)
 names=()
+browser=0
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
@@ -30,6 +32,7 @@ while (($#)); do
         ci | dev | asan | sim-asan | sim-tsan) presets=("$2"); shift ;;
         *) say "test.sh: --preset is one of ci, dev, asan, sim-asan, sim-tsan (see --help)"; exit 2 ;;
       esac ;;
+    --with-browser) browser=1 ;;
     -*) say "test.sh: no option \"$1\" (see --help)"; exit 2 ;;
     *) names+=("$1") ;;
   esac
@@ -37,6 +40,10 @@ while (($#)); do
 done
 
 install_missing test || exit 1
+if ((browser)); then
+  install_missing browser || exit 1
+  export AKIN_NEEDS_BROWSER=1
+fi
 status=0
 logs=()
 tables=()

@@ -252,7 +252,7 @@ class Runner {
       if (o_.strict || s->state != State::finished) plan(opened, g, bank, *s);
       if (s->plan) all.push_back(*s->plan);
     }
-    if (o_.strict && o_.listener.planned) o_.listener.planned(g, opened.bank.sources(), shown, all);
+    if (o_.strict && o_.listener.planned) o_.listener.planned(g, opened.bank.sources(), bank.outputs, shown, all);
     return true;
   }
 

@@ -18,9 +18,9 @@ struct GridListener {
   std::function<void(const GridTarget& target, const TargetInputs& inputs)> inputs = {};
   /// All of a target was opened and checked, and nothing is written yet.
   std::function<void(const Task& first, const std::vector<Source>& sources)> opened = {};
-  /// Who is made from what, in a strict run: before any student trains.
-  std::function<void(const GridGroup& group, const std::vector<Source>& sources, const Ranking* ranking,
-                     const std::vector<StudentPlan>& plans)>
+  /// Who is made from what, in a strict run: before any student trains. `outputs`: of the sources for the group's task.
+  std::function<void(const GridGroup& group, const std::vector<Source>& sources, const std::vector<Outputs>& outputs,
+                     const Ranking* ranking, const std::vector<StudentPlan>& plans)>
       planned = {};
   /// All of a strict run is planned, and the first student that is missing is next.
   std::function<void()> begins = {};

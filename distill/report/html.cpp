@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -152,13 +153,35 @@ std::string class_name(std::span<const std::string> classes, int label) {
   return i < classes.size() ? classes[i] : fmt::format("class {}", label);
 }
 
-std::string shorten(std::string_view text, std::size_t limit) {
-  std::size_t characters = 0, cut = text.size();
-  for (std::size_t i = 0; i < text.size(); ++characters) {
-    if (characters + 1 == limit) cut = i;
+namespace {
+
+/// Where the characters (code points) of a text begin, and its end.
+std::vector<std::size_t> characters_of(std::string_view text) {
+  std::vector<std::size_t> begins;
+  std::size_t i = 0;
+  while (i < text.size()) {
+    begins.push_back(i);
     i += std::max<std::size_t>(1, utf8_length(text.substr(i)));
   }
-  return characters <= limit ? std::string(text) : std::string(text.substr(0, cut)) + "…";
+  begins.push_back(text.size());
+  return begins;
+}
+
+}  // namespace
+
+std::size_t characters(std::string_view text) { return characters_of(text).size() - 1; }
+
+std::string shorten(std::string_view text, std::size_t limit) {
+  const std::vector<std::size_t> at = characters_of(text);
+  return at.size() - 1 <= limit ? std::string(text) : std::string(text.substr(0, at[limit - 1])) + "…";
+}
+
+std::string shorten_middle(std::string_view text, std::size_t limit) {
+  const std::vector<std::size_t> at = characters_of(text);
+  const std::size_t n = at.size() - 1;
+  if (n <= limit) return std::string(text);
+  const std::size_t tail = (limit - 1) / 2, head = limit - 1 - tail;
+  return std::string(text.substr(0, at[head])) + "…" + std::string(text.substr(at[n - tail]));
 }
 
 }  // namespace akin

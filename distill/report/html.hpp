@@ -34,7 +34,11 @@ std::string show_count(double value);
 std::string show_integer(std::int64_t value);
 /// The name of class `label`; "class 7" where it has none, "–" below 0.
 std::string class_name(std::span<const std::string> classes, int label);
+/// Code points of a text.
+std::size_t characters(std::string_view text);
 /// At most `limit` characters (code points), the last one an ellipsis where the text was cut.
 std::string shorten(std::string_view text, std::size_t limit);
+/// The same with the ellipsis in the middle: names that begin alike stay apart.
+std::string shorten_middle(std::string_view text, std::size_t limit);
 
 }  // namespace akin

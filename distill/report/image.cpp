@@ -2,19 +2,35 @@
 
 #include <algorithm>
 
+#include "distill/report/html.hpp"
 #include "engine/io/image.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
 
-std::vector<std::uint8_t> encode_sample(const SampleImage& image) {
+namespace {
+
+constexpr int kJpegQuality = 85;
+
+Array array_of(const SampleImage& image) {
   const bool good = image.height > 0 && image.width > 0 && (image.channels == 1 || image.channels == 3) &&
                     image.pixels.size() == static_cast<std::size_t>(image.height) *
                                                static_cast<std::size_t>(image.width) *
                                                static_cast<std::size_t>(image.channels);
   AKIN_CHECK(good, "report: sample image {} has {} bytes for {} x {} x {}, expected height x width x 1 or 3 channels",
              image.index, image.pixels.size(), image.height, image.width, image.channels);
-  return to_png(Array::from(image.pixels, Shape{image.height, image.width, image.channels}));
+  return Array::from(image.pixels, Shape{image.height, image.width, image.channels});
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> encode_sample(const SampleImage& image) { return to_png(array_of(image)); }
+
+std::string data_url(const SampleImage& image) {
+  const Array array = array_of(image);
+  const std::vector<std::uint8_t> png = to_png(array), jpeg = to_jpeg(array, kJpegQuality);
+  return jpeg.size() < png.size() ? "data:image/jpeg;base64," + base64_encode(jpeg)
+                                  : "data:image/png;base64," + base64_encode(png);
 }
 
 void decode_sample(std::span<const std::uint8_t> png, SampleImage& image, const std::string& where) {

@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <utility>
 
 #include "distill/report/html.hpp"
 #include "distill/report/image.hpp"
+#include "distill/report/json_reader.hpp"
 #include "distill/report/report.hpp"
 #include "distill/report/verdict.hpp"
 #include "engine/io/file.hpp"
@@ -40,68 +40,6 @@ Json pairs_json(const std::vector<std::pair<std::string, std::string>>& pairs) {
   for (const auto& [key, value] : pairs) out.push_back({key, value});
   return out;
 }
-
-/// Reads members of an object; errors name the file and the path inside it.
-class Reader {
- public:
-  Reader(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
-
-  Reader at(const char* key) const {
-    AKIN_CHECK(json_.is_object(), "{}: expected an object", where_);
-    const auto it = json_.find(key);
-    AKIN_CHECK(it != json_.end(), "{}: \"{}\" is missing (written by another version? run the experiment again)",
-               where_, key);
-    return Reader(*it, where_ + "." + key);
-  }
-  bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
-  template <class T>
-  T get(const char* key) const {
-    return at(key).as<T>();
-  }
-  template <class T>
-  T as() const {
-    if constexpr (std::is_same_v<T, std::string>) {
-      AKIN_CHECK(json_.is_string(), "{}: expected text, found {}", where_, json_.type_name());
-    } else if constexpr (std::is_floating_point_v<T>) {
-      if (json_.is_null()) return not_measured;
-      AKIN_CHECK(json_.is_number(), "{}: expected a number or null, found {}", where_, json_.type_name());
-    } else {
-      AKIN_CHECK(json_.is_number_integer(), "{}: expected a whole number, found {}", where_, json_.type_name());
-      const bool fits = json_.is_number_unsigned() ? std::in_range<T>(json_.get<std::uint64_t>())
-                                                   : std::in_range<T>(json_.get<std::int64_t>());
-      AKIN_CHECK(fits, "{}: {} is out of range", where_, json_.dump());
-    }
-    return json_.get<T>();
-  }
-  template <class F>
-  auto list(const char* key, F read) const {
-    const Reader member = at(key);
-    AKIN_CHECK(member.json_.is_array(), "{}: expected a list, found {}", member.where_, member.json_.type_name());
-    std::vector<decltype(read(member))> out;
-    for (std::size_t i = 0; i < member.json_.size(); ++i) {
-      out.push_back(read(member.item(i)));
-    }
-    return out;
-  }
-  template <class T>
-  std::vector<T> list_of(const char* key) const {
-    return list(key, [](const Reader& r) { return r.as<T>(); });
-  }
-  std::vector<std::pair<std::string, std::string>> pairs(const char* key) const {
-    return list(key, [](const Reader& r) {
-      AKIN_CHECK(r.size() == 2, "{}: expected a pair of texts", r.where_);
-      return std::pair(r.item(0).as<std::string>(), r.item(1).as<std::string>());
-    });
-  }
-  /// Items of a list; 0 for anything else.
-  std::size_t size() const { return json_.is_array() ? json_.size() : 0; }
-  Reader item(std::size_t i) const { return Reader(json_[i], fmt::format("{}[{}]", where_, i)); }
-  const std::string& where() const { return where_; }
-
- private:
-  const Json& json_;
-  std::string where_;
-};
 
 Json json_of(double value) { return number(value); }
 Json json_of(std::int64_t value) { return value; }
@@ -142,13 +80,13 @@ Json results_part(const ReportData& d) {
   return {{"sources", sources}, {"ranking_notes", d.ranking_notes}, {"methods", methods}};
 }
 
-SourceResult read_source(const Reader& r) {
+SourceResult read_source(const JsonReader& r) {
   return {r.get<std::string>("name"),  r.get<int>("classes"),           r.get<double>("test_accuracy"),
           r.get<double>("similarity"), r.get<double>("similarity_low"), r.get<double>("similarity_high"),
           r.get<double>("chance"),     r.get<double>("mapped"),         r.get<double>("alpha")};
 }
 
-MethodResult read_method(const Reader& r) {
+MethodResult read_method(const JsonReader& r) {
   MethodResult m;
   m.name = r.get<std::string>("name");
   const auto role = r.get<std::string>("role");
@@ -160,7 +98,7 @@ MethodResult read_method(const Reader& r) {
              "{}: unknown role \"{}\", expected labels_only, unlabelled, transferred, taught or reference", r.where(),
              role);
   m.role = *known;
-  m.seeds = r.list("seeds", [](const Reader& s) {
+  m.seeds = r.list("seeds", [](const JsonReader& s) {
     Figures f;
     f.seed = s.get<std::uint64_t>("seed");
     for (const FigureRow& row : figure_rows())
@@ -171,7 +109,7 @@ MethodResult read_method(const Reader& r) {
   return m;
 }
 
-SampleImage read_sample(const Reader& r) {
+SampleImage read_sample(const JsonReader& r) {
   SampleImage image;
   image.index = r.get<std::int64_t>("index");
   image.label = r.get<int>("label");
@@ -182,13 +120,14 @@ SampleImage read_sample(const Reader& r) {
     fail("{}: {}", r.where(), error.what());
   }
   decode_sample(png, image, r.where());
-  image.predictions = r.list("predictions", [](const Reader& p) {
+  if (r.has("name")) image.name = r.get<std::string>("name");  // an earlier akin did not say
+  image.predictions = r.list("predictions", [](const JsonReader& p) {
     return Prediction{p.get<std::string>("method"), p.get<int>("label"), p.get<double>("probability")};
   });
   return image;
 }
 
-Confusion read_confusion(const Reader& r) {
+Confusion read_confusion(const JsonReader& r) {
   Confusion c{r.get<std::string>("method"), r.get<std::uint64_t>("seed"), r.get<int>("classes"),
               r.list_of<std::int64_t>("counts")};
   AKIN_CHECK(c.classes > 0 && c.counts.size() % static_cast<std::size_t>(c.classes) == 0 &&
@@ -196,6 +135,46 @@ Confusion read_confusion(const Reader& r) {
              "{}: {} counts for {} classes, expected classes squared", r.where(), c.counts.size(), c.classes);
   for (std::int64_t n : c.counts) AKIN_CHECK(n >= 0, "{}: a count is negative ({})", r.where(), n);
   return c;
+}
+
+FeatureMap read_map(const JsonReader& r) {
+  FeatureMap m{r.get<std::string>("method"), r.get<std::uint64_t>("seed"), r.list_of<double>("x"),
+               r.list_of<double>("y"),       r.list_of<int>("labels"),     r.list_of<int>("predictions"),
+               r.get<double>("share_x"),     r.get<double>("share_y")};
+  const std::size_t n = m.x.size();
+  AKIN_CHECK(m.y.size() == n && m.labels.size() == n && m.predictions.size() == n,
+             "{}: {} x, {} y, {} labels and {} predictions, expected one of each an image", r.where(), n, m.y.size(),
+             m.labels.size(), m.predictions.size());
+  return m;
+}
+
+SourceLikeness read_likeness(const JsonReader& r, std::size_t sources) {
+  SourceLikeness l{r.get<std::int64_t>("images"), r.list_of<double>("cka")};
+  AKIN_CHECK(l.cka.empty() || l.cka.size() == sources * sources,
+             "{}: {} values for {} sources, expected sources squared", r.where(), l.cka.size(), sources);
+  return l;
+}
+
+Json samples_json(const std::vector<SampleImage>& samples) {
+  Json out = Json::array();
+  for (const SampleImage& s : samples) {
+    Json predictions = Json::array();
+    for (const Prediction& p : s.predictions) {
+      predictions.push_back({{"method", p.method}, {"label", p.label}, {"probability", number(p.probability)}});
+    }
+    out.push_back({{"index", s.index},
+                   {"name", s.name},
+                   {"label", s.label},
+                   {"predictions", predictions},
+                   {"png", base64_encode(encode_sample(s))}});
+  }
+  return out;
+}
+
+Json numbers_json(const std::vector<double>& values) {
+  Json out = Json::array();
+  for (const double v : values) out.push_back(number(v));
+  return out;
 }
 
 }  // namespace
@@ -243,17 +222,14 @@ std::string report_to_json(const ReportData& d) {
   j["config"] = d.config;
   j["glossary"] = pairs_json(d.glossary);
   j["tables"] = d.tables;
-  j["samples"] = Json::array();
-  for (const SampleImage& s : d.samples) {
-    Json predictions = Json::array();
-    for (const Prediction& p : s.predictions) {
-      predictions.push_back({{"method", p.method}, {"label", p.label}, {"probability", number(p.probability)}});
-    }
-    j["samples"].push_back({{"index", s.index},
-                            {"label", s.label},
-                            {"predictions", predictions},
-                            {"png", base64_encode(encode_sample(s))}});
-  }
+  j["samples"] = samples_json(d.samples);
+  j["errors"] = samples_json(d.errors);
+  const FeatureMap& m = d.map;
+  j["map"] = {{"method", m.method},           {"seed", m.seed},
+              {"x", numbers_json(m.x)},       {"y", numbers_json(m.y)},
+              {"labels", m.labels},           {"predictions", m.predictions},
+              {"share_x", number(m.share_x)}, {"share_y", number(m.share_y)}};
+  j["likeness"] = {{"images", d.likeness.images}, {"cka", numbers_json(d.likeness.cka)}};
   seal(j);
   return json_text(j, 1);
 }
@@ -269,7 +245,7 @@ ReportData report_from_json(const std::string& text, const std::string& where) {
              "{}: its content is not what akin wrote (damaged, or changed by hand: its sha256 differs); run the "
              "experiment again, or take \"sha256\" out of it to have it drawn as it is",
              where);
-  const Reader r(json, where);
+  const JsonReader r(json, where);
   AKIN_CHECK(r.get<std::string>("format") == "akin-report", "{}: not a report of akin", where);
   const int version = r.get<int>("version");
   AKIN_CHECK(version == format_version, "{}: report format {}, this akin reads {}; run the experiment again", where,
@@ -298,19 +274,24 @@ ReportData report_from_json(const std::string& text, const std::string& where) {
   d.sources = r.list("sources", read_source);
   if (json.contains("ranking_notes")) d.ranking_notes = r.list_of<std::string>("ranking_notes");
   d.methods = r.list("methods", read_method);
-  d.curves = r.list("curves", [](const Reader& c) {
-    return Curve{c.get<std::string>("method"), c.get<std::uint64_t>("seed"), c.list("points", [](const Reader& p) {
+  d.curves = r.list("curves", [](const JsonReader& c) {
+    return Curve{c.get<std::string>("method"), c.get<std::uint64_t>("seed"), c.list("points", [](const JsonReader& p) {
                    AKIN_CHECK(p.size() == 3, "{}: expected step, loss and accuracy", p.where());
                    return CurvePoint{p.item(0).as<std::int64_t>(), p.item(1).as<double>(), p.item(2).as<double>()};
                  })};
   });
   if (json.contains("files"))  // an earlier akin did not say
-    d.files = r.list("files", [](const Reader& f) {
+    d.files = r.list("files", [](const JsonReader& f) {
       return StudentFile{f.get<std::string>("method"), f.get<std::uint64_t>("seed"), f.get<std::string>("last"),
                          f.get<std::string>("best")};
     });
   d.samples = r.list("samples", read_sample);
-  const Reader a = r.at("agreement");
+  if (json.contains("errors")) {  // an earlier akin kept none of these
+    d.errors = r.list("errors", read_sample);
+    d.map = read_map(r.at("map"));
+    d.likeness = read_likeness(r.at("likeness"), d.sources.size());
+  }
+  const JsonReader a = r.at("agreement");
   d.agreement = {a.get<std::int64_t>("both"), a.get<std::int64_t>("student_only"), a.get<std::int64_t>("baseline_only"),
                  a.get<std::int64_t>("neither")};
   d.confusions = r.list("confusions", read_confusion);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "distill/report/html.hpp"
+#include "distill/report/verdict.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
@@ -54,6 +55,15 @@ std::string verdict(const MethodResult& a, const MethodResult& b) {
     line += " Seed by seed, " + a.name + " is ahead in " + show_integer(ahead) + " of " + show_integer(pairs) + ".";
   }
   return line;
+}
+
+/// Whether the numbers carry that the first of two methods is the better one. One seed: by the test images on which
+/// student and scratch differ, where those are counted.
+bool stands_out(const ReportData& data, const MethodResult& a, const MethodResult& b) {
+  const Spread sa = test_accuracy(a), sb = test_accuracy(b);
+  if (sa.n >= 2 && sb.n >= 2) return std::abs(sa.mean - sb.mean) > sa.std + sb.std;
+  const Agreement& n = data.agreement;
+  return n.student_only < 0 || n.baseline_only < 0 || sign_test(n.student_only, n.baseline_only) < 0.05;
 }
 
 /// The nearest and the farthest source, in words.
@@ -125,7 +135,7 @@ Headline headline_of(const ReportData& data) {
     const double gap = mine - test_accuracy(alone).mean;
     if (std::abs(gap) < 5e-4) {
       h.title = "Taught by other tasks or not, the student gets " + percent_of(student) + " right";
-    } else if (gap > 0) {
+    } else if (gap > 0 || !stands_out(data, student, alone)) {
       h.title = "Taught by other tasks, the student gets " + percent_of(student) + " right; " +
                 (c.scratch != nullptr ? "alone, " : "by " + alone.name + ", ") + percent_of(alone);
     } else {
@@ -194,6 +204,21 @@ std::vector<std::int64_t> pick_samples(std::span<const int> labels, std::span<co
     }
   }
   return picked;
+}
+
+std::vector<std::int64_t> surest_errors(std::span<const int> labels, std::span<const int> predictions,
+                                        std::span<const double> confidence, std::size_t limit) {
+  AKIN_CHECK(labels.size() == predictions.size() && labels.size() == confidence.size(),
+             "surest_errors: {} labels, but {} predictions and {} confidences (of another split?)", labels.size(),
+             predictions.size(), confidence.size());
+  std::vector<std::int64_t> wrong;
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (predictions[i] != labels[i]) wrong.push_back(static_cast<std::int64_t>(i));
+  std::stable_sort(wrong.begin(), wrong.end(), [&](std::int64_t a, std::int64_t b) {
+    return confidence[static_cast<std::size_t>(a)] > confidence[static_cast<std::size_t>(b)];
+  });
+  wrong.resize(std::min(wrong.size(), limit));
+  return wrong;
 }
 
 Agreement agreement_of(std::span<const int> labels, std::span<const int> student, std::span<const int> baseline) {

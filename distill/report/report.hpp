@@ -39,6 +39,7 @@ struct SampleImage {
   std::vector<std::uint8_t> pixels;  ///< [H,W,C], C = 1 or 3
   int label = -1;
   std::vector<Prediction> predictions;
+  std::string name = {};  ///< of its file, from the data set's folder; empty where nothing tells it
 };
 
 /// counts[t * classes + p]: test images of class t that were called p.
@@ -47,6 +48,22 @@ struct Confusion {
   std::uint64_t seed = 0;
   int classes = 0;
   std::vector<std::int64_t> counts;
+};
+
+/// Test images by a model's features: their two strongest principal components. One entry an image.
+struct FeatureMap {
+  std::string method;
+  std::uint64_t seed = 0;
+  std::vector<double> x, y;
+  std::vector<int> labels, predictions;
+  double share_x = not_measured, share_y = not_measured;  ///< of the features' variance
+};
+
+/// How alike two sources see the target's images: debiased linear CKA of their features, in the order of
+/// ReportData::sources, row by row; 1 on the diagonal, NaN where it is undefined.
+struct SourceLikeness {
+  std::int64_t images = 0;  ///< that were looked at
+  std::vector<double> cka;
 };
 
 /// How the student and the method trained on labels only agree on the test images; negative = not counted.
@@ -88,6 +105,9 @@ struct ReportData {
   std::vector<SampleImage> samples;
   Agreement agreement;
   std::vector<Confusion> confusions;  ///< the student's first
+  std::vector<SampleImage> errors;    ///< what the delivered model calls wrong and is surest of, surest first
+  FeatureMap map;                     ///< of the delivered model; without images: none
+  SourceLikeness likeness;            ///< of the first seed
 
   std::vector<std::string> notes;                             ///< plain sentences
   std::string command;                                        ///< reproduces the run
@@ -122,6 +142,9 @@ Headline headline_of(const ReportData& data);
 std::vector<std::int64_t> pick_samples(std::span<const int> labels, std::span<const int> student,
                                        std::span<const int> baseline, int per_group);
 Agreement agreement_of(std::span<const int> labels, std::span<const int> student, std::span<const int> baseline);
+/// Indices of the wrong predictions with the highest confidence, highest first, at most `limit`.
+std::vector<std::int64_t> surest_errors(std::span<const int> labels, std::span<const int> predictions,
+                                        std::span<const double> confidence, std::size_t limit);
 /// counts of a Confusion. Throws on a label or prediction outside [0, classes).
 std::vector<std::int64_t> confusion_counts(std::span<const int> labels, std::span<const int> predictions, int classes);
 

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "distill/report/html.hpp"
+#include "distill/report/verdict.hpp"
 
 namespace akin {
 
@@ -14,7 +15,7 @@ namespace {
 
 // The chart is drawn for the width of a phone, so that its text keeps its size there.
 constexpr double width = 400, height = 262;
-constexpr double left = 34, right = 112, top = 30, bottom = 40;
+constexpr double left = 42, right = 126, top = 30, bottom = 40;
 constexpr double label_gap = 13;
 constexpr std::size_t most_points = 120;
 
@@ -115,6 +116,14 @@ std::string grid(const Axes& axes, const std::vector<double>& xt, const std::vec
   }
   return out + fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">training step</text></g>",
                            (left + width - right) / 2, height - 6);
+}
+
+/// A horizontal line with ends, between two places in per cent.
+std::string whisker(double a, double b) {
+  std::string out = fmt::format("<line class=\"whisker\" x1=\"{:.2f}%\" y1=\"12\" x2=\"{:.2f}%\" y2=\"12\"/>", a, b);
+  for (double x : {a, b})
+    out += fmt::format("<line class=\"whisker\" x1=\"{:.2f}%\" y1=\"8\" x2=\"{:.2f}%\" y2=\"16\"/>", x, x);
+  return out;
 }
 
 double percent_at(double v, double low, double high) { return std::clamp((v - low) / (high - low), 0.0, 1.0) * 100; }
@@ -227,7 +236,7 @@ std::string curves_svg(const ReportData& data, CurveKind kind) {
     labels += fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" style=\"stroke:var(--c{})\"/>",
                           ends[i].x + 1, ends[i].y, width - right + 9, label_y[i], style.colour);
     labels += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", width - right + 12, label_y[i] + 4,
-                          html_escape(shorten(ends[i].method, 16)));
+                          html_escape(shorten_middle(ends[i].method, 16)));
   }
   labels += "</g>";
 
@@ -240,11 +249,26 @@ std::string curves_svg(const ReportData& data, CurveKind kind) {
          grid(axes, xt, yt) + thin + thick + labels + "</svg>";
 }
 
-std::string dots_svg(const ReportData& data, const MethodResult& method, double low, double high) {
+std::vector<AxisMark> reference_marks(const ReportData& data) {
+  std::vector<AxisMark> marks;
+  if (const double chance = chance_level(data); chance > 0) marks.push_back({chance, "chance", chance_words(data)});
+  for (const char* probe : {"LinearProbe", "ProbeCV"})
+    for (const MethodResult& m : data.methods)
+      if (const Spread s = test_accuracy(m); m.name == probe && s.n > 0 && marks.size() < 2)
+        marks.push_back({s.mean, "probe", m.name + " " + show_percent(s.mean) + " %"});
+  return marks;
+}
+
+std::string dots_svg(const ReportData& data, const MethodResult& method, double low, double high,
+                     const std::vector<AxisMark>& marks) {
   const Spread s = test_accuracy(method);
   const int colour = method_style(data, method.name).colour;
   std::string title = method.name + ":";
-  std::string dots;
+  std::string dots, lines;
+  for (const AxisMark& m : marks) {
+    const double at = percent_at(m.at, low, high);
+    lines += fmt::format("<line class=\"{}\" x1=\"{:.2f}%\" y1=\"0\" x2=\"{:.2f}%\" y2=\"24\"/>", m.css, at, at);
+  }
   for (const Figures& r : method.seeds) {
     title += fmt::format(" seed {} {} %;", r.seed, show_percent(r.test_accuracy));
     if (!std::isfinite(r.test_accuracy)) continue;
@@ -252,15 +276,35 @@ std::string dots_svg(const ReportData& data, const MethodResult& method, double 
                         percent_at(r.test_accuracy, low, high), colour);
   }
   title.pop_back();
+  if (const auto [from, to] = wilson_interval(s.mean, data.test_images); std::isfinite(from)) {
+    lines += whisker(percent_at(from, low, high), percent_at(to, low, high));
+    title += "; 95 % interval " + show_percent(from) + " to " + show_percent(to);
+  }
   std::string out = fmt::format(
       "<svg class=\"strip\" width=\"100%\" height=\"24\" role=\"img\"><title>{}</title>"
       "<line class=\"track\" x1=\"0\" y1=\"12\" x2=\"100%\" y2=\"12\"/>",
       html_escape(title));
+  out += lines;
   if (s.n > 0) {
     const double at = percent_at(s.mean, low, high);
     out += fmt::format("<line class=\"tick\" x1=\"{:.2f}%\" y1=\"3\" x2=\"{:.2f}%\" y2=\"21\"/>", at, at);
   }
   return out + dots + "</svg>";
+}
+
+std::string share_svg(std::int64_t right, std::int64_t n) {
+  const double share = static_cast<double>(right) / static_cast<double>(std::max<std::int64_t>(1, n));
+  const auto [from, to] = wilson_interval(share, n);
+  std::string out = fmt::format(
+      "<svg class=\"strip\" width=\"100%\" height=\"18\" role=\"img\"><title>{} of {} right, 95 % interval {} to {} "
+      "%</title>",
+      right, n, show_percent(from, 0), show_percent(to, 0));
+  if (n > 0)
+    out += fmt::format(
+        "<line class=\"whisker\" x1=\"{:.1f}%\" y1=\"9\" x2=\"{:.1f}%\" y2=\"9\"/><circle class=\"share\" "
+        "cx=\"{:.1f}%\" cy=\"9\" r=\"4\"/>",
+        100 * from, 100 * to, 100 * share);
+  return out + "</svg>";
 }
 
 std::string similarity_svg(const SourceResult& source, double scale, double low, double high) {
@@ -281,11 +325,7 @@ std::string similarity_svg(const SourceResult& source, double scale, double low,
     out += fmt::format("<line class=\"zero\" x1=\"{:.2f}%\" y1=\"1\" x2=\"{:.2f}%\" y2=\"23\"/>", zero, zero);
   }
   if (interval) {
-    const double a = at(source.similarity_low), b = at(source.similarity_high);
-    out += fmt::format("<line class=\"whisker\" x1=\"{:.2f}%\" y1=\"12\" x2=\"{:.2f}%\" y2=\"12\"/>", a, b);
-    for (double x : {a, b}) {
-      out += fmt::format("<line class=\"whisker\" x1=\"{:.2f}%\" y1=\"8\" x2=\"{:.2f}%\" y2=\"16\"/>", x, x);
-    }
+    out += whisker(at(source.similarity_low), at(source.similarity_high));
   }
   if (std::isfinite(source.chance)) {
     out += fmt::format("<line class=\"chance\" x1=\"{:.2f}%\" y1=\"1\" x2=\"{:.2f}%\" y2=\"23\"/>", at(source.chance),
@@ -300,38 +340,6 @@ std::string weight_svg(double alpha) {
       "<svg class=\"strip\" width=\"100%\" height=\"6\" aria-hidden=\"true\"><rect class=\"track\" x=\"0\" y=\"0\" "
       "width=\"100%\" height=\"6\"/><rect class=\"weight\" x=\"0\" y=\"0\" width=\"{:.2f}%\" height=\"6\"/></svg>",
       100 * std::clamp(alpha, 0.0, 1.0));
-}
-
-std::string confusion_svg(const Confusion& confusion, const std::vector<std::string>& classes) {
-  const auto k = static_cast<std::size_t>(confusion.classes);
-  const double margin = 26, size = 360, cell = size / static_cast<double>(k);
-  const auto name = [&](std::size_t c) { return c < classes.size() ? classes[c] : fmt::format("class {}", c); };
-  std::string out = fmt::format(
-      "<svg class=\"heat\" viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\"><title>Confusion matrix of {}</title>"
-      "<desc>{} classes, rows true, columns predicted; the stronger the colour, the larger the share of the row.</desc>"
-      "<rect class=\"frame\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-      size + margin + 2, size + margin + 2, html_escape(confusion.method), k, margin, margin, size, size);
-  const std::size_t every = std::max<std::size_t>(1, (k + 9) / 10);
-  for (std::size_t i = 0; i < k; i += every) {
-    const double at = margin + (static_cast<double>(i) + 0.5) * cell;
-    out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", margin - 5, at + 4, i);
-    out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>", at, margin - 7, i);
-  }
-  for (std::size_t t = 0; t < k; ++t) {
-    std::int64_t row = 0;
-    for (std::size_t p = 0; p < k; ++p) row += confusion.counts[t * k + p];
-    for (std::size_t p = 0; p < k; ++p) {
-      const std::int64_t n = confusion.counts[t * k + p];
-      if (n == 0) continue;  // a blank cell needs no element: pages of 200 classes stay small
-      out += fmt::format(
-          "<rect class=\"{}\" x=\"{:.2f}\" y=\"{:.2f}\" width=\"{:.2f}\" height=\"{:.2f}\" "
-          "fill-opacity=\"{:.3f}\"><title>{} called {}: {}</title></rect>",
-          t == p ? "right" : "wrong", margin + static_cast<double>(p) * cell, margin + static_cast<double>(t) * cell,
-          cell, cell, 0.08 + 0.92 * static_cast<double>(n) / static_cast<double>(std::max<std::int64_t>(1, row)),
-          html_escape(name(t)), html_escape(name(p)), n);
-    }
-  }
-  return out + "</svg>";
 }
 
 }  // namespace akin

@@ -45,28 +45,15 @@ double commonest_share(const ReportData& data) {
   return all > 0 ? static_cast<double>(most) / static_cast<double>(all) : not_measured;
 }
 
-/// What needs no picture: guessing, or saying the commonest class of all where that is more.
-double chance(const ReportData& data) {
-  const double guess = data.classes.empty() ? 0 : 1 / static_cast<double>(data.classes.size());
-  const double commonest = commonest_share(data);
-  return std::isfinite(commonest) ? std::max(guess, commonest) : guess;
-}
-
-std::string chance_of(const ReportData& data) {
-  if (data.classes.empty()) return {};
-  const bool even = chance(data) <= 1.5 / static_cast<double>(data.classes.size());
-  return even ? fmt::format(", guessing {}", percent(1 / static_cast<double>(data.classes.size())))
-              : fmt::format(", always saying the commonest class {}", percent(chance(data)));
-}
-
 /// "78.1 % of 160 test pictures right (95 %: 71.1 to 83.8; guessing 5.0 %)"
 std::string quality(const ReportData& data, const MethodResult& m) {
   const double right = first(m).test_accuracy;
   if (!std::isfinite(right)) return "not tested";
-  if (data.test_images < 1) return percent(right) + " of the test pictures right" + chance_of(data);
+  if (data.test_images < 1)
+    return fmt::format("{} of the test pictures right ({})", percent(right), chance_words(data));
   const auto [low, high] = wilson_interval(right, data.test_images);
-  return fmt::format("{} of {} right (95 % interval {} to {}{})", percent(right), pictures(data.test_images, "test"),
-                     show_percent(low), show_percent(high), chance_of(data));
+  return fmt::format("{} of {} right (95 % interval {} to {}, {})", percent(right), pictures(data.test_images, "test"),
+                     show_percent(low), show_percent(high), chance_words(data));
 }
 
 /// "1/9 of the numbers"; "" where it is not known or not much less.
@@ -103,12 +90,13 @@ std::string about_teaching(const ReportData& data) {
   const double a = first(*taught).test_accuracy, b = first(*alone).test_accuracy;
   const Agreement& n = data.agreement;
   const bool counted = taught->name == data.student && n.student_only >= 0 && n.baseline_only >= 0;
-  const double p = counted ? sign_test(n.student_only, n.baseline_only) : 0;
+  const double p = counted ? sign_test(n.student_only, n.baseline_only) : 1;
   std::string line =
       fmt::format("{}: {} gets {} of the test pictures right, the same network from the labels alone ({}) {}.",
-                  p >= kMoreThanChance ? "Whether teaching paid these pictures cannot tell"
-                  : a > b              ? "Teaching paid"
-                                       : "Teaching did not pay",
+                  !counted               ? "Taught and alone"
+                  : p >= kMoreThanChance ? "Whether teaching paid these pictures cannot tell"
+                  : a > b                ? "Teaching paid"
+                                         : "Teaching did not pay",
                   taught->name, percent(a), alone->name, percent(b));
   if (counted)
     line += fmt::format(" {} are right with teaching alone, {} without it alone: {} (p = {:.2g}).",
@@ -118,6 +106,18 @@ std::string about_teaching(const ReportData& data) {
 }
 
 }  // namespace
+
+double chance_level(const ReportData& data) {
+  if (data.classes.empty()) return 0;
+  const double guess = 1 / static_cast<double>(data.classes.size()), commonest = commonest_share(data);
+  return std::isfinite(commonest) ? std::max(guess, commonest) : guess;
+}
+
+std::string chance_words(const ReportData& data) {
+  if (data.classes.empty()) return {};
+  const double chance = chance_level(data), guess = 1 / static_cast<double>(data.classes.size());
+  return (chance < guess + 5e-4 ? "guessing " : "always saying the commonest class ") + percent(chance);
+}
 
 std::pair<double, double> wilson_interval(double right, std::int64_t n) {
   if (n < 1 || !std::isfinite(right)) return {not_measured, not_measured};
@@ -181,7 +181,7 @@ std::vector<std::string> verdict_lines(const ReportData& data) {
   if (small != nullptr)
     lines.push_back(fmt::format("The best small one is {} with {}: {}; its file is in students/.", small->name,
                                 percent(first(*small).test_accuracy), savings(f, first(*small))));
-  if (data.test_images > 0 && wilson_interval(f.test_accuracy, data.test_images).first <= chance(data))
+  if (data.test_images > 0 && wilson_interval(f.test_accuracy, data.test_images).first <= chance_level(data))
     lines.push_back(
         "That is no more than goes without looking at a picture: more labels or nearer sources are needed.");
   if (std::string line = about_teaching(data); !line.empty()) lines.push_back(std::move(line));

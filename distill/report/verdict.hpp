@@ -17,6 +17,12 @@ std::pair<double, double> wilson_interval(double right, std::int64_t n);
 /// of pictures that only one of two models is right on. 1 without any.
 double sign_test(std::int64_t only_a, std::int64_t only_b);
 
+/// What needs no look at a picture: guessing, or always saying the commonest class where that is more. 0 where the
+/// classes are not told.
+double chance_level(const ReportData& data);
+/// "guessing 25.0 %" or "always saying the commonest class 60.0 %"; "" where the classes are not told.
+std::string chance_words(const ReportData& data);
+
 /// The position in `methods` of the model to take: largest validation accuracy of the first seed; of equals the one of
 /// fewest multiply-adds. `kept[i]`: there is a model file of method i. -1: nothing was validated.
 std::ptrdiff_t best_by_validation(const std::vector<MethodResult>& methods, const std::vector<bool>& kept);

@@ -1,29 +1,73 @@
 #include "distill/student/evaluator.hpp"
 
+#include <algorithm>
+
+#include "distill/similarity/metrics/pca.hpp"
+#include "engine/io/image.hpp"
 #include "engine/profile.hpp"
+#include "kernels/gram.hpp"
 #include "nn/classifier.hpp"
 #include "nn/evaluate.hpp"
 
 namespace akin {
 
+namespace {
+
+constexpr std::int64_t kMapped = 500;  ///< points on the map of features
+constexpr std::size_t kErrors = 12;    ///< pictures of surest errors
+constexpr int kShownSide = 64;         ///< pixels of a picture in the report
+
+/// Image i of a set as a report shows it: no larger than kShownSide.
+SampleImage sample_of(const ImageSet& set, std::int64_t i) {
+  const Shape& s = set.images.shape();
+  const auto at = static_cast<std::size_t>(i), pixels = static_cast<std::size_t>(s[1] * s[2] * s[3]);
+  SampleImage image;
+  image.index = i;
+  image.label = set.labels[at];
+  if (at < set.names.size()) image.name = set.names[at];
+  Array shown = Array::from(std::vector<std::uint8_t>(set.images.as<std::uint8_t>().data() + at * pixels,
+                                                      set.images.as<std::uint8_t>().data() + (at + 1) * pixels),
+                            Shape{s[1], s[2], s[3]});
+  if (const std::int64_t longer = std::max(s[1], s[2]); longer > kShownSide) {
+    const auto side = [&](std::int64_t n) {
+      return static_cast<int>(std::max<std::int64_t>(1, n * kShownSide / longer));
+    };
+    shown = resize_and_crop(shown, side(s[1]), side(s[2]), {.stretch = true});
+  }
+  image.height = static_cast<int>(shown.shape()[0]);
+  image.width = static_cast<int>(shown.shape()[1]);
+  image.channels = static_cast<int>(shown.shape()[2]);
+  image.pixels.assign(shown.as<std::uint8_t>().begin(), shown.as<std::uint8_t>().end());
+  return image;
+}
+
+}  // namespace
+
 TestAnswers Evaluator::test(const Task& task, const Predictor& last, const Predictor& best, bool same,
                             Figures& figures) {
   const ImageSet& test = task.test().set_;
-  const Array logits = last(test), p = softmax_rows(logits);
+  const Outputs said = last(test);
+  const Array& logits = said.logits;
+  const Array p = softmax_rows(logits);
   TestAnswers out;
   out.predictions = argmax_rows(logits);
   const auto values = p.as<float>();
   const auto classes = static_cast<std::size_t>(p.shape()[1]);
   for (std::size_t i = 0; i < out.predictions.size(); ++i)
     out.confidence.push_back(static_cast<double>(values[i * classes + static_cast<std::size_t>(out.predictions[i])]));
+  if (said.features.numel() > 0) {
+    out.mapped = evenly(all_indices(test.images.shape()[0]), test.labels, task.classes(), kMapped);
+    out.features = pick_rows(said.features, out.mapped);
+  }
   figures.test_accuracy = accuracy(out.predictions, test.labels);
-  if (best) figures.best_test_accuracy = same ? figures.test_accuracy : accuracy(argmax_rows(best(test)), test.labels);
+  if (best)
+    figures.best_test_accuracy = same ? figures.test_accuracy : accuracy(argmax_rows(best(test).logits), test.labels);
   return out;
 }
 
 double Evaluator::accuracy_of(const Task& task, const Predictor& predictor) {
   const ImageSet& test = task.test().set_;
-  return accuracy(argmax_rows(predictor(test)), test.labels);
+  return accuracy(argmax_rows(predictor(test).logits), test.labels);
 }
 
 TestAnswers Evaluator::test(Context& ctx, const Task& task, Model& last, Model* best, Figures& figures) {
@@ -31,8 +75,7 @@ TestAnswers Evaluator::test(Context& ctx, const Task& task, Model& last, Model* 
   const auto predictor = [&](const Model& model) {
     return [&ctx, &model](const ImageSet& test) {
       return run_network(ctx, *model.network, test.images, all_indices(test.images.shape()[0]),
-                         model.info.normalization)
-          .logits;
+                         model.info.normalization);
     };
   };
   // The step that did best may be the last one: the same network.
@@ -71,17 +114,58 @@ void Evaluator::add_pictures(ReportData& report, const Task& task, const Picture
   confusion(*scratch);
   const std::vector<int>&ours = student.answers.predictions, &theirs = scratch->answers.predictions;
   report.agreement = agreement_of(test.labels, ours, theirs);
-  const Shape& s = test.images.shape();
-  const auto pixels = static_cast<std::size_t>(s[1] * s[2] * s[3]);
-  for (const std::int64_t i : pick_samples(test.labels, ours, theirs, 10)) {
+  for (const std::int64_t i : pick_samples(test.labels, ours, theirs, 8)) {
     const auto at = static_cast<std::size_t>(i);
-    SampleImage image{i, static_cast<int>(s[1]), static_cast<int>(s[2]), static_cast<int>(s[3]), {}, test.labels[at],
-                      {}};
-    const std::uint8_t* p = test.images.as<std::uint8_t>().data() + at * pixels;
-    image.pixels.assign(p, p + pixels);
+    SampleImage image = sample_of(test, i);
     for (const Pictured* shown : {&student, scratch})
       image.predictions.push_back({shown->method, shown->answers.predictions[at], shown->answers.confidence[at]});
     report.samples.push_back(std::move(image));
+  }
+}
+
+void Evaluator::add_delivered(ReportData& report, const Task& task, const Pictured& delivered) {
+  const ImageSet& test = task.test().set_;
+  const TestAnswers& a = delivered.answers;
+  const bool there = std::any_of(report.confusions.begin(), report.confusions.end(),
+                                 [&](const Confusion& c) { return c.method == delivered.method; });
+  const int classes = static_cast<int>(task.classes());
+  if (!there)
+    report.confusions.push_back(
+        {delivered.method, delivered.seed, classes, confusion_counts(test.labels, a.predictions, classes)});
+  for (const std::int64_t i : surest_errors(test.labels, a.predictions, a.confidence, kErrors)) {
+    const auto at = static_cast<std::size_t>(i);
+    report.errors.push_back(sample_of(test, i));
+    report.errors.back().predictions = {{delivered.method, a.predictions[at], a.confidence[at]}};
+  }
+  const std::int64_t n = std::ssize(a.mapped);
+  if (n < 3) return;
+  std::vector<double> features(a.features.as<float>().begin(), a.features.as<float>().end());
+  const std::int64_t d = a.features.shape()[1];
+  std::int64_t k = 2;
+  std::vector<std::string> warnings;
+  std::vector<double> scores;
+  try {
+    scores = principal_components(features, n, d, k, warnings);
+  } catch (const Error&) {  // the same features for all images: there is nothing to map
+    return;
+  }
+  std::vector<double> centred(features.size());
+  centre_columns<double>(kFast, n, d, features, centred);
+  double all = 0;
+  for (const double v : centred) all += v * v;
+  FeatureMap& map = report.map;
+  map.method = delivered.method;
+  map.seed = delivered.seed;
+  map.share_x = map.share_y = 0;
+  for (std::size_t i = 0; i < a.mapped.size(); ++i) {
+    const auto kept = static_cast<std::size_t>(k), at = static_cast<std::size_t>(a.mapped[i]);
+    const double x = scores[i * kept], y = kept > 1 ? scores[i * kept + 1] : 0;
+    map.x.push_back(x);
+    map.y.push_back(y);
+    map.share_x += x * x / all;
+    map.share_y += y * y / all;
+    map.labels.push_back(test.labels[at]);
+    map.predictions.push_back(a.predictions[at]);
   }
 }
 

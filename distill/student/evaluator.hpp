@@ -12,8 +12,8 @@ namespace akin {
 
 class Evaluator {
  public:
-  /// What a student says of a set of images: f32 [N, C].
-  using Predictor = std::function<Array(const ImageSet& images)>;
+  /// What a student says of a set of images: logits f32 [N, C], and features where it has some of its own.
+  using Predictor = std::function<Outputs(const ImageSet& images)>;
 
   /// What `last` says, and the accuracy of both in `figures`. `best` empty: there is none; `same`: it is the student of
   /// the last step, and is not run again.
@@ -32,6 +32,8 @@ class Evaluator {
   /// Confusion matrices, agreement and sample images of a student and, where there is one, of the one trained on the
   /// labels alone.
   static void add_pictures(ReportData& report, const Task& task, const Pictured& student, const Pictured* scratch);
+  /// Of the model that is handed over: its confusion matrix where that is missing, its surest errors, its feature map.
+  static void add_delivered(ReportData& report, const Task& task, const Pictured& delivered);
 };
 
 }  // namespace akin

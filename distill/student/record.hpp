@@ -6,6 +6,8 @@
 
 #include "distill/report/figures.hpp"
 #include "distill/task/settings_file.hpp"
+#include "engine/dtype.hpp"
+#include "nn/data/split.hpp"
 
 namespace akin {
 
@@ -26,6 +28,8 @@ struct StudentRecord {
 struct TestAnswers {
   std::vector<int> predictions;    ///< one an image
   std::vector<double> confidence;  ///< probability of each
+  Indices mapped = {};             ///< some of the test images, evenly over the classes
+  Array features = {};             ///< f32 [M, D] of those; empty where the student has no features of its own
 };
 
 }  // namespace akin

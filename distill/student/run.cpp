@@ -43,8 +43,9 @@ void run_probe(Context& ctx, const StudentInputs& in, const StudentPlan& plan, c
   Array features;  // of the test images: computed once for both heads
   const auto predictor = [&](const ProbeHead& head) {
     return [&](const ImageSet& test) {
-      if (features.numel() == 0) features = features_of(ctx, source, test, all_indices(std::ssize(test.labels)), in.options);
-      return head.logits(features);
+      if (features.numel() == 0)
+        features = features_of(ctx, source, test, all_indices(std::ssize(test.labels)), in.options);
+      return Outputs{features, head.logits(features)};
     };
   };
   answers = Evaluator::test(in.task, predictor(probe.last),
@@ -92,7 +93,7 @@ std::optional<Evaluator::Predictor> predictor_of(Context& ctx, const StudentInpu
     for (const ProbeTeacher::Part& part : probe.parts)
       features[part.source] = features_of(ctx, in.sources[part.source], images, all, in.options);
     for (const Array& f : features) parts.push_back(&f);
-    return probe.log_probabilities(parts);
+    return Outputs{{}, probe.log_probabilities(parts)};
   };
 }
 
@@ -155,7 +156,7 @@ void run_probe_cv(Context& ctx, const StudentInputs& in, const StudentPlan& plan
   if (const Indices& held_out = in.task.split.validation; !held_out.empty()) {
     ImageSet images;
     images.images = pick_images(in.task.pool().images, held_out);
-    f.val_accuracy = accuracy(argmax_rows((*predictor)(images)), labels_of(in.task, held_out));
+    f.val_accuracy = accuracy(argmax_rows((*predictor)(images).logits), labels_of(in.task, held_out));
   }
   if (place.student.empty()) return;
   remove_file(place.best);

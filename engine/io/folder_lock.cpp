@@ -139,6 +139,14 @@ FolderLock::~FolderLock() {
   release();
 }
 
+bool is_locked(const fs::path& folder) {
+  const int fd = ::open((folder / kName).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return false;
+  const bool taken = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  return taken;
+}
+
 void check_still_locked(const fs::path& path) {
   const std::lock_guard guard(held().mutex);
   if (held().locks.empty()) return;

@@ -35,6 +35,9 @@ class FolderLock {
   int at_ = -1;   ///< of the folder, wherever it is moved to
 };
 
+/// Whether a process has `folder` locked. Nothing is made or changed there.
+bool is_locked(const std::filesystem::path& folder);
+
 /// Throws where `path` lies below a folder that this process has locked and that is no longer at its place: it was
 /// moved, removed or made anew, and belongs to somebody else now.
 void check_still_locked(const std::filesystem::path& path);

@@ -308,6 +308,24 @@ Bytes to_png(const Array& image) {
   return {png.get(), png.get() + length};
 }
 
+Bytes to_jpeg(const Array& image, int quality) {
+  const std::size_t rank = image.shape().rank();
+  check_image(image, rank == 2 ? 2 : 3, "to_jpeg");
+  const std::int64_t channels = rank == 3 ? image.shape()[2] : 1;
+  AKIN_CHECK(
+      (channels == 1 || channels == 3) && image.numel() < std::int64_t{1} << 30 && quality >= 1 && quality <= 100,
+      "to_jpeg: {} with quality {} is not an image of 1 or 3 channels and less than 2^30 bytes, quality 1 to 100",
+      image.shape().str(), quality);
+  Bytes out;
+  const auto add = [](void* to, void* data, int size) {
+    const auto* bytes = static_cast<const unsigned char*>(data);
+    static_cast<Bytes*>(to)->insert(static_cast<Bytes*>(to)->end(), bytes, bytes + size);
+  };
+  stbi_write_jpg_to_func(add, &out, static_cast<int>(image.shape()[1]), static_cast<int>(image.shape()[0]),
+                         static_cast<int>(channels), image.as<std::uint8_t>().data(), quality);
+  return out;
+}
+
 void write_png(const std::filesystem::path& path, const Array& image) { write_file_atomic(path, to_png(image)); }
 
 Array resize_and_crop(const Array& image, int height, int width, const Fit& fit) {

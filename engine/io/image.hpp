@@ -51,15 +51,17 @@ Array read_image(const std::filesystem::path& path, int channels = 0, const Imag
 
 /// PNG of a u8 [H,W] or [H,W,C] image, C = 1, 3 or 4.
 Bytes to_png(const Array& image);
+/// JPEG of a u8 [H,W] or [H,W,C] image, C = 1 or 3; quality 1 to 100. For people: what is read back differs a little.
+Bytes to_jpeg(const Array& image, int quality);
 void write_png(const std::filesystem::path& path, const Array& image);
 
-/// Of resizing; both are widened where they shrink (antialiased) and repeat the picture's edges. bilinear is a triangle,
-/// bicubic Catmull and Rom's cubic, with a = -1/2.
+/// Of resizing; both are widened where they shrink (antialiased) and repeat the picture's edges. bilinear is a
+/// triangle, bicubic Catmull and Rom's cubic, with a = -1/2.
 enum class Filter { bilinear, bicubic };
 
 /// How a picture is brought to another size.
 struct Fit {
-  double crop = 1;       ///< share, in 0..1, of the sides of the largest centred part of the wanted shape that is cut out
+  double crop = 1;  ///< share, in 0..1, of the sides of the largest centred part of the wanted shape that is cut out
   bool stretch = false;  ///< nothing is cut: the whole picture is squeezed into the wanted shape
   Filter filter = Filter::bilinear;
 

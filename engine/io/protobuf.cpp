@@ -7,7 +7,7 @@ namespace akin {
 namespace {
 
 // Wire types of the format.
-constexpr std::uint32_t kVarint = 0, kLengthPrefixed = 2, kFourBytes = 5;
+constexpr std::uint32_t kVarint = 0, kEightBytes = 1, kLengthPrefixed = 2, kFourBytes = 5;
 
 }  // namespace
 
@@ -25,6 +25,12 @@ void ProtoMessage::number(std::uint32_t field, float value) {
   tag(field, kFourBytes);
   const auto bits = std::bit_cast<std::uint32_t>(value);
   for (int shift = 0; shift < 32; shift += 8) bytes_ += static_cast<char>(bits >> shift);
+}
+
+void ProtoMessage::real(std::uint32_t field, double value) {
+  tag(field, kEightBytes);
+  const auto bits = std::bit_cast<std::uint64_t>(value);
+  for (int shift = 0; shift < 64; shift += 8) bytes_ += static_cast<char>(bits >> shift);
 }
 
 void ProtoMessage::bytes(std::uint32_t field, std::string_view value) {

@@ -1,5 +1,6 @@
-// The wire format of protocol buffers, writing only: tag, then varint, four bytes or a length and bytes. Enough for the
-// messages of ONNX (nn/export/onnx_graph.cpp); docs/decisions.md says why no library does this.
+// The wire format of protocol buffers, writing only: tag, then varint, four or eight bytes, or a length and bytes.
+// Enough for the messages of ONNX (nn/export/onnx_graph.cpp) and of TensorBoard (event_file.hpp); docs/decisions.md
+// says why no library does this.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@ class ProtoMessage {
   /// int32, int64, bool or an enumeration.
   void integer(std::uint32_t field, std::int64_t value);
   void number(std::uint32_t field, float value);
+  void real(std::uint32_t field, double value);
   /// bytes or string.
   void bytes(std::uint32_t field, std::string_view value);
   void message(std::uint32_t field, const ProtoMessage& value) { bytes(field, value.bytes_); }
