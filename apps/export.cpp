@@ -9,6 +9,7 @@
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "nn/export/graph_writer.hpp"
 #include "nn/export/onnx.hpp"
 #include "nn/zoo/graph_network.hpp"
@@ -26,7 +27,8 @@ struct Options {
 std::set<std::string> parse_formats(const std::string& text) {
   std::set<std::string> formats;
   for (const std::string& f : split_list(text, "--format")) {
-    if (f != "safetensors" && f != "onnx") fail_usage("--format '{}': known are safetensors and onnx", f);
+    if (f != "safetensors" && f != "onnx")
+      fail_usage("--format '{}': known are safetensors and onnx{}", f, did_you_mean(f, {"safetensors", "onnx"}));
     formats.insert(f);
   }
   return formats;
