@@ -14,6 +14,7 @@
 #include "distill/report/table.hpp"
 #include "distill/similarity/feature_table.hpp"
 #include "distill/similarity/metric_choice.hpp"
+#include "distill/task/label_list.hpp"
 #include "distill/task/table_file.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
@@ -79,7 +80,7 @@ std::string table_of(const Measurement& measured, const Weights& weights) {
   }
   if (std::isfinite(measured.agreement))
     reasons += fmt::format("agreement of two draws' rankings (Kendall's tau): {:.2f}\n", measured.agreement);
-  return table.str() + reasons;
+  return table.str(stdout_columns()) + reasons;
 }
 
 Json json_of(const Measurement& measured, const MetricChoice& choice, const std::string& disputed,
@@ -132,12 +133,11 @@ Weights weights_of(const Measurement& measured, const Mapping& mapping, double p
 
 /// Sources run over the labelled images of a data set.
 Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
-  std::vector<Source> sources = open_sources(ctx, o.sources);
-  // Sources look at labelled images only, so the split asks for a single unlabelled one.
   LabelManifest labels = o.task.manifest();
   labels.draw.seed = o.seed;
-  labels.draw.unlabelled = 1;
-  labels.unlabelled.reset();
+  labels.unlabelled.emplace();  // none: sources look at labelled images only
+  check_class_names(labels, o.task.target);
+  const std::vector<Source> sources = open_sources(ctx, o.sources);
   const Task task = load_task({o.task.target, labels, o.task.format.format()});
   tell(o.common, task.pool());
   const OutputOptions options{.match_channels = o.common.settings.match_channels};
@@ -293,8 +293,11 @@ void check_out(const Options& o) {
 void run(const CLI::App& app, Options& o) {
   check_usage(app, o);
   check_out(o);
-  if (!o.out.empty()) const AtomicFile probe(o.out);  // a file that cannot be written shall cost no measurement
   const std::vector<std::string> names = metrics_of(o);
+  if (!o.out.empty()) {  // a file that cannot be written shall cost no measurement
+    make_parent(o.out);
+    const AtomicFile probe(o.out);
+  }
   Context ctx = start(o.common);
   const Profiling profiling(o.common, ctx);
   const Events events = make_events(o.common);
