@@ -78,7 +78,7 @@ void list(const Options& o) {
   else if (models.empty() && broken.empty())
     print(fmt::format("{}: holds no model yet; `akin bank add FILE` brings one\n", bank.string()));
   else
-    print(fmt::format("{}\n\n{}", bank.string(), table.str()));
+    print(fmt::format("{}\n\n{}", bank.string(), table.str(stdout_columns())));
   throw_faults(broken, bank.string());
 }
 

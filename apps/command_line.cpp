@@ -1,6 +1,7 @@
 #include "apps/command_line.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <new>
@@ -63,6 +64,14 @@ const CLI::App& innermost(const CLI::App& app) {
   return *at;
 }
 
+/// What may stand in a file of settings of the command.
+std::vector<std::string> settings_of(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options())
+    if (option->get_configurable() && !option->get_lnames().empty()) names.push_back(option->get_lnames().front());
+  return names;
+}
+
 /// "there is no option '--source'; did you mean '--sources'?", or which argument was one too many.
 std::string unexpected(const CLI::App& app, int argc, const char* const* argv, const std::string& otherwise) {
   const CLI::App& command = innermost(app);
@@ -72,7 +81,9 @@ std::string unexpected(const CLI::App& app, int argc, const char* const* argv, c
   for (int i = 1; i < argc; ++i) {
     const std::string name = std::string(argv[i]).substr(0, std::string_view(argv[i]).find('='));
     if (name == "--") break;
-    if (name.size() > 1 && name[0] == '-' && command.get_option_no_throw(name) == nullptr && name != "--config") {
+    const bool number = name.size() > 1 && (std::isdigit(static_cast<unsigned char>(name[1])) != 0 || name[1] == '.');
+    if (name.size() > 1 && name[0] == '-' && !number && command.get_option_no_throw(name) == nullptr &&
+        name != "--config") {
       const std::string near = nearest_name(name, known);
       return fmt::format("there is no option '{}'{}", name, near.empty() ? "" : "; did you mean '" + near + "'?");
     }
@@ -182,13 +193,14 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
   try {
     app.parse(reordered(argc, argv));
   } catch (const CLI::FileError& e) {
-    fail("--config: {}: cannot be read (check the path)",
-         e.get_name() == "FileError" ? settings : e.what());
+    const std::string file = e.get_name() == "FileError" ? settings : e.what();
+    fail("--config: {}: cannot be read (check the path{})", file, nearest_file(file));
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // help and version
     refuse_unknown_command(app, argc, argv);
     const std::string command = used(app);
-    if (dynamic_cast<const CLI::ExtrasError*>(&e) != nullptr)
+    // A mistyped option is the likelier reason for one that is missing.
+    if (dynamic_cast<const CLI::ExtrasError*>(&e) != nullptr || dynamic_cast<const CLI::RequiredError*>(&e) != nullptr)
       fail_usage("{} (see {} --help)", unexpected(app, argc, argv, e.what()), command);
     if (dynamic_cast<const CLI::ConfigError*>(&e) != nullptr) {
       // "INI was not able to parse train.colour"
@@ -200,8 +212,9 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
                    name.substr(name.find_last_of('.') + 1), command);
       }
       const std::string_view key = what.substr(what.find_last_of(' ') + 1);
-      fail_usage("--config: {}: unknown or unusable setting '{}' (see {} --help)", settings,
-                 key.substr(key.find('.') + 1), command);
+      const std::string_view setting = key.substr(key.find('.') + 1);
+      fail_usage("--config: {}: unknown or unusable setting '{}'{} (see {} --help)", settings, setting,
+                 did_you_mean(setting, settings_of(innermost(app))), command);
     }
     if (dynamic_cast<const CLI::ExcludesError*>(&e) != nullptr)  // "--labels excludes --labels-per-class"
       fail_usage("{}: give one of the two (see {} --help)", e.what(), command);

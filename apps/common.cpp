@@ -1,5 +1,6 @@
 #include "apps/common.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <ctime>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,6 +18,7 @@
 #include "apps/flags.hpp"
 #include "apps/progress.hpp"
 #include "distill/grid/seeds.hpp"
+#include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/text.hpp"
 #include "engine/vendor.hpp"
@@ -36,6 +39,14 @@ extern "C" void on_interrupt(int signal_number) {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
+/// A line for standard error; a terminal gets it broken at blanks, but for commands, which are there to be copied.
+std::string told_line(const std::string& line) {
+  const std::string text = spelled_controls(line, true);
+  const ProgressStyle style = stderr_style();
+  return style.tty && text.find('`') == std::string::npos ? wrapped(text, static_cast<std::size_t>(style.columns))
+                                                          : text;
+}
+
 /// Draws the progress of one piece of work after the other.
 class Listener {
  public:
@@ -45,16 +56,16 @@ class Listener {
     if (line.starts_with("warning: "))
       warn(line.substr(9));
     else if (!quiet_ && bar_)
-      bar_->message(spelled_controls(line, true));
+      bar_->message(told_line(line));
     else if (!quiet_)
-      std::cerr << spelled_controls(line, true) << '\n';
+      std::cerr << told_line(line) << '\n';
   }
 
   /// Each line once: seeds and cells meet the same things again.
   void warn(const std::string& line) {
     if (!warned_.insert(line).second) return;
     if (bar_)
-      bar_->message(spelled_controls("akin: warning: " + line, true));
+      bar_->message(told_line("akin: warning: " + line));
     else
       akin::warn(line);
   }
@@ -68,13 +79,8 @@ class Listener {
     }
     if (quiet_) return;
     if (!bar_ || label != label_ || done < done_) {
-      bar_.reset();
+      open(label, total, unit);
       label_ = label;
-      ProgressOptions options;
-      options.label = label;
-      options.total = total;
-      options.unit = unit;
-      bar_.emplace(std::cerr, style_, options);
       done_ = 0;
       if (unit == "steps") {  // the first news comes after a step, or many in a resumed run: they took unknown time
         bar_->skip(done);
@@ -90,6 +96,18 @@ class Listener {
     }
   }
 
+  /// The time of pieces counts from the first of their kind, and between them.
+  void piece(const RunProgress& run) {
+    if (bar_) bar_->finish();
+    bar_.reset();
+    if (run.number == 1) begun_[run.what] = Clock::now();
+    run_ = run;
+    if (quiet_ || !style_.tty || run.pieces < 2) return;
+    open(run.name, 0, "");  // until it tells of itself
+    label_.clear();
+    bar_->advance(0);
+  }
+
   bool stop() {
     const bool now = interrupted() || (stop_after_ > 0 && --stop_after_ == 0);
     if (now) bar_.reset();
@@ -97,12 +115,30 @@ class Listener {
   }
 
  private:
+  void open(const std::string& label, std::int64_t total, const std::string& unit) {
+    bar_.reset();
+    ProgressOptions options;
+    options.label = label;
+    options.total = total;
+    options.unit = unit;
+    if (run_.pieces > 1)
+      options.run = {.name = fmt::format("{} of {} {}", run_.number, run_.pieces, run_.what),
+                     .before = run_.work_before,
+                     .own = run_.work,
+                     .in_all = run_.work_in_all,
+                     .seconds = std::chrono::duration<double>(Clock::now() - begun_[run_.what]).count()};
+    bar_.emplace(std::cerr, style_, options);
+  }
+
   bool quiet_;
   std::int64_t stop_after_;
   ProgressStyle style_;
   std::optional<Progress> bar_;
   std::string label_;
   std::int64_t done_ = 0;
+  using Clock = std::chrono::steady_clock;
+  RunProgress run_;
+  std::map<std::string, Clock::time_point> begun_;  // of what
   std::set<std::string> warned_;
 };
 
@@ -175,10 +211,34 @@ Context start(const CommonOptions& options) {
 
 void say(const CommonOptions& options, const std::string& line) {
   if (options.console != nullptr) return akin::say(options.console->events, line);
-  if (!options.quiet) std::cerr << spelled_controls(line, true) << '\n';
+  if (!options.quiet) std::cerr << told_line(line) << '\n';
 }
 
-void warn(const std::string& line) { std::cerr << spelled_controls("akin: warning: " + line, true) << '\n'; }
+void say_files(const CommonOptions& options, const std::filesystem::path& folder,
+               const std::vector<std::string>& names) {
+  if (options.console != nullptr)
+    return akin::say(options.console->events, fmt::format("{}: {}", folder.string(), fmt::join(names, ", ")));
+  if (options.quiet) return;
+  const bool links = stderr_style().tty;
+  const auto shown = [&](const std::string& text, const std::filesystem::path& path) {
+    const std::string plain = spelled_controls(text, false);
+    return links ? linked(plain, path) : plain;
+  };
+  std::string line = shown(folder.string(), folder) + ": ";
+  for (const std::string& name : names) line += (name == names.front() ? "" : ", ") + shown(name, folder / name);
+  std::cerr << line << '\n';
+}
+
+void make_parent(const std::filesystem::path& file) {
+  if (file.has_parent_path()) make_folder(file.parent_path());
+}
+
+std::size_t stdout_columns() {
+  winsize size{};
+  return ::isatty(STDOUT_FILENO) == 1 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+void warn(const std::string& line) { std::cerr << told_line("akin: warning: " + line) << '\n'; }
 
 void warn(const CommonOptions& options, const std::string& line) {
   if (options.console != nullptr) return akin::say(options.console->events, "warning: " + line);
@@ -251,6 +311,7 @@ Events make_events(const CommonOptions& options) {
   events.stage = [listener](const std::string& line) { listener->stage(line); };
   events.progress = [listener](const std::string& label, std::int64_t done, std::int64_t total, const std::string& unit,
                                const std::string& note) { listener->progress(label, done, total, unit, note); };
+  if (!options.quiet) events.piece = [listener](const RunProgress& run) { listener->piece(run); };
   events.stop = [listener] { return listener->stop(); };
   return events;
 }

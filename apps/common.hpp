@@ -52,6 +52,13 @@ Context start(const CommonOptions& options);
 
 /// A line on stderr, unless quiet.
 void say(const CommonOptions& options, const std::string& line);
+/// "FOLDER: report.html, results.csv" on stderr, unless quiet; on a terminal names and folder are links (OSC 8).
+void say_files(const CommonOptions& options, const std::filesystem::path& folder,
+               const std::vector<std::string>& names);
+/// Makes the folder that a file is to lie in.
+void make_parent(const std::filesystem::path& file);
+/// Columns of the terminal that standard output is; 0 where it is none.
+std::size_t stdout_columns();
 /// "akin: warning: ..." on stderr, always.
 void warn(const std::string& line);
 void warn(const CommonOptions& options, const std::string& line);

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "apps/command_table.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
@@ -150,7 +151,7 @@ std::string completion_script(const CommandRow& akin, std::string_view shell) {
   if (shell == "bash") return bash_script(akin);
   if (shell == "zsh") return zsh_script(akin);
   if (shell == "fish") return fish_script(akin);
-  fail_usage("'{}': there is completion for bash, zsh and fish", shell);
+  fail_usage("'{}': there is completion for bash, zsh and fish{}", shell, did_you_mean(shell, {"bash", "zsh", "fish"}));
 }
 
 }  // namespace akin

@@ -16,6 +16,7 @@
 #include "nn/data/png_sheets.hpp"
 #include "nn/data/same_form.hpp"
 #include "nn/data/set_writer.hpp"
+#include "nn/data/split_files.hpp"
 #include "nn/evaluate.hpp"
 
 namespace akin {
@@ -187,10 +188,11 @@ void show(const ShowOptions& o) {
     const auto [least, most] = std::minmax_element(counts.front().begin(), counts.front().end());
     balance = *most > 0 ? static_cast<double>(*least) / static_cast<double>(*most) : 0;
     text += fmt::format("{} classes; the rarest has {:.0f} % of the most frequent one's images\n\n{}",
-                        labelled.classes.size(), 100 * balance, table.str());
+                        labelled.classes.size(), 100 * balance, table.str(stdout_columns()));
   }
   if (!o.png.empty()) {
     AKIN_CHECK(!labelled.classes.empty(), "{}: no labelled split to make a contact sheet of", o.folder);
+    make_parent(o.png);
     write_png(o.png, contact_sheet(labelled, o.columns));
     say(o.common, o.png + ": written");
   }
@@ -225,6 +227,10 @@ void pack(const PackOptions& o) {
   if (std::filesystem::equivalent(o.folder, o.out, ignored)) fail_usage("--out {}: is the folder that is read", o.out);
   const ImageFormat format = o.format.format();
   check_outside(o.out, o.folder);
+  const std::vector<std::string> without =
+      o.without.empty() ? std::vector<std::string>() : split_list(o.without, "--without");
+  if (const std::vector<std::string> known = classes_there(o.folder); !known.empty())
+    find_classes(known, without, o.folder);
   SetWriter writer(o.out, false);
   std::string text;
   std::vector<std::pair<Split, ImageSet>> sets;  // all is read and checked before anything is written
@@ -234,11 +240,10 @@ void pack(const PackOptions& o) {
   const Json account = json_of(loaded[0].account);
   for (std::size_t i = 1; i < loaded.size(); ++i) check_form(loaded[0], loaded[i], name_of(there[i]));
   for (std::size_t i = there.size(); i-- > 0;) sets.emplace_back(there[i], std::move(loaded[i]));  // the training last
-  if (!o.without.empty()) {
-    const std::vector<std::string> names = split_list(o.without, "--without");
+  if (!without.empty()) {
     // Nobody knows which of the unlabelled images show those classes.
     std::erase_if(sets, [](const auto& s) { return s.first == Split::unlabeled; });
-    for (auto& [split, set] : sets) set = without_classes(set, names);
+    for (auto& [split, set] : sets) set = without_classes(set, without);
   }
   Json splits = Json::object();
   for (const auto& [split, set] : sets) {

@@ -86,7 +86,7 @@ std::string classes_table(const SetCheck& check) {
       if (split != Split::unlabeled) cells.push_back(std::to_string(own.counts[c]));
     table.add(cells);
   }
-  return table.str();
+  return table.str(stdout_columns());
 }
 
 std::string sizes_line(const SetCheck& check) {
@@ -157,7 +157,8 @@ void add_check(CLI::App& data) {
     const SetCheck check = check_data_set(o->folder, [&](std::int64_t done, std::int64_t all) {
       events.progress("looking at " + o->folder, done, all, "pictures", "");
     });
-    print(o->common.json ? json_text(json_of_check(check, o->folder)) : report_of(check, o->folder));
+    print(o->common.json ? json_text(json_of_check(check, o->folder))
+                         : wrapped(report_of(check, o->folder), stdout_columns()));
     AKIN_CHECK(check.usable(), "{}: cannot be used as it is", o->folder);
   });
 }

@@ -46,9 +46,10 @@ void run_demo_command(const CLI::App& app, const DemoRunOptions& o, const GridIn
   sign_report(result.report, app, ctx, begun, clock);
   write_report(result.report, o.out);
   if (o.common.json) return print(results_json(result.report));
-  print(sources_table(result.report) + "\n" + results_table(result.report) + "\n");
+  const std::size_t columns = stdout_columns();
+  print(sources_table(result.report, columns) + "\n" + results_table(result.report, columns) + "\n");
   for (const std::string& note : result.report.notes) say(o.common, "note: " + note);
-  print(fmt::format("Report: {}\n", (std::filesystem::path(o.out) / "report.html").string()));
+  say_files(o.common, o.out, {"report.html", "student.safetensors", "results.csv"});
 }
 
 }  // namespace akin

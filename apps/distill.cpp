@@ -7,7 +7,9 @@
 #include "apps/distill_run.hpp"
 #include "apps/flags.hpp"
 #include "apps/profiling.hpp"
+#include "distill/task/label_list.hpp"
 #include "engine/io/file.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 
@@ -20,10 +22,14 @@ struct Options {
   std::string methods = "scratch,fixmatch,equal,nearest,weighted", seeds = "0";
 };
 
-/// "2 labels a class", or what the manifest says.
+/// "2 labels a class", or what the manifest or table says.
 std::string budget_of(const TaskFlags& task) {
   const LabelManifest m = task.manifest();
-  if (!m.labelled.empty()) return "labels as listed in " + std::filesystem::path(task.labels).filename().string();
+  if (m.lists_labelled()) {
+    std::size_t n = m.named.size();
+    for (const ListedImages& list : m.labelled) n += list.images.size();
+    return fmt::format("{} labels listed in {}", n, last_name(task.labels));
+  }
   if (m.draw.fraction > 0) return fmt::format("labels of {:g} % of each class", 100 * m.draw.fraction);
   if (m.draw.labels_per_class == kAllLabels) return "all labels";
   return fmt::format("{} labels a class", m.draw.labels_per_class);
@@ -34,6 +40,7 @@ void run(const CLI::App& app, Options& o) {
   const auto clock = std::chrono::steady_clock::now();
   DistillRun& run = o.run;
   run.methods = parse_methods(o.methods);
+  choose_student(std::string(o.common.settings.student), run.sources, o.common.settings);
   check(o.common.settings);
   const bool needs_bank = std::any_of(run.methods.begin(), run.methods.end(), uses_sources);
   if (needs_bank && run.sources.empty())
@@ -44,6 +51,7 @@ void run(const CLI::App& app, Options& o) {
   run.target = {.name = last_name(data), .load = [=] { return load_target(data, format); }, .data = data};
   run.labels = o.task.manifest();
   run.budget = budget_of(o.task);
+  check_class_names(run.labels, data);
   run.seeds = parse_seeds(o.seeds);
   if (!o.task.labels.empty()) run.files.emplace_back(o.task.labels);
   Context ctx = start(o.common);
@@ -67,8 +75,15 @@ void add_distill(CLI::App& akin, const Console* console) {
   app->add_option("--seeds", o->seeds, "Each draws other labelled images and weights")
       ->type_name("N,...")
       ->group("Distillation");
-  for (const char* group : {"Similarity", "Network", "Training", "Distillation"})
-    add_settings(*app, o->common.settings, group);
+  add_settings(*app, o->common.settings, "Similarity");
+  app->add_option("--student", o->common.settings.student,
+                  fmt::format("Network: {}; or start from a source's network, by its name or file; or init: from that "
+                              "of --init",
+                              fmt::join(known_architectures(), ", ")))
+      ->type_name("NAME|FILE")
+      ->group("Network");
+  add_settings(*app, o->common.settings, "Network", false, {"student"});
+  for (const char* group : {"Training", "Distillation"}) add_settings(*app, o->common.settings, group);
   add_run_place(*app, o->run);
   add_detect_anomaly(*app, o->common);
   add_profiling(*app, o->common);

@@ -89,12 +89,14 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   if (last != methods.rend()) report.student = title_of(*last);
   sign_report(report, app, ctx, begun, clock);
   write_report(report, p.run_folder);
+  const std::size_t columns = common.console != nullptr ? 0 : stdout_columns();
   print(common, common.json
                     ? results_json(report, p.run_folder.string())
-                    : (report.sources.empty() ? "" : sources_table(report) + "\n") +
-                          (run.kind == RunKind::distill ? results_table(report) + "\n" : "") + verdict_text(report));
+                    : (report.sources.empty() ? "" : sources_table(report, columns) + "\n") +
+                          (run.kind == RunKind::distill ? results_table(report, columns) + "\n" : "") +
+                          verdict_text(report, columns));
   for (const std::string& note : report.notes) say(common, "note: " + note);
-  say(common, fmt::format("{}: report.html, student.safetensors, results.csv", p.run_folder.string()));
+  say_files(common, p.run_folder, {"report.html", "student.safetensors", "results.csv"});
 }
 
 void add_run_place(CLI::App& app, DistillRun& run) {

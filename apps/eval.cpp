@@ -22,16 +22,22 @@ struct Options {
   double tolerance = 1e-4;
 };
 
+/// Where names are long the columns have the numbers that stand before the names of the rows.
 std::string confusion_table(const std::vector<std::string>& classes, const std::vector<std::int64_t>& counts) {
+  constexpr std::size_t kShort = 8;
+  const bool numbered =
+      std::any_of(classes.begin(), classes.end(), [](const std::string& name) { return display_width(name) > kShort; });
+  const std::size_t digits = std::to_string(classes.size() - 1).size();
   std::vector<TextTable::Column> columns{{"true \\ said"}};
-  for (const std::string& c : classes) columns.push_back({c, TextTable::Align::right});
+  for (std::size_t c = 0; c < classes.size(); ++c)
+    columns.push_back({numbered ? std::to_string(c) : classes[c], TextTable::Align::right});
   TextTable table(columns);
   for (std::size_t t = 0; t < classes.size(); ++t) {
-    std::vector<std::string> cells{classes[t]};
+    std::vector<std::string> cells{numbered ? fmt::format("{:>{}} {}", t, digits, classes[t]) : classes[t]};
     for (std::size_t p = 0; p < classes.size(); ++p) cells.push_back(std::to_string(counts[t * classes.size() + p]));
     table.add(cells);
   }
-  return table.str();
+  return table.str(stdout_columns());
 }
 
 /// "wren, robin, tit ... (20)": of many names the first ones.
@@ -128,7 +134,6 @@ void compare(Context& ctx, const Options& o, const Model& model) {
 
 void run(const Options& o) {
   if (o.data.empty() == o.reference.empty()) fail_usage("eval: give --data DIR, or --reference FILE");
-  if (o.split != "train" && o.split != "test") fail_usage("--split {}: use test or train", o.split);
   Context ctx = start(o.common);
   const Profiling profiling(o.common, ctx);
   const std::optional<ModelInfo> info = o.foreign.info();
@@ -146,7 +151,7 @@ void add_eval(CLI::App& akin) {
   const auto o = std::make_shared<Options>();
   app->add_option("--model", o->model, "Model file")->required()->type_name("FILE");
   app->add_option("--data", o->data, "Folder of the data set")->type_name("DIR")->group("Data");
-  app->add_option("--split", o->split, "test or train")->group("Data");
+  app->add_option("--split", o->split, "test or train")->check(one_of({"test", "train"}))->group("Data");
   add_format(*app, o->format);
   app->add_flag("--confusion", o->confusion, "Print how often each class was taken for each other")->group("Data");
   add_foreign(*app, o->foreign);

@@ -1,6 +1,7 @@
 // akin experiment: a grid of targets, label budgets, seeds and methods from a TOML file.
 #include "distill/grid/tables.hpp"
 
+#include <algorithm>
 #include <memory>
 
 #include "apps/commands.hpp"
@@ -11,6 +12,7 @@
 #include "apps/run_journal.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/nearest_name.hpp"
 
 namespace akin {
 
@@ -61,9 +63,31 @@ void show(const GridSurvey& survey, bool json) {
           "\n");
     return;
   }
-  print(table.str() +
+  print(table.str(stdout_columns()) +
         fmt::format("{} cells, {} finished; about {} left{}\n", survey.cells.size(), finished, duration(left),
                     unknown > 0 ? fmt::format(", and {} cells of methods that have not run yet", unknown) : ""));
+}
+
+/// Error with all that the file names and that is not there: before the first target is read.
+void check_there(const Grid& grid, const GridFilter& only, const std::string& file) {
+  std::vector<std::string> missing;
+  const auto look = [&](const std::filesystem::path& path) {
+    const std::string name = path.string();
+    if (!path.empty() && !is_there(path) && std::find(missing.begin(), missing.end(), name) == missing.end())
+      missing.push_back(name);
+  };
+  for (const GridTarget& t : grid.targets) {
+    if (!only.takes(t)) continue;
+    look(t.data);
+    for (const GridSource& s : grid.sources)
+      if (std::find(t.sources.begin(), t.sources.end(), s.name) != t.sources.end()) look(with_target(s.path, t.name));
+  }
+  if (missing.empty()) return;
+  const std::string near = missing.size() == 1 ? nearest_file(missing.front()) : "";
+  fail(
+      "{}: names what is not there: {}{} (relative paths are seen from its root, or from --root; its comments may say "
+      "where data come from)",
+      file, fmt::join(missing, ", "), near);
 }
 
 void run(const CLI::App& app, Options& o) {
@@ -78,6 +102,7 @@ void run(const CLI::App& app, Options& o) {
   options.place.folder = o.out.empty() ? std::filesystem::path("runs") / file.stem() : std::filesystem::path(o.out);
   const std::filesystem::path& run_folder = options.place.folder;
   for (const std::string& item : o.only) add_filter(options.only, item, grid);
+  check_there(grid, options.only, o.file);
   options.redo_stale = o.redo_stale;
   options.keep_students = o.keep_students;
   options.made_by = version_line();
@@ -111,8 +136,8 @@ void run(const CLI::App& app, Options& o) {
           "\n");
   else
     print(read_text(run_folder / "results.md"));
-  say(o.common, fmt::format("{}: {} of {} cells run now; results.csv, sources.csv, results.md", folder, outcome.ran,
-                            outcome.cells));
+  say(o.common, fmt::format("{} of {} cells run now", outcome.ran, outcome.cells));
+  say_files(o.common, run_folder, {"results.csv", "sources.csv", "results.md"});
   AKIN_CHECK(outcome.failed.empty(), "{} cells have no result, the first: {}; the others are in {}/results.md",
              outcome.failed.size(), outcome.failed.front(), folder);
 }

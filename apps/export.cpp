@@ -10,6 +10,7 @@
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
 #include "engine/io/json.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "nn/export/graph_writer.hpp"
 #include "nn/export/hub.hpp"
 #include "nn/zoo/graph_network.hpp"
@@ -43,7 +44,7 @@ std::set<std::string> parse_formats(const std::string& text) {
   std::set<std::string> formats;
   for (const std::string& f : split_list(text, "--format")) {
     if (f != "safetensors" && f != "onnx" && f != "hub")
-      fail_usage("--format '{}': known are safetensors, onnx and hub", f);
+      fail_usage("--format '{}': known are safetensors, onnx and hub{}", f, did_you_mean(f, {"safetensors", "onnx", "hub"}));
     formats.insert(f);
   }
   return formats;

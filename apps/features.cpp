@@ -29,8 +29,8 @@ ImageSet load(const Options& o, const ModelInfo& info) {
   const ImageFormat format = format_for(o.format.format(), info);
   if (o.split == "target") return is_data_set(o.data) ? load_pool(o.data, format) : load_pictures(o.data, format);
   for (const Split split : {Split::train, Split::test, Split::unlabeled})
-    if (o.split == name_of(split)) return load_images(o.data, split, format);
-  fail_usage("--split {}: use target (train and unlabeled), train, test or unlabeled", o.split);
+    if (split_word(o.split) == name_of(split)) return load_images(o.data, split, format);
+  fail("--split {}: is no split", o.split);
 }
 
 /// A folder of --out, for this process alone; nothing where a file is meant. Throws where a table is there.
@@ -88,6 +88,7 @@ void run(const Options& o) {
                      {"split", o.split}};
     add_rows(file, rows);
     seal(file);
+    make_parent(path);
     write_safetensors(path, file);
   } else {
     write_npy(path / "features.npy", out.features);
@@ -123,6 +124,7 @@ void add_features(CLI::App& akin) {
   app->add_option("--split", o->split,
                   "target: train followed by unlabeled, what rank and distill expect of a source; or train, test, "
                   "unlabeled")
+      ->check(one_of({"target", "train", "test", "unlabeled", "unlabelled"}))
       ->group("Data");
   add_format(*app, o->format);
   app->add_flag("--match-channels", o->match_channels, "Turn grey to colour and colour to grey as the model expects")

@@ -10,10 +10,12 @@
 #include "distill/fit/fit_plan.hpp"
 #include "distill/fit/model_bank.hpp"
 #include "distill/report/html.hpp"
+#include "distill/report/table.hpp"
 #include "distill/task/settings_file.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
-#include "nn/zoo/zoo.hpp"
+#include "engine/io/nearest_name.hpp"
+#include "nn/data/set_layout.hpp"
 
 namespace akin {
 
@@ -33,31 +35,11 @@ constexpr int kSide = 64;  ///< of pictures where nobody says: what docs/results
 /// The folder to take models from: --bank, or bank/ beside the user, or the user's own.
 std::filesystem::path bank_of(const Options& o) {
   if (!o.bank.empty()) {
-    AKIN_CHECK(is_folder(o.bank), "--bank {}: is no folder; `akin bank add FILE --bank {}` makes one", o.bank, o.bank);
+    AKIN_CHECK(is_folder(o.bank), "--bank {}: is no folder; `akin bank add FILE --bank {}` makes one{}", o.bank, o.bank,
+               nearest_file(o.bank));
     return o.bank;
   }
   return is_folder("bank") ? std::filesystem::path("bank") : default_bank();
-}
-
-/// --student: a network by name, a model file, or a model of the bank.
-void choose_student(const Options& o, const std::vector<std::string>& files, Settings& settings) {
-  if (o.student.empty()) return;
-  const std::vector<std::string>& known = known_architectures();
-  if (std::find(known.begin(), known.end(), o.student) != known.end()) {
-    settings.student = o.student;
-    return;
-  }
-  settings.student = "init";
-  std::vector<std::string> names = known;
-  for (const std::string& file : files) {
-    if (source_name(file) == o.student) settings.init = file;
-    names.push_back(source_name(file));
-  }
-  if (!settings.init.empty()) return;
-  if (!is_there(o.student))
-    fail_usage("--student {}: is no network, no model of the bank and no file{}", o.student,
-               suggestion(o.student, names));
-  settings.init = o.student;
 }
 
 std::string megabytes(std::int64_t bytes) { return fmt::format("{} MB", (bytes + (1 << 20) - 1) >> 20); }
@@ -101,18 +83,12 @@ void run(const CLI::App& app, Options& o) {
   if (run.out.empty() && run.resume) fail_usage("--resume: name the run folder to go on with, --out DIR");
   if (run.sources.empty())
     for (const std::filesystem::path& file : bank_files(bank_of(o))) run.sources.push_back(file.string());
-  choose_student(o, run.sources, o.common.settings);
+  if (!o.student.empty()) choose_student(o.student, run.sources, o.common.settings);
   ImageFormat format = o.size.empty() ? ImageFormat{.height = kSide, .width = kSide} : parse_size(o.size);
 
+  layout_of(o.data);  // says what is wrong with it
   Context ctx = start(o.common);
   const Profiling profiling(o.common, ctx);
-  Faults broken;  // all that a bank holds of them in one error, not one a run
-  for (const std::string& file : run.sources) try {
-      open_source(ctx, file);
-    } catch (const Error& e) {
-      broken.emplace_back(e.what());
-    }
-  throw_faults(broken, "the bank");
   const std::vector<Source> sources = open_sources(ctx, run.sources);
   std::shared_ptr<const TargetImages> images = load_target(o.data, format);
   const auto takes = [&](std::int64_t channels) {
@@ -135,7 +111,9 @@ void run(const CLI::App& app, Options& o) {
   if (o.dry_run) tell(o.common, images->pool);  // a run tells it itself
   const std::vector<std::string> lines = plan_lines(plan, images->pool, sources);
   if (o.dry_run) {
-    if (!o.common.json) return print(o.common, fmt::format("{}\n", fmt::join(lines, "\n")));
+    if (!o.common.json)
+      return print(o.common, wrapped(fmt::format("{}\n", fmt::join(lines, "\n")),
+                                     o.common.console != nullptr ? 0 : stdout_columns()));
     return print(o.common, json_text({{"labelled", plan.labelled},
                             {"validation", plan.validation},
                             {"unlabelled", plan.unlabelled},
@@ -184,7 +162,7 @@ void add_fit(CLI::App& akin, const Console* console) {
       ->transform(whole_in(0, 100'000'000))
       ->group("Training");
   app->add_option("--flip", o->flip, "Mirror pictures: none, h, v or hv; empty: h, grey ones none")
-      ->check(CLI::IsMember({"", "none", "h", "v", "hv"}).description(""))
+      ->check(one_of({"none", "h", "v", "hv", ""}))
       ->group("Training");
   app->add_option("--seed", o->seed, "Of what is drawn at random")
       ->transform(whole_in(0, std::numeric_limits<std::int64_t>::max()))

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
 
 #include "apps/common.hpp"
+#include "engine/io/file.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -45,6 +46,17 @@ CLI::Validator number_in(double low, double high) {
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
         const bool good = error == std::errc() && end == text.data() + text.size() && value >= low && value <= high;
         return good ? std::string() : fmt::format("'{}' is no number from {} to {}", text, low, high);
+      },
+      "");
+}
+
+CLI::Validator one_of(std::vector<std::string> words) {
+  return CLI::Validator(
+      [words = std::move(words)](const std::string& text) {
+        if (std::find(words.begin(), words.end(), text) != words.end()) return std::string();
+        std::vector<std::string> named = words;
+        std::erase(named, "");
+        return fmt::format("'{}' is none of {}{}", text, fmt::join(named, ", "), did_you_mean(text, named));
       },
       "");
 }
@@ -136,15 +148,23 @@ std::optional<ModelInfo> ForeignFlags::info() const {
 
 void add_foreign(CLI::App& app, ForeignFlags& flags) {
   const char* group = "Model files that do not describe themselves";
+  std::vector<std::string> names = known_architectures();
   app.add_option("--arch", flags.architecture.name,
-                 fmt::format("{}, or graph (layers in <name>.graph.json)", fmt::join(known_architectures(), ", ")))
-      ->group(group);
+                 fmt::format("{}, or graph (layers in <name>.graph.json)", fmt::join(names, ", ")))
+      ->group(group)
+      ->check(one_of([&] {
+        names.insert(names.end(), {"graph", ""});
+        return names;
+      }()));
   app.add_option("--width", flags.architecture.width, "Channels of the first stage; 0: as the file has it")
       ->transform(whole_in(0, 4096))
       ->group(group);
-  app.add_option("--shortcut", flags.architecture.shortcut, "A or conv; empty: the family's own")->group(group);
+  app.add_option("--shortcut", flags.architecture.shortcut, "A or conv; empty: the family's own")
+      ->check(one_of({"A", "conv", ""}))
+      ->group(group);
   app.add_option("--stem", flags.architecture.stem,
                  "small: the first layer keeps the image's size; empty: as published")
+      ->check(one_of({"small", ""}))
       ->group(group);
   app.add_option("--norm-eps", flags.architecture.norm_eps,
                  "Of batch norms; 0: as torchvision has it (timm's MobileNetV3: 1e-5)")
@@ -241,17 +261,31 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
   add_format(app, flags.format);
 }
 
-std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& files) {
-  std::vector<Source> sources;
-  std::map<std::string, std::string> names;
-  for (const std::string& file : files) {
-    sources.push_back(open_source(ctx, file));
-    const auto [it, is_new] = names.emplace(sources.back().name, file);
-    if (!is_new)
-      fail_usage("--sources: {} and {} would both be called '{}'; leave one out or rename it", it->second, file,
-                 it->first);
+void choose_student(const std::string& said, const std::vector<std::string>& files, Settings& settings) {
+  const std::vector<std::string>& known = known_architectures();
+  settings.student = said;
+  if (said == "init" || std::find(known.begin(), known.end(), said) != known.end()) return;
+  std::vector<std::string> names = known;
+  names.emplace_back("init");
+  std::string file;
+  for (const std::string& source : files) {
+    names.push_back(source_name(source));
+    if (names.back() == said) file = source;
   }
-  return sources;
+  if (file.empty() && is_there(said)) file = said;
+  if (file.empty()) fail_usage("--student {}: is no network, no source and no file{}", said, suggestion(said, names));
+  if (!settings.init.empty() && settings.init != file)
+    fail_usage("--student {}: starts from that model, and --init {} says another one; leave one of the two out", said,
+               settings.init);
+  settings.student = "init";
+  settings.init = file;
+}
+
+std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& files) {
+  source_names(files);
+  std::vector<SourceFile> wanted;
+  for (const std::string& file : files) wanted.push_back({file});
+  return open_sources(ctx, wanted);
 }
 
 std::string list_of_metrics() {

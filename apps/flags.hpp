@@ -20,6 +20,8 @@ CLI::Validator number_in(double low, double high);
 inline constexpr std::int64_t kMostImages = 1'000'000'000;  ///< of any list of images
 
 /// "28x28" (height x width); UsageError naming the option.
+/// One of these words; the error names the nearest.
+CLI::Validator one_of(std::vector<std::string> words);
 ImageFormat parse_size(const std::string& text, const std::string& option = "--size");
 
 /// How the images of a folder are brought to one form: --size, --channels.
@@ -61,6 +63,10 @@ struct TaskFlags {
 };
 /// `semi`: also the options of unlabelled and validation images.
 void add_task(CLI::App& app, TaskFlags& flags, bool semi);
+
+/// What a student is: a network by name; or the network and the weights of a source, by its name or file, which
+/// settings.init then names.
+void choose_student(const std::string& said, const std::vector<std::string>& files, Settings& settings);
 
 /// Opens every source; UsageError where two have one name.
 std::vector<Source> open_sources(Context& ctx, const std::vector<std::string>& files);

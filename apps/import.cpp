@@ -107,6 +107,7 @@ void run(const Options& o) {
   }
   UnfoldReport unfolded;
   if (!o.unfold.empty()) unfolded = unfold(ctx, o, foreign.model);
+  make_parent(o.out);
   save_model(o.out, *foreign.model.network, found);
   const ImportReport& r = foreign.report;
   if (o.common.json) {
@@ -162,7 +163,7 @@ void add_import(CLI::App& akin) {
       ->excludes(crop)
       ->group(group);
   app->add_option("--filter", o->filter, "How pictures are resized for it: bilinear or bicubic")
-      ->check(CLI::IsMember({"bilinear", "bicubic"}).description(""))
+      ->check(one_of({"bilinear", "bicubic"}))
       ->type_name("NAME")
       ->group(group);
   app->add_option("--class-names", o->names, "A line a class")->type_name("FILE")->group(group);

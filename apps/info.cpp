@@ -143,11 +143,16 @@ std::optional<ModelFacts> facts_of(const std::filesystem::path& path, const Safe
 }
 
 /// One line for people: long ones end in what is left out.
-std::string shortened(const std::string& text) {
+std::string one_line(const std::string& text) {
   constexpr std::size_t kLine = 160;
-  return text.size() <= kLine + 40 ? text
+  std::string line;
+  for (const char c : text) {
+    const bool blank = c == '\n' || c == '\r' || c == ' ';
+    if (!blank || line.empty() || line.back() != ' ') line += blank ? ' ' : c;
+  }
+  return line.size() <= kLine + 40 ? line
                                    : fmt::format("{} ... ({} bytes; --json has all)",
-                                                 text.substr(0, valid_utf8(text.substr(0, kLine))), text.size());
+                                                 line.substr(0, valid_utf8(line.substr(0, kLine))), text.size());
 }
 
 std::string about_model(const ModelFacts& facts) {
@@ -163,7 +168,7 @@ std::string about_model(const ModelFacts& facts) {
   }
   text += fmt::format(
       "{}: {} classes",
-      info.task.empty() ? "a task without a name" : shortened(spelled_controls(readable_text(info.task), false)),
+      info.task.empty() ? "a task without a name" : one_line(spelled_controls(readable_text(info.task), false)),
       info.architecture.classes);
   if (share(info.test_accuracy))
     text += fmt::format(", {} % of its test images right", show_percent(info.test_accuracy));
@@ -202,8 +207,8 @@ void show_file(bool json, const std::string& path) {
   std::string text = fmt::format("{}: {}\n{} tensors, {} numbers, {} trained parameters\n", path, kind_of(file),
                                  file.tensors.size(), numbers, trained);
   if (model) text += about_model(*model);
-  for (const auto& [key, value] : file.metadata) text += fmt::format("{}: {}\n", key, shortened(value));
-  print(text + "\n" + table.str());
+  for (const auto& [key, value] : file.metadata) text += fmt::format("{}: {}\n", key, one_line(value));
+  print(text + "\n" + table.str(stdout_columns()));
 }
 
 }  // namespace

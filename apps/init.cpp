@@ -6,8 +6,10 @@
 #include "apps/command_table.hpp"
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
+#include "apps/flags.hpp"
 #include "apps/run_folder.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "engine/io/path.hpp"
 #include "nn/data/set_layout.hpp"
 
@@ -26,11 +28,12 @@ struct Options {
 
 void run(const CLI::App& akin, const Options& o) {
   check_output_file(o.out, o.force, {});
-  AKIN_CHECK(is_folder(o.folder), "{}: no such folder; name the one that holds the pictures", o.folder);
+  AKIN_CHECK(is_folder(o.folder), "{}: no such folder{}", o.folder, nearest_file(o.folder));
   layout_of(o.folder);  // says what is wrong with it
   const CommandRow all = table_of(akin);
   const auto command = std::find_if(all.commands.begin(), all.commands.end(),
                                     [&](const CommandRow& row) { return row.name() == o.command; });
+  make_parent(o.out);
   write_file_atomic(
       o.out, std::string_view(settings_text(*command, {{kFolderOption.at(o.command), whole_path(o.folder).string()}})));
   print(fmt::format("{}: settings of akin {}; `akin {} --config {}` runs it\n", o.out, o.command, o.command, o.out));
@@ -44,8 +47,7 @@ void add_init(CLI::App& akin) {
   app->add_option("folder", o->folder, "Folder of the pictures")->required()->type_name("DIR");
   std::vector<std::string> commands;
   for (const auto& [name, option] : kFolderOption) commands.push_back(name);
-  app->add_option("--command", o->command, "fit, distill, rank or train")
-      ->check(CLI::IsMember(commands).description(""));
+  app->add_option("--command", o->command, "fit, distill, rank or train")->check(one_of(commands));
   app->add_option("--out", o->out, "File to write")->required()->type_name("FILE");
   app->add_flag("--force", o->force, "Replace the file");
   app->footer("Example:\n  akin init birds --out birds.toml\n  akin fit --config birds.toml --out runs/birds");

@@ -8,6 +8,7 @@
 #include "engine/io/json.hpp"
 #include "nn/data/image_folder.hpp"
 #include "nn/data/set_layout.hpp"
+#include "nn/data/split_files.hpp"
 
 namespace akin {
 
@@ -67,13 +68,13 @@ Pictures pictures_of(const std::string& folder, const Classifier& classifier) {
     out.list.account = sets[0].account;
     return out;
   }
-  if (layout.has(Split::train)) {
-    const ImageFolder train = list_image_folder(layout.images.at(Split::train).front(), listing);
-    for (std::size_t i = 0; i < train.files.size(); ++i)
-      given(train.files[i], train.classes[static_cast<std::size_t>(train.labels[i])]);
-  }
-  for (const auto& file : list_images(layout.images.at(Split::unlabeled).front(), listing))
-    out.list.files.push_back(file);
+  SetFiles set;
+  for (const Split split : {Split::train, Split::unlabeled}) list_split(layout, split, listing, set);
+  const SplitFiles& train = set.splits[Split::train];
+  for (std::size_t i = 0; i < train.files.size(); ++i)
+    given(train.files[i], set.classes[static_cast<std::size_t>(train.labels[i])]);
+  const std::vector<std::filesystem::path>& others = set.splits[Split::unlabeled].files;
+  out.list.files.insert(out.list.files.end(), others.begin(), others.end());
   out.list.account = std::move(listing.account);
   out.list.faults = std::move(listing.faults);
   return out;
@@ -123,6 +124,7 @@ void run(const Options& o) {
             {p.file.string(), classes[static_cast<std::size_t>(guess.class_number)], guess.probability, keep});
         ++at;
       });
+  make_parent(o.out);
   write_file_atomic(o.out, std::string_view(label_list(lines)));
   const std::int64_t fresh = report.pictures - given;
   if (o.common.json) {

@@ -55,7 +55,9 @@ void undo(const Options& o) {
 class Lines {
  public:
   explicit Lines(const Options& o) : silent_(o.common.json && o.out.empty()) {
-    if (!o.out.empty()) file_ = std::make_unique<AtomicFile>(o.out);
+    if (o.out.empty()) return;
+    make_parent(o.out);
+    file_ = std::make_unique<AtomicFile>(o.out);
   }
   void write(const std::string& text) {
     if (file_ != nullptr)
@@ -149,7 +151,7 @@ void run(const Options& o) {
   std::unique_ptr<Sorter> sorter;
   if (!o.copy.empty()) sorter = std::make_unique<Sorter>(Sorter::Way::copy, o.copy, classes);
   if (!o.move.empty()) sorter = std::make_unique<Sorter>(Sorter::Way::move, o.move, classes);
-  const PredictionTable table(form_of(o), classes, list.files, o.top);
+  const PredictionTable table(form_of(o), classes, list.files, o.top, o.out.empty() ? stdout_columns() : 0);
   Lines lines(o);
   if (!list.files.empty()) lines.write(table.head());
   Json answers = Json::array();
@@ -169,6 +171,7 @@ void run(const Options& o) {
   });
   lines.done();
   if (!o.sheet.empty() && !pictures.empty()) {  // before they move
+    make_parent(o.sheet);
     write_png(o.sheet, contact_sheet(std::move(pictures), classes, o.columns));
     say(o.common, o.sheet + ": written");
   }

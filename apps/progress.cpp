@@ -5,10 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <vector>
+
+#include "distill/report/table.hpp"
+#include "engine/io/path.hpp"
 
 namespace akin {
 
@@ -22,6 +27,13 @@ std::string short_number(double v) {
   if (v < 9950) return fmt::format("{:.1f}k", v / 1e3);
   if (v < 999500) return fmt::format("{:.0f}k", v / 1e3);
   return fmt::format("{:.1f}M", v / 1e6);
+}
+
+/// Control characters must not move the cursor.
+std::string plain_text(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  return text;
 }
 
 /// The first `columns` characters of UTF-8 text, without control characters (a note must not move the cursor).
@@ -51,6 +63,17 @@ ProgressStyle style_of(int fd) {
 
 }  // namespace
 
+std::string linked(const std::string& text, const std::filesystem::path& path) {
+  std::string uri = "file://";
+  char host[256] = "";
+  if (::gethostname(host, sizeof host - 1) == 0) uri += host;
+  for (const char c : whole_path(path).string()) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || std::strchr("/-_.~", c) != nullptr;
+    uri += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return "\x1b]8;;" + uri + "\x1b\\" + text + "\x1b]8;;\x1b\\";
+}
+
 ProgressStyle stderr_style() { return style_of(STDERR_FILENO); }
 ProgressStyle stdout_style() { return style_of(STDOUT_FILENO); }
 
@@ -60,6 +83,18 @@ std::string time_left(double seconds) {
   if (s < 60) return fmt::format("{} s", s);
   if (s < 3600) return fmt::format("{}:{:02}", s / 60, s % 60);
   return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+}
+
+std::string about(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0 || seconds > 359999) return "";
+  if (seconds < 55)
+    return fmt::format("about {:.0f} s", std::max(1.0, seconds < 10 ? std::ceil(seconds) : 5 * std::ceil(seconds / 5)));
+  if (seconds < 5400) return fmt::format("about {:.0f} min", std::max(1.0, std::round(seconds / 60)));
+  return fmt::format("about {:.1f} h", seconds / 3600);
+}
+
+std::string time_taken(double seconds) {
+  return seconds >= 0 && seconds < 9.95 ? fmt::format("{:.1f} s", seconds) : time_left(seconds);
 }
 
 Progress::Progress(std::ostream& out, ProgressStyle style, ProgressOptions options)
@@ -83,61 +118,106 @@ Progress::~Progress() {
   }
 }
 
-std::string Progress::status(Time now) const {
+/// What a line says: its parts in the order in which they stand.
+struct Progress::Status {
+  std::string count, rate, left, note;
+  double share = -1;  ///< of the bar; below 0: there is none
+};
+
+Progress::Status Progress::status(Time now) const {
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  const std::int64_t done = done_.load(std::memory_order_relaxed), skipped = skipped_.load(std::memory_order_relaxed);
-  const double rate = seconds > 0 ? static_cast<double>(done - skipped) / seconds : 0;
-  std::string text = options_.total > 0 ? fmt::format("{}/{}", done, options_.total) : fmt::format("{}", done);
-  if (rate > 0) text += fmt::format("  {} {}/s", short_number(rate), options_.unit);
-  if (done < options_.total) {
-    const double left = rate > 0 ? static_cast<double>(options_.total - done) / rate : -1;
-    text += "  " + time_left(left) + " left";
+  const auto done = static_cast<double>(done_.load(std::memory_order_relaxed));
+  const double fresh = done - static_cast<double>(skipped_.load(std::memory_order_relaxed));
+  const auto total = static_cast<double>(options_.total);
+  const double rate = seconds > 0 ? fresh / seconds : 0;
+  Status s;
+  const bool waits = options_.total <= 0 && !options_.run.name.empty();  // and has nothing to count yet
+  s.count = waits                ? ""
+            : options_.total > 0 ? fmt::format("{:.0f}/{}", done, options_.total)
+                                 : fmt::format("{:.0f}", done);
+  if (rate > 0) s.rate = fmt::format("{} {}/s", short_number(rate), options_.unit);
+  s.note = note_;
+  if (options_.total > 0) s.share = std::clamp(done / total, 0.0, 1.0);
+  const WholeRun& run = options_.run;
+  if (!run.name.empty()) {
+    const double reached = run.before + (options_.total > 0 ? run.own * fresh / total : 0);
+    s.share = run.in_all > 0 ? std::clamp((run.before + run.own * std::max(0.0, s.share)) / run.in_all, 0.0, 1.0) : -1;
+    const double rest = run.in_all * (1 - s.share);
+    s.left = reached > 0 ? about((run.seconds + seconds) * rest / reached) : "";
+    if (!s.left.empty()) s.left += " left";
+  } else if (done < total) {
+    s.left = time_left(rate > 0 ? (total - done) / rate : -1) + " left";
   } else if (rate > 0) {
-    text += "  in " + time_left(seconds);
+    s.left = "in " + time_taken(seconds);
   }
-  if (!note_.empty()) text += "  " + note_;
-  return text;
+  return s;
+}
+
+/// The bar, and as many of the parts as the line holds: none is cut but a label that leaves no room for the count.
+std::string Progress::terminal_line(const Status& s) const {
+  constexpr int kShortest = 6, kLongest = 30;
+  const bool of_run = !options_.run.name.empty();
+  // One column stays free: some terminals wrap when the last one is written.
+  const int columns = std::max(1, style_.columns - 1);
+  struct Part {
+    std::string text;
+    int rank;  ///< the highest ones give way first
+  };
+  std::vector<Part> parts;  // behind the bar
+  if (of_run)
+    parts = {{s.left, 0}, {plain_text(options_.label), 1}, {s.count, 2}, {s.rate, 3}, {s.note, 4}};
+  else
+    parts = {{s.count, 0}, {s.rate, 2}, {s.left, 1}, {s.note, 4}};
+  std::erase_if(parts, [](const Part& p) { return p.text.empty(); });
+  const std::string head = of_run ? options_.run.name : plain_text(options_.label);
+  const auto width = [&] {
+    int sum = static_cast<int>(display_width(head));
+    for (const Part& p : parts) sum += 2 + static_cast<int>(display_width(p.text));
+    return sum;
+  };
+  // A bar counts for more than a note, and for less than all else.
+  const auto drop = [&](int from, int room) {
+    for (int rank = 4; rank >= from && width() > room; --rank)
+      std::erase_if(parts, [&](const Part& p) { return p.rank == rank; });
+  };
+  drop(4, columns - 2 - kShortest);
+  drop(1, columns);
+  std::string line = shortened(head, std::max(0, columns - (width() - static_cast<int>(display_width(head)))));
+  const int bar = std::min(kLongest, columns - width() - 2);
+  if (s.share >= 0 && bar >= kShortest) {
+    const int filled = static_cast<int>(std::floor(s.share * bar));
+    std::string on, off;
+    for (int i = 0; i < bar; ++i) (i < filled ? on : off) += i < filled ? "━" : "─";
+    line += head.empty() ? "" : " ";
+    line += style_.colour ? "\x1b[36m" + on + "\x1b[2;39m" + off + "\x1b[0m" : on + off;
+    if (!parts.empty()) parts.front().text.insert(0, " ");
+    for (std::size_t k = 0; k < parts.size(); ++k) line += (k == 0 ? "" : "  ") + parts[k].text;
+    return line;
+  }
+  for (const Part& p : parts) line += (line.empty() ? "" : "  ") + p.text;
+  return width() > columns ? fit(line, columns) : line;
 }
 
 void Progress::draw(Time now, const char* state) {
-  const std::string text = status(now) + state;
-  if (!style_.tty) {
-    std::string line = options_.label.empty() ? text : options_.label + ": " + text;
-    if (options_.total > 0) {
-      const double share =
-          static_cast<double>(done_.load(std::memory_order_relaxed)) / static_cast<double>(options_.total);
-      line = fmt::format("{} ({:.0f} %)", line, 100 * std::clamp(share, 0.0, 1.0));
-    }
-    out_ << fit(line, 1000) << '\n' << std::flush;
+  Status s = status(now);
+  s.note = plain_text(s.note);
+  if (style_.tty) {
+    if (*state != '\0') s.count += state;
+    out_ << '\r' << terminal_line(s) << "\x1b[K" << std::flush;
+    line_open_ = true;
     return;
   }
-  // One column stays free: some terminals wrap when the last one is written.
-  const int columns = std::max(1, style_.columns - 1);
-  std::string bar;
-  int bar_columns = 0;
-  if (options_.total > 0) {
-    const int room = columns - static_cast<int>(options_.label.size() + text.size()) - 4;
-    bar_columns = std::clamp(room, 0, 30);
-    if (bar_columns < 6) bar_columns = 0;
-    if (bar_columns > 0) {
-      const double share = std::clamp(
-          static_cast<double>(done_.load(std::memory_order_relaxed)) / static_cast<double>(options_.total), 0.0, 1.0);
-      const int filled = static_cast<int>(std::floor(share * bar_columns));
-      std::string on, off;
-      for (int i = 0; i < bar_columns; ++i) (i < filled ? on : off) += i < filled ? "━" : "─";
-      bar = style_.colour ? "\x1b[36m" + on + "\x1b[2;39m" + off + "\x1b[0m" : on + off;
-      bar = " " + bar + " ";
-      bar_columns += 2;
-    }
-  }
-  const std::string label = fit(options_.label, columns);
-  if (bar.empty()) {
-    bar = label.empty() ? "" : "  ";
-    bar_columns = static_cast<int>(bar.size());
-  }
-  const int left = columns - static_cast<int>(label.size()) - bar_columns;
-  out_ << '\r' << label << bar << fit(text, std::max(0, left)) << "\x1b[K" << std::flush;
-  line_open_ = true;
+  std::string line = options_.run.name;
+  if (!line.empty() && !s.left.empty()) line += ", " + s.left;
+  if (!line.empty() && !options_.label.empty()) line += ": ";
+  line += options_.label;
+  if (!line.empty()) line += ": ";
+  line += s.count;
+  for (const std::string& part : {s.rate, options_.run.name.empty() ? s.left : std::string(), s.note})
+    if (!part.empty()) line += "  " + part;
+  line += state;
+  if (s.share >= 0) line += fmt::format(" ({:.0f} %{})", 100 * s.share, options_.run.name.empty() ? "" : " of all");
+  out_ << fit(line, 1000) << '\n' << std::flush;
 }
 
 void Progress::clear_line() {
@@ -180,6 +260,11 @@ void Progress::finish() {
   const std::lock_guard lock(mutex_);
   if (finished_) return;
   finished_ = true;
+  if (style_.tty && !options_.run.name.empty()) {  // the next piece's line comes in its place
+    clear_line();
+    out_ << std::flush;
+    return;
+  }
   draw(options_.now(), "");
   if (line_open_) out_ << '\n' << std::flush;
   line_open_ = false;

@@ -14,6 +14,7 @@
 #include "apps/run_folder.hpp"
 #include "distill/report/table.hpp"
 #include "distill/similarity/bank_ranking.hpp"
+#include "distill/task/label_list.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 
@@ -69,17 +70,16 @@ std::string table_of(const BankRanking& ranking) {
   if (std::isfinite(measured.agreement))
     reasons += fmt::format("agreement of two draws' rankings (Kendall's tau): {:.2f}\n", measured.agreement);
   if (!ranking.choice.why.empty()) reasons += ranking.choice.why + "\n";
-  return table.str() + reasons;
+  return table.str(stdout_columns()) + reasons;
 }
 
 /// Sources run over the labelled images of a data set.
 Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
-  std::vector<Source> sources = open_sources(ctx, o.sources);
-  // Sources look at labelled images only, so the split asks for a single unlabelled one.
   LabelManifest labels = o.task.manifest();
   labels.draw.seed = o.seed;
-  labels.draw.unlabelled = 1;
-  labels.unlabelled.reset();
+  labels.unlabelled.emplace();  // none: sources look at labelled images only
+  check_class_names(labels, o.task.target);
+  const std::vector<Source> sources = open_sources(ctx, o.sources);
   const Task task = load_task({o.task.target, labels, o.task.format.format()});
   tell(o.common, task.pool());
   OutputCachePlace cache(o.cache, o.task.target);
@@ -223,8 +223,11 @@ void check_out(const Options& o) {
 void run(const CLI::App& app, Options& o) {
   check_usage(app, o);
   check_out(o);
-  if (!o.out.empty()) const AtomicFile probe(o.out);  // a file that cannot be written shall cost no measurement
   const std::vector<std::string> names = metrics_of(o);
+  if (!o.out.empty()) {  // a file that cannot be written shall cost no measurement
+    make_parent(o.out);
+    const AtomicFile probe(o.out);
+  }
   Context ctx = start(o.common);
   const Profiling profiling(o.common, ctx);
   const Events events = make_events(o.common);

@@ -36,8 +36,11 @@ void report_run(const Options& o, const std::string& run) {
   write_report(data, run);
   const std::vector<std::string> tables = write_tables(data, run);
   print(o.common.json ? results_json(data)
-                      : (data.sources.empty() ? "" : sources_table(data) + "\n") + results_table(data));
-  say(o.common, fmt::format("{}: report.html, {}", run, fmt::join(tables, ", ")));
+                      : (data.sources.empty() ? "" : sources_table(data, stdout_columns()) + "\n") +
+                            results_table(data, stdout_columns()));
+  std::vector<std::string> files{"report.html"};
+  files.insert(files.end(), tables.begin(), tables.end());
+  say_files(o.common, run, files);
   if (data.tables.empty())
     say(o.common, fmt::format("{}: an earlier akin made this run and kept no other table in report.json; its command "
                               "with --resume writes them again, without training",

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <optional>
 
 #include "distill/report/csv.hpp"
@@ -283,17 +282,13 @@ Grid single_grid(GridTarget target, LabelManifest labels, const std::vector<std:
   grid.settings.files = std::make_shared<FileDigests>();
   for (const Method m : methods) grid.variants.push_back({name_of(m), m});
   grid.budgets.push_back({"labels", std::move(labels)});
-  std::map<std::string, std::string> names;
-  if (std::any_of(methods.begin(), methods.end(), uses_sources))
-    for (const std::string& file : source_files) {
-      const std::string name = source_name(file);
-      const auto [it, is_new] = names.emplace(name, file);
-      if (!is_new)
-        fail_usage("--sources: {} and {} would both be called '{}'; leave one out or rename it", it->second, file,
-                   name);
-      grid.sources.push_back({name, file});
-      target.sources.push_back(name);
-    }
+  if (std::any_of(methods.begin(), methods.end(), uses_sources)) {
+    target.sources = source_names(source_files);
+    for (std::size_t i = 0; i < source_files.size(); ++i) grid.sources.push_back({target.sources[i], source_files[i]});
+    const bool transfers =
+        std::any_of(methods.begin(), methods.end(), [](Method m) { return traits(m).start == Start::transfer; });
+    if (transfers) check_transfer(grid.settings.transfer, target.sources);
+  }
   grid.targets.push_back(std::move(target));
   return grid;
 }

@@ -30,4 +30,14 @@ Cost cost_of(Context& ctx, const Network& network, std::int64_t height, std::int
   return {count_trainable(network.parameters()), watch.count};
 }
 
+std::pair<std::int64_t, std::int64_t> seen_size(const ModelInfo& info, const Shape& images) {
+  const bool own = info.height > 0 && info.width > 0;
+  return own ? std::pair{info.height, info.width} : std::pair{images[1], images[2]};
+}
+
+Cost cost_of(Context& ctx, const Model& model, const Shape& images) {
+  const auto [height, width] = seen_size(model.info, images);
+  return cost_of(ctx, *model.network, height, width);
+}
+
 }  // namespace akin

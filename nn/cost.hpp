@@ -1,7 +1,9 @@
 // What a network costs whoever runs it.
 #pragma once
 
-#include "nn/network.hpp"
+#include <utility>
+
+#include "nn/model_file.hpp"
 
 namespace akin {
 
@@ -12,5 +14,10 @@ struct Cost {
 
 /// Counted while one image of that size goes through to the prediction.
 Cost cost_of(Context& ctx, const Network& network, std::int64_t height, std::int64_t width);
+
+/// Height and width at which the model looks at images of this shape [N, H, W, C]: its own, else theirs.
+std::pair<std::int64_t, std::int64_t> seen_size(const ModelInfo& info, const Shape& images);
+/// Of a model for an image of those [N, H, W, C], at the size that it looks at.
+Cost cost_of(Context& ctx, const Model& model, const Shape& images);
 
 }  // namespace akin

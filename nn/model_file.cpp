@@ -103,8 +103,7 @@ void check_description(const ModelInfo& found, const ModelInfo& said, const std:
                     (a.norm_eps == 0 || a.norm_eps == own.norm_eps);
   const auto words = [](const ModelInfo& info) {
     const Architecture& w = info.architecture;
-    std::string text = fmt::format("a {} of width {}, shortcut '{}'", w.name, w.width, w.shortcut);
-    if (!w.stem.empty()) text += ", stem " + w.stem;
+    std::string text = "a " + in_words(w);
     if (w.norm_eps > 0) text += fmt::format(", norm-eps {}", w.norm_eps);
     const Normalization& n = info.normalization;
     if (!n.mean.empty()) text += fmt::format(", mean {}", fmt::join(n.mean, ","));

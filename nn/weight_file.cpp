@@ -130,6 +130,26 @@ std::string beginnings(const SafeTensors& file) {
   return text;
 }
 
+/// Of many problems the first few of a kind, and the number of all: a file of another family has hundreds.
+std::string in_short(const std::vector<std::string>& problems) {
+  constexpr std::size_t kAll = 10, kSome = 3;
+  if (problems.size() <= kAll) return fmt::format("{}", fmt::join(problems, "; "));
+  std::vector<std::string> told;
+  for (const std::string kind : {"missing ", "unexpected ", ""}) {
+    std::vector<std::string> own;
+    for (const std::string& p : problems) {
+      const bool named = p.starts_with("missing ") || p.starts_with("unexpected ");
+      if (kind.empty() ? !named : p.starts_with(kind)) own.push_back(p.substr(kind.size()));
+    }
+    const std::size_t n = std::min(kSome, own.size());
+    if (n > 0)
+      told.push_back(fmt::format("{}{}{}", kind,
+                                 fmt::join(own.begin(), own.begin() + static_cast<std::ptrdiff_t>(n), ", "),
+                                 own.size() > n ? fmt::format(" and {} more", own.size() - n) : ""));
+  }
+  return fmt::format("{}", fmt::join(told, "; "));
+}
+
 }  // namespace
 
 NamePrefix take_prefix(SafeTensors& file, const std::vector<std::string>& layers) {
@@ -261,11 +281,12 @@ ImportReport import_weights(Network& network, const SafeTensors& file, const std
       "{}: the weights of all layers are zero (a download that did not end?); fetch it again", file.source);
   if (!problems.empty()) {
     const Architecture& a = network.architecture();
-    fail(
-        "{}: weights do not fit {} (width {}, shortcut {}, {} channels, {} classes): {}; give the architecture the "
-        "file was made for. Names in the file begin with {}",
-        file.source, a.name, a.width, a.shortcut.empty() ? "-" : a.shortcut, a.channels, a.classes,
-        fmt::join(problems, "; "), beginnings(file));
+    std::string kind = a.name == "graph" ? "the layer graph" : a.name;
+    if (a.width > 0)
+      kind += fmt::format(" (width {}, shortcut {}, {} channels, {} classes)", a.width,
+                          a.shortcut.empty() ? "-" : a.shortcut, a.channels, a.classes);
+    fail("{}: weights do not fit {}: {}; give the architecture the file was made for. Names in the file begin with {}",
+         file.source, kind, in_short(problems), beginnings(file));
   }
   for (const Parameter& p : list) {
     const auto it = ready.find(p.name);

@@ -100,7 +100,7 @@ TEST_CASE("cli: fit says what it found, trains, and hands over what validation c
   check_fails(folder, {"bank", "add", (folder / "a.safetensors").string(), "--bank", bank, "--as", "../evil"}, 1,
               "has no /");
 
-  check_fails(folder, with(fit, {"--student", "aa"}), 2, "no model of the bank and no file; did you mean 'a'?");
+  check_fails(folder, with(fit, {"--student", "aa"}), 2, "no source and no file; did you mean 'a'?");
   check_fails(folder, {"fit", (folder / "target").string(), "--bank", (folder / "nowhere").string()}, 1,
               "is no folder");
 }

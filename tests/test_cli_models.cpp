@@ -290,3 +290,37 @@ TEST_CASE("cli: OMP_NUM_THREADS is checked as --threads is") {
   }
   ::setenv("OMP_NUM_THREADS", "1", 1);
 }
+
+TEST_CASE("cli: files go into folders that are not there yet, and weights of another family are told in short") {
+  const TempFolder folder;
+  write_bars(folder / "target", 1, false);
+  const std::string model = (folder / "run/model.safetensors").string();
+  REQUIRE_EQ(akin_(folder, train_arguments(folder / "target", folder / "run")).code, 0);
+  const std::string target = (folder / "target").string();
+  for (const Arguments& a : {Arguments{"import", model, "--out", (folder / "bank/new/m.safetensors").string()},
+                             {"features", "--model", model, "--data", target, "--out",
+                              (folder / "tables/new/m.safetensors").string()},
+                             {"rank", "--target", target, "--sources", model, "--replicates", "0", "--out",
+                              (folder / "lists/new/rank.csv").string()},
+                             {"data", "show", target, "--png", (folder / "pictures/new/sheet.png").string()},
+                             {"init", target, "--out", (folder / "settings/new/fit.toml").string()}}) {
+    const Finished f = akin_(folder, a);
+    CAPTURE(join(a));
+    CAPTURE(f.err);
+    CHECK_EQ(f.code, 0);
+    CHECK(fs::is_regular_file(a.back()));
+  }
+  SafeTensors bare = read_safetensors(model);
+  bare.metadata.clear();
+  write_safetensors(folder / "bare.safetensors", bare);
+  const Finished wrong = akin_(folder, {"import", (folder / "bare.safetensors").string(), "--arch", "mobilenet_v2",
+                                        "--out", (folder / "wrong/m.safetensors").string()});
+  CAPTURE(wrong.err);
+  CHECK_EQ(wrong.code, 1);
+  CHECK_LT(wrong.err.size(), 1000u);
+  CHECK(has(wrong.err, "weights do not fit mobilenet_v2"));
+  CHECK(has(wrong.err, "missing features.0.0.weight, "));
+  CHECK(has(wrong.err, " more; unexpected bn1.bias, "));
+  CHECK(has(wrong.err, "Names in the file begin with \"layer"));
+  CHECK_FALSE(fs::exists(folder / "wrong"));
+}

@@ -145,6 +145,8 @@ TEST_CASE_FIXTURE(Trained, "cli: label writes what --labels takes back") {
     CAPTURE(f.err);
     REQUIRE_EQ(f.code, 0);
     const auto split = nlohmann::json::parse(read_text(folder / "student/labels-seed0.json"));
+    CHECK(has(read_text(folder / "student/report.json"),
+              fmt::format("data: {} labels listed in {}", count, fs::path(file).filename().string())));
     std::size_t labelled = 0;
     for (const auto& [name, images] : split["labelled"].items()) labelled += images.size();
     CHECK_EQ(labelled, count);

@@ -93,6 +93,26 @@ TEST_CASE("fit: pictures of equal pixels are all learnt from or all held out") {
   }
 }
 
+TEST_CASE("fit: a picture under two labels is learnt from or held out under both") {
+  ImageSet train;
+  train.classes = {"a", "b"};
+  train.images = Array(DType::u8, {20, 4, 4, 1});
+  for (int i = 0; i < 20; ++i) {  // the first five of a class are those of the other
+    train.labels.push_back(i < 10 ? 0 : 1);
+    auto pixels = train.images.as<std::uint8_t>();
+    for (int p = 0; p < 16; ++p)
+      pixels[static_cast<std::size_t>(16 * i + p)] = static_cast<std::uint8_t>(9 * (i % 10 < 5 ? i % 10 : i) + p);
+  }
+  const auto images = target_images(train, train);
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    const LabelManifest m = fit_labels(*images, seed);
+    std::set<std::int64_t> held_out;
+    for (const ListedImages& part : m.validation) held_out.insert(part.images.begin(), part.images.end());
+    CHECK_EQ(held_out.size(), 4u);
+    for (std::int64_t i = 0; i < 5; ++i) CHECK_EQ(held_out.contains(i), held_out.contains(i + 10));
+  }
+}
+
 TEST_CASE("fit: grey pictures and networks for colour go together where they can") {
   Bench b;
   const auto colour = images_of({9, 9}, 6);

@@ -275,6 +275,16 @@ TEST_CASE("csv: lists of labels keep the images' names, and tell what they leave
   CHECK(has(note("made,label\nb,1\nc,0\n"), "column 1 (\"made\") is taken for the images' names"));
   CHECK(has(note("a,b,c,d,e,label\n1,1,1,1,1,0\n1,1,1,1,1,1\n"), "column 3 (\"c\") and 2 more are left out"));
   CHECK_EQ(note("file,label\nb,1\nc,0\n"), "");
+  // A list of pictures takes the column of splits, and numbers for names where there is nothing else.
+  const auto of_pictures = [](const std::string& text) { return parse_csv_labels(text, "y.csv", true); };
+  const CsvLabels split = of_pictures("photo,split,probability,label\nb,train,0.5,1\nc,test,0.5,0\n");
+  CHECK(split.splits == Cells{"train", "test"});
+  REQUIRE_EQ(split.notes.size(), 1u);
+  CHECK(has(split.notes[0], "column 3 (\"probability\") is left out"));
+  CHECK(of_pictures("id,label\n0,cat\n1,dog\n").names == Cells{"0", "1"});
+  CHECK(of_pictures("id,label\n0,cat\n1,dog\n").notes.empty());
+  CHECK(has(note("id,label\n0,cat\n1,dog\n"), "numbers the rows and is left out"));
+  CHECK(has(of_pictures("id,file,label\n0,b,1\n1,c,0\n").notes[0], "column 1 (\"id\") numbers the rows"));
   for (const char* text :
        {"name,label\nb.png,1\nb.png,0\na.png,1\n", "id,photo,label\n1,b.png,1\n2,b.png,0\n3,a.png,1\n"})
     CHECK(has(refused(text), "holds \"b.png\" in rows 0 and 1; names of images all differ"));

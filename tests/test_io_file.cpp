@@ -11,7 +11,9 @@
 
 #include "engine/io/file.hpp"
 #include "engine/io/gzip.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "engine/io/sha256.hpp"
+#include "engine/io/write_all.hpp"
 #include "kernels/common/rng.hpp"
 #include "tests/temp_folder.hpp"
 
@@ -142,6 +144,44 @@ TEST_CASE("unwritable places are refused with a remedy") {
     CHECK(has(attempt(t / "a" / "f.bin"), "permissions"));
     fs::permissions(t / "a", fs::perms::owner_all);
   }
+}
+
+TEST_CASE("all bytes go through a pipe that holds fewer, and an error is told") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const std::string text(1 << 20, 'x');  // a pipe holds 64 kB
+  int error = -1;
+  std::thread writer([&] {
+    error = write_all(ends[1], bytes_of(text));
+    ::close(ends[1]);
+  });
+  std::string came;
+  char part[5000];
+  for (ssize_t n = 0; (n = ::read(ends[0], part, sizeof part)) > 0;) came.append(part, static_cast<std::size_t>(n));
+  writer.join();
+  CHECK(error == 0);
+  CHECK(came == text);
+  CHECK(write_all(ends[0], bytes_of(text)) == EBADF);
+  ::close(ends[0]);
+}
+
+TEST_CASE("a file that is not there is told with the nearest that is") {
+  const TempFolder t;
+  for (const char* name : {"ibis.safetensors", "merlin.safetensors", ".ibsi.safetensors"})
+    write_file_atomic(t / name, std::string_view("x"));
+  const auto error = [&](const char* name) {
+    try {
+      read_file(t / name);
+      return std::string();
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+  };
+  CHECK(error("ibsi.safetensors").find("did you mean '" + (t / "ibis.safetensors").string() + "'?") !=
+        std::string::npos);
+  CHECK(error("readme.txt").find("did you mean") == std::string::npos);
+  CHECK(nearest_name("weigthed", {"equal", "weighted", "weighted-transfer"}) == "weighted");
+  CHECK(nearest_name("xyz", {"equal"}).empty());
 }
 
 TEST_CASE("a path that cannot be looked up is not there") {

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <filesystem>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -217,4 +219,110 @@ TEST_CASE("time left as people read it") {
   CHECK(time_left(7800) == "2:10:00");
   CHECK(time_left(-1) == "?");
   CHECK(time_left(1e300) == "?");
+}
+
+TEST_CASE("short work is not said to have taken a second") {
+  Bench b;
+  {
+    Progress p(b.out, {.tty = true, .columns = 100}, b.options(100));
+    b.milliseconds = 120;
+    p.advance(100);
+    p.finish();
+  }
+  CHECK(has(screen(b.out.str())[0], "100/100"));
+  CHECK(has(screen(b.out.str())[0], "in 0.1 s"));
+  CHECK(time_taken(0.04) == "0.0 s");
+  CHECK(time_taken(9.94) == "9.9 s");
+  CHECK(time_taken(59.2) == "1:00");
+}
+
+TEST_CASE("the line of a piece is that of the whole run, and leaves nothing behind") {
+  Bench b;
+  ProgressOptions options = b.options(400);
+  options.label = "DistillEqual, seed 0";
+  options.unit = "steps";
+  // Two of five students took 100 s; the work of the third is a quarter of all, as theirs was.
+  options.run = {.name = "3 of 5 students", .before = 25, .own = 25, .in_all = 100, .seconds = 100};
+  Progress p(b.out, {.tty = true, .columns = 100}, options);
+  b.milliseconds = 50000;
+  p.advance(200);
+  p.note("loss 0.431");
+  // 150 s for 37.5 %: 250 s are left.
+  const std::string line = screen(b.out.str()).back();
+  CAPTURE(line);
+  CHECK(line.starts_with("3 of 5 students ━"));
+  CHECK(has(line, "about 4 min left  DistillEqual, seed 0  200/400  4.0 steps/s"));
+  const auto filled = static_cast<double>(count(line, "━")), empty = static_cast<double>(count(line, "─"));
+  CHECK(std::abs(filled / (filled + empty) - 0.375) < 0.1);
+  p.finish();
+  CHECK(screen(b.out.str()) == std::vector<std::string>{""});
+
+  Bench plain;
+  {
+    ProgressOptions own = plain.options(400);
+    own.label = options.label;
+    own.run = options.run;
+    Progress q(plain.out, {.tty = false}, own);
+    plain.milliseconds = 50000;
+    q.advance(200);
+  }
+  CHECK(has(plain.out.str(),
+            "3 of 5 students, about 4 min left: DistillEqual, seed 0: 200/400  4.0 images/s (38 % of all)\n"));
+}
+
+TEST_CASE("on a narrow terminal parts are left out, and none is cut") {
+  for (const int columns : {24, 30, 40, 60, 80, 120, 200}) {
+    Bench b;
+    ProgressOptions options = b.options(6000);
+    options.label = "ProbeTaught, seed 0";
+    options.unit = "steps";
+    options.run = {.name = "3 of 4 students", .before = 1, .own = 3, .in_all = 8, .seconds = 60};
+    Progress p(b.out, {.tty = true, .columns = columns}, options);
+    p.note("loss 0.431");
+    b.milliseconds = 30000;
+    p.advance(3000);
+    std::string line = screen(b.out.str()).back();
+    CAPTURE(columns);
+    CAPTURE(line);
+    std::size_t shown = 0;
+    for (const char c : line) shown += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    CHECK(shown < static_cast<std::size_t>(columns));
+    CHECK(line.starts_with("3 of 4 students"));
+    CHECK(has(line, "about 2 min left") == (columns >= 40));
+    CHECK(has(line, "ProbeTaught, seed 0") == (columns >= 60));
+    CHECK(has(line, "━") == (columns >= 60));
+    CHECK(has(line, "3000/6000") == (columns >= 80));
+    CHECK(has(line, "loss 0.431") == (columns >= 120));
+  }
+  // Work that stands for itself, of a long name.
+  for (const int columns : {40, 60, 80}) {
+    Bench b;
+    ProgressOptions options = b.options(700);
+    options.label = "outputs of imagenet_mobilenet_v1_0.25_128_u8_and_more";
+    Progress p(b.out, {.tty = true, .columns = columns}, options);
+    b.milliseconds = 2000;
+    p.advance(350);
+    const std::string line = screen(b.out.str()).back();
+    CAPTURE(line);
+    CHECK(has(line, "350/700"));
+    CHECK(line.starts_with("outputs of"));
+    if (columns < 80) CHECK(has(line, "…"));
+  }
+}
+
+TEST_CASE("what is left of a run as people say it") {
+  CHECK(about(3.2) == "about 4 s");
+  CHECK(about(41) == "about 45 s");
+  CHECK(about(70) == "about 1 min");
+  CHECK(about(250) == "about 4 min");
+  CHECK(about(9000) == "about 2.5 h");
+  CHECK(about(-1).empty());
+  CHECK(about(std::nan("")).empty());
+}
+
+TEST_CASE("a link holds the whole path, with what no address may hold spelled out") {
+  const std::string link = linked("report.html", "/tmp/my birds/é.html");
+  CHECK(link.starts_with("\x1b]8;;file://"));
+  CHECK(has(link, "/tmp/my%20birds/%C3%A9.html\x1b\\report.html\x1b]8;;\x1b\\"));
+  CHECK(has(linked("x", "runs/x"), std::filesystem::current_path().string() + "/runs/x"));
 }

@@ -60,6 +60,47 @@ TEST_CASE("columns line up whatever the letters") {
   CHECK_THROWS_AS(t.add({"one"}), Error);
 }
 
+TEST_CASE("a table that is too wide goes on below, behind the same first column") {
+  TextTable t({{"", TextTable::Align::left},
+               {"model", TextTable::Align::left},
+               {"test %", TextTable::Align::right},
+               {"parameters", TextTable::Align::right},
+               {"time", TextTable::Align::right}});
+  t.add({">", "Scratch", "44.5", "0.2M", "12 s"});
+  t.add({"", "Probe", "78.1", "2.2M", "8 s"});
+  CHECK(t.str(0) == t.str(200));
+  CHECK(t.str(40) == t.str(38));  // 1 + 2 + 7 + 2 + 6 + 2 + 10 + 2 + 4 = 36 fit
+  CHECK(t.str(36) == t.str(0));
+  const std::string narrow = t.str(32);
+  CHECK(narrow ==
+        "   model    test %  parameters\n"
+        "─  ───────  ──────  ──────────\n"
+        ">  Scratch    44.5        0.2M\n"
+        "   Probe      78.1        2.2M\n"
+        "\n"
+        "   model    time\n"
+        "─  ───────  ────\n"
+        ">  Scratch  12 s\n"
+        "   Probe     8 s\n");
+  // Narrower than any column: one a part, and nothing is lost.
+  const std::string narrowest = t.str(3);
+  for (const char* cell : {"44.5", "78.1", "0.2M", "2.2M", "12 s", "8 s"})
+    CHECK(narrowest.find(cell) != std::string::npos);
+}
+
+TEST_CASE("sentences are broken at blanks, and long words stay whole") {
+  CHECK(wrapped("one two three four", 9) == "one two\n  three\n  four");
+  CHECK(wrapped("one two three four", 0) == "one two three four");
+  CHECK(wrapped("a\nbb ccc\n", 6) == "a\nbb ccc\n");
+  CHECK(wrapped("see runs/a-very-long-name now", 8) == "see\n  runs/a-very-long-name\n  now");
+  CHECK(wrapped("größer als", 10) == "größer als");
+  CHECK(wrapped("  - two  blanks here\n", 14) == "  - two\n    blanks here\n");
+  CHECK(wrapped("a    12   8\n", 11) == "a    12   8\n");
+  CHECK(shortened("imagenet_mobilenet_u8", 11) == "image…et_u8");
+  CHECK(shortened("größer", 4) == "g…er");
+  CHECK(shortened("short", 5) == "short");
+}
+
 TEST_CASE("the terminal tables show the numbers, nearest source first") {
   const ReportData d = example_run();
   const std::string results = results_table(d), sources = sources_table(d);

@@ -124,6 +124,7 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
   AKIN_CHECK(!recipes.empty(), "{}: neither fashion/ nor cifar10/ is there, and no characters are asked for: no source",
              options.data.string());
   std::vector<std::filesystem::path> out;
+  double trained_before = 0;
   for (const Recipe& recipe : recipes) {
     const std::filesystem::path model = options.folder / (recipe.name + ".safetensors"),
                                 mark = options.folder / (recipe.name + ".recipe");
@@ -140,6 +141,9 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
         std::max<std::int64_t>(1, classifier.epochs * train_set.images.shape()[0] / classifier.batch);
     TrainHooks hooks;
     hooks.stop = events.stop;
+    begin_piece(events, {"sources", recipe.name, std::ssize(out), std::ssize(recipes), trained_before, 1,
+                         trained_before + static_cast<double>(recipes.size() - out.size() + 1)});
+    ++trained_before;
     hooks.progress = [&](std::int64_t done, double loss) {
       if (events.progress)
         events.progress("source " + recipe.name, done, steps, "steps", fmt::format("loss {:.3f}", loss));
@@ -156,6 +160,7 @@ std::vector<std::filesystem::path> make_bank(Context& ctx, const BankOptions& op
     say(events, fmt::format("source {}: {} classes, {:.1f} % right on its own test images", recipe.name,
                             train_set.classes.size(), 100 * trained.model.info.test_accuracy));
   }
+  end_pieces(events);
   return out;
 }
 

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <set>
+#include <iterator>
 
 #include "distill/student/plan.hpp"
 #include "distill/student/running_cost.hpp"
 #include "distill/student/train.hpp"
 #include "distill/task/source.hpp"
 #include "nn/cost.hpp"
+#include "nn/data/held_out.hpp"
 #include "nn/data/image_view.hpp"
 #include "nn/data/repeats.hpp"
 
@@ -45,41 +45,26 @@ LabelManifest fit_labels(const TargetImages& images, std::uint64_t seed) {
   const ImageSet& pool = images.pool;
   LabelManifest m;
   m.source = pool.source;
-  std::vector<Indices> by_class(pool.classes.size());
-  for (const std::int64_t i : permutation(images.training, seed, kStream))
-    by_class[static_cast<std::size_t>(pool.labels[static_cast<std::size_t>(i)])].push_back(i);
   // Pictures of equal pixels are all learnt from or all held out.
   const auto bytes = static_cast<std::size_t>(pool.images.numel() / pool.images.shape()[0]);
-  const auto hash = [&](std::int64_t i) {
-    return pixel_hash(pool.images.as<std::uint8_t>().data() + static_cast<std::size_t>(i) * bytes, bytes);
+  std::vector<std::uint64_t> pixels;
+  for (std::int64_t i = 0; i < images.training; ++i)
+    pixels.push_back(pixel_hash(pool.images.as<std::uint8_t>().data() + static_cast<std::size_t>(i) * bytes, bytes));
+  const HeldOut drawn = hold_out_by_order(permutation(images.training, seed, kStream), pixels, pool.labels, 3);
+  const auto of_class = [&](const Indices& all, std::size_t c) {
+    ListedImages out{pool.classes[c], {}};
+    std::copy_if(all.begin(), all.end(), std::back_inserter(out.images),
+                 [&](std::int64_t i) { return pool.labels[static_cast<std::size_t>(i)] == static_cast<int>(c); });
+    return out;
   };
-  bool validates = false;
-  for (std::size_t c = 0; c < by_class.size(); ++c) {
-    Indices& all = by_class[c];
-    AKIN_CHECK(!all.empty(), "{}: class '{}' has no labelled picture; label one, or take its folder away", pool.source,
+  for (std::size_t c = 0; c < pool.classes.size(); ++c) {
+    m.labelled.push_back(of_class(drawn.kept, c));
+    AKIN_CHECK(!m.labelled.back().images.empty(),
+               "{}: class '{}' has no labelled picture; label one, or take its folder away", pool.source,
                pool.classes[c]);
-    const auto n = std::ssize(all);
-    const std::ptrdiff_t wanted = n < 3 ? 0 : std::max<std::ptrdiff_t>(1, std::llround(0.2 * static_cast<double>(n)));
-    Indices validation, labelled;
-    std::set<std::uint64_t> held_out;
-    std::map<std::int64_t, std::uint64_t> hashes;
-    std::map<std::uint64_t, std::ptrdiff_t> alike;
-    for (const std::int64_t i : all) ++alike[hashes[i] = hash(i)];
-    for (const std::int64_t i : all) {  // whole groups, as long as they fit
-      if (held_out.contains(hashes[i]) || std::ssize(validation) + alike[hashes[i]] > wanted) continue;
-      held_out.insert(hashes[i]);
-      std::copy_if(all.begin(), all.end(), std::back_inserter(validation),
-                   [&](std::int64_t k) { return hashes[k] == hashes[i]; });
-    }
-    std::copy_if(all.begin(), all.end(), std::back_inserter(labelled),
-                 [&](std::int64_t k) { return !held_out.contains(hashes[k]); });
-    std::sort(validation.begin(), validation.end());
-    std::sort(labelled.begin(), labelled.end());
-    m.labelled.push_back({pool.classes[c], std::move(labelled)});
-    validates |= !validation.empty();
-    if (!validation.empty()) m.validation.push_back({pool.classes[c], std::move(validation)});
+    if (ListedImages own = of_class(drawn.test, c); !own.images.empty()) m.validation.push_back(std::move(own));
   }
-  AKIN_CHECK(validates,
+  AKIN_CHECK(!m.validation.empty(),
              "{}: no class has three labelled pictures that differ{}, so that none could be held out to choose a model "
              "by; label some more, or use `akin distill`, which can go without",
              pool.source, pool.held_out.empty() ? "" : " beside those that are held out for the test");
@@ -148,17 +133,15 @@ FitPlan plan_fit(Context& ctx, const TargetImages& images, const std::vector<Sou
   double seconds = 0;
   for (const Method m : plan.methods) {
     if (traits(m).start == Start::features) continue;
-    const std::int64_t step = settings.batch + (traits(m).term == Term::none ? 0 : settings.unlabelled_batch);
-    seconds += 1e-3 * student.ms_per_image * kForwardAndBackward * static_cast<double>(settings.steps * step);
+    seconds +=
+        1e-3 * student.ms_per_image * kForwardAndBackward * static_cast<double>(pictures_trained_on(m, settings));
     plan.disk_bytes += bytes_of_numbers(student.parameters);
   }
   plan.memory_bytes = kProgram + images.pool.images.numel() + plan.test * H * W * images.pool.images.shape()[3];
   for (const Source& source : sources) {
     if (source.is_table()) continue;
-    const ModelInfo& info = source.model.info;
     Figures f;
-    add_running_cost(ctx, *source.model.network, info.normalization, info.height > 0 ? info.height : H,
-                     info.width > 0 ? info.width : W, trial, f);
+    add_running_cost(ctx, source.model, trial, f);
     seconds += 1e-3 * f.ms_per_image * static_cast<double>(N);
     const std::int64_t outputs = bytes_of_numbers(N * (source.model.network->feature_size() + source.classes()));
     plan.disk_bytes += outputs;

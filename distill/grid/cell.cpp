@@ -315,4 +315,16 @@ void add_result(std::vector<ResultRow>& rows, const Cell& c, const StudentRecord
   rows.push_back({c.target->name, c.budget->name, c.variant->name, c.variant->method, record});
 }
 
+std::string changes_of_checkpoint(const GridFolder& place, const Cell& c, const Json& settings) {
+  try {
+    const std::optional<std::string> print = checkpoint_fingerprint(place.checkpoint(c));
+    if (!print || *print == settings.dump()) return {};
+    const Json before = json_or_null(*print);
+    const std::string changed = before.is_object() ? cell_changes(before, settings) : "";
+    return changed.empty() ? "an earlier akin made it" : changed;
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
 }  // namespace akin

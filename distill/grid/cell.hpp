@@ -88,8 +88,8 @@ Json cell_settings(const Cell& cell, const Settings& settings, const TargetInput
 /// What changed since a cell was made, from its record's settings to those of now; "" for nothing. The order of sources
 /// counts where several teach at once: it is that of sums.
 std::string cell_changes(const Json& before, const Json& now);
-/// Settings of now for a record of before: where `auto` chooses the metric, which follows from images and sources, the one
-/// that it stood for then. A metric that was named then is none of auto's.
+/// Settings of now for a record of before: where `auto` chooses the metric, which follows from images and sources, the
+/// one that it stood for then. A metric that was named then is none of auto's.
 Settings with_metric_of(Settings settings, const StudentRecord& record);
 /// cell_changes without a look at images, sources and other files: for tables of cells whose inputs may not be at hand.
 std::string changes_told_by_names(const StudentRecord& record, const Cell& cell, const Settings& settings);
@@ -105,5 +105,8 @@ struct ResultRow {
 };
 /// Adds a cell's record to the rows; cells come in the order of cells_of.
 void add_result(std::vector<ResultRow>& rows, const Cell& cell, const StudentRecord& record);
+
+/// Why the cell cannot go on from its checkpoint; "" where it can, or has none.
+std::string changes_of_checkpoint(const GridFolder& place, const Cell& cell, const Json& settings);
 
 }  // namespace akin

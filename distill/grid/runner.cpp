@@ -72,8 +72,10 @@ class Runner {
         if (s.state == State::stale) stale.push_back(s);
         not_kept += s.changed == kNotKept;
         if (s.state == State::finished) left.push_back(o_.place.checkpoint(s.cell));
-        if (s.state != State::finished) ++pending_;
-        busy[t.name] |= s.state != State::finished;
+        const bool due = s.state != State::finished;
+        pending_ += due;
+        work_ += due ? work_of(s) : 0;
+        busy[t.name] |= due;
       }
       busy[t.name] |= o_.strict || rankings_due(t, opened.bank);
       bytes += opened.bank.images()->pool.images.byte_size();
@@ -90,11 +92,18 @@ class Runner {
       if (!run_target(t, opened, out)) return out;
       if (o_.listener.target_done) o_.listener.target_done();
     }
+    end_pieces(events_);
     out.finished = true;
     return out;
   }
 
  private:
+  /// Of a student, to tell how long the others may take. A probe is found in a moment, but looks at the test pictures.
+  static double work_of(const CellState& s) {
+    const std::int64_t trained = pictures_trained_on(s.cell.variant->method, s.settings);
+    return static_cast<double>(trained > 0 ? trained : s.settings.steps);
+  }
+
   CellState state_of(const Cell& c, const TargetBank& bank) const {
     CellState s{.cell = c, .settings = grid_.settings_of(*c.target, c.variant), .record = {}};
     s.taken = o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
@@ -111,26 +120,13 @@ class Runner {
           s.changed = kNotKept;
         s.record = found->record;
         s.made = o_.place.record(c);
-      } else if (s.changed = changes_of_checkpoint(c, settings); !s.changed.empty()) {
+      } else if (s.changed = changes_of_checkpoint(o_.place, c, settings); !s.changed.empty()) {
         s.made = o_.place.checkpoint(c);
         s.state = State::stale;
       }
     }
     s.record.settings = settings;
     return s;
-  }
-
-  /// Why the cell cannot go on from its checkpoint; "" where it can, or has none.
-  std::string changes_of_checkpoint(const Cell& c, const Json& settings) const {
-    try {
-      const std::optional<std::string> print = checkpoint_fingerprint(o_.place.checkpoint(c));
-      if (!print || *print == settings.dump()) return {};
-      const Json before = json_or_null(*print);
-      const std::string changed = before.is_object() ? cell_changes(before, settings) : "";
-      return changed.empty() ? "an earlier akin made it" : changed;
-    } catch (const Error& e) {
-      return e.what();
-    }
   }
 
   /// A flat folder is there for its students; those of an experiment are missed where they are to be kept. Error where
@@ -222,6 +218,7 @@ class Runner {
     AKIN_CHECK(!first.test().empty(), "{}: has no test images to measure the students on", first.pool().source);
     const Settings settings = grid_.settings_of(t);
     for (const Source& s : sources) check_channels(s, first.pool(), settings.match_channels);
+    for (const GridVariant& v : grid_.variants) check_start(ctx_, v.method, first, sources, grid_.settings_of(t, &v));
     const std::unique_ptr<Network> network = make_network(ctx_, student_architecture(ctx_, settings, first));
     if (settings.init.empty()) return;
     const std::string line = start_from_init(ctx_, *network, settings, first.normalization);
@@ -290,6 +287,8 @@ class Runner {
                 GridOutcome& out) {
     const Json settings = s.record.settings;
     const std::filesystem::path file = o_.place.record(s.cell);
+    begin_piece(events_, {"students", s.plan ? s.plan->label() : "", std::int64_t(done_) + 1, std::int64_t(pending_),
+                          work_done_, work_of(s), work_});
     remove_file(file);  // it vouches for the student: the old one goes before, the new one comes after it
     s.record = {};
     s.record.settings = settings;
@@ -298,7 +297,7 @@ class Runner {
     s.record.error = s.error;
     StudentPlace place{.training = {.checkpoint = o_.place.checkpoint(s.cell),
                                     .checkpoint_every = s.settings.checkpoint_every,
-                                    .resume = !o_.fresh && changes_of_checkpoint(s.cell, settings).empty(),
+                                    .resume = !o_.fresh && changes_of_checkpoint(o_.place, s.cell, settings).empty(),
                                     .fingerprint = settings.dump()}};
     if (o_.keep_students) {
       place.student = o_.place.student(s.cell);
@@ -326,6 +325,7 @@ class Runner {
     remove_file(place.training.checkpoint);
     ++out.ran;
     ++done_;
+    work_done_ += work_of(s);
     if (!s.record.error.empty()) out.failed.push_back(s.cell.label() + ": " + s.record.error);
     if (!o_.strict)
       say(events_, s.record.error.empty()
@@ -357,7 +357,8 @@ class Runner {
   const Grid& grid_;
   const GridOptions& o_;
   const Events& events_;
-  std::size_t pending_ = 0, done_ = 0;
+  std::size_t pending_ = 0, done_ = 0;  // students that are to be made, and have been
+  double work_ = 0, work_done_ = 0;
 };
 
 }  // namespace

@@ -20,11 +20,17 @@ TargetBank::TargetBank(Context& ctx, const Grid& grid, const GridTarget& target,
   inputs_.test = images_->test.hash();
   inputs_.originals = !images_->pool.originals.empty();
   inputs_.classes = class_names_hash(images_->pool);
+  std::vector<SourceFile> files;
+  std::vector<std::string> names;
   for (const GridSource& s : grid.sources) {
     if (std::find(target.sources.begin(), target.sources.end(), s.name) == target.sources.end()) continue;
-    sources_.push_back(open_source(ctx, with_target(s.path, target.name), s.foreign ? &*s.foreign : nullptr));
-    sources_.back().name = s.name;
-    inputs_.sources.emplace_back(s.name, sources_.back().hash);
+    files.push_back({with_target(s.path, target.name), s.foreign ? &*s.foreign : nullptr});
+    names.push_back(s.name);
+  }
+  sources_ = open_sources(ctx, files);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    sources_[i].name = names[i];
+    inputs_.sources.emplace_back(names[i], sources_[i].hash);
   }
 }
 

@@ -88,8 +88,9 @@ void Classifier::open_probe(Context& ctx, const SafeTensors& file, const std::ve
   check_seal(file, "take it from its run again; who changed it on purpose takes \"sha256\" out of its metadata");
   const std::vector<WantedSource> wanted = wanted_sources(file);
   AKIN_CHECK(!wanted.empty(), "{}: a probe of no source (damaged?)", file_);
-  std::vector<Source> opened;
-  for (const std::string& source : sources) opened.push_back(open_source(ctx, source));
+  std::vector<SourceFile> given;
+  for (const std::string& source : sources) given.push_back({source});
+  std::vector<Source> opened = open_sources(ctx, given);
   std::vector<std::string> missing;
   probe_.emplace();
   probe_->stacked = said(file, "mixes") == "probabilities";

@@ -33,7 +33,8 @@ const Model& network_of(const Classifier& classifier) {
   return *model;
 }
 
-Outputs run(Context& ctx, const Classifier& classifier, const Array& images, const RunOptions& options) {
+Outputs run(Context& ctx, const Classifier& classifier, const Array& images, RunOptions options) {
+  options.whole_batches = true;  // as distill/task/outputs.hpp has it: a picture's bits do not depend on its neighbours
   const Model& model = network_of(classifier);
   Outputs out = run_network(ctx, *model.network, images, all_indices(images.shape()[0]),
                             classifier.inputs().front().normalization, options);

@@ -17,6 +17,19 @@ namespace {
 constexpr std::int64_t kBatchBytes = std::int64_t{32} << 20;
 constexpr std::size_t kWidest = 60;  // a name that is longer moves its own line alone
 
+/// For each network the first one that looks at pictures in the same form: means and deviations are taken later.
+std::vector<std::size_t> first_alike(const std::vector<Preprocessing>& inputs) {
+  std::vector<std::size_t> out;
+  for (const Preprocessing& p : inputs)
+    out.push_back(static_cast<std::size_t>(std::find_if(inputs.begin(), inputs.end(),
+                                                        [&](const Preprocessing& q) {
+                                                          return p.height == q.height && p.width == q.width &&
+                                                                 p.channels == q.channels && p.fit == q.fit;
+                                                        }) -
+                                           inputs.begin()));
+  return out;
+}
+
 std::vector<Guess> best_of(std::span<const float> probabilities, std::size_t top) {
   std::vector<int> order(probabilities.size());
   std::iota(order.begin(), order.end(), 0);
@@ -63,6 +76,7 @@ PredictReport predict_pictures(Context& ctx, const Classifier& classifier, const
                                const PredictOptions& options, const std::function<void(const PictureAnswer&)>& take) {
   const std::vector<Preprocessing>& inputs = classifier.inputs();
   const auto batch = static_cast<std::size_t>(pictures_at_once(classifier));
+  const std::vector<std::size_t> source_of = first_alike(inputs);
   PredictReport report;
   if (options.progress) options.progress(0);
   for (std::size_t begin = 0; begin < files.size(); begin += batch) {
@@ -73,9 +87,14 @@ PredictReport predict_pictures(Context& ctx, const Classifier& classifier, const
     std::vector<std::string> errors(part.size());
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       const ImageFormat format = format_of(inputs[k]);
+      if (source_of[k] < k) {  // the pictures are read once for all who want them alike
+        images.push_back(images[source_of[k]]);
+        continue;
+      }
       std::vector<std::string> own;
       Account again;  // what was told of the same pictures
       images.push_back(decode_each(part, format, format, {}, k == 0 ? report.account : again, own));
+      report.decoded += std::ssize(part);
       for (std::size_t i = 0; i < part.size(); ++i)
         if (errors[i].empty()) errors[i] = own[i];
     }
@@ -103,11 +122,17 @@ PredictReport predict_pictures(Context& ctx, const Classifier& classifier, const
 }
 
 PredictionTable::PredictionTable(TableForm form, const std::vector<std::string>& classes,
-                                 const std::vector<fs::path>& files, std::size_t top)
+                                 const std::vector<fs::path>& files, std::size_t top, std::size_t columns)
     : form_(form), classes_(classes), top_(std::min(top, classes.size())) {
   if (form != TableForm::text) return;
   for (const fs::path& file : files)
     if (const std::size_t w = display_width(shown(file)); w <= kWidest) file_width_ = std::max(file_width_, w);
+  if (columns == 0) return;
+  std::size_t longest = 0;
+  for (const std::string& name : classes) longest = std::max(longest, display_width(name));
+  const std::size_t others = std::string_view("  probability  ").size() + longest;
+  widest_ = std::max<std::size_t>(16, columns - std::min(columns, others));
+  file_width_ = std::min(file_width_, widest_);
 }
 
 std::string PredictionTable::head() const {
@@ -130,7 +155,7 @@ std::string PredictionTable::line(const PictureAnswer& p) const {
     }
     return csv_line(cells);
   }
-  std::string text = padded(shown(p.file), file_width_);
+  std::string text = padded(shortened(shown(p.file), widest_), file_width_);
   for (std::size_t k = 0; k < p.guesses.size(); ++k) {
     const Guess& g = p.guesses[k];
     text +=

@@ -32,6 +32,7 @@ struct PredictOptions {
 
 struct PredictReport {
   std::int64_t pictures = 0;             ///< answered
+  std::int64_t decoded = 0;              ///< readings of files: each one for every form that networks want it in
   std::map<int, std::int64_t> of_class;  ///< how many, by the likeliest class
   Account account;                       ///< what the pictures say of themselves
   Faults faults;                         ///< those that cannot be read, a message each
@@ -51,18 +52,18 @@ enum class TableForm { text, csv, jsonl };
 /// Lines of a table of predictions, one a picture. text: for people, file, probability and classes; csv: file, class,
 /// probability, then class_2, probability_2 ...; jsonl: an object a line, with "top" where there are several guesses.
 /// Names of files stand in csv and text as the system has them (control characters spelled out in text), in JSON as
-/// UTF-8.
+/// UTF-8. On a terminal of so many `columns` (0: of any) text shortens them, so that a line with one class fits.
 class PredictionTable {
  public:
   PredictionTable(TableForm form, const std::vector<std::string>& classes,
-                  const std::vector<std::filesystem::path>& files, std::size_t top);
+                  const std::vector<std::filesystem::path>& files, std::size_t top, std::size_t columns = 0);
   std::string head() const;  ///< may be empty
   std::string line(const PictureAnswer& p) const;
 
  private:
   TableForm form_;
   const std::vector<std::string>& classes_;
-  std::size_t top_, file_width_ = 4;
+  std::size_t top_, file_width_ = 4, widest_ = static_cast<std::size_t>(-1);
 };
 
 /// {"file": ..., "class": ..., "probability": ...} and "top".

@@ -13,6 +13,7 @@
 #include "distill/report/csv.hpp"
 #include "engine/io/csv.hpp"
 #include "engine/io/path.hpp"
+#include "engine/io/write_all.hpp"
 
 namespace akin {
 
@@ -26,12 +27,7 @@ bool copy_new(const fs::path& from, const fs::path& to) {
   const int fd = ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0 && errno == EEXIST) return false;
   if (fd < 0) fail_to(to, "created", errno);
-  int error = 0;
-  for (std::size_t done = 0; done < bytes.size() && error == 0;) {
-    const ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
-    if (n < 0 && errno != EINTR) error = errno;
-    if (n > 0) done += static_cast<std::size_t>(n);
-  }
+  int error = write_all(fd, bytes);
   struct stat s {};
   if (error == 0 && ::stat(from.c_str(), &s) == 0) {
     const timespec times[2] = {s.st_atim, s.st_mtim};
@@ -122,14 +118,7 @@ struct Sorter::Log {
   Log& operator=(const Log&) = delete;
   /// The whole text, or nothing of it.
   void write(std::string_view text) {
-    int error = 0;
-    std::size_t done = 0;
-    while (done < text.size() && error == 0) {
-      const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-      if (n > 0) done += static_cast<std::size_t>(n);
-      if (n == 0) error = ENOSPC;
-      if (n < 0 && errno != EINTR) error = errno;
-    }
+    int error = write_all(fd, bytes_of(text));
     if (error == 0 && ::fdatasync(fd) != 0) error = errno;
     if (error == 0) {
       length += static_cast<off_t>(text.size());

@@ -61,19 +61,52 @@ void TextTable::add(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-std::string TextTable::str() const {
+std::string TextTable::str(std::size_t columns) const {
   std::vector<std::size_t> widths;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     widths.push_back(display_width(columns_[c].title));
     for (const auto& row : rows_) widths[c] = std::max(widths[c], display_width(row[c]));
   }
+  // What every part begins with.
+  std::vector<std::size_t> key;
+  for (std::size_t c = 0; c < columns_.size() && (key.empty() || columns_[key.back()].title.empty()); ++c)
+    key.push_back(c);
+  const auto width_of = [&](const std::vector<std::size_t>& shown) {
+    std::size_t sum = shown.empty() ? 0 : 2 * (shown.size() - 1);
+    for (const std::size_t c : shown) sum += widths[c];
+    return sum;
+  };
+  std::string out;
+  std::vector<std::size_t> shown = key;
+  for (std::size_t c = key.size(); c < columns_.size(); ++c) {
+    std::vector<std::size_t> more = shown;
+    more.push_back(c);
+    if (columns > 0 && width_of(more) > columns && shown.size() > key.size()) {
+      out += part(shown, widths, columns) + "\n";
+      more = key;
+      more.push_back(c);
+    }
+    shown = std::move(more);
+  }
+  return out + part(shown, widths, columns);
+}
+
+std::string TextTable::part(const std::vector<std::size_t>& shown, std::vector<std::size_t> widths,
+                            std::size_t columns) const {
+  constexpr std::size_t kLeast = 12;
+  std::size_t sum = 2 * (shown.size() - 1);
+  for (const std::size_t c : shown) sum += widths[c];
+  // A column of texts that is too wide even alone.
+  if (std::size_t& last = widths[shown.back()];
+      columns > 0 && sum > columns && shown.size() > 1 && columns_[shown.back()].align == Align::left)
+    last = std::max(std::min(kLeast, last), columns - std::min(columns, sum - last));
   std::string out;
   const auto line = [&](auto cell) {
     std::string text;
-    for (std::size_t c = 0; c < columns_.size(); ++c) {
-      const std::string value = cell(c);
+    for (std::size_t c : shown) {
+      const std::string value = shortened(cell(c), widths[c]);
       const std::string blanks(widths[c] - std::min(widths[c], display_width(value)), ' ');
-      if (c > 0) text += "  ";
+      if (c != shown.front()) text += "  ";
       text += columns_[c].align == Align::left ? value + blanks : blanks + value;
     }
     text.erase(text.find_last_not_of(' ') + 1);
@@ -91,7 +124,58 @@ std::string TextTable::str() const {
   return out;
 }
 
-std::string results_table(const ReportData& data) {
+std::string wrapped(const std::string& text, std::size_t columns) {
+  if (columns == 0) return text;
+  std::string out;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view whole = std::string_view(text).substr(begin, end - begin);
+    const std::size_t indent = std::min(whole.find_first_not_of(' '), whole.size());
+    std::string line(whole.substr(0, indent));
+    bool empty = true;  // but for blanks
+    for (std::size_t at = indent; at <= whole.size();) {
+      const std::size_t blank = std::min(whole.find(' ', at), whole.size());
+      const std::string word(whole.substr(at, blank - at));
+      if (!empty && display_width(line) + 1 + display_width(word) > columns) {
+        out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+        line.assign(indent + 2, ' ');
+      } else if (!empty) {
+        line += " ";
+      }
+      line += word;
+      empty = false;
+      at = blank + 1;
+    }
+    out += line;
+    if (end < text.size()) out += "\n";
+    begin = end + 1;
+  }
+  return out;
+}
+
+std::string shortened(const std::string& text, std::size_t columns) {
+  if (display_width(text) <= columns) return text;
+  if (columns < 4) return first_columns(text, columns);
+  const std::size_t front = (columns - 1) / 2;
+  std::size_t at = text.size();
+  while (at > 0 && display_width(text.substr(at)) < columns - 1 - front) --at;
+  while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
+  return first_columns(text, front) + "…" + text.substr(at);
+}
+
+std::string first_columns(const std::string& text, std::size_t columns) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t n = 1;
+    while (i + n < text.size() && (static_cast<unsigned char>(text[i + n]) & 0xC0) == 0x80) ++n;
+    if (display_width(out) + display_width(text.substr(i, n)) > columns) break;
+    out += text.substr(i, n);
+    i += n;
+  }
+  return out;
+}
+
+std::string results_table(const ReportData& data, std::size_t columns) {
   TextTable table({{"method", Align::left},
                    {"test %", Align::right},
                    {"each seed", Align::left},
@@ -108,10 +192,10 @@ std::string results_table(const ReportData& data) {
                show_seconds(spread_over(m, &Figures::seconds).mean),
                show_count(spread_over(m, &Figures::images_per_second).mean)});
   }
-  return table.str();
+  return table.str(columns);
 }
 
-std::string sources_table(const ReportData& data) {
+std::string sources_table(const ReportData& data, std::size_t columns) {
   const std::string metric = data.metric + (data.metric_scale == 1 ? "" : " x" + show_number(data.metric_scale, 0));
   TextTable table({{"source", Align::left},
                    {"classes", Align::right},
@@ -130,7 +214,7 @@ std::string sources_table(const ReportData& data) {
   }
   std::string notes;
   for (const std::string& note : data.ranking_notes) notes += note + "\n";
-  return table.str() + notes;
+  return table.str(columns) + wrapped(notes, columns);
 }
 
 std::string results_csv(const ReportData& data) {

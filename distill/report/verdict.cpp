@@ -80,12 +80,8 @@ std::string savings(const Figures& large, const Figures& small) {
 
 /// Whether teaching paid: the taught student against the same network from labels alone.
 std::string about_teaching(const ReportData& data) {
-  const MethodResult *taught = nullptr, *alone = nullptr;
-  for (const MethodResult& m : data.methods) {
-    if (m.seeds.empty() || !std::isfinite(first(m).test_accuracy)) continue;
-    if (m.role == MethodRole::taught && (taught == nullptr || m.name == data.student)) taught = &m;
-    if (m.role == MethodRole::labels_only) alone = &m;
-  }
+  const Contest contest = contest_of(data);
+  const MethodResult *taught = contest.student, *alone = contest.scratch;
   if (taught == nullptr || alone == nullptr) return {};
   const double a = first(*taught).test_accuracy, b = first(*alone).test_accuracy;
   const Agreement& n = data.agreement;
@@ -196,7 +192,7 @@ std::vector<std::string> cost_cells(const MethodResult& method) {
           std::isfinite(f.ms_per_image) ? fmt::format("{:.2g}", f.ms_per_image) : "–"};
 }
 
-std::string cost_table(const ReportData& data) {
+std::string cost_table(const ReportData& data, std::size_t columns) {
   using Align = TextTable::Align;
   TextTable table({{"", Align::left},
                    {"model", Align::left},
@@ -213,12 +209,12 @@ std::string cost_table(const ReportData& data) {
     for (std::string& cell : cost_cells(m)) cells.push_back(std::move(cell));
     table.add(std::move(cells));
   }
-  return table.str();
+  return table.str(columns);
 }
 
-std::string verdict_text(const ReportData& data) {
-  std::string text = cost_table(data);
-  for (const std::string& line : verdict_lines(data)) text += line + "\n";
+std::string verdict_text(const ReportData& data, std::size_t columns) {
+  std::string text = cost_table(data, columns);
+  for (const std::string& line : verdict_lines(data)) text += wrapped(line, columns) + "\n";
   return text;
 }
 

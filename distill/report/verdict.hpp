@@ -30,13 +30,13 @@ std::ptrdiff_t best_by_validation(const std::vector<MethodResult>& methods, cons
 /// Plain sentences, the first one says which model to take; empty where the run names none (ReportData::delivered).
 std::vector<std::string> verdict_lines(const ReportData& data);
 
-/// cost_table and the sentences below it.
-std::string verdict_text(const ReportData& data);
+/// cost_table and the sentences below it, for a terminal of so many columns (0: any).
+std::string verdict_text(const ReportData& data, std::size_t columns = 0);
 
 /// Test accuracy (mean over seeds), parameters, multiply-adds, file and time a picture of a method, for people.
 std::vector<std::string> cost_cells(const MethodResult& method);
 
 /// Every method's accuracy beside its cost, for a terminal; the delivered one is marked.
-std::string cost_table(const ReportData& data);
+std::string cost_table(const ReportData& data, std::size_t columns = 0);
 
 }  // namespace akin

@@ -18,6 +18,7 @@
 #include "distill/similarity/metrics/reference.hpp"
 #include "distill/similarity/metrics/transrate.hpp"
 #include "distill/similarity/static_rivals.hpp"
+#include "engine/io/nearest_name.hpp"
 
 namespace akin {
 namespace {
@@ -159,9 +160,11 @@ const std::vector<Metric>& metrics() {
 
 Metric find_metric(std::string_view name) {
   std::string names;
+  std::vector<std::string> known{std::string(kAutoMetric)};
   for (const Metric& metric : metrics()) {
     if (metric.name == name) return metric;
     names += metric.name + ", ";
+    known.push_back(metric.name);
   }
   if (name.starts_with(kStaticPrefix))
     fail_usage(
@@ -192,8 +195,8 @@ Metric find_metric(std::string_view name) {
     }
     if (base == "plasticity") return plasticity_of(find_metric(rest), std::string(name));
   }
-  fail_usage("unknown metric \"{}\"; choose one of {}parc:K, knn:K, transrate:EPS, gbc:FORM, plasticity:METRIC", name,
-             names);
+  fail_usage("unknown metric \"{}\"{}; choose one of {}parc:K, knn:K, transrate:EPS, gbc:FORM, plasticity:METRIC", name,
+             did_you_mean(name, known), names);
 }
 
 Similarity similarity(std::string_view name, const Probe& probe) { return find_metric(name).score(probe); }

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
+#include <utility>
 
 #include "distill/similarity/measure.hpp"
 #include "engine/profile.hpp"
+#include "nn/cost.hpp"
 
 namespace akin {
 
@@ -29,22 +32,40 @@ void warn_of_tables(const std::vector<Source>& sources, const Events& events) {
                     unkeyed.size(), sources.size(), unkeyed[0], unkeyed.size() > 1 ? ", ..." : ""));
 }
 
+/// What each source from `first` on may take, in multiply-adds an image; zeros where nobody is told.
+std::vector<double> work_of(Context& ctx, const Task& task, const std::vector<Source>& sources, std::size_t first,
+                            const Events& events) {
+  std::vector<double> work(sources.size());
+  if (!events.piece || sources.size() < first + 2) return work;
+  Profiler* const profiler = std::exchange(ctx.profiler, nullptr);  // no part of the run
+  for (std::size_t s = first; s < sources.size(); ++s)
+    if (!sources[s].is_table())
+      work[s] = static_cast<double>(cost_of(ctx, sources[s].model, task.pool().images.shape()).multiply_adds);
+  ctx.profiler = profiler;
+  return work;
+}
+
 }  // namespace
 
 std::vector<Outputs> bank_outputs(Context& ctx, const Task& task, const std::vector<Source>& sources,
                                   const OutputOptions& outputs, const Events& events, std::vector<Outputs> known) {
   AKIN_CHECK(known.size() <= sources.size(), "{} sources, but outputs of {}", sources.size(), known.size());
+  const auto pictures = static_cast<std::int64_t>(task.target.size());
+  const std::vector<double> work = work_of(ctx, task, sources, known.size(), events);
+  const double in_all = std::accumulate(work.begin(), work.end(), 0.0);
+  double before = 0;
   OutputOptions own = outputs;
   if (!own.taken) own.taken = std::make_shared<TakenPictures>();
-  for (std::size_t s = known.size(); s < sources.size(); ++s) {
+  for (std::size_t s = known.size(); s < sources.size(); before += work[s++]) {
     const Source& source = sources[s];
+    begin_piece(events, {"sources", source.name, std::int64_t(s) + 1, std::ssize(sources), before, work[s], in_all});
     own.progress = [&](std::int64_t done) {
-      if (events.progress)
-        events.progress("outputs of " + source.name, done, static_cast<std::int64_t>(task.target.size()), "images", "");
+      if (events.progress) events.progress("outputs of " + source.name, done, pictures, "images", "");
     };
     own.tell = [&](const std::string& line) { say(events, line); };
     known.push_back(source_outputs(ctx, source, task, own));
   }
+  end_pieces(events);
   warn_of_tables(sources, events);
   return known;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "distill/report/csv.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "kernels/common/error.hpp"
 #include "kernels/rank.hpp"
 
@@ -23,7 +24,8 @@ Mapping parse_mapping(std::string_view text) {
     if (whole && t > 0 && std::isfinite(t)) return {Mapping::Kind::softmax, t};
     fail_usage("mapping \"{}\": expected softmax:T with a temperature T > 0, such as softmax:0.1", text);
   }
-  fail_usage("unknown mapping \"{}\"; choose clip0, minmax, rank or softmax:T", text);
+  fail_usage("unknown mapping \"{}\"{}; choose clip0, minmax, rank or softmax:T", text,
+             did_you_mean(text, {"clip0", "minmax", "rank", "softmax"}));
 }
 
 std::string name_of(const Mapping& mapping) {

@@ -1,5 +1,6 @@
 #include "distill/student/method.hpp"
 
+#include "engine/io/nearest_name.hpp"
 #include "kernels/common/error.hpp"
 
 namespace akin {
@@ -53,7 +54,9 @@ std::string method_names() {
 Method parse_method(std::string_view name) {
   for (const MethodTraits& m : kMethods)
     if (name == m.name) return m.method;
-  fail_usage("method '{}' is unknown; use one of {}", name, method_names());
+  std::vector<std::string> known;
+  for (const MethodTraits& m : kMethods) known.emplace_back(m.name);
+  fail_usage("method '{}' is unknown{}", name, suggestion(name, known));
 }
 
 }  // namespace akin

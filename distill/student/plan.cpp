@@ -6,6 +6,7 @@
 #include "distill/student/train.hpp"
 #include "distill/task/settings_file.hpp"
 #include "kernels/common/rng.hpp"
+#include "nn/zoo/zoo.hpp"
 
 namespace akin {
 
@@ -13,34 +14,38 @@ namespace {
 
 std::string describe(const Source& s) {
   const Architecture& a = s.model.info.architecture;
-  return s.is_table() ? s.name + " is a table"
-                      : fmt::format("{} is a {} of width {}, {} channels", s.name, a.name, a.width, a.channels);
+  return s.is_table() ? s.name + " is a table" : fmt::format("{} is a {}", s.name, in_words(a));
 }
 
-/// What transfer starts from.
+std::string wanted_start(Context& ctx, const Architecture& a) {
+  return "a " + in_words(make_network(ctx, a)->architecture());
+}
+
+/// What transfer starts from. Without a ranking any source that it could be.
 std::size_t transfer_source(Context& ctx, const StudentPlan& plan, const std::vector<Source>& sources,
-                            const Ranking& ranking, const std::string& named) {
+                            const Ranking* ranking, const std::string& named) {
   std::vector<std::string> names, kinds;
   for (const Source& s : sources) {
     names.push_back(s.name);
     kinds.push_back(describe(s));
   }
   const auto fits = [&](std::size_t s) { return fits_student(ctx, sources[s], plan.architecture); };
-  const std::string wanted = fmt::format("a {} of width {} for {} channels", plan.architecture.name,
-                                         plan.architecture.width, plan.architecture.channels);
+  check_transfer(named, names);
   if (!named.empty()) {
-    const auto at = std::find(names.begin(), names.end(), named);
-    if (at == names.end()) fail_usage("--transfer {}: no source has this name{}", named, suggestion(named, names));
-    const auto s = static_cast<std::size_t>(at - names.begin());
-    AKIN_CHECK(fits(s), "{}: cannot start from source {}: the student is {}, and {}", title_of(plan.method), named,
-               wanted, kinds[s]);
+    const auto s = static_cast<std::size_t>(std::find(names.begin(), names.end(), named) - names.begin());
+    AKIN_CHECK(fits(s), "{}: cannot start from source {}: the student is {}, and {}; --student {} has that network",
+               title_of(plan.method), named, wanted_start(ctx, plan.architecture), kinds[s], named);
     return s;
   }
-  const std::size_t s = most_similar(ranking, fits);
+  std::size_t s = 0;
+  if (ranking == nullptr)
+    while (s < sources.size() && !fits(s)) ++s;
+  else
+    s = most_similar(*ranking, fits);
   AKIN_CHECK(s < sources.size(),
              "{}: no source has the student's architecture, {}: {}; choose --student and --student-width like one of "
-             "them, add a source, or leave the method out",
-             title_of(plan.method), wanted, fmt::join(kinds, "; "));
+             "them, or a source's name for --student, add a source, or leave the method out",
+             title_of(plan.method), wanted_start(ctx, plan.architecture), fmt::join(kinds, "; "));
   return s;
 }
 
@@ -50,6 +55,17 @@ std::string StudentPlan::label() const {
   std::string text = fmt::format("{}, seed {}", title_of(method), seed);
   if (single) text += ", taught by " + source->name;
   return text;
+}
+
+void check_transfer(const std::string& named, const std::vector<std::string>& sources) {
+  if (!named.empty() && std::find(sources.begin(), sources.end(), named) == sources.end())
+    fail_usage("--transfer {}: no source has this name{}", named, suggestion(named, sources));
+}
+
+std::int64_t pictures_trained_on(Method method, const Settings& settings) {
+  const MethodTraits& t = traits(method);
+  if (t.start == Start::features) return 0;
+  return settings.steps * (settings.batch + (t.term == Term::none ? 0 : settings.unlabelled_batch));
 }
 
 Model load_init(Context& ctx, const Settings& settings) {
@@ -63,6 +79,13 @@ Architecture student_architecture(Context& ctx, const Settings& settings, const 
   a.channels = task.pool().images.shape()[3];
   a.classes = task.classes();
   return a;
+}
+
+void check_start(Context& ctx, Method method, const Task& task, const std::vector<Source>& sources,
+                 const Settings& settings) {
+  if (traits(method).start != Start::transfer) return;
+  const StudentPlan plan{.method = method, .architecture = student_architecture(ctx, settings, task)};
+  transfer_source(ctx, plan, sources, nullptr, settings.transfer);
 }
 
 namespace {
@@ -156,7 +179,7 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
     for (const SimilarityRow& row : ranking.rows)
       AKIN_CHECK(row.undefined.empty(), "source {}: {}", row.source, row.undefined);
   if (t.start == Start::transfer)
-    plan.start = &sources[transfer_source(ctx, plan, sources, ranking, settings.transfer)];
+    plan.start = &sources[transfer_source(ctx, plan, sources, &ranking, settings.transfer)];
   const bool probed = t.weighting == Weighting::probe;
   if (t.start == Start::nearest || (t.start == Start::features && !probed)) {
     const Source& s = sources[most_similar(ranking)];

@@ -30,6 +30,16 @@ std::vector<StudentPlan> plan_students(Context& ctx, Method method, std::uint64_
                                        const std::vector<Source>& sources, const Ranking& ranking,
                                        const Settings& settings);
 
+/// UsageError where transfer shall start from a source that is none of these; `named` empty: from the most similar one.
+void check_transfer(const std::string& named, const std::vector<std::string>& sources);
+/// Error where no source, or not the one that is named, can be what a student of this method starts from: before any
+/// of them has looked at an image.
+void check_start(Context& ctx, Method method, const Task& task, const std::vector<Source>& sources,
+                 const Settings& settings);
+
+/// Images that a student of this method sees in its training, with repeats; 0 of one that is not trained by steps.
+std::int64_t pictures_trained_on(Method method, const Settings& settings);
+
 /// The model `settings.init`. Error where it is another file than when the run began.
 Model load_init(Context& ctx, const Settings& settings);
 

@@ -22,14 +22,6 @@ Array some_images(const Task& task) {
                      Indices(labelled.begin(), labelled.begin() + std::min<std::ptrdiff_t>(16, std::ssize(labelled))));
 }
 
-/// Of a source's network, at the size that it looks at.
-void add_cost_of(Context& ctx, const Source& source, const Array& images, Figures& f) {
-  const ModelInfo& info = source.model.info;
-  const bool own = info.height > 0 && info.width > 0;
-  add_running_cost(ctx, *source.model.network, info.normalization, own ? info.height : images.shape()[1],
-                   own ? info.width : images.shape()[2], images, f);
-}
-
 // An old best student goes before the new last one comes: whoever finds it may trust that it is this run's.
 
 void run_probe(Context& ctx, const StudentInputs& in, const StudentPlan& plan, const Settings& settings,
@@ -63,7 +55,7 @@ void run_probe(Context& ctx, const StudentInputs& in, const StudentPlan& plan, c
   remove_file(place.best);
   save_probe(place.student, last, source, probe.last);
   const Array some = some_images(in.task);
-  add_cost_of(ctx, source, some, f);
+  add_running_cost(ctx, source.model, some, f);
   if (last.network != nullptr) f.parameters = count_trainable(last.network->parameters());
   // Of a network without its head: both files are needed.
   f.file_bytes = last.network != nullptr ? static_cast<std::int64_t>(std::filesystem::file_size(place.student))
@@ -161,7 +153,8 @@ void run_probe_cv(Context& ctx, const StudentInputs& in, const StudentPlan& plan
   if (place.student.empty()) return;
   remove_file(place.best);
   save_probe_teacher(place.student, probe, in.sources, in.task);
-  for (const ProbeTeacher::Part& part : probe.parts) add_cost_of(ctx, in.sources[part.source], some_images(in.task), f);
+  for (const ProbeTeacher::Part& part : probe.parts)
+    add_running_cost(ctx, in.sources[part.source].model, some_images(in.task), f);
   f.file_bytes = f.parameters * static_cast<std::int64_t>(sizeof(float));  // of the networks that it asks
 }
 

@@ -25,4 +25,9 @@ void add_running_cost(Context& ctx, const Network& network, const Normalization&
   figures.ms_per_image = std::isfinite(figures.ms_per_image) ? figures.ms_per_image + ms : ms;
 }
 
+void add_running_cost(Context& ctx, const Model& model, const Array& images, Figures& figures) {
+  const auto [height, width] = seen_size(model.info, images.shape());
+  add_running_cost(ctx, *model.network, model.info.normalization, height, width, images, figures);
+}
+
 }  // namespace akin

@@ -3,6 +3,7 @@
 
 #include "distill/report/figures.hpp"
 #include "nn/data/image_view.hpp"
+#include "nn/model_file.hpp"
 #include "nn/network.hpp"
 
 namespace akin {
@@ -11,5 +12,8 @@ namespace akin {
 /// of an image, the shortest of three runs over `images` (u8 [N, H, W, C], brought to that size) divided by N.
 void add_running_cost(Context& ctx, const Network& network, const Normalization& normalization, std::int64_t height,
                       std::int64_t width, const Array& images, Figures& figures);
+
+/// The same of a model at the size that it looks at.
+void add_running_cost(Context& ctx, const Model& model, const Array& images, Figures& figures);
 
 }  // namespace akin

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/io/file.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -237,8 +239,10 @@ void check(const Settings& settings, bool student) {
   for (const Setting& s : table()) {
     const char* name = student ? s.name : s.source;
     if (name == nullptr) continue;
-    if (const std::string why = problem_of(s, text_of(s, settings)); !why.empty())
-      fail_usage("{}: {}", option_of(name), why);
+    const std::string text = text_of(s, settings);
+    if (const std::string why = problem_of(s, text); !why.empty()) fail_usage("{}: {}", option_of(name), why);
+    AKIN_CHECK(!s.range.file || text.empty() || is_there(text), "{} {}: no such file{}", option_of(name), text,
+               nearest_file(text));
   }
   if (student) schedule_of(settings).check();  // a source's steps follow from its data
   optimizer_of(settings).check();

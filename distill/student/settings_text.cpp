@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "distill/student/settings.hpp"
+#include "engine/io/nearest_name.hpp"
 
 namespace akin {
 
@@ -63,7 +64,7 @@ std::string problem_of(const Setting& s, const std::string& text) {
           if (s.range.problem != nullptr) return s.range.problem(text);
           const auto& c = s.range.choices;
           if (c.empty() || std::find(c.begin(), c.end(), text) != c.end()) return "";
-          return fmt::format("'{}' is not {}", text, range_text(s));
+          return fmt::format("'{}' is not {}{}", text, range_text(s), did_you_mean(text, c));
         } else {
           const std::optional<V> value = parsed<V>(text);
           return value && within(s.range, *value) ? "" : no();

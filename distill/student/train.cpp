@@ -52,11 +52,9 @@ void start_from(const Model& from, const Network& network, const std::string& wh
   const Architecture &a = from.info.architecture, &b = network.architecture();
   const bool same = a.name == b.name && a.width == b.width && a.shortcut == b.shortcut && a.channels == b.channels &&
                     a.stem == b.stem && a.graph == b.graph;
-  AKIN_CHECK(
-      same && copy_extractor(*from.network, network),
-      "{}: is a {} of width {}, shortcut {}, for {} channels; a student of {}, width {}, shortcut {}, {} channels "
-      "cannot start from it",
-      where, a.name, a.width, a.shortcut, a.channels, b.name, b.width, b.shortcut, b.channels);
+  AKIN_CHECK(same && copy_extractor(*from.network, network),
+             "{}: is a {}; a student that is a {} cannot start from it{}", where, in_words(a), in_words(b),
+             a.channels == b.channels ? "; --student init has that model's own network" : "");
 }
 
 }  // namespace

@@ -8,7 +8,9 @@
 #include "engine/io/csv.hpp"
 #include "engine/io/csv_columns.hpp"
 #include "engine/io/csv_layout.hpp"
-#include "engine/io/path.hpp"
+#include "engine/io/nearest_name.hpp"
+#include "nn/data/picture_finder.hpp"
+#include "nn/data/split_files.hpp"
 
 namespace akin {
 
@@ -45,20 +47,6 @@ Columns columns_of_list(const Cells& titles, const std::string& name) {
   for (std::size_t c = 0; c < titles.size(); ++c)
     if (titles[c] == "keep" || titles[c] == "Keep" || titles[c] == "KEEP") out.keep = c;
   return out;
-}
-
-/// Parts of a path, from its end; without "." and what is empty.
-std::vector<std::string> parts_from_end(const std::string& path) {
-  std::vector<std::string> parts;
-  for (const fs::path& part : fs::path(path).lexically_normal())
-    if (!part.empty() && part != "/" && part != ".") parts.push_back(part.string());
-  std::reverse(parts.begin(), parts.end());
-  return parts;
-}
-
-/// Whether the shorter of two paths is how the longer one ends.
-bool ends_alike(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  return std::equal(a.begin(), a.begin() + std::min(std::ssize(a), std::ssize(b)), b.begin());
 }
 
 }  // namespace
@@ -106,6 +94,23 @@ LabelManifest read_label_list(const fs::path& file, const SplitOptions& defaults
   return out;
 }
 
+void check_class_names(const LabelManifest& manifest, const std::vector<std::string>& classes) {
+  const auto known = [&](const std::string& name) {
+    return std::find(classes.begin(), classes.end(), name) != classes.end();
+  };
+  for (const NamedLabel& line : manifest.named)
+    AKIN_CHECK(known(line.class_name), "{}: line {}: label '{}' is not one of the data set's classes{}",
+               manifest.source, line.line, line.class_name, suggestion(line.class_name, classes));
+  for (const auto* part : {&manifest.labelled, &manifest.validation})
+    for (const ListedImages& list : *part)
+      AKIN_CHECK(known(list.class_name), "{}: class '{}' is not one of the data set's{}", manifest.source,
+                 list.class_name, suggestion(list.class_name, classes));
+}
+
+void check_class_names(const LabelManifest& manifest, const fs::path& data) {
+  if (const std::vector<std::string> known = classes_there(data); !known.empty()) check_class_names(manifest, known);
+}
+
 LabelManifest with_positions(const LabelManifest& manifest, const ImageSet& pool) {
   LabelManifest out = manifest;
   if (manifest.named.empty()) return out;
@@ -114,34 +119,23 @@ LabelManifest with_positions(const LabelManifest& manifest, const ImageSet& pool
       "{}: names files, but the images of {} have no names (IDX and CIFAR files hold none, but for what `akin data "
       "pack` wrote)",
       manifest.source, pool.source);
-  std::map<std::string, std::vector<std::int64_t>> called;  // by the last part of the path
-  std::vector<std::vector<std::string>> paths;
-  for (std::size_t i = 0; i < pool.names.size(); ++i) {
-    paths.push_back(parts_from_end(pool.names[i]));
-    if (!paths[i].empty()) called[paths[i].front()].push_back(static_cast<std::int64_t>(i));
-  }
+  check_class_names(manifest, pool.classes);
+  const PictureFinder finder(pool.names);
   std::map<std::string, std::size_t> lists;
   std::map<std::int64_t, std::size_t> taken;
   for (const NamedLabel& line : manifest.named) {
-    AKIN_CHECK(std::find(pool.classes.begin(), pool.classes.end(), line.class_name) != pool.classes.end(),
-               "{}: line {}: label '{}' is not one of the data set's classes{}", manifest.source, line.line,
-               line.class_name, suggestion(line.class_name, pool.classes));
-    const std::vector<std::string> path = parts_from_end(line.file);
-    std::vector<std::int64_t> found = path.empty() ? std::vector<std::int64_t>() : called[path.front()];
-    AKIN_CHECK(!found.empty(), "{}: line {}: {}: {} has no training or unlabelled image of this name", manifest.source,
-               line.line, line.file, pool.source);
-    if (found.size() > 1)
-      std::erase_if(found, [&](std::int64_t i) { return !ends_alike(path, paths[static_cast<std::size_t>(i)]); });
-    AKIN_CHECK(found.size() == 1,
-               "{}: line {}: {}: {} images of {} are called so{}; give more of the path, as train/wren/1.jpg",
-               manifest.source, line.line, line.file, found.empty() ? "several" : std::to_string(found.size()),
-               pool.source, found.empty() ? ", none of them in such a folder" : "");
-    const auto [first, fresh] = taken.emplace(found[0], line.line);
+    const PictureFinder::Found found = finder.find(line.file);
+    AKIN_CHECK(!found.positions.empty(), "{}: line {}: {}: {} has no training or unlabelled image of this name",
+               manifest.source, line.line, line.file, pool.source);
+    AKIN_CHECK(found.one(), "{}: line {}: {}: {} images of {} are called so: it {}; give more of the path",
+               manifest.source, line.line, line.file, found.positions.size(), pool.source, found.why());
+    const std::int64_t image = found.positions.front();
+    const auto [first, fresh] = taken.emplace(image, line.line);
     AKIN_CHECK(fresh, "{}: lines {} and {} are of one image, {}", manifest.source, first->second, line.line,
-               pool.names[static_cast<std::size_t>(found[0])]);
+               pool.names[static_cast<std::size_t>(image)]);
     const auto [at, is_new] = lists.emplace(line.class_name, out.labelled.size());
     if (is_new) out.labelled.push_back({line.class_name, {}});
-    out.labelled[at->second].images.push_back(found[0]);
+    out.labelled[at->second].images.push_back(image);
   }
   out.named.clear();
   return out;

@@ -30,4 +30,8 @@ LabelManifest read_label_list(const std::filesystem::path& file, const SplitOpti
 /// where there is none, or several, and where the pool does not know its files' names.
 LabelManifest with_positions(const LabelManifest& manifest, const ImageSet& pool);
 
+/// Error where the manifest names a class that is none of these; or of a data set, without a look at its images.
+void check_class_names(const LabelManifest& manifest, const std::vector<std::string>& classes);
+void check_class_names(const LabelManifest& manifest, const std::filesystem::path& data);
+
 }  // namespace akin

@@ -50,20 +50,6 @@ Json to_json(const toml::node& node, const std::string& where) {
   fail_usage("{}: a date or time stands where none is expected; put it in quotes if it is a text", where);
 }
 
-std::size_t distance(std::string_view a, std::string_view b) {  // Levenshtein's
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
 
 Json parse_toml(std::string_view text, const std::string& where) {
@@ -72,22 +58,6 @@ Json parse_toml(std::string_view text, const std::string& where) {
   } catch (const toml::parse_error& e) {
     fail_usage("{}, line {}, column {}: {}", where, e.source().begin.line, e.source().begin.column, e.description());
   }
-}
-
-std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
-  std::string best;
-  std::size_t least = std::max<std::size_t>(2, (name.size() + 1) / 2);
-  for (const std::string& k : known)
-    if (const std::size_t d = distance(name, k); d < least) {
-      least = d;
-      best = k;
-    }
-  return best;
-}
-
-std::string suggestion(std::string_view name, const std::vector<std::string>& known) {
-  const std::string near = nearest_name(name, known);
-  return near.empty() ? fmt::format("; known are {}", fmt::join(known, ", ")) : "; did you mean '" + near + "'?";
 }
 
 SettingsTable SettingsTable::read(const std::filesystem::path& file) {

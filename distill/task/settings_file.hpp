@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/io/json.hpp"
+#include "engine/io/nearest_name.hpp"
 
 namespace akin {
 
@@ -60,10 +61,5 @@ class SettingsTable {
 
 /// TOML as JSON; dates are refused. UsageError with `where`, line and column for what is no TOML.
 Json parse_toml(std::string_view text, const std::string& where);
-
-/// The name that differs least from `name`, where it differs in less than half of its letters; else "".
-std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
-/// "; did you mean 'x'?", or "; known are a, b, c".
-std::string suggestion(std::string_view name, const std::vector<std::string>& known);
 
 }  // namespace akin

@@ -6,6 +6,7 @@
 
 #include "distill/task/table_file.hpp"
 #include "engine/io/file.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "engine/io/npy.hpp"
 #include "engine/io/path.hpp"
 #include "engine/io/picture_kind.hpp"
@@ -13,6 +14,7 @@
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
 #include "engine/io/text.hpp"
+#include "nn/data/account.hpp"
 
 namespace akin {
 
@@ -154,6 +156,34 @@ Source open_source(Context& ctx, const std::filesystem::path& path, const ModelI
              path.string());
   const bool described = fallback != nullptr && !describes_itself(file);
   return model_source(path, load_model(ctx, std::move(file), hash, fallback), described);
+}
+
+std::vector<std::string> source_names(const std::vector<std::string>& files) {
+  std::vector<std::string> names;
+  for (const std::string& file : files) {
+    names.push_back(source_name(file));
+    const auto first = std::find(names.begin(), names.end(), names.back());
+    if (first + 1 != names.end())
+      fail_usage("--sources: {} and {} would both be called '{}'; leave one out or rename it",
+                 files[static_cast<std::size_t>(first - names.begin())], file, names.back());
+  }
+  Faults missing;
+  for (const std::string& file : files)
+    if (!is_there(file)) missing.push_back(fmt::format("{}: no such file{}", file, nearest_file(file)));
+  throw_faults(missing, "--sources");
+  return names;
+}
+
+std::vector<Source> open_sources(Context& ctx, const std::vector<SourceFile>& files) {
+  std::vector<Source> sources;
+  Faults faults;
+  for (const SourceFile& file : files) try {
+      sources.push_back(open_source(ctx, file.path, file.fallback));
+    } catch (const Error& e) {
+      faults.emplace_back(e.what());
+    }
+  throw_faults(faults, "the sources");
+  return sources;
 }
 
 }  // namespace akin

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "distill/task/table.hpp"
 #include "distill/task/task.hpp"
@@ -39,5 +40,15 @@ Source model_source(const std::filesystem::path& path, Model model, bool describ
 /// _best. Throws on weights or tables with NaN, naming file and tensor. `fallback`: see load_model; an error for a
 /// table, and for a file that describes itself as another network.
 Source open_source(Context& ctx, const std::filesystem::path& path, const ModelInfo* fallback = nullptr);
+
+/// The names of these files as sources. UsageError where two would be called alike; Error where some are not there.
+std::vector<std::string> source_names(const std::vector<std::string>& files);
+
+struct SourceFile {
+  std::filesystem::path path;
+  const ModelInfo* fallback = nullptr;  ///< see open_source
+};
+/// Opens each. One error tells of all that cannot be opened, so that nobody mends one a run.
+std::vector<Source> open_sources(Context& ctx, const std::vector<SourceFile>& files);
 
 }  // namespace akin

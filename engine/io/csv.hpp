@@ -51,12 +51,13 @@ struct CsvMatrix {
 CsvMatrix read_csv(const std::filesystem::path& path);
 CsvMatrix parse_csv(std::string_view text, const std::string& name);
 
-/// Labels and, where a column holds them, names of images: one a line, or a table whose columns are told as above. A
-/// column called split, subset or partition is neither: it is told as left out, for who does not want it.
+/// Labels and, where a column holds them, names of images: one a line, or a table whose columns are told as above.
+/// Notes tell what is left out: for a list `of_pictures` neither a column called split, subset or partition, which it
+/// takes, nor numbers of rows where nothing else names its pictures, which may be called 0, 1, 2 ...
 struct CsvLabels {
   std::vector<std::string> labels, names, numbers, notes, splits;
 };
-CsvLabels parse_csv_labels(std::string_view text, const std::string& name);
+CsvLabels parse_csv_labels(std::string_view text, const std::string& name, bool of_pictures = false);
 
 /// The whole file as text to parse: decoded, with \n for the line ends of old Macs. Error where it is no text.
 std::string read_table_text(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxFileBytes);

@@ -31,9 +31,19 @@ bool holds_splits(std::string column) {
   return column == "split" || column == "subset" || column == "partition";
 }
 
+/// Numbers of rows are left out, which is told, or name the pictures.
+void settle_numbers(CsvLabels& result, const std::vector<std::string>& notes, bool of_pictures) {
+  if (of_pictures && result.names.empty() && !result.numbers.empty())
+    result.names = std::move(result.numbers);
+  else
+    result.notes.insert(result.notes.begin(), notes.begin(), notes.end());
+}
+
 /// Of a table whose first line names the columns. Whatever is left out is told: it may be what tells the rows apart.
-CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& roles, const std::string& name) {
+CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& roles, const std::string& name,
+                            bool of_pictures) {
   CsvLabels result;
+  std::vector<std::string> numbered;
   const Cells& columns = rows[0];
   const auto label = chosen(roles, columns, ColumnRole::label);
   const std::size_t labels =
@@ -47,7 +57,7 @@ CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& ro
       const Cells cells = column_at(rows, c, 1);
       if (holds_splits(columns[c]) && result.splits.empty()) {
         result.splits = cells;
-        passed.push_back(c);
+        if (!of_pictures) passed.push_back(c);
         continue;
       }
       const Identity identity = identity_of(cells);
@@ -58,7 +68,7 @@ CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& ro
                                                       : false;
       if (identity == Identity::row_numbers) {
         result.numbers = cells;
-        result.notes.push_back(fmt::format("{}: {} numbers the rows and is left out", name, column_of(columns, c)));
+        numbered.push_back(fmt::format("{}: {} numbers the rows and is left out", name, column_of(columns, c)));
       } else if (fits && !names) {
         names = c;
         if (role != ColumnRole::name)
@@ -77,6 +87,7 @@ CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& ro
     result.names = column_at(rows, *names, 1);
     check_names(result.names, column_of(columns, *names), name);
   }
+  settle_numbers(result, numbered, of_pictures);
   if (columns[labels] != "label" && columns[labels] != "labels" && columns[labels] != "class")
     result.notes.push_back(fmt::format("{}: {} is taken for the labels", name, column_of(columns, labels)));
   if (!passed.empty())
@@ -86,20 +97,21 @@ CsvLabels labels_of_columns(const Table& rows, const std::vector<ColumnRole>& ro
 }
 
 /// The labels of a table of several columns.
-CsvLabels labels_of_table(const Table& rows, const std::string& name) {
+CsvLabels labels_of_table(const Table& rows, const std::string& name, bool of_pictures) {
   const std::size_t width = rows[0].size();
   std::vector<ColumnRole> roles(width);
   for (std::size_t c = 0; c < width; ++c) roles[c] = column_role(rows[0][c]);
   if (std::find(roles.begin(), roles.end(), ColumnRole::label) != roles.end() ||
       std::count(roles.begin(), roles.end(), ColumnRole::feature) == 1)
-    return labels_of_columns(rows, roles, name);
+    return labels_of_columns(rows, roles, name, of_pictures);
   CsvLabels result;
+  std::vector<std::string> numbered;
   std::size_t labels = width;
   std::vector<std::size_t> other;  // columns that do not number the rows
   for (std::size_t c = 0; c < width; ++c) {
     Cells cells = column_at(rows, c, 0);
     if (identity_of(cells) == Identity::row_numbers) {
-      result.notes.push_back(fmt::format("{}: {} numbers the rows and is left out", name, column_of({}, c)));
+      numbered.push_back(fmt::format("{}: {} numbers the rows and is left out", name, column_of({}, c)));
       result.numbers = std::move(cells);
     } else {
       other.push_back(c);
@@ -120,6 +132,7 @@ CsvLabels labels_of_table(const Table& rows, const std::string& name) {
              "first line that calls a column label",
              name, width);
   result.labels = column_at(rows, labels, 0);
+  settle_numbers(result, numbered, of_pictures);
   result.notes.push_back(fmt::format("{}: {} is taken for the labels", name, column_of({}, labels)));
   return result;
 }
@@ -157,7 +170,7 @@ std::optional<Table> cut_at_blanks(const Table& lines) {
 
 }  // namespace
 
-CsvLabels parse_csv_labels(std::string_view text, const std::string& name) {
+CsvLabels parse_csv_labels(std::string_view text, const std::string& name, bool of_pictures) {
   CsvRows rows(text, name, separator_of_labels(text, name));
   Table table;
   std::size_t end = 1;
@@ -173,7 +186,7 @@ CsvLabels parse_csv_labels(std::string_view text, const std::string& name) {
   if (table[0].size() == 1 && table.size() > 1) table = cut_at_blanks(table).value_or(table);
   CsvLabels result;
   if (table[0].size() > 1 && table.size() > 1) {
-    result = labels_of_table(table, name);
+    result = labels_of_table(table, name, of_pictures);
   } else {
     AKIN_CHECK(table[0].size() == 1, "{}: line 1 has {} cells, expected one label a line", name, table[0].size());
     double number = 0;

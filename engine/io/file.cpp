@@ -17,8 +17,10 @@
 
 #include "engine/io/folder_lock.hpp"
 #include "engine/io/gzip.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "engine/io/path.hpp"
 #include "engine/io/text.hpp"
+#include "engine/io/write_all.hpp"
 
 namespace akin {
 namespace fs = std::filesystem;
@@ -100,7 +102,20 @@ bool is_first_visit(const fs::path& folder) {
 }  // namespace
 
 void fail_to(const fs::path& path, const char* step, int error) {
-  fail("{}: cannot be {}: {} ({})", path.string(), step, reason(error), remedy_for(error));
+  const bool sought = error == ENOENT && std::string_view(step) == "opened";
+  fail("{}: cannot be {}: {} ({})", path.string(), step, reason(error),
+       sought ? "check the path" + nearest_file(path) : remedy_for(error));
+}
+
+int write_all(int fd, ByteView bytes) noexcept {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return errno;
+    if (put == 0) return ENOSPC;
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+  }
+  return 0;
 }
 
 Bytes read_start(const fs::path& path, std::size_t most) {
@@ -248,13 +263,7 @@ void AtomicFile::fail_writing(const char* step, int error) {
 
 void AtomicFile::write(ByteView bytes) {
   AKIN_CHECK(fd_ >= 0, "{}: written after the file was finished", path_.string());
-  while (!bytes.empty()) {
-    const ssize_t put = ::write(fd_, bytes.data(), std::min<std::size_t>(bytes.size(), std::size_t{1} << 30));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) fail_writing("written", errno);
-    if (put == 0) fail_writing("written", ENOSPC);
-    bytes = bytes.subspan(static_cast<std::size_t>(put));
-  }
+  if (const int error = write_all(fd_, bytes); error != 0) fail_writing("written", error);
 }
 
 void AtomicFile::commit() {

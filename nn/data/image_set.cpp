@@ -14,6 +14,7 @@
 #include "nn/data/image_folder.hpp"
 #include "nn/data/image_view.hpp"
 #include "nn/data/repeats.hpp"
+#include "nn/data/split_files.hpp"
 
 namespace akin {
 namespace fs = std::filesystem;
@@ -57,14 +58,17 @@ class FolderReader {
                  split == Split::unlabeled ? " with the unlabelled images" : " with a folder of images for each class");
     AKIN_CHECK(layout_.has(Split::train), "{}: has no folder train/, which names the classes", layout_.folder.string());
     const bool draws = layout_.draws_test && std::any_of(splits.begin(), splits.end(), is_labelled);
-    list_train(draws || asked(Split::train));
+    Listing unasked{layout_.folder};  // what was passed over matters where its images are wanted
+    const bool wanted = draws || asked(Split::train) || layout_.listed;
+    list_split(layout_, Split::train, wanted ? listing_ : unasked, files_);
+    if (!wanted) listing_.faults = unasked.faults;
     if (too_few) {
       throw_faults(listing_.faults, layout_.folder.string());
       fail_with_too_few();
     }
     // The training images settle the format for all splits, but for who has a size of its own to look at them with.
     const bool own_size = wanted_.mixed_height > 0;
-    ImageFormat format = own_size ? wanted_ : settle_format(train_.files, wanted_, listing_.faults);
+    ImageFormat format = own_size ? wanted_ : settle_format(train().files, wanted_, listing_.faults);
     std::vector<ImageSet> sets(splits.size());
     std::vector<std::vector<fs::path>> files(splits.size());
     for (std::size_t i = 0; i < splits.size(); ++i) files[i] = list(splits[i], sets[i]);
@@ -105,25 +109,25 @@ class FolderReader {
 
   /// The training images and those of them that are held out as the test split, of which some are wanted.
   void read_drawn(const std::vector<Split>& splits, const ImageFormat& format, std::vector<ImageSet>& sets) {
-    if (!listing_.faults.empty()) return check_files(train_.files, wanted_.limits, listing_.faults);
+    if (!listing_.faults.empty()) return check_files(train().files, wanted_.limits, listing_.faults);
     std::vector<std::uint64_t> hashes;
     const Array images =
-        decode_files(train_.files, format, wanted_, layout_.folder, listing_.account, listing_.faults, &hashes);
+        decode_files(train().files, format, wanted_, layout_.folder, listing_.account, listing_.faults, &hashes);
     if (!listing_.faults.empty()) return;
-    const HeldOut drawn = hold_out(train_.files, hashes, train_.labels);
+    const HeldOut drawn = hold_out(train().files, hashes, train().labels);
     const auto name = [&](std::int64_t i) {
-      return train_.files[static_cast<std::size_t>(i)].lexically_relative(layout_.folder).generic_string();
+      return train().files[static_cast<std::size_t>(i)].lexically_relative(layout_.folder).generic_string();
     };
     for (std::size_t i = 0; i < splits.size(); ++i) {
       if (!is_labelled(splits[i])) continue;
       const Indices& own = splits[i] == Split::train ? drawn.kept : drawn.test;
       if (own.empty()) fail_with_too_few();
       sets[i].images = pick_images(images, own);
-      sets[i].originals = Originals(train_.files).pick(own);
+      sets[i].originals = Originals(train().files).pick(own);
       sets[i].fitted = format.mixed;
       sets[i].labels.clear();
       for (const std::int64_t k : own) {
-        sets[i].labels.push_back(train_.labels[static_cast<std::size_t>(k)]);
+        sets[i].labels.push_back(train().labels[static_cast<std::size_t>(k)]);
         sets[i].names.push_back(name(k));
       }
       for (const std::int64_t k : drawn.test) sets[i].held_out.push_back(name(k));
@@ -131,60 +135,26 @@ class FolderReader {
     if (!drawn.test.empty())
       listing_.account.add(
           fmt::format("no test split, so of {} pictures a fifth of each class, drawn by content, is held out for it",
-                      train_.files.size()),
+                      train().files.size()),
           Account::Tone::note, name(drawn.test.front()), std::ssize(drawn.test));
   }
 
-  /// The training split names the classes. What was passed over in it matters where its images are wanted.
-  void list_train(bool wanted) {
-    if (layout_.listed) {
-      train_.classes = layout_.listed->classes;
-      listing_.account = layout_.listed->account;
-      listing_.faults = layout_.listed->faults;
-      take(Split::train, train_.files, train_.labels);
-      return;
-    }
-    Listing unasked{layout_.folder};
-    const auto* only = layout_.kind == SetLayout::Kind::flat ? &layout_.classes : nullptr;
-    train_ = list_image_folder(folder_of(Split::train), wanted ? listing_ : unasked, only);
-    if (!wanted) listing_.faults = unasked.faults;
-  }
+  const SplitFiles& train() const { return files_.splits.at(Split::train); }
 
-  /// Of a list of labels.
-  void take(Split split, std::vector<fs::path>& files, std::vector<int>& labels) const {
-    const auto at = layout_.listed->splits.find(split);
-    if (at == layout_.listed->splits.end()) return;
-    files = at->second.files;
-    labels = at->second.labels;
-  }
-
+  /// The files of a split, whose labels go to `set`; none of a test split that is drawn (read_drawn).
   std::vector<fs::path> list(Split split, ImageSet& set) {
-    set.classes = train_.classes;
-    if (layout_.draws_test && split == Split::test) return {};  // see read_drawn
-    if (layout_.listed) {
-      std::vector<fs::path> files;
-      take(split, files, set.labels);
-      return files;
-    }
-    if (split == Split::unlabeled) return list_images(folder_of(split), listing_);
-    if (split == Split::train) {
-      set.labels = train_.labels;
-      return train_.files;
-    }
-    ImageFolder files = list_image_folder(folder_of(split), listing_);
-    std::vector<int> number;
-    for (const std::string& name : files.classes) number.push_back(number_of(name, split));
-    for (const int label : files.labels) set.labels.push_back(number[static_cast<std::size_t>(label)]);
-    return std::move(files.files);
+    set.classes = files_.classes;
+    if (layout_.draws_test && split == Split::test) return {};
+    if (split != Split::train) list_split(layout_, split, listing_, files_);
+    if (!files_.unknown.empty()) fail_with_unknown(files_.unknown.front(), split);
+    set.labels = files_.splits[split].labels;
+    return files_.splits[split].files;
   }
 
   /// A test split may lack classes, but not bring others.
-  int number_of(const std::string& name, Split split) const {
-    const std::vector<std::string>& classes = train_.classes;
-    const auto at = std::lower_bound(classes.begin(), classes.end(), name);
-    if (at != classes.end() && *at == name) return static_cast<int>(at - classes.begin());
+  [[noreturn]] void fail_with_unknown(const std::string& name, Split split) const {
     std::string hint;
-    for (const std::string& known : classes)
+    for (const std::string& known : files_.classes)
       if (alike_form(known) == alike_form(name))
         hint = fmt::format(
             " (there is \"{}\"; names that look alike may be spelled in two ways: \u00e9 is one letter, or e and an "
@@ -197,7 +167,7 @@ class FolderReader {
   const SetLayout& layout_;
   const ImageFormat& wanted_;
   Listing listing_;
-  ImageFolder train_;
+  SetFiles files_;
 };
 
 /// Where that changes images which have no originals yet, the images become their own.
@@ -334,15 +304,7 @@ ImageSet pick_images(const ImageSet& set, std::span<const std::int64_t> index) {
 
 ImageSet without_classes(const ImageSet& set, const std::vector<std::string>& names) {
   std::vector<int> number(set.classes.size(), 0);  // the new one; -1: gone
-  for (const std::string& name : names) {
-    std::vector<std::size_t> found;
-    for (std::size_t c = 0; c < set.classes.size(); ++c)
-      if (set.classes[c] == name || set.classes[c].starts_with(name + " ")) found.push_back(c);
-    AKIN_CHECK(found.size() == 1, "{}: '{}' is {}", set.source, name,
-               found.empty() ? fmt::format("none of its {} classes", set.classes.size())
-                             : fmt::format("the name of {} classes", found.size()));
-    number[found[0]] = -1;
-  }
+  for (const std::int64_t c : find_classes(set.classes, names, set.source)) number[static_cast<std::size_t>(c)] = -1;
   std::vector<std::string> classes;
   for (std::size_t c = 0; c < set.classes.size(); ++c) {
     if (number[c] < 0) continue;

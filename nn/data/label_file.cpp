@@ -7,11 +7,11 @@
 #include <set>
 #include <sstream>
 #include <tuple>
-#include <unordered_map>
 
 #include "engine/io/csv.hpp"
 #include "engine/io/picture_kind.hpp"
 #include "nn/data/image_folder.hpp"
+#include "nn/data/picture_finder.hpp"
 #include "nn/data/set_layout.hpp"
 
 namespace akin {
@@ -19,75 +19,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 28;  // a million paths
-
-std::string plain_path(std::string name) {
-  std::replace(name.begin(), name.end(), '\\', '/');
-  return fs::path(name).lexically_normal().generic_string();
-}
-
-std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
-bool ends_as(const std::string& path, const std::string& end) {
-  return path == end || (path.size() > end.size() && path.ends_with(end) && path[path.size() - end.size() - 1] == '/');
-}
-
-/// Finds pictures by the names that a list gives them.
-class Finder {
- public:
-  Finder(std::vector<fs::path> files, const fs::path& folder) : files_(std::move(files)), used_(files_.size()) {
-    for (std::size_t i = 0; i < files_.size(); ++i) {
-      relative_.push_back(files_[i].lexically_relative(folder).generic_string());
-      const fs::path name = fs::path(relative_.back()).filename();
-      by_name_[name.string()].push_back(i);
-      by_stem_[name.stem().string()].push_back(i);
-    }
-  }
-
-  /// The picture, or nothing and why.
-  std::optional<std::size_t> find(const std::string& name, std::string& why) const {
-    const std::string wanted = plain_path(name);
-    std::vector<std::size_t> found;
-    const auto take = [&](const auto& index, const std::string& key, auto&& fits) {
-      if (const auto at = index.find(key); found.empty() && at != index.end())
-        std::copy_if(at->second.begin(), at->second.end(), std::back_inserter(found), fits);
-    };
-    const std::string last = last_part(wanted);
-    take(by_name_, last, [&](std::size_t i) { return relative_[i] == wanted; });
-    take(by_name_, last, [&](std::size_t i) { return ends_as(relative_[i], wanted) || ends_as(wanted, relative_[i]); });
-    take(by_name_, last, [](std::size_t) { return true; });
-    take(by_stem_, last, [&](std::size_t i) {
-      const std::string& path = relative_[i];
-      return ends_as(path.substr(0, path.rfind('.')), wanted);
-    });
-    if (found.size() == 1) return found[0];
-    why = found.empty() ? "names no picture below the folder"
-                        : fmt::format("may be {} or {}; write the path from the folder", relative_[found[0]],
-                                      relative_[found[1]]);
-    return {};
-  }
-
-  const fs::path& file(std::size_t i) const { return files_[i]; }
-  /// Whether it was used before.
-  bool use(std::size_t i) {
-    const bool before = used_[i];
-    used_[i] = true;
-    return before;
-  }
-  std::vector<fs::path> unused() const {
-    std::vector<fs::path> out;
-    for (std::size_t i = 0; i < files_.size(); ++i)
-      if (!used_[i]) out.push_back(files_[i]);
-    return out;
-  }
-
- private:
-  std::vector<fs::path> files_;
-  std::vector<std::string> relative_;
-  std::vector<bool> used_;
-  std::unordered_map<std::string, std::vector<std::size_t>> by_name_, by_stem_;
-};
-
-bool has_words(const std::string& text, std::string_view words) { return text.find(words) != std::string::npos; }
 
 /// What a list says, a line a picture.
 struct Lines {
@@ -125,15 +56,8 @@ Lines read_lines(const fs::path& list, const fs::path& folder) {
   };
   // A name may hold commas: cells are looked for where no line as it stands names a file.
   if (all_called_pictures(whole) && std::any_of(whole.begin(), whole.end(), there)) return of_paths(std::move(whole));
-  CsvLabels read = parse_csv_labels(text, list.string());
-  if (!read.splits.empty())
-    std::erase_if(read.notes, [](const std::string& note) { return has_words(note, " is left out; the labels are"); });
+  CsvLabels read = parse_csv_labels(text, list.string(), true);
   Lines out{std::move(read.names), std::move(read.labels), std::move(read.splits), std::move(read.notes)};
-  if (out.names.empty() && !read.numbers.empty()) {  // pictures may be called 0, 1, 2 ...
-    out.names = std::move(read.numbers);
-    std::erase_if(out.notes,
-                  [](const std::string& note) { return note.ends_with("numbers the rows and is left out"); });
-  }
   if (!out.names.empty()) return out;
   AKIN_CHECK(all_called_pictures(out.labels),
              "{}: names no pictures; expected a line with the columns file,label, and a line for each picture",
@@ -207,7 +131,12 @@ ListedPictures read_label_file(const fs::path& list, const fs::path& folder, boo
   ListedPictures out;
   for (const std::string& note : lines.notes) out.account.note("list of labels", note);
   Listing listing{folder};
-  Finder finder(alone ? named_files(lines.names, folder, out.faults, list) : list_images(folder, listing), folder);
+  const std::vector<fs::path> files =
+      alone ? named_files(lines.names, folder, out.faults, list) : list_images(folder, listing);
+  std::vector<std::string> relative;
+  for (const fs::path& file : files) relative.push_back(file.lexically_relative(folder).generic_string());
+  const PictureFinder finder(relative);
+  std::vector<bool> used(files.size());
   out.account.merge(listing.account);
   out.faults.insert(out.faults.end(), listing.faults.begin(), listing.faults.end());
   // Which picture each line means.
@@ -219,21 +148,27 @@ ListedPictures read_label_file(const fs::path& list, const fs::path& folder, boo
   std::vector<Line> found;
   std::set<std::string> classes;
   for (std::size_t i = 0; i < lines.names.size(); ++i) {
-    std::string why;
     const std::string cell = i < lines.splits.size() ? lines.splits[i] : "";
-    const std::optional<std::size_t> at = finder.find(lines.names[i], why);
+    const PictureFinder::Found at = finder.find(lines.names[i]);
+    std::string why = at.one()               ? ""
+                      : at.positions.empty() ? "names no picture below the folder"
+                                             : at.why() + "; write the path from the folder";
     std::optional<Split> split = split_of(cell);
     if (!split) why = fmt::format("split \"{}\" is none of train, test, validation and unlabelled", cell);
-    if (at && split && finder.use(*at)) why = "is named twice";
+    if (at.one() && split && used[at.first()]) why = "is named twice";
+    if (at.one() && split) used[at.first()] = true;
     if (!why.empty()) {
-      if (!alone || at) out.faults.push_back(fmt::format("{}: {}: {}", list.string(), lines.names[i], why));
+      if (!alone || at.one()) out.faults.push_back(fmt::format("{}: {}: {}", list.string(), lines.names[i], why));
       continue;
     }
     if (lines.labels[i].empty()) split = Split::unlabeled;
     if (split == Split::train) classes.insert(lines.labels[i]);
-    found.push_back({finder.file(*at), lines.labels[i], *split});
+    found.push_back({files[at.first()], lines.labels[i], *split});
   }
-  if (const std::vector<fs::path> rest = finder.unused(); !alone && !rest.empty()) {
+  std::vector<fs::path> rest;
+  for (std::size_t i = 0; i < files.size(); ++i)
+    if (!used[i]) rest.push_back(files[i]);
+  if (!alone && !rest.empty()) {
     out.account.add(fmt::format("pictures that {} does not name, taken for unlabelled ones", list.filename().string()),
                     Account::Tone::note, rest.front().lexically_relative(folder).string(), std::ssize(rest));
     for (const fs::path& file : rest) found.push_back({file, "", Split::unlabeled});

@@ -11,6 +11,7 @@
 #include "nn/data/image_set.hpp"
 #include "nn/data/near_copies.hpp"
 #include "nn/data/repeats.hpp"
+#include "nn/data/split_files.hpp"
 
 namespace akin {
 namespace fs = std::filesystem;
@@ -76,53 +77,27 @@ class Checker {
 
   void check_pictures() {
     Listing listing{layout_.folder};
-    if (layout_.listed) {
-      out_.layout = "pictures and a list of labels";
-      out_.classes = layout_.listed->classes;
-      listing.account = layout_.listed->account;
-      listing.faults = layout_.listed->faults;
-      for (const auto& [split, own] : layout_.listed->splits)
-        for (std::size_t i = 0; i < own.files.size(); ++i)
-          add(split, own.labels.empty() ? -1 : own.labels[i], own.files[i]);
-    } else {
-      const bool flat = layout_.kind == SetLayout::Kind::flat;
-      out_.layout = flat ? "class folders, without splits" : "folders of splits, with class folders";
-      if (layout_.images.contains(Split::train)) tried([&] { list_train(listing, flat); });
-      if (layout_.images.contains(Split::test)) tried([&] { list_test(listing); });
-      if (layout_.images.contains(Split::unlabeled))
-        tried([&] {
-          for (const fs::path& file : list_images(layout_.images.at(Split::unlabeled).front(), listing))
-            add(Split::unlabeled, -1, file);
-        });
-      account_for_others(layout_.folder, layout_.used, listing);
+    SetFiles files;
+    out_.layout = layout_.listed                          ? "pictures and a list of labels"
+                  : layout_.kind == SetLayout::Kind::flat ? "class folders, without splits"
+                                                          : "folders of splits, with class folders";
+    for (const Split split : {Split::train, Split::test, Split::unlabeled}) {
+      if (!tried([&] { list_split(layout_, split, listing, files); })) continue;
+      const SplitFiles& own = files.splits[split];
+      for (std::size_t i = 0; i < own.files.size(); ++i)
+        add(split, own.labels.empty() ? -1 : own.labels[i], own.files[i]);
     }
+    out_.classes = std::move(files.classes);
+    if (!files.unknown.empty() && !out_.classes.empty())
+      out_.problems.push_back(fmt::format("classes of the test split that are not among the training classes: {}",
+                                          fmt::join(files.unknown, ", ")));
+    if (!layout_.listed) account_for_others(layout_.folder, layout_.used, listing);
     if (!layout_.has(Split::train)) out_.problems.push_back("no folder train/, which names the classes");
     decode(listing.account);
     out_.account.merge(listing.account);
     out_.faults.insert(out_.faults.begin(), listing.faults.begin(), listing.faults.end());
     std::erase_if(items_, [](const Item& item) { return !item.fault.empty(); });
     if (layout_.draws_test) hold_out_test();
-  }
-
-  void list_train(Listing& listing, bool flat) {
-    ImageFolder train =
-        list_image_folder(layout_.images.at(Split::train).front(), listing, flat ? &layout_.classes : nullptr);
-    out_.classes = std::move(train.classes);
-    for (std::size_t i = 0; i < train.files.size(); ++i) add(Split::train, train.labels[i], train.files[i]);
-  }
-
-  void list_test(Listing& listing) {
-    const ImageFolder test = list_image_folder(layout_.images.at(Split::test).front(), listing);
-    std::vector<std::string> unknown;
-    for (std::size_t i = 0; i < test.files.size(); ++i) {
-      const std::string& name = test.classes[static_cast<std::size_t>(test.labels[i])];
-      const auto at = std::find(out_.classes.begin(), out_.classes.end(), name);
-      if (at == out_.classes.end() && (unknown.empty() || unknown.back() != name)) unknown.push_back(name);
-      add(Split::test, at == out_.classes.end() ? -1 : static_cast<int>(at - out_.classes.begin()), test.files[i]);
-    }
-    if (!unknown.empty() && !out_.classes.empty())
-      out_.problems.push_back(fmt::format("classes of the test split that are not among the training classes: {}",
-                                          fmt::join(unknown, ", ")));
   }
 
   /// Reads every file, and keeps what tells it from others.

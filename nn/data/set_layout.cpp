@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "engine/io/file.hpp"
+#include "engine/io/nearest_name.hpp"
 #include "nn/data/alike_names.hpp"
 #include "nn/data/image_folder.hpp"
 
@@ -125,18 +126,8 @@ std::string list_of_names(const std::vector<std::string>& files, const std::stri
 
 /// What to do about a folder that is not there: mistyped, or one of those that akin's examples use.
 std::string remedy_of_missing(const fs::path& folder) {
-  std::vector<std::string> beside;
-  std::error_code error;
-  const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
-  for (auto it = fs::directory_iterator(parent, error); !error && it != fs::directory_iterator(); it.increment(error))
-    if (std::error_code ignored; it->is_directory(ignored)) beside.push_back(it->path().filename().string());
+  if (std::string near = nearest_file(folder); !near.empty()) return near;
   const std::string name = folder.filename().string();
-  std::erase_if(beside, [&](const std::string& other) {
-    const auto n = static_cast<std::ptrdiff_t>(std::min<std::size_t>(3, name.size()));
-    return name.empty() || std::ssize(other) < n || !std::equal(name.begin(), name.begin() + n, other.begin());
-  });
-  std::sort(beside.begin(), beside.end());
-  if (!beside.empty()) return fmt::format(" (there is {})", fmt::join(beside, ", "));
   static const std::set<std::string> fetched{"mnist", "fashion", "cifar10", "chars"};
   if (fetched.contains(name)) return " (scripts/get_data.sh fetches it)";
   return "";

@@ -127,10 +127,11 @@ TaskSplit split_task(const std::vector<int>& labels, const std::vector<std::stri
     return split;
   }
   const std::int64_t held_out = even ? 0 : options.validation;
-  AKIN_CHECK(static_cast<std::int64_t>(rest.size()) + more_elsewhere > held_out,
-             "{} images are left after the labelled ones: too few for {} validation images and an unlabelled part; "
-             "lower --labels-per-class, or put unlabelled pictures into unlabeled/",
-             rest.size(), held_out);
+  AKIN_CHECK(
+      static_cast<std::int64_t>(rest.size()) + more_elsewhere > held_out,
+      "{} images are left after the labelled ones: too few for {}an unlabelled part; lower --labels-per-class, take "
+      "all of them (--labels-per-class all), or put unlabelled pictures into unlabelled/",
+      rest.size(), held_out > 0 ? fmt::format("{} validation images and ", held_out) : "");
   const auto middle = rest.begin() + held_out;
   if (!even) split.validation.assign(rest.begin(), middle);
   const std::int64_t left = rest.end() - middle;

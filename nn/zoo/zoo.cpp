@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/io/nearest_name.hpp"
 #include "nn/zoo/graph_network.hpp"
 #include "nn/zoo/mobilenet.hpp"
 #include "nn/zoo/plain_networks.hpp"
@@ -62,8 +63,7 @@ const std::vector<Entry>& zoo() {
 /// Error where there is none.
 const Entry& find(const std::string& name) {
   const auto it = std::find_if(zoo().begin(), zoo().end(), [&](const Entry& e) { return e.name == name; });
-  if (it == zoo().end())
-    fail_usage("architecture '{}' is unknown; known are {}", name, fmt::join(known_architectures(), ", "));
+  if (it == zoo().end()) fail_usage("architecture '{}' is unknown{}", name, suggestion(name, known_architectures()));
   return *it;
 }
 
@@ -76,6 +76,14 @@ const std::vector<std::string>& known_architectures() {
     return all;
   }();
   return names;
+}
+
+std::string in_words(const Architecture& a) {
+  std::string text = a.name == "graph" ? "layer graph" : a.name;
+  if (a.width > 0) text += fmt::format(" of width {}", a.width);
+  if (!a.shortcut.empty()) text += ", shortcut " + a.shortcut;
+  if (!a.stem.empty()) text += ", stem " + a.stem;
+  return fmt::format("{} for {} channel{}", text, a.channels, a.channels == 1 ? "" : "s");
 }
 
 std::unique_ptr<Network> make_network(Context& ctx, const Architecture& a) {

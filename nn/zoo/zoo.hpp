@@ -12,6 +12,9 @@ namespace akin {
 /// Names that make_network takes, without "graph", whose layers are no choice but a file's.
 const std::vector<std::string>& known_architectures();
 
+/// "mobilenet_v1 of width 8 for 3 channels": what is not the family's own.
+std::string in_words(const Architecture& architecture);
+
 /// An uninitialised network; call initialize() or load weights. Throws UsageError for an unknown name or option.
 std::unique_ptr<Network> make_network(Context& ctx, const Architecture& architecture);
 

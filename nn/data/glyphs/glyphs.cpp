@@ -7,6 +7,7 @@
 #include <set>
 #include <system_error>
 
+#include "engine/io/nearest_name.hpp"
 #include "kernels/common/parallel.hpp"
 #include "nn/data/glyphs/font.hpp"
 #include "nn/data/glyphs/raster.hpp"
@@ -213,12 +214,12 @@ const std::vector<GlyphSet>& glyph_sets() {
 }
 
 const GlyphSet& glyph_set(const std::string& name) {
-  std::string names;
+  std::vector<std::string> names;
   for (const GlyphSet& set : glyph_sets()) {
     if (set.name == name) return set;
-    names += (names.empty() ? "" : ", ") + set.name;
+    names.push_back(set.name);
   }
-  fail_usage("no character set \"{}\"; there are {}", name, names);
+  fail_usage("no character set \"{}\"{}; there are {}", name, did_you_mean(name, names), fmt::join(names, ", "));
 }
 
 std::vector<fs::path> font_folders(const fs::path& home) {
