@@ -88,7 +88,10 @@ std::string unexpected(const CLI::App& app, int argc, const char* const* argv, c
       return fmt::format("there is no option '{}'{}", name, near.empty() ? "" : "; did you mean '" + near + "'?");
     }
   }
-  return otherwise;
+  std::vector<std::string> commands;
+  for (const CLI::App* below : command.get_subcommands([](const CLI::App*) { return true; }))
+    commands.push_back(below->get_name());
+  return otherwise + did_you_mean(otherwise.substr(otherwise.find_last_of(' ') + 1), commands);
 }
 
 /// Names the first word that is no command where one is due, or the first option of a program without a command.

@@ -116,6 +116,7 @@ class Listener {
 
  private:
   void open(const std::string& label, std::int64_t total, const std::string& unit) {
+    if (bar_ && run_.pieces > 1) bar_->finish();  // leaves no line
     bar_.reset();
     ProgressOptions options;
     options.label = label;

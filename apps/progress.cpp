@@ -175,13 +175,13 @@ std::string Progress::terminal_line(const Status& s) const {
     for (const Part& p : parts) sum += 2 + static_cast<int>(display_width(p.text));
     return sum;
   };
-  // A bar counts for more than a note, and for less than all else.
+  // A bar counts for more than a note and a run's rate, and for less than all else.
   const auto drop = [&](int from, int room) {
     for (int rank = 4; rank >= from && width() > room; --rank)
       std::erase_if(parts, [&](const Part& p) { return p.rank == rank; });
   };
-  drop(4, columns - 2 - kShortest);
-  drop(1, columns);
+  drop(3, columns - 2 - kShortest);
+  drop(of_run ? 0 : 1, columns);
   std::string line = shortened(head, std::max(0, columns - (width() - static_cast<int>(display_width(head)))));
   const int bar = std::min(kLongest, columns - width() - 2);
   if (s.share >= 0 && bar >= kShortest) {

@@ -297,13 +297,13 @@ TEST_CASE("cli: files go into folders that are not there yet, and weights of ano
   const std::string model = (folder / "run/model.safetensors").string();
   REQUIRE_EQ(akin_(folder, train_arguments(folder / "target", folder / "run")).code, 0);
   const std::string target = (folder / "target").string();
-  for (const Arguments& a : {Arguments{"import", model, "--out", (folder / "bank/new/m.safetensors").string()},
-                             {"features", "--model", model, "--data", target, "--out",
-                              (folder / "tables/new/m.safetensors").string()},
-                             {"rank", "--target", target, "--sources", model, "--replicates", "0", "--out",
-                              (folder / "lists/new/rank.csv").string()},
-                             {"data", "show", target, "--png", (folder / "pictures/new/sheet.png").string()},
-                             {"init", target, "--out", (folder / "settings/new/fit.toml").string()}}) {
+  for (const Arguments& a :
+       {Arguments{"import", model, "--out", (folder / "bank/new/m.safetensors").string()},
+        {"features", "--model", model, "--data", target, "--out", (folder / "tables/new/m.safetensors").string()},
+        {"rank", "--target", target, "--sources", model, "--replicates", "0", "--out",
+         (folder / "lists/new/rank.csv").string()},
+        {"data", "show", target, "--png", (folder / "pictures/new/sheet.png").string()},
+        {"init", target, "--out", (folder / "settings/new/fit.toml").string()}}) {
     const Finished f = akin_(folder, a);
     CAPTURE(join(a));
     CAPTURE(f.err);

@@ -144,7 +144,7 @@ TEST_CASE_FIXTURE(Broken, "names: files and folders that are not there") {
         {"predict", no_model, birds},
         {"label", no_model, birds, "--out", at("out")},
         {"export", no_model},
-        {"import", no_model, "--out", at("out")},
+        {"import", no_model, "--out", at("out.safetensors")},
         {"info", no_model},
         {"bank", "add", no_model, "--bank", bank}})
     check(a, merlin);
