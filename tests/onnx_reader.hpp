@@ -327,7 +327,7 @@ inline OnnxTensor OnnxFile::run(const OnnxTensor& x) const {
     } else if (n.op == "DequantizeLinear") {
       AKIN_CHECK(
           n.ints.at("axis")[0] == 0 && in.at(1)->dims == std::vector{in[0]->dims[0]} && in.at(2)->dims == in[1]->dims,
-          "DequantizeLinear: a scale and a zero point row row");
+          "DequantizeLinear: a scale and a zero point each row");
       y = *in[0];
       const auto rows = static_cast<std::size_t>(y.dims[0]), row = y.v.size() / rows;
       for (std::size_t i = 0; i < y.v.size(); ++i) y.v[i] = (y.v[i] - in[2]->v[i / row]) * in[1]->v[i / row];
