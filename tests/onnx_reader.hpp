@@ -329,8 +329,8 @@ inline OnnxTensor OnnxFile::run(const OnnxTensor& x) const {
           n.ints.at("axis")[0] == 0 && in.at(1)->dims == std::vector{in[0]->dims[0]} && in.at(2)->dims == in[1]->dims,
           "DequantizeLinear: a scale and a zero point each row");
       y = *in[0];
-      const auto rows = static_cast<std::size_t>(y.dims[0]), each = y.v.size() / rows;
-      for (std::size_t i = 0; i < y.v.size(); ++i) y.v[i] = (y.v[i] - in[2]->v[i / each]) * in[1]->v[i / each];
+      const auto rows = static_cast<std::size_t>(y.dims[0]), row = y.v.size() / rows;
+      for (std::size_t i = 0; i < y.v.size(); ++i) y.v[i] = (y.v[i] - in[2]->v[i / row]) * in[1]->v[i / row];
     } else if (n.op == "Flatten") {
       AKIN_CHECK(n.ints.at("axis")[0] == 1, "Flatten: axis");
       y = {{in.at(0)->dims[0], in[0]->numel() / in[0]->dims[0]}, in[0]->v};

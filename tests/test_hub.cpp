@@ -18,7 +18,10 @@ using namespace akin::test;
 namespace {
 
 ModelInfo info_of(const Network& net, std::int64_t height, std::int64_t width) {
-  ModelInfo info{.architecture = net.architecture(), .height = height, .width = width};
+  ModelInfo info;
+  info.architecture = net.architecture();
+  info.height = height;
+  info.width = width;
   info.normalization = {std::vector<float>(static_cast<std::size_t>(net.architecture().channels), 0.485f),
                         std::vector<float>(static_cast<std::size_t>(net.architecture().channels), 0.229f)};
   info.classes = {"low", "mid", "\"high\""};

@@ -84,7 +84,10 @@ TEST_CASE("stored weights: akin reads what it wrote, and ONNX holds the same num
     for (std::uint8_t& p : images.as<std::uint8_t>()) p = static_cast<std::uint8_t>(rng.below(256));
     const Normalization norm{std::vector<float>(static_cast<std::size_t>(a.channels), 0.5f),
                              std::vector<float>(static_cast<std::size_t>(a.channels), 0.25f)};
-    const ModelInfo info{.architecture = net->architecture(), .height = side, .width = side, .normalization = norm};
+    ModelInfo info;
+    info.architecture = net->architecture();
+    info.height = info.width = side;
+    info.normalization = norm;
     const Array before = run_network(ctx, *net, images, all_indices(3), norm).logits;
     save_model(folder / "f32", *net, info);
     const auto full = std::filesystem::file_size(folder / "f32");
@@ -127,7 +130,9 @@ TEST_CASE("stored weights: values beyond f16 are refused, and a changed number i
   Context ctx;
   const TempFolder folder;
   const auto net = random_net(ctx, {.name = "resnet8", .width = 2, .classes = 3});
-  const ModelInfo info{.architecture = net->architecture(), .height = 8, .width = 8};
+  ModelInfo info;
+  info.architecture = net->architecture();
+  info.height = info.width = 8;
   SafeTensors file = model_content(*net, info);
   store_weights(file, weights_of(*net), WeightStore::int8);
   seal(file);
