@@ -102,10 +102,4 @@ std::string command_of(const CLI::App& app);
 void sign_report(ReportData& report, const CLI::App& app, const Context& ctx, const std::string& begun,
                  std::chrono::steady_clock::time_point clock);
 
-/// "a, b ,c" -> {"a", "b", "c"}; UsageError, naming the option, on an empty item.
-std::vector<std::string> split_list(std::string_view text, const std::string& option);
-/// "0,1" -> {0, 1}
-std::vector<std::uint64_t> parse_seeds(std::string_view text);
-std::vector<float> parse_floats(std::string_view text, const std::string& option);
-
 }  // namespace akin

@@ -9,6 +9,7 @@
 #include "apps/data_json.hpp"
 #include "apps/flags.hpp"
 #include "apps/run_folder.hpp"
+#include "apps/value_lists.hpp"
 #include "distill/report/table.hpp"
 #include "engine/io/file.hpp"
 #include "kernels/common/parallel.hpp"

@@ -6,6 +6,7 @@
 #include "apps/commands.hpp"
 #include "apps/demo_run.hpp"
 #include "apps/flags.hpp"
+#include "apps/value_lists.hpp"
 
 namespace akin {
 

@@ -4,6 +4,7 @@
 #include "apps/commands.hpp"
 #include "apps/demo_run.hpp"
 #include "apps/flags.hpp"
+#include "apps/value_lists.hpp"
 #include "distill/demo/birds.hpp"
 
 namespace akin {

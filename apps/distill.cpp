@@ -7,6 +7,7 @@
 #include "apps/distill_run.hpp"
 #include "apps/flags.hpp"
 #include "apps/profiling.hpp"
+#include "apps/value_lists.hpp"
 #include "distill/task/label_list.hpp"
 #include "engine/io/file.hpp"
 #include "nn/zoo/zoo.hpp"

@@ -4,6 +4,7 @@
 
 #include "apps/output_cache_place.hpp"
 #include "apps/run_journal.hpp"
+#include "apps/value_lists.hpp"
 #include "distill/report/table.hpp"
 #include "distill/report/verdict.hpp"
 #include "engine/io/file.hpp"

@@ -5,6 +5,7 @@
 #include "apps/commands.hpp"
 #include "apps/exported.hpp"
 #include "apps/flags.hpp"
+#include "apps/value_lists.hpp"
 #include "distill/grid/origin.hpp"
 #include "distill/report/html.hpp"
 #include "engine/io/file.hpp"

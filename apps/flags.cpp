@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "apps/common.hpp"
+#include "apps/value_lists.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/nearest_name.hpp"
 #include "nn/zoo/zoo.hpp"

@@ -12,6 +12,7 @@
 #include "apps/output_cache_place.hpp"
 #include "apps/profiling.hpp"
 #include "apps/run_folder.hpp"
+#include "apps/value_lists.hpp"
 #include "distill/report/table.hpp"
 #include "distill/similarity/bank_ranking.hpp"
 #include "distill/task/label_list.hpp"
