@@ -211,7 +211,6 @@ class Reporter {
       r.tables["similarity.csv"] = similarity_text_;
       r.tables["weights.csv"] = weights_text_;
     }
-    write_tables(r, place_.folder);
     r.validation_images = std::ssize(task_->split.validation);
     r.test_images = static_cast<std::int64_t>(task_->test().size());
     // The run's student, of its first seed: the best on the validation images, else the last method named.
@@ -225,6 +224,7 @@ class Reporter {
     const GridVariant& delivered = best < 0 ? grid_.variants.back() : grid_.variants[static_cast<std::size_t>(best)];
     r.delivered = title_of(delivered.method);
     if (delivered_answers_.method == r.delivered) Evaluator::add_delivered(r, *task_, delivered_answers_);
+    write_tables(r, place_.folder);
     const Cell chosen = cell_of(delivered);
     replace(place_.student(chosen), place_.folder / "student.safetensors");
     replace(place_.best(chosen), place_.folder / "student_best.safetensors");

@@ -98,7 +98,7 @@ TEST_CASE("cli: report makes the page and every table of a run again") {
   REQUIRE_EQ(akin_(folder, distill_arguments(folder, "run", {"--seeds", "0,1"}, c)).code, 0);
   const fs::path run = folder / "run";
   std::map<std::string, std::string> before;
-  for (const char* name : {"report.html", "results.csv", "similarity.csv", "weights.csv", "oracle.csv", "log.jsonl"}) {
+  for (const char* name : {"report.html", "results.csv", "similarity.csv", "weights.csv", "oracle.csv", "errors.csv", "log.jsonl"}) {
     before[name] = read_text(run / name);
     CHECK_FALSE(before[name].empty());
     fs::remove(run / name);

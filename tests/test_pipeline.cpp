@@ -20,7 +20,7 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
   const PipelineResult r = b.run(folder / "run");
   CHECK(r.finished);
   CHECK_EQ(b.steps, 2 * 5 * 6);
-  for (const char* name : {"similarity.csv", "weights.csv", "results.csv", "log.jsonl", "student.safetensors",
+  for (const char* name : {"similarity.csv", "weights.csv", "results.csv", "errors.csv", "log.jsonl", "student.safetensors",
                            "student_best.safetensors", "students/scratch-seed0.safetensors",
                            "students/weighted-seed1.safetensors", "students/weighted-seed1_best.safetensors"})
     CHECK_MESSAGE(std::filesystem::is_regular_file(folder / "run" / name), name);
@@ -53,6 +53,16 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
                                       [&](const MethodResult& m) { return m.name == r.report.delivered; });
   REQUIRE(delivered != r.report.methods.end());
   CHECK_EQ(delivered->seeds.front().val_accuracy, best_share);
+  const auto errors = table_of(folder / "run/errors.csv");
+  CHECK_EQ(std::ssize(errors) - 1, std::lround(24 * (1 - delivered->seeds.front().test_accuracy)));
+  double before = 1;
+  for (std::size_t i = 1; i < errors.size(); ++i) {
+    REQUIRE_EQ(errors[i].size(), 5);
+    CHECK_NE(errors[i][2], errors[i][3]);  // its label, and what it was called
+    const double p = std::stod(errors[i][4]);
+    CHECK(p <= before);
+    before = p;
+  }
   const auto traits_of_it = std::find_if(methods().begin(), methods().end(),
                                          [&](const MethodTraits& t) { return r.report.delivered == t.title; });
   CHECK(read_file(folder / "run/student.safetensors") ==

@@ -118,7 +118,7 @@ struct ReportData {
   std::map<std::string, std::string> tables;
 };
 
-/// Which tables of a run are kept in its report: similarity.csv, weights.csv, oracle.csv, log.jsonl.
+/// Which tables of a run are kept in its report: similarity.csv, weights.csv, oracle.csv, errors.csv, log.jsonl.
 std::span<const char* const> kept_tables();
 
 /// Methods the page is about; null where the run has none.

@@ -231,7 +231,8 @@ std::string results_csv(const ReportData& data) {
 }
 
 std::span<const char* const> kept_tables() {
-  static constexpr const char* kTables[] = {"similarity.csv", "weights.csv", "oracle.csv", "log.jsonl"};
+  static constexpr const char* kTables[] = {"similarity.csv", "weights.csv", "oracle.csv",
+                                            "errors.csv", "log.jsonl"};
   return kTables;
 }
 

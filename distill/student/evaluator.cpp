@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "distill/report/csv.hpp"
 #include "distill/similarity/metrics/pca.hpp"
 #include "engine/io/image.hpp"
 #include "engine/profile.hpp"
@@ -132,11 +133,17 @@ void Evaluator::add_delivered(ReportData& report, const Task& task, const Pictur
   if (!there)
     report.confusions.push_back(
         {delivered.method, delivered.seed, classes, confusion_counts(test.labels, a.predictions, classes)});
-  for (const std::int64_t i : surest_errors(test.labels, a.predictions, a.confidence, kErrors)) {
+  std::string table = csv_line({"image", "file", "label", "class", "probability"});
+  for (const std::int64_t i : surest_errors(test.labels, a.predictions, a.confidence, test.labels.size())) {
     const auto at = static_cast<std::size_t>(i);
+    const auto name = [&](int label) { return csv_text(test.classes[static_cast<std::size_t>(label)]); };
+    table += csv_line({std::to_string(i), at < test.names.size() ? csv_text(test.names[at]) : "", name(test.labels[at]),
+                       name(a.predictions[at]), fmt::format("{:.6f}", a.confidence[at])});
+    if (report.errors.size() == kErrors) continue;
     report.errors.push_back(sample_of(test, i));
     report.errors.back().predictions = {{delivered.method, a.predictions[at], a.confidence[at]}};
   }
+  report.tables["errors.csv"] = table;
   const std::int64_t n = std::ssize(a.mapped);
   if (n < 3) return;
   std::vector<double> features(a.features.as<float>().begin(), a.features.as<float>().end());
