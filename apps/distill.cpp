@@ -41,6 +41,7 @@ void run(const CLI::App& app, Options& o) {
   const auto clock = std::chrono::steady_clock::now();
   DistillRun& run = o.run;
   run.methods = parse_methods(o.methods);
+  run.seeds = parse_seeds(o.seeds);
   choose_student(std::string(o.common.settings.student), run.sources, o.common.settings);
   check(o.common.settings);
   const bool needs_bank = std::any_of(run.methods.begin(), run.methods.end(), uses_sources);
@@ -53,7 +54,6 @@ void run(const CLI::App& app, Options& o) {
   run.labels = o.task.manifest();
   run.budget = budget_of(o.task);
   check_class_names(run.labels, data);
-  run.seeds = parse_seeds(o.seeds);
   if (!o.task.labels.empty()) run.files.emplace_back(o.task.labels);
   Context ctx = start(o.common);
   const Profiling profiling(o.common, ctx);

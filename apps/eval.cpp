@@ -1,4 +1,5 @@
 // akin eval: what a model gets right on a data set, or how far its outputs are from those of another program.
+#include <algorithm>
 #include <cmath>
 
 #include "apps/commands.hpp"

@@ -109,7 +109,7 @@ void add_report(CLI::App& akin) {
       "Of one run: writes report.html, results.csv, log.jsonl and, where the run has them, similarity.csv,\n"
       "weights.csv and oracle.csv. Of several: accuracies with intervals, costs, what settings differ and\n"
       "similarities, as text and with --out as a page. Of an experiment: its page, report.html.\n\n"
-      "Examples:\n  akin report runs/demo\n  akin report runs/a runs/b --out a-b.html");
+      "Example:\n  akin report runs/demo\n  akin report runs/a runs/b --out a-b.html");
   app->callback([o] { run(*o); });
 }
 

@@ -24,7 +24,7 @@ struct Traces {
 };
 
 constexpr const char* kFlat =
-    "config\\.toml|(results|similarity|weights|oracle)\\.csv|log\\.jsonl|report\\.(json|html)|"
+    "config\\.toml|(results|similarity|weights|oracle|errors)\\.csv|log\\.jsonl|report\\.(json|html)|"
     "student(_best)?\\.safetensors|labels-seed[0-9]+\\.json|students|checkpoints|tensorboard|progress\\.json";
 
 const std::vector<Traces>& all_traces() {

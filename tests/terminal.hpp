@@ -4,6 +4,8 @@
 #include <pty.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
+
 #include "tests/cli_process.hpp"
 
 namespace akin::test {

@@ -174,9 +174,9 @@ TEST_CASE_FIXTURE(Trained, "cli: label writes what --labels takes back") {
   CHECK_EQ(read_safetensors(flat_table).at("logits").shape()[0], beside["given"].get<std::int64_t>() + 24);
   for (const auto& [text, expected] : std::vector<std::pair<std::string, std::string>>{
            {"file,label\nlow/low0.png,lwo\n",
-            "line 2: label 'lwo' is not one of the data set's classes; known are high, low"},
+            "line 2: label 'lwo' is not one of the data set's classes; did you mean 'low'?"},
            {"file,label\nnowhere.png,low\n", "line 2: nowhere.png"},
-           {"file,label\nlow0.png,low\n", "2 images of " + data + " are called so; give more of the path"},
+           {"file,label\nlow0.png,low\n", "2 images of " + data + " are called so: it may be train/low/low0.png or unlabeled/low0.png; give more of the path"},
            {"file,label,keep\nlow/low0.png,low,perhaps\n", "keep is 'perhaps'"},
            {"file,label\na/low0.png,low\na/low0.png,low\n", "is in line 2, too"},
            {"file,label\nlow0.png,\n", "line 2: has no label"},

@@ -1,6 +1,7 @@
 // What students start from: networks of the zoo, folded ones and quantised ones, by name, by file, or as a source.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/io/safetensors.hpp"

@@ -1,6 +1,8 @@
 // What a person sees on terminals of several widths: nothing is cut, one line tells how long the run will take.
 #include "tests/terminal.hpp"
 
+#include <algorithm>
+
 namespace fs = std::filesystem;
 using namespace akin;
 using namespace akin::test;

@@ -117,7 +117,7 @@ TEST_CASE("cli: help, version and wrong usage") {
   // A name that the system refuses to look up is the user's mistake, and no internal error.
   const std::string long_name(300, 'a');
   check_fails(folder, {"data", "show", long_name}, 1, "no such folder");
-  check_fails(folder, {"rank", "--target", "d", "--sources", long_name + ".safetensors"}, 1, "File name too long");
+  check_fails(folder, {"rank", "--tables", long_name + ".npy"}, 1, "File name too long");
   check_fails(folder, {"eval", "--model", long_name, "--data", "d"}, 1, "File name too long");
   write_file_atomic(folder / "other.toml", std::string_view("stepz = 3\n"));
   check_fails(folder, {"distill", "--target", "d", "--config", (folder / "other.toml").string()}, 2, "'stepz'");
@@ -174,7 +174,7 @@ TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
   write_file_atomic(folder / "table.csv", std::string_view("a,b\n"));
   check_fails(folder, {"rank", "--target", target, "--sources", (folder / "table.csv").string()}, 1, "is no source");
   for (const char* file : {"table.csv", "target/train-images-idx3-ubyte"})
-    check_fails(folder, {"info", (folder / file).string()}, 1, "reads .safetensors files: models, tables");
+    check_fails(folder, {"info", (folder / file).string()}, 1, "reads .safetensors and .pth files: models, tables");
   check_fails(folder, {"info", target}, 1, "is a folder; akin info reads");
   check_fails(folder, {"info", (folder / "cut.safetensors").string()}, 1, "not a sound safetensors file");
   check_fails(folder, {"distill", "--target", target, "--labels", "500", "--sources", good, "--out", run}, 1, "500");

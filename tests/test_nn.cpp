@@ -133,7 +133,8 @@ TEST_CASE("every known architecture runs, wrong ones are refused") {
   }
   const auto error = [&](const Architecture& a) { return error_of([&] { make_network(ctx, a); }); };
   CHECK_THROWS_AS(make_network(ctx, {.name = "resnet9"}), UsageError);
-  CHECK(has(error({.name = "resnet9"}), "resnet8, resnet14, resnet20"));
+  CHECK(has(error({.name = "resnet9"}), "did you mean 'resnet8'?"));
+  CHECK(has(error({.name = "transformer"}), "known are resnet8, resnet14, resnet20"));
   CHECK_THROWS_AS(make_network(ctx, {.name = "resnet8", .shortcut = "B"}), UsageError);
   CHECK(has(error({.name = "resnet18", .shortcut = "A"}), "CIFAR"));
   CHECK(has(error({.name = "alexnet", .width = 8}), "alexnet: its width cannot be chosen"));

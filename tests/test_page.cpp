@@ -88,7 +88,7 @@ TEST_CASE("the surest mistakes are the wrong answers of highest confidence, with
   CHECK_EQ(back.shape(), Shape{64, 64, 3});
   double off = 0;
   for (std::size_t i = 0; i < shown.pixels.size(); ++i)
-    off += std::abs(double{shown.pixels[i]} - double{back.as<std::uint8_t>()[i]});
+    off += std::abs(int{shown.pixels[i]} - int{back.as<std::uint8_t>()[i]});
   CHECK(off / static_cast<double>(shown.pixels.size()) < 8);
   CHECK(data_url(example_run().samples.front()).starts_with("data:image/png;base64,"));
   CHECK(section(render_report(ReportData{}), "Surest mistakes").empty());

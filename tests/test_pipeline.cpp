@@ -55,13 +55,13 @@ TEST_CASE("a run writes all its files, and the next one with resume keeps every 
   CHECK_EQ(delivered->seeds.front().val_accuracy, best_share);
   const auto errors = table_of(folder / "run/errors.csv");
   CHECK_EQ(std::ssize(errors) - 1, std::lround(24 * (1 - delivered->seeds.front().test_accuracy)));
-  double before = 1;
+  double surer = 1;
   for (std::size_t i = 1; i < errors.size(); ++i) {
     REQUIRE_EQ(errors[i].size(), 5);
     CHECK_NE(errors[i][2], errors[i][3]);  // its label, and what it was called
     const double p = std::stod(errors[i][4]);
-    CHECK(p <= before);
-    before = p;
+    CHECK(p <= surer);
+    surer = p;
   }
   const auto traits_of_it = std::find_if(methods().begin(), methods().end(),
                                          [&](const MethodTraits& t) { return r.report.delivered == t.title; });

@@ -191,7 +191,10 @@ TEST_CASE("a setting that its choice leaves without effect is no part of a recor
     CHECK_EQ(settings_of_student({}, m).contains("init"), m.start == Start::fresh);
     CHECK_EQ(settings_of_student({}, m).contains("student_width"), own);
   }
-  s.init = "somewhere";
+  const TempFolder folder;
+  s.init = (folder / "somewhere").string();
+  CHECK(has(error_of([&] { check(s); }), "somewhere: no such file"));
+  write_file_atomic(s.init, std::string_view("x"));
   check(s);
   for (const auto& [field, value] :
        {std::pair{&Settings::student_shortcut, "conv"}, {&Settings::student_stem, "small"}}) {

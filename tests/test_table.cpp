@@ -94,7 +94,7 @@ TEST_CASE("sentences are broken at blanks, and long words stay whole") {
   CHECK(wrapped("a\nbb ccc\n", 6) == "a\nbb ccc\n");
   CHECK(wrapped("see runs/a-very-long-name now", 8) == "see\n  runs/a-very-long-name\n  now");
   CHECK(wrapped("größer als", 10) == "größer als");
-  CHECK(wrapped("  - two  blanks here\n", 15) == "  - two\n    blanks here\n");
+  CHECK(wrapped("  - two  blanks here\n", 14) == "  - two\n    blanks\n    here\n");
   CHECK(wrapped("a    12   8\n", 11) == "a    12   8\n");
   CHECK(shortened("imagenet_mobilenet_u8", 11) == "image…et_u8");
   CHECK(shortened("größer", 4) == "g…er");
