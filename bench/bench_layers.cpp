@@ -23,7 +23,7 @@ struct LayerSettings {
   std::string json, filter;
   std::int64_t batch = 128;
   int rounds = 12;
-  double milliseconds = 2;
+  double milliseconds = 2, warm_up = 20;
 };
 
 /// A shape that stands `count` times in a network.
@@ -76,9 +76,11 @@ double microseconds(const std::function<void()>& call, int calls) {
   return 1e6 * std::chrono::duration<double>(Clock::now() - start).count() / calls;
 }
 
-/// The same once it has run for 20 ms: the idle threads of whoever ran before look for work for up to 17 (OpenMP's).
-double turn(const std::function<void()>& call, int calls) {
-  for (const auto start = Clock::now(); Clock::now() - start < std::chrono::milliseconds(20);) call();
+/// The same once it has run for `warm_up` milliseconds: the idle threads of whoever ran before look for work for up to
+/// 17 (OpenMP's).
+double turn(const std::function<void()>& call, int calls, double warm_up) {
+  for (const auto start = Clock::now(); std::chrono::duration<double, std::milli>(Clock::now() - start).count() < warm_up;)
+    call();
   return microseconds(call, calls);
 }
 
@@ -108,7 +110,7 @@ Measured measure_pass(const LayerShape& shape, LayerPass pass, const LayerSettin
   for (int r = 0; r < settings.rounds; ++r)
     for (std::size_t i = 0; i < ways.size(); ++i) {
       const std::size_t way = r % 2 == 0 ? i : ways.size() - 1 - i;
-      if (calls[way] > 0) rounds[way].push_back(turn(ways[way].run, calls[way]));
+      if (calls[way] > 0) rounds[way].push_back(turn(ways[way].run, calls[way], settings.warm_up));
     }
   std::size_t best = 0;
   for (std::size_t i = 1; i < ways.size(); ++i)
@@ -178,6 +180,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--milliseconds", s.milliseconds, "of one implementation in one round")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--warm-up", s.warm_up, "milliseconds that it runs before, untimed")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--json", s.json, "Write all rounds to this file, for bench_compare");
   return run_program(app, argc, argv, "bench_layers", [&] { run(s); });
