@@ -153,6 +153,9 @@ TEST_CASE("what models cost stands beside what they reach, on the page and in th
   CHECK(has(table, ">  LinearProbe"));
   CHECK(has(table, "180k"));
   CHECK(has(table, "720kB"));
+  ReportData slow = d;
+  slow.methods[1].seeds[0].ms_per_image = 123.4;
+  CHECK(has(cost_table(slow), " 123\n"));
   const std::string page = render_report(d);
   CHECK(has(page, "What they cost to run"));
   CHECK(has(page, "<h1>Take LinearProbe</h1>\n<p>75.0 % of 160 test pictures right (95 % interval "));

@@ -187,9 +187,12 @@ std::vector<std::string> verdict_lines(const ReportData& data) {
 std::vector<std::string> cost_cells(const MethodResult& method) {
   const Figures& f = first(method);
   const auto count = [](std::int64_t n) { return n < 0 ? std::string("–") : show_count(static_cast<double>(n)); };
+  const auto milliseconds = [](double ms) {
+    return !std::isfinite(ms) ? "–" : ms < 99.5 ? fmt::format("{:.2g}", ms) : fmt::format("{:.0f}", ms);
+  };
   return {show_percent(test_accuracy(method).mean), count(f.parameters), count(f.multiply_adds),
           f.file_bytes < 0 ? "–" : show_count(static_cast<double>(f.file_bytes)) + "B",
-          std::isfinite(f.ms_per_image) ? fmt::format("{:.2g}", f.ms_per_image) : "–"};
+          milliseconds(f.ms_per_image)};
 }
 
 std::string cost_table(const ReportData& data, std::size_t columns) {
