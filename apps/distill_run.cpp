@@ -51,9 +51,8 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   p.made_by = version_line();
   p.tensorboard = run.tensorboard;
   p.begins = [&](const std::vector<std::string>& written) { folder.begin(written); };
-  OutputCachePlace cache(std::any_of(methods.begin(), methods.end(), uses_sources) ? run.cache : "none",
-                         run.target.data);
-  cache.make();
+  const OutputCachePlace cache(std::any_of(methods.begin(), methods.end(), uses_sources) ? run.cache : "none",
+                               run.target.data);
   p.cache = cache.folder();
 
   RunJournal journal;

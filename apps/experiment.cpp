@@ -113,8 +113,7 @@ void run(const CLI::App& app, Options& o) {
     return;
   }
   catch_interrupts();
-  OutputCachePlace cache(o.cache, {});
-  cache.make();
+  const OutputCachePlace cache(o.cache, {});
   options.cache = cache.folder();
   const RunFolder owner(RunKind::experiment, run_folder, inputs_of(grid), {.takes_force = false});
   RunJournal journal;

@@ -64,8 +64,7 @@ void run(const Options& o) {
              possible ? "; --match-channels turns grey to colour and colour to grey" : "");
   const std::int64_t N = set.images.shape()[0];
   const Events events = make_events(o.common);
-  OutputCachePlace cache(o.cache, o.data);
-  cache.make();
+  const OutputCachePlace cache(o.cache, o.data);
   const Outputs out =
       outputs_of(ctx, source, set, all_indices(N),
                  {.cache = cache.folder(),

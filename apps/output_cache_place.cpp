@@ -40,13 +40,6 @@ OutputCachePlace::OutputCachePlace(const std::string& asked, const fs::path& dat
   else if (const fs::path home = value_of("HOME"); home.is_absolute())
     folder_ = home / ".cache" / "akin" / "outputs";
   if (named_ && !data.empty()) check_outside(folder_, data);
-}
-
-OutputCachePlace::~OutputCachePlace() {
-  if (!named_ && !folder_.empty()) trim_output_cache(folder_, kMostBytes);
-}
-
-void OutputCachePlace::make() {
   if (folder_.empty()) return;
   try {
     make_folder(folder_);
@@ -55,6 +48,10 @@ void OutputCachePlace::make() {
     if (named_) throw;
     folder_.clear();
   }
+}
+
+OutputCachePlace::~OutputCachePlace() {
+  if (!named_ && !folder_.empty()) trim_output_cache(folder_, kMostBytes);
 }
 
 }  // namespace akin

@@ -83,8 +83,7 @@ Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
   const std::vector<Source> sources = open_sources(ctx, o.sources);
   const Task task = load_task({o.task.target, labels, o.task.format.format()});
   tell(o.common, task.pool());
-  OutputCachePlace cache(o.cache, o.task.target);
-  cache.make();
+  const OutputCachePlace cache(o.cache, o.task.target);
   const OutputOptions options{.cache = cache.folder(), .match_channels = o.common.settings.match_channels};
   const std::vector<Outputs> outputs = bank_outputs(ctx, task, sources, options, events);
   const std::optional<Outputs> reference = reference_outputs(ctx, task, rank_options_of(o.common.settings), options);

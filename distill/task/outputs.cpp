@@ -129,6 +129,15 @@ const Array& TakenPictures::of(const Originals& originals, const Indices& index,
   return parts_.back().images;
 }
 
+const std::vector<std::string>& TakenPictures::digests(const ImageSet& set, const Indices& index, bool originals) {
+  if (digests_.empty() || originals != of_originals_ || index != digested_) {
+    digests_ = originals ? set.originals.digests(index) : digests_of(set.images, index);
+    digested_ = index;
+    of_originals_ = originals;
+  }
+  return digests_;
+}
+
 void check_channels(const Source& source, const ImageSet& set, bool match_channels) {
   if (source.is_table()) return;
   const std::int64_t wanted = source.model.info.architecture.channels, found = set.images.shape()[3];
@@ -144,7 +153,8 @@ Outputs outputs_of(Context& ctx, const Source& source, const ImageSet& set, std:
   check_channels(source, set, options.match_channels);
   const StageScope stage(ctx, "teachers");
   TakenPictures own;
-  const Runner runner(ctx, source, set, options.taken ? *options.taken : own);
+  TakenPictures& taken = options.taken ? *options.taken : own;
+  const Runner runner(ctx, source, set, taken);
   const std::int64_t D = source.model.network->feature_size(), C = source.classes();
   Outputs out = blank(std::ssize(index), D, C);
   // Without a cache nobody asks which pictures are equal: every one is run.
@@ -152,7 +162,7 @@ Outputs outputs_of(Context& ctx, const Source& source, const ImageSet& set, std:
   std::vector<std::string> digests;
   std::vector<bool> known(index.size(), false);
   if (!options.cache.empty()) {
-    digests = runner.sees_originals() ? set.originals.digests(index) : digests_of(set.images, index);
+    digests = taken.digests(set, Indices(index.begin(), index.end()), runner.sees_originals());
     known = cache.find(digests, out);
   }
   Indices places, twins;  // rows of `out` to be computed, and those whose picture is among them already

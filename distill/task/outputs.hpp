@@ -12,11 +12,13 @@
 
 namespace akin {
 
-/// Pictures as the last networks took them, so that the next one that takes them alike need not read them again. Up to
-/// 512 MB; whoever runs several sources in turn gives all the same one.
+/// Pictures as the last networks took them, so that the next one that takes them alike need not read them again (up to
+/// 512 MB), and what their files held. Whoever runs several sources in turn over one set gives all the same one.
 class TakenPictures {
  public:
   const Array& of(const Originals& originals, const Indices& index, const ImageFormat& format);
+  /// Digests of images `index`: of the originals, where the set has some, or of its own images.
+  const std::vector<std::string>& digests(const ImageSet& set, const Indices& index, bool originals);
 
  private:
   struct Part {
@@ -26,6 +28,9 @@ class TakenPictures {
   };
   std::vector<Part> parts_;
   std::size_t bytes_ = 0;
+  Indices digested_;  ///< what digests_ are of
+  bool of_originals_ = false;
+  std::vector<std::string> digests_;
 };
 
 struct OutputOptions {
