@@ -10,6 +10,7 @@
 #include "apps/command_line.hpp"
 #include "apps/common.hpp"
 #include "engine/io/text.hpp"
+#include "engine/io/write_all.hpp"
 
 namespace akin::api {
 
@@ -20,14 +21,9 @@ class MemoryFile {
  public:
   explicit MemoryFile(std::string_view text) : fd_(::memfd_create("settings", MFD_CLOEXEC)) {
     AKIN_CHECK(fd_ >= 0, "settings: no memory for them ({})", std::strerror(errno));
-    while (!text.empty()) {
-      const ssize_t n = ::write(fd_, text.data(), text.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) {
-        ::close(fd_);
-        fail("settings: no memory for them ({})", std::strerror(errno));
-      }
-      text.remove_prefix(static_cast<std::size_t>(n));
+    if (const int error = write_all(fd_, bytes_of(text)); error != 0) {
+      ::close(fd_);
+      fail("settings: no memory for them ({})", std::strerror(error));
     }
   }
   ~MemoryFile() { ::close(fd_); }

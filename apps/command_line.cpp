@@ -84,8 +84,7 @@ std::string unexpected(const CLI::App& app, int argc, const char* const* argv, c
     const bool number = name.size() > 1 && (std::isdigit(static_cast<unsigned char>(name[1])) != 0 || name[1] == '.');
     if (name.size() > 1 && name[0] == '-' && !number && command.get_option_no_throw(name) == nullptr &&
         name != "--config") {
-      const std::string near = nearest_name(name, known);
-      return fmt::format("there is no option '{}'{}", name, near.empty() ? "" : "; did you mean '" + near + "'?");
+      return fmt::format("there is no option '{}'{}", name, did_you_mean(name, known));
     }
   }
   std::vector<std::string> commands;

@@ -45,7 +45,8 @@ std::set<std::string> parse_formats(const std::string& text) {
   std::set<std::string> formats;
   for (const std::string& f : split_list(text, "--format")) {
     if (f != "safetensors" && f != "onnx" && f != "hub")
-      fail_usage("--format '{}': known are safetensors, onnx and hub{}", f, did_you_mean(f, {"safetensors", "onnx", "hub"}));
+      fail_usage("--format '{}': known are safetensors, onnx and hub{}", f,
+                 did_you_mean(f, {"safetensors", "onnx", "hub"}));
     formats.insert(f);
   }
   return formats;

@@ -1,7 +1,6 @@
 // What akin export makes of a model, before anything is written.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "apps/common.hpp"

@@ -115,15 +115,15 @@ void run(const CLI::App& app, Options& o) {
       return print(o.common, wrapped(fmt::format("{}\n", fmt::join(lines, "\n")),
                                      o.common.console != nullptr ? 0 : stdout_columns()));
     return print(o.common, json_text({{"labelled", plan.labelled},
-                            {"validation", plan.validation},
-                            {"unlabelled", plan.unlabelled},
-                            {"test", plan.test},
-                            {"start", plan.start},
-                            {"sources", run.sources},
-                            {"steps", settings.steps},
-                            {"seconds", plan.seconds},
-                            {"memory_bytes", plan.memory_bytes},
-                            {"disk_bytes", plan.disk_bytes}}));
+                                      {"validation", plan.validation},
+                                      {"unlabelled", plan.unlabelled},
+                                      {"test", plan.test},
+                                      {"start", plan.start},
+                                      {"sources", run.sources},
+                                      {"steps", settings.steps},
+                                      {"seconds", plan.seconds},
+                                      {"memory_bytes", plan.memory_bytes},
+                                      {"disk_bytes", plan.disk_bytes}}));
   }
   for (const std::string& line : lines) say(o.common, line);
 

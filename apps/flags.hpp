@@ -19,9 +19,9 @@ CLI::Validator whole_in(std::int64_t low, std::int64_t high);
 CLI::Validator number_in(double low, double high);
 inline constexpr std::int64_t kMostImages = 1'000'000'000;  ///< of any list of images
 
-/// "28x28" (height x width); UsageError naming the option.
 /// One of these words; the error names the nearest.
 CLI::Validator one_of(std::vector<std::string> words);
+/// "28x28" (height x width); UsageError naming the option.
 ImageFormat parse_size(const std::string& text, const std::string& option = "--size");
 
 /// How the images of a folder are brought to one form: --size, --channels.

@@ -36,20 +36,6 @@ std::string plain_text(std::string text) {
   return text;
 }
 
-/// The first `columns` characters of UTF-8 text, without control characters (a note must not move the cursor).
-std::string fit(const std::string& text, int columns) {
-  std::string out;
-  int used = 0;
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool begins = (byte & 0xC0) != 0x80;
-    if (begins && used == columns) break;
-    used += begins;
-    out += byte < 0x20 || byte == 0x7F ? ' ' : c;
-  }
-  return out;
-}
-
 ProgressStyle style_of(int fd) {
   ProgressStyle style;
   const char* term = std::getenv("TERM");
@@ -195,7 +181,7 @@ std::string Progress::terminal_line(const Status& s) const {
     return line;
   }
   for (const Part& p : parts) line += (line.empty() ? "" : "  ") + p.text;
-  return width() > columns ? fit(line, columns) : line;
+  return width() > columns ? first_columns(plain_text(line), static_cast<std::size_t>(columns)) : line;
 }
 
 void Progress::draw(Time now, const char* state) {
@@ -217,7 +203,7 @@ void Progress::draw(Time now, const char* state) {
     if (!part.empty()) line += "  " + part;
   line += state;
   if (s.share >= 0) line += fmt::format(" ({:.0f} %{})", 100 * s.share, options_.run.name.empty() ? "" : " of all");
-  out_ << fit(line, 1000) << '\n' << std::flush;
+  out_ << first_columns(plain_text(line), 1000) << '\n' << std::flush;
 }
 
 void Progress::clear_line() {

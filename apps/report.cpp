@@ -2,8 +2,6 @@
 // of an experiment.
 #include "distill/report/report.hpp"
 
-#include <algorithm>
-
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/run_folder.hpp"

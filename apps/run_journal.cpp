@@ -1,5 +1,6 @@
 #include "apps/run_journal.hpp"
 
+#include <chrono>
 #include <charconv>
 #include <cmath>
 

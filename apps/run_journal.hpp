@@ -1,7 +1,6 @@
 // What a run that is at work tells others: progress.json in its folder, for `akin watch`.
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <mutex>

@@ -26,7 +26,7 @@ double unix_time() {
 }
 
 std::string json_of(const WatchedRun& run) {
-  const char* states[] = {"starting", "running", "stopped", "finished"};
+  const char* states[] = {"running", "stopped", "finished"};
   Json j = {{"run", run.name}, {"state", states[static_cast<int>(run.state)]}};
   if (const JournalEntry* e = run.now.get())
     j["now"] = {{"label", e->label}, {"done", e->done}, {"total", e->total}, {"unit", e->unit}, {"note", e->note}};

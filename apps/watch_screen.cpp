@@ -54,8 +54,6 @@ double part_left(const JournalEntry& e) {
 
 std::string state_words(const WatchedRun& run, double now) {
   switch (run.state) {
-    case WatchedRun::State::starting:
-      return "no progress told yet";
     case WatchedRun::State::running:
       return run.now == nullptr ? "at work" : "at work for " + show_seconds(std::max(0.0, now - run.now->begun));
     case WatchedRun::State::stopped:
@@ -169,7 +167,7 @@ std::vector<std::string> watch_lines(const WatchedRun& run, int columns, double 
   for (const std::string& file : run.results) lines.push_back(file);
   for (std::string& line : lines)
     if (display_width(line) > static_cast<std::size_t>(columns))
-      line = shorten(line, static_cast<std::size_t>(columns));
+      line = first_columns(line, static_cast<std::size_t>(columns) - 1) + "…";
   return lines;
 }
 

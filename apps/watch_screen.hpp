@@ -18,7 +18,7 @@ struct WatchedStudent {
 };
 
 struct WatchedRun {
-  enum class State { starting, running, stopped, finished } state = State::starting;
+  enum class State { running, stopped, finished } state = State::running;
   std::string name;
   std::unique_ptr<JournalEntry> now;      ///< what it is at; null: nothing is told
   std::vector<WatchedStudent> students;   ///< finished ones, from log.jsonl

@@ -1,7 +1,6 @@
 #include "distill/fit/fit_plan.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 
 #include "distill/student/plan.hpp"

@@ -1,6 +1,5 @@
 #include "distill/grid/model_card.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 #include "distill/grid/card_usage.hpp"

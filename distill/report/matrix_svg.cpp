@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include "distill/report/html.hpp"
 #include "distill/report/svg.hpp"

@@ -164,15 +164,15 @@ std::string shortened(const std::string& text, std::size_t columns) {
 }
 
 std::string first_columns(const std::string& text, std::size_t columns) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size();) {
+  std::size_t end = 0, used = 0;
+  while (end < text.size()) {
     std::size_t n = 1;
-    while (i + n < text.size() && (static_cast<unsigned char>(text[i + n]) & 0xC0) == 0x80) ++n;
-    if (display_width(out) + display_width(text.substr(i, n)) > columns) break;
-    out += text.substr(i, n);
-    i += n;
+    while (end + n < text.size() && (static_cast<unsigned char>(text[end + n]) & 0xC0) == 0x80) ++n;
+    used += display_width(text.substr(end, n));
+    if (used > columns) break;
+    end += n;
   }
-  return out;
+  return text.substr(0, end);
 }
 
 std::string results_table(const ReportData& data, std::size_t columns) {

@@ -49,11 +49,12 @@ double commonest_share(const ReportData& data) {
 std::string quality(const ReportData& data, const MethodResult& m) {
   const double right = first(m).test_accuracy;
   if (!std::isfinite(right)) return "not tested";
+  const std::string chance = chance_words(data);  // "" where the classes are not known
   if (data.test_images < 1)
-    return fmt::format("{} of the test pictures right ({})", percent(right), chance_words(data));
+    return fmt::format("{} of the test pictures right{}", percent(right), chance.empty() ? "" : " (" + chance + ")");
   const auto [low, high] = wilson_interval(right, data.test_images);
-  return fmt::format("{} of {} right (95 % interval {} to {}, {})", percent(right), pictures(data.test_images, "test"),
-                     show_percent(low), show_percent(high), chance_words(data));
+  return fmt::format("{} of {} right (95 % interval {} to {}{})", percent(right), pictures(data.test_images, "test"),
+                     show_percent(low), show_percent(high), chance.empty() ? "" : ", " + chance);
 }
 
 /// "1/9 of the numbers"; "" where it is not known or not much less.

@@ -39,8 +39,8 @@ constexpr std::size_t kMostDimensions = 16, kMostNodes = std::size_t{1} << 20, k
 
 }  // namespace
 
-UnknownGlobal::UnknownGlobal(std::string full_name)
-    : Error("it needs " + full_name + ", which is no tensor"), name(std::move(full_name)) {}
+UnknownGlobal::UnknownGlobal(const std::string& full_name)
+    : Error("it needs " + full_name + ", which is no tensor") {}
 
 class PickleMachine {
  public:

@@ -61,8 +61,7 @@ class Pickle {
 
 /// The pickle names a class or function that akin does not know, and so needs Python: "torch.nn.modules.conv.Conv2d".
 struct UnknownGlobal : Error {
-  explicit UnknownGlobal(std::string full_name);
-  std::string name;
+  explicit UnknownGlobal(const std::string& full_name);
 };
 
 }  // namespace akin

@@ -2,7 +2,6 @@
 // each storage. Nothing of the file is run (engine/io/pickle.hpp).
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "engine/io/safetensors.hpp"

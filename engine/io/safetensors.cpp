@@ -213,14 +213,7 @@ void put_data(const std::vector<Item>& items, Put put) {
       put(ByteView(reinterpret_cast<const std::uint8_t*>(item.array->bytes()), item.array->byte_size()));
       continue;
     }
-    Bytes halves;
-    halves.reserve(2 * static_cast<std::size_t>(item.array->numel()));
-    for (const float v : item.array->as<float>()) {
-      const std::uint16_t half = half_of(v);
-      halves.push_back(static_cast<std::uint8_t>(half & 255));
-      halves.push_back(static_cast<std::uint8_t>(half >> 8));
-    }
-    put(ByteView(halves));
+    put(ByteView(halves_of(item.array->as<float>())));
   }
 }
 

@@ -65,6 +65,17 @@ const StoredType* find(const Fits& fits) {
 
 }  // namespace
 
+std::vector<std::uint8_t> halves_of(std::span<const float> values) {
+  std::vector<std::uint8_t> out;
+  out.reserve(2 * values.size());
+  for (const float v : values) {
+    const std::uint16_t half = half_of(v);
+    out.push_back(static_cast<std::uint8_t>(half & 255));
+    out.push_back(static_cast<std::uint8_t>(half >> 8));
+  }
+  return out;
+}
+
 float float_of_half(std::uint16_t h) {
   const int exponent = (h >> 10) & 31, fraction = h & 1023;
   const float value = exponent == 0    ? std::ldexp(static_cast<float>(fraction), -24)

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "engine/dtype.hpp"
 
@@ -24,6 +26,8 @@ const StoredType& stored_type_of(DType dtype);
 
 /// The nearest half (IEEE binary16), of equally near ones the even one; infinity from 65520 on.
 std::uint16_t half_of(float value);
+/// Those of `values`, little-endian.
+std::vector<std::uint8_t> halves_of(std::span<const float> values);
 /// The float of a half.
 float float_of_half(std::uint16_t half);
 

@@ -1,7 +1,6 @@
 #include "nn/data/image_set.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 #include <utility>
 

@@ -74,9 +74,9 @@ std::string hub_preprocessor(const ModelInfo& info) {
 SafeTensors hub_weights(const Network& network, const ModelInfo& info, const std::optional<TimmNetwork>& timm) {
   SafeTensors file = model_content(network, info);
   if (timm) {
-    file.tensors = timm_weights(network, *timm).tensors;
+    file.tensors = timm_weights(network).tensors;
     Json j = parse_json(file.metadata.at("model"), "model description");
-    j["norm_eps"] = timm->norm_eps;
+    j["norm_eps"] = kTimmNormEps;
     file.metadata["model"] = json_line(j);
   }
   file.metadata["akin"] = kModelFormat;

@@ -9,7 +9,7 @@ namespace akin {
 
 namespace {
 
-constexpr double kUsualEps = 1e-5;  // PyTorch's, and timm's in all of its networks below
+constexpr double kUsualEps = 1e-5;  // PyTorch's
 
 /// What batch norms add to the variance: torchvision's of this network, and those of this one.
 double own_eps(const Architecture& a) {
@@ -57,17 +57,17 @@ const Row* find(const Architecture& a) {
 
 std::optional<TimmNetwork> timm_network(const Architecture& a) {
   const Row* row = find(a);
-  if (row == nullptr || row->timm == nullptr || norm_eps_of(a) < kUsualEps) return {};
+  if (row == nullptr || row->timm == nullptr || norm_eps_of(a) < kTimmNormEps) return {};
   const bool resnet = a.name.starts_with("resnet");
-  return TimmNetwork{row->timm, row->features, resnet ? "conv1" : "conv_stem", resnet ? "fc" : "classifier", kUsualEps};
+  return TimmNetwork{row->timm, row->features, resnet ? "conv1" : "conv_stem", resnet ? "fc" : "classifier"};
 }
 
-SafeTensors timm_weights(const Network& network, const TimmNetwork& timm) {
+SafeTensors timm_weights(const Network& network) {
   SafeTensors ours, theirs;
   export_weights(network, ours);
   std::map<std::string, std::string> names;
   for (const auto& [their, own] : network.aliases()) names[own] = their;
-  const double more = norm_eps_of(network.architecture()) - timm.norm_eps;
+  const double more = norm_eps_of(network.architecture()) - kTimmNormEps;
   for (auto& [name, array] : ours.tensors) {
     const std::size_t dot = name.rfind('.');
     const std::string layer = name.substr(0, dot), part = name.substr(dot);

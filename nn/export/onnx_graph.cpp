@@ -51,12 +51,8 @@ ProtoMessage tensor_message(const std::string& name, const Array& array, bool ha
   m.integer(2, static_cast<std::int64_t>(half ? ElementType::float16 : element_type(name, array.dtype())));
   m.bytes(8, name);
   if (half) {
-    std::string data;
-    for (const float v : array.as<float>()) {
-      const std::uint16_t h = half_of(v);
-      data += {static_cast<char>(h & 255), static_cast<char>(h >> 8)};
-    }
-    m.bytes(9, data);
+    const std::vector<std::uint8_t> data = halves_of(array.as<float>());
+    m.bytes(9, std::string(data.begin(), data.end()));
     return m;
   }
   const std::size_t bytes = static_cast<std::size_t>(array.numel()) * size_of(array.dtype());
