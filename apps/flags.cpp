@@ -77,8 +77,7 @@ ImageFormat FormatFlags::format() const {
 void add_format(CLI::App& app, FormatFlags& flags) {
   app.add_option("--size", flags.size,
                  "Bring images to height x width, as in 32x32; without it they stay as they are, and files of several "
-                 "sizes are "
-                 "brought to the size of a model that is asked of them")
+                 "sizes are brought to the size of a model that is asked of them")
       ->type_name("HxW")
       ->group("Data");
   app.add_option("--channels", flags.channels, "Bring images to 1 (grey) or 3 (colour) channels; 0: as they are")
@@ -260,6 +259,9 @@ void add_task(CLI::App& app, TaskFlags& flags, bool semi) {
         ->group("Data");
   }
   add_format(app, flags.format);
+  app.get_option("--size")->description(
+      "Bring images to height x width, as in 32x32, which files of several sizes need; sources that say their size see the "
+      "pictures at that");
 }
 
 void choose_student(const std::string& said, const std::vector<std::string>& files, Settings& settings) {
