@@ -31,16 +31,27 @@ std::string onednn_isa() {
 #endif
 }
 
-bool onednn_has_bf16() {
 #if AKIN_HAVE_ONEDNN
-  static const bool has = [] {
-    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);  // what came later holds its bits too
-    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
-  }();
-  return has;
-#else
-  return false;
-#endif
+namespace {
+
+bool has_isa(dnnl::cpu_isa wanted) {  // what came later holds its bits too
+  const auto bits = static_cast<unsigned>(wanted);
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
 }
+
+}  // namespace
+
+bool onednn_has_bf16() {
+  static const bool has = has_isa(dnnl::cpu_isa::avx512_core_bf16);
+  return has;
+}
+bool onednn_has_amx() {
+  static const bool has = has_isa(dnnl::cpu_isa::avx512_core_amx);
+  return has;
+}
+#else
+bool onednn_has_bf16() { return false; }
+bool onednn_has_amx() { return false; }
+#endif
 
 }  // namespace akin::fast

@@ -27,6 +27,8 @@ std::string onednn_isa();
 /// Whether it multiplies bf16 itself here: in a build with oneDNN, on a processor with AVX512_BF16 or AMX, unless the
 /// environment's ONEDNN_MAX_CPU_ISA forbids those.
 bool onednn_has_bf16();
+/// Whether it does so in tiles (AMX).
+bool onednn_has_amx();
 
 template <class T>
 bool onednn_multiplies() {
