@@ -280,6 +280,12 @@ void warn_of_size(const Model& model, const std::string& file, const ImageSet& s
                    file, height, width, set.name, s[1], s[2], height, width));
 }
 
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t kTold = 12;
+  if (names.size() <= kTold) return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{} ... ({})", fmt::join(names.begin(), names.begin() + kTold, ", "), names.size());
+}
+
 void warn_of_small_images(const CommonOptions& options, const Network& network, const Shape& images) {
   const std::int64_t height = images[1], width = images[2], stride = network.output_stride();
   if (std::min(height, width) > stride) return;

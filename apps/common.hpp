@@ -31,8 +31,8 @@ struct CommonOptions {
   bool json = false;
   bool detect_anomaly = false;
   bool profile = false;
-  std::string trace = {};       ///< file for a timeline; empty: none
-  std::int64_t stop_after = 0;  ///< for tests: behave as if interrupted before this many further steps; 0 = never
+  std::string trace = {};            ///< file for a timeline; empty: none
+  std::int64_t stop_after = 0;       ///< for tests: behave as if interrupted before this many further steps; 0 = never
   const Console* console = nullptr;  ///< of fit and distill; nullptr: the terminal
 };
 
@@ -71,6 +71,8 @@ ImageFormat format_for(const ImageFormat& asked, const ModelInfo& info);
 void say_preparation(const CommonOptions& options, const Model& model, const std::string& file, const ImageSet& set);
 /// Warns where `model` learnt from images of another size than those of `set`: it runs, but sees something unusual.
 void warn_of_size(const Model& model, const std::string& file, const ImageSet& set);
+/// "wren, robin, tit ... (20)": of many names the first ones.
+std::string some_of(const std::vector<std::string>& names);
 /// Warns where images of this shape [N, H, W, C] leave one pixel of the network's last feature map: its 3x3
 /// convolutions then see nothing but padding beside it.
 void warn_of_small_images(const CommonOptions& options, const Network& network, const Shape& images);

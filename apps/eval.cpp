@@ -41,13 +41,6 @@ std::string confusion_table(const std::vector<std::string>& classes, const std::
   return table.str(stdout_columns());
 }
 
-/// "wren, robin, tit ... (20)": of many names the first ones.
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr std::size_t kTold = 12;
-  if (names.size() <= kTold) return fmt::format("{}", fmt::join(names, ", "));
-  return fmt::format("{} ... ({})", fmt::join(names.begin(), names.begin() + kTold, ", "), names.size());
-}
-
 void evaluate(Context& ctx, const Options& o, const Model& model) {
   const Split split = o.split == "train" ? Split::train : Split::test;
   const ImageSet set = [&] {

@@ -26,6 +26,8 @@ struct Options {
   bool fold = false, force = false;
 };
 
+constexpr double kLoss = 0.01;  ///< of accuracy: what rounded weights may cost without a warning
+
 std::string hub_folder(const std::string& name) { return name + "-hub"; }
 
 /// Every file that an export writes, below its folder.
@@ -139,8 +141,7 @@ std::vector<Written> files_of(const Exported& e, const std::set<std::string>& fo
   facts.files = {kHubConfig, kHubWeights, kHubPreprocessor};
   facts.network_code = code_of(e, weights, true);
   facts.hub = true;
-  const auto timm = e.folded == nullptr ? timm_network(e.info.architecture) : std::nullopt;
-  files.push_back(text_file(folder + kHubConfig, hub_config(e.network(), e.info, timm)));
+  files.push_back(text_file(folder + kHubConfig, hub_config(e.network(), e.info, e.timm())));
   files.push_back(text_file(folder + kHubPreprocessor, hub_preprocessor(e.info)));
   files.push_back(text_file(folder + kHubCard, model_card(facts)));
   files.push_back({folder + kHubWeights, [w = std::move(weights)](const auto& path) { write_safetensors(path, w); }});
@@ -213,6 +214,10 @@ void run(const Options& o) {
   if (k.images > 0)
     text += fmt::format("{} test images of {}: {} % right as {}, {} % as f32; the same class on {} %\n", k.images,
                         k.data, show_percent(k.stored, 2), o.store, show_percent(k.full, 2), show_percent(k.alike, 2));
+  if (k.images > 0 && k.full - k.stored >= kLoss)
+    warn(fmt::format("{}: stored as {} it is right {} points less often; {}", o.file, o.store,
+                     show_percent(k.full - k.stored, 1),
+                     store == WeightStore::int8 ? "--weights f16 keeps more" : "store it as f32"));
   if (!o.common.json) return print(text);
   Json said = {{"model", o.file},
                {"name", name},
@@ -242,7 +247,8 @@ void add_export(CLI::App& akin) {
   app->add_option("--format", o->formats, "Any of safetensors, onnx, hub: a folder for the Hugging Face Hub")
       ->type_name("NAME,...");
   app->add_flag("--fold", o->fold, "Fold batch norms into convolutions: fewer layers, the same outputs");
-  app->add_option("--weights", o->store, "How weights are stored: f32, f16 (half the size) or int8 (a quarter)")
+  app->add_option("--weights", o->store,
+                  "How weights are stored: f32, f16 (half the size) or int8 (a quarter; heads f16)")
       ->type_name("NAME");
   app->add_option("--data", o->data, "With f16, int8: a data set, on whose test images it is measured what they keep")
       ->type_name("DIR");

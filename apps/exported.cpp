@@ -1,5 +1,8 @@
 #include "apps/exported.hpp"
 
+#include <algorithm>
+#include <set>
+
 #include "engine/io/json.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/io/sha256.hpp"
@@ -12,16 +15,16 @@ namespace akin {
 
 namespace {
 
-void store(SafeTensors& file, const Network& network, const std::optional<TimmNetwork>& timm, WeightStore store) {
-  std::vector<std::string> names;
-  if (timm) {  // other names: what has the rank of a weight is one
-    for (const auto& [name, array] : file.tensors)
-      if (array.shape().rank() >= 2) names.push_back(name);
-  } else {
-    for (const Parameter& p : network.parameters())
-      if (p.is_weight()) names.push_back(p.name);
-  }
-  store_weights(file, names, store);
+/// Stores the weights of a file that has the network's names, or timm's: there what has the rank of a weight is one.
+void store(SafeTensors& file, const Exported& e, const std::optional<TimmNetwork>& timm) {
+  std::set<std::string> weights;
+  for (const Parameter& p : e.network().parameters())
+    if (p.is_weight()) weights.insert(p.name);
+  std::vector<std::pair<std::string, WeightStore>> ways;
+  for (const auto& [name, array] : file.tensors)
+    if (timm ? array.shape().rank() >= 2 : weights.contains(name))
+      ways.emplace_back(name, store_of(e.store, array, e.layers.of_head.contains(name)));
+  store_weights(file, ways);
   seal(file);
 }
 
@@ -56,27 +59,34 @@ std::string to_onnx(const Exported& e) {
 
 SafeTensors to_model_file(const Exported& e) {
   SafeTensors file = model_content(e.network(), told(e));
-  store(file, e.network(), {}, e.store);
+  store(file, e, {});
   return file;
 }
 
 SafeTensors to_hub_file(const Exported& e) {
-  const auto timm = e.folded == nullptr ? timm_network(e.info.architecture) : std::nullopt;
+  const auto timm = e.timm();
   SafeTensors file = hub_weights(e.network(), told(e), timm);
-  store(file, e.network(), timm, e.store);
+  store(file, e, timm);
   return file;
 }
 
 std::string code_of(const Exported& e, const SafeTensors& file, bool hub) {
   const Architecture& a = e.info.architecture;
-  const bool library = e.folded == nullptr && (hub && timm_network(a) ? true : !torchvision_call(a).empty());
+  const bool library = e.folded == nullptr && ((hub && e.timm()) || !torchvision_call(a).empty());
   return library ? "" : pytorch_network(e.layers, file);
 }
 
 KeptAccuracy measure(Context& ctx, const CommonOptions& common, const Exported& e, const SafeTensors& file,
                      const std::string& data) {
-  const ImageSet set = load_images(data, Split::test, format_for({}, e.info));
+  const ImageSet set =
+      load_images(data, Split::test, format_for({.channels = static_cast<int>(e.info.architecture.channels)}, e.info));
   tell(common, set);
+  const std::vector<std::string>& own = e.info.classes;
+  const auto C = e.info.architecture.classes;
+  AKIN_CHECK(
+      own.empty() ? std::ssize(set.classes) == C : own == set.classes,
+      "--data {}: its classes ({}) are not those of {} ({}); the model card would claim an accuracy of another task",
+      data, some_of(set.classes), e.name, own.empty() ? fmt::format("{} without names", C) : some_of(own));
   const Bytes bytes = to_safetensors(file);
   const Model stored = load_model(ctx, parse_safetensors(bytes, e.name + ".safetensors"), sha256_hex(bytes));
   const Events events = make_events(common);

@@ -1,10 +1,12 @@
 // What akin export makes of a model, before anything is written.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "apps/common.hpp"
 #include "distill/grid/model_card.hpp"
+#include "nn/export/known_networks.hpp"
 #include "nn/export/layer_graph.hpp"
 
 namespace akin {
@@ -18,6 +20,8 @@ struct Exported {
   std::unique_ptr<Network> folded = {};  ///< without batch norms, where that was asked for
   WeightStore store = WeightStore::f32;
 
+  /// timm's name of the network, where it has it.
+  std::optional<TimmNetwork> timm() const { return folded == nullptr ? timm_network(info.architecture) : std::nullopt; }
   const Network& network() const { return folded != nullptr ? *folded : *model->network; }
 };
 

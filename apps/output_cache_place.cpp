@@ -44,9 +44,11 @@ OutputCachePlace::OutputCachePlace(const std::string& asked, const fs::path& dat
   try {
     make_folder(folder_);
     const AtomicFile probe(folder_ / "probe");
-  } catch (const Error&) {
-    if (named_) throw;
-    folder_.clear();
+  } catch (const Error& e) {
+    // A named one that may only be read still answers; what cannot be kept is told of when it comes to that.
+    if (named_ && !is_folder(folder_))
+      fail("{}: {}; name a folder that can be written, or none", asked.empty() ? "AKIN_CACHE" : "--cache", e.what());
+    if (!named_) folder_.clear();
   }
 }
 

@@ -15,8 +15,8 @@ void add_cache(CLI::App& app, std::string& cache);
 class OutputCachePlace {
  public:
   /// `asked`: of --cache: a folder, "none", or "" for $AKIN_CACHE (either of these), else $XDG_CACHE_HOME/akin/outputs,
-  /// else ~/.cache/akin/outputs. Makes the folder; where nobody named it and it cannot be written, there is no cache. Error
-  /// for a named one that cannot be written, or inside the data that is read (`data` may be empty).
+  /// else ~/.cache/akin/outputs. Makes the folder; where nobody named it and it cannot be written, there is no cache; a
+  /// named one is still read. Error for a named one that cannot be made, or is inside the data (may be empty).
   OutputCachePlace(const std::string& asked, const std::filesystem::path& data);
   /// The user's own is kept below 8 GiB: what was used longest ago goes.
   ~OutputCachePlace();

@@ -1,9 +1,9 @@
 #include "apps/run_journal.hpp"
 
-#include <chrono>
 #include <charconv>
 #include <cmath>
 
+#include "engine/io/clock.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/json.hpp"
 
@@ -13,8 +13,6 @@ namespace {
 
 constexpr double kEvery = 1;  ///< seconds
 constexpr std::size_t kMostLosses = 240;
-
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 /// Of a note "loss 0.431".
 double loss_in(const std::string& note) {
@@ -60,7 +58,7 @@ void RunJournal::open(const std::filesystem::path& run_folder, std::int64_t part
   const std::lock_guard lock(mutex_);
   if (!file_.empty()) return;
   file_ = run_folder / kJournal;
-  entry_ = {.parts = parts, .begun = now()};
+  entry_ = {.parts = parts, .begun = unix_seconds()};
   next_ = entry_.begun + kEvery;
 }
 
@@ -68,7 +66,7 @@ void RunJournal::progress(const std::string& label, std::int64_t done, std::int6
                           const std::string& note) {
   const std::lock_guard lock(mutex_);
   if (file_.empty()) return;
-  const double time = now();
+  const double time = unix_seconds();
   if (label != entry_.label || done < entry_.done)
     entry_ = {.label = label, .parts = entry_.parts, .begun = entry_.begun, .part_begun = time, .part_first = done};
   entry_.unit = unit;

@@ -8,6 +8,7 @@
 #include "apps/flags.hpp"
 #include "apps/progress.hpp"
 #include "apps/watch_screen.hpp"
+#include "engine/io/clock.hpp"
 #include "engine/io/json.hpp"
 
 namespace akin {
@@ -20,10 +21,6 @@ struct Options {
   bool once = false;
   CommonOptions common;
 };
-
-double unix_time() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 std::string json_of(const WatchedRun& run) {
   const char* states[] = {"running", "stopped", "finished"};
@@ -52,7 +49,7 @@ void watch(const Options& o) {
     const bool over = run.state == State::finished || run.state == State::stopped;
     if (o.common.json) return print(json_of(run));
     // The last column stays free: some terminals wrap when it is written.
-    const std::vector<std::string> lines = watch_lines(run, terminal.tty ? columns - 1 : columns, unix_time());
+    const std::vector<std::string> lines = watch_lines(run, terminal.tty ? columns - 1 : columns, unix_seconds());
     const std::string text = fmt::format("{}\n", fmt::join(lines, "\n"));
     if (!terminal.tty || o.once) {
       // Without a screen to draw over: what changed, a line at a time.

@@ -64,6 +64,9 @@ std::string state_words(const WatchedRun& run, double now) {
   return "";
 }
 
+/// Other programs have files of that name, too.
+bool is_our_config(const fs::path& file) { return is_there(file) && read_text(file).starts_with("# akin "); }
+
 }  // namespace
 
 WatchedRun look_at_run(const fs::path& folder) {
@@ -75,7 +78,7 @@ WatchedRun look_at_run(const fs::path& folder) {
   const bool locked = is_locked(folder);
   const bool trained = is_there(folder / "model.safetensors") && !is_there(folder / "checkpoint.safetensors");
   const bool reported = is_there(folder / "report.json"), tabled = is_there(folder / "results.md");
-  const bool begun = run.now != nullptr || is_there(folder / "config.toml") ||
+  const bool begun = run.now != nullptr || is_our_config(folder / "config.toml") ||
                      is_there(folder / "checkpoint.safetensors") || is_folder(folder / "checkpoints") ||
                      is_folder(folder / "cells");
   AKIN_CHECK(locked || begun || trained || reported || tabled,

@@ -197,6 +197,7 @@ TEST_CASE("cli: export as int8, which akin runs") {
   CHECK(has(f.out, " % right as int8, "));
   const fs::path stored = folder / "net/export/net.safetensors";
   const std::string card = read_text(folder / "net/export/net.md");
+  CHECK(has(card, "those of the head as f16"));
   CHECK(has(card, "stored as int8, with a scale for each output channel"));
   CHECK(has(card, "This model with weights in f32, on the test split"));
   CHECK(has(card, "name + \"_scale\" in weights"));
@@ -236,6 +237,12 @@ TEST_CASE("cli: export says what is wrong") {
   check_fails(folder, {"export", model, "--weights", "int8", "--format", "hub"}, 2, "--format hub takes f32 and f16");
   check_fails(folder, {"export", model, "--data", (folder / "target").string()}, 2, "--weights f16 or int8");
   check_fails(folder, {"export", model, "--weights", "f16", "--data", (folder / "no").string()}, 1, "no");
+  ImageSet other = bars(20, 2, false);
+  other.classes[2] = "owl";
+  save_images(other, Split::test, folder / "task");
+  check_fails(folder, {"export", model, "--weights", "f16", "--data", (folder / "task").string()}, 1,
+              "an accuracy of another task");
+  std::filesystem::remove_all(folder / "task");
   check_fails(folder, {"export", model, "--format", ""}, 2, "--format");
   check_fails(folder, {"export", model, "--name", "a/b"}, 2, "--name");
   check_fails(folder, {"export", model, "--size", "12"}, 2, "--size");

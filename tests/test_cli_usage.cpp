@@ -187,6 +187,7 @@ TEST_CASE("cli: bad input gives one clear line and leaves nothing behind") {
   check_fails(folder, {"data", "pack", target, "--out", nowhere}, 1, nowhere);
   // Nor can the sources' outputs be kept there, which is said before the run folder is made.
   check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", run, "--cache", nowhere}, 1, nowhere);
+  check_fails(folder, {"distill", "--target", target, "--sources", good, "--out", run, "--cache", good}, 1, "or none");
   CHECK_FALSE(fs::exists(run));
   CHECK(read_file(good) == bytes);
 }

@@ -11,6 +11,9 @@ TEST_CASE("watch shows a run at work, one that was killed and one that is finish
   Arguments train = train_arguments(folder / "data", out);
   train[6] = "4000";  // epochs: far longer than this test
   check_fails(beside, {"watch", out.string()}, 1, "no such folder");
+  make_folder(beside / "other");
+  write_file_atomic(beside / "other/config.toml", std::string_view("[server]\n"));
+  check_fails(beside, {"watch", (beside / "other").string()}, 1, "holds no run");
   const auto look = [&](const Arguments& more) { return akin_(beside, with({"watch", out.string()}, more)); };
   {
     Process run(folder.path(), train);

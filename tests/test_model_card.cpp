@@ -112,7 +112,8 @@ TEST_CASE_FIXTURE(Fixture, "model card: a README for the Hub, and what fewer bit
     CHECK_MESSAGE(has(card, part), std::string(part));
   facts.store = WeightStore::int8;
   CHECK(has(model_card(facts),
-            "stored as int8, with a scale for each output channel; biases and norms as f32. What that keeps "
+            "stored as int8, with a scale for each output channel, those of the head as f16; biases and norms as f32. "
+            "What that keeps "
             "of the accuracy was not measured"));
   facts.kept = {.images = 1200, .full = 0.9, .stored = 0.875, .alike = 0.97, .data = "bars"};
   card = model_card(facts);

@@ -88,7 +88,8 @@ TEST_CASE("a source of a known size sees the pictures as their files have them")
   const Outputs seen = outputs_of(ctx, s, small, all);
 
   const ImageSet whole = load_images(folder / "set", Split::train, {.height = 36, .width = 36});
-  const Outputs wanted = run_model(ctx, s.model, whole.images, all), shrunk = run_model(ctx, s.model, small.images, all);
+  const Outputs wanted = run_model(ctx, s.model, whole.images, all),
+                shrunk = run_model(ctx, s.model, small.images, all);
   for (const auto& [a, b] : {std::pair{&seen.features, &wanted.features}, std::pair{&seen.logits, &wanted.logits}})
     for (std::size_t i = 0; i < a->as<float>().size(); ++i)
       CHECK(a->as<float>()[i] == doctest::Approx(b->as<float>()[i]).epsilon(1e-4));
@@ -146,9 +147,9 @@ TEST_CASE("equal pictures give equal bits, whatever stands beside them and in wh
   set.images = Array(DType::u8, {11, 32, 32, 3});
   for (int i = 0; i < 11; ++i)
     std::memcpy(set.images.bytes() + i * 3072, picture(32, 32, 3, static_cast<std::uint64_t>(i)).bytes(), 3072);
-  for (const auto& [name, width] : {std::pair{"resnet8", 8}, std::pair{"resnet20", 16}, std::pair{"mobilenet_v1", 8},
-                                    std::pair{"mobilenet_v2", 0}, std::pair{"mobilenet_v3_small", 0}, std::pair{"resnet18", 0},
-                                    std::pair{"squeezenet1_1", 0}}) {
+  for (const auto& [name, width] :
+       {std::pair{"resnet8", 8}, std::pair{"resnet20", 16}, std::pair{"mobilenet_v1", 8}, std::pair{"mobilenet_v2", 0},
+        std::pair{"mobilenet_v3_small", 0}, std::pair{"resnet18", 0}, std::pair{"squeezenet1_1", 0}}) {
     CAPTURE(name);
     const Source s = source_of(ctx, name, 32, width);
     const Outputs all = outputs_of(ctx, s, set, all_indices(11));
@@ -216,6 +217,28 @@ TEST_CASE("the cache answers for every picture that was asked before, by whoever
     ask.options.cache = folder / "stopped";
     CHECK(same(ask(ctx, s, train, all_indices(12)), outputs_of(ctx, s, train, all_indices(12))));
     CHECK_EQ(ask.pictures, 8);
+  }
+  SUBCASE("where it cannot be written, that is told once, and what it has is read") {
+    const fs::path own = fs::directory_iterator(folder / "cache")->path();
+    const std::size_t before = files_in(own);
+    Source other = source_of(ctx, "resnet8", 36);
+    other.hash = "other";
+    ask(ctx, other, train, {0});
+    for (const auto& entry : fs::directory_iterator(folder / "cache"))
+      if (entry.path() != own) {  // a file where its folder must be
+        fs::remove_all(entry.path());
+        write_file_atomic(entry.path(), std::string_view("x"));
+      }
+    std::vector<std::string> told;
+    Counted each(folder / "cache", 1);
+    each.options.tell = [&](const std::string& line) { told.push_back(line); };
+    CHECK(same(each(ctx, other, train, {0, 1, 2}), outputs_of(ctx, other, train, Indices{0, 1, 2})));
+    REQUIRE_EQ(told.size(), 1);
+    CHECK(has(told[0], "warning: outputs of resnet8 are not kept for later commands: "));
+    CHECK(same(each(ctx, s, train, {5, 1, 4, 0}), without));
+    CHECK_EQ(each.pictures, 0);
+    CHECK_EQ(told.size(), 1);
+    CHECK_EQ(files_in(own), before);
   }
   SUBCASE("it is kept below a size: what was used longest ago goes") {
     const std::size_t before = files_in(folder / "cache");

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -21,11 +22,11 @@ using namespace akin::test;
 
 namespace {
 
-std::vector<std::string> weights_of(const Network& network) {
-  std::vector<std::string> names;
+std::vector<std::pair<std::string, WeightStore>> weights_of(const Network& network, WeightStore store) {
+  std::vector<std::pair<std::string, WeightStore>> ways;
   for (const Parameter& p : network.parameters())
-    if (p.is_weight()) names.push_back(p.name);
-  return names;
+    if (p.is_weight()) ways.emplace_back(p.name, store_of(store, p.tensor.to_array(), network.in_head(p.name)));
+  return ways;
 }
 
 }  // namespace
@@ -97,7 +98,7 @@ TEST_CASE("stored weights: akin reads what it wrote, and ONNX holds the same num
       CAPTURE(a.name);
       CAPTURE(std::string(name_of(store)));
       SafeTensors file = model_content(*net, info);
-      store_weights(file, weights_of(*net), store);
+      store_weights(file, weights_of(*net, store));
       seal(file);
       write_safetensors(folder / "stored", file);
       CHECK(read_file(folder / "stored") == to_safetensors(file));
@@ -134,7 +135,7 @@ TEST_CASE("stored weights: values beyond f16 are refused, and a changed number i
   info.architecture = net->architecture();
   info.height = info.width = 8;
   SafeTensors file = model_content(*net, info);
-  store_weights(file, weights_of(*net), WeightStore::int8);
+  store_weights(file, weights_of(*net, WeightStore::int8));
   seal(file);
   Bytes bytes = to_safetensors(file);
   CHECK_NOTHROW(load_model(ctx, parse_safetensors(bytes, "m"), "h"));
@@ -142,8 +143,41 @@ TEST_CASE("stored weights: values beyond f16 are refused, and a changed number i
   CHECK(has(error_of([&] { load_model(ctx, parse_safetensors(bytes, "m"), "h"); }), "m: "));
   net->parameters()[0].tensor.data<float>()[3] = 70000;
   SafeTensors large = model_content(*net, info);
-  const std::string error = error_of([&] { store_weights(large, weights_of(*net), WeightStore::f16); });
+  const std::string error = error_of([&] { store_weights(large, weights_of(*net, WeightStore::f16)); });
   CHECK(has(error, "weight conv1.weight holds 70000, beyond what f16 holds"));
-  CHECK_NOTHROW(store_weights(large, weights_of(*net), WeightStore::int8));
-  CHECK(has(error_of([&] { store_weights(file, {"none"}, WeightStore::f16); }), "no tensor \"none\""));
+  CHECK_NOTHROW(store_weights(large, weights_of(*net, WeightStore::int8)));
+  CHECK(has(error_of([&] { store_weights(file, {{"none", WeightStore::f16}}); }), "no tensor \"none\""));
+}
+
+TEST_CASE("stored weights: int8 leaves a head its small weights beside a huge one") {
+  Context ctx;
+  const auto net = random_net(ctx, {.name = "resnet8", .width = 4, .classes = 3});
+  const ParameterList list = net->parameters();
+  const Parameter& head = *std::ranges::find(list, std::string("fc.weight"), &Parameter::name);
+  const std::span<float> w(head.tensor.data<float>(), static_cast<std::size_t>(head.tensor.numel()));
+  w[1] = 900 * *std::ranges::max_element(w);  // of a feature that the pictures below hardly have
+  const std::vector<float> before(w.begin(), w.end());
+  ModelInfo info;
+  info.architecture = net->architecture();
+  info.height = info.width = 8;
+  SafeTensors file = model_content(*net, info);
+  store_weights(file, weights_of(*net, WeightStore::int8));
+  seal(file);
+  const Model read = load_model(ctx, parse_safetensors(to_safetensors(file), "m"), "h");
+  const LayerGraph layers = capture_layers(ctx, *net, 8, 8);
+  const onnx::Graph graph = onnx::export_layers(layers, {{0, 0, 0}, {1, 1, 1}}, WeightStore::int8);
+  for (const auto& [name, array] : graph.initializers) CHECK((name != "fc.weight" || array.dtype() == DType::f32));
+  CHECK(graph.halves.contains("fc.weight"));
+  int zeros = 0;
+  for (const Parameter& p : read.network->parameters()) {
+    if (p.name != "fc.weight") continue;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      CHECK(std::abs(p.tensor.data<float>()[i] - before[i]) <= std::abs(before[i]) / 2048 + 1e-7f);
+      zeros += quantized(head.tensor.to_array()).q.as<std::uint8_t>()[i] == kZeroPoint;
+    }
+  }
+  CHECK(zeros > 5);  // int8 would have lost that row
+  w[1] = 1e6f;
+  CHECK(store_of(WeightStore::int8, head.tensor.to_array(), true) == WeightStore::f32);
+  CHECK(store_of(WeightStore::int8, head.tensor.to_array(), false) == WeightStore::int8);
 }

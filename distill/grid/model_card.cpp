@@ -73,7 +73,9 @@ std::string what_it_is(const CardFacts& f) {
 
 std::string stored_accuracy(const CardFacts& f) {
   const std::string how =
-      f.store == WeightStore::f16 ? "f16" : "int8, with a scale for each output channel; biases and norms as f32";
+      f.store == WeightStore::f16
+          ? "f16"
+          : "int8, with a scale for each output channel, those of the head as f16; biases and norms as f32";
   std::string text = fmt::format("\nIts weights are stored as {}. ", how);
   const KeptAccuracy& k = f.kept;
   if (k.images == 0)

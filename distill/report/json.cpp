@@ -315,6 +315,9 @@ ReportData load_run(const std::filesystem::path& run_dir) {
   const std::filesystem::path file = run_dir / "report.json";
   const std::filesystem::path config = run_dir / "config.toml";
   if (!is_there(file)) {
+    AKIN_CHECK(is_folder(run_dir),
+               "{}: no such folder; expected a run folder, as --out of `akin fit` or `akin distill` names it",
+               run_dir.string());
     AKIN_CHECK(!is_there(config),
                "{}: this run is not finished (it has no report.json); the command of {} with --resume "
                "goes on",

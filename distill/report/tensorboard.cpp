@@ -1,8 +1,8 @@
 #include "distill/report/tensorboard.hpp"
 
-#include <chrono>
 #include <cmath>
 
+#include "engine/io/clock.hpp"
 #include "engine/io/event_file.hpp"
 #include "engine/io/file.hpp"
 
@@ -12,7 +12,7 @@ void write_tensorboard(const std::filesystem::path& run_folder, const std::strin
                        std::span<const CurvePoint> curve) {
   const std::filesystem::path folder = run_folder / "tensorboard" / name, file = folder / "events.out.tfevents.akin";
   if (is_there(file)) return;
-  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const double now = unix_seconds();
   const std::int64_t last = curve.empty() ? 0 : curve.back().step;
   const double seconds = std::isfinite(figures.seconds) ? figures.seconds : 0;
   std::vector<ScalarEvent> events;

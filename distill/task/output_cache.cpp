@@ -104,7 +104,7 @@ std::vector<bool> OutputCache::find(const std::vector<std::string>& digests, Out
 }
 
 void OutputCache::keep(const std::vector<std::string>& digests, const Outputs& outputs) {
-  if (folder_.empty() || digests.empty()) return;
+  if (folder_.empty() || digests.empty() || !keeps_) return;
   std::string pictures;
   for (const std::string& d : digests) pictures += d;
   SafeTensors t;
@@ -112,8 +112,13 @@ void OutputCache::keep(const std::vector<std::string>& digests, const Outputs& o
   t.add("logits", outputs.logits);
   t.metadata = {{"format", kFormat}, {"key", key_}, {"source", name_}, {"pictures", pictures}};
   seal(t);
-  make_folder(folder_);
-  write_safetensors(folder_ / (sha256_hex(pictures).substr(0, kName) + ".safetensors"), t);
+  try {
+    make_folder(folder_);
+    write_safetensors(folder_ / (sha256_hex(pictures).substr(0, kName) + ".safetensors"), t);
+  } catch (const Error& e) {
+    keeps_ = false;
+    if (tell_) tell_(fmt::format("warning: outputs of {} are not kept for later commands: {}", name_, e.what()));
+  }
 }
 
 int trim_output_cache(const fs::path& folder, std::uint64_t bytes) {

@@ -1,5 +1,5 @@
-// What sources said of pictures, on disk: by the content of the picture, the source and how it looks at pictures. Another
-// seed, split or command that asks for the same picture is answered from here.
+// What sources said of pictures, on disk: by the content of the picture, the source and how it looks at pictures.
+// Another seed, split or command that asks for the same picture is answered from here.
 #pragma once
 
 #include <filesystem>
@@ -25,7 +25,7 @@ class OutputCache {
   /// Copies what is known of the pictures into their rows of `out`, [N,D] and [N,C]; true for each that is. A file that
   /// is damaged or not what its name says is told of, removed and counts for nothing.
   std::vector<bool> find(const std::vector<std::string>& digests, Outputs& out);
-  /// Keeps rows of pictures.
+  /// Keeps rows of pictures. Where they cannot be written, that is told once, and nothing more is kept.
   void keep(const std::vector<std::string>& digests, const Outputs& outputs);
 
  private:
@@ -35,6 +35,7 @@ class OutputCache {
   std::int64_t D_, C_;
   std::string name_;
   Tell tell_;
+  bool keeps_ = true;
 };
 
 /// Removes the files that were used longest ago until those that are left take at most `bytes`; how many went.

@@ -16,6 +16,11 @@ constexpr std::uint32_t kLocal = 0x04034b50, kCentral = 0x02014b50, kEnd = 0x060
 constexpr std::size_t kEndSize = 22, kLongestComment = 65535, kCentralSize = 46, kLocalSize = 30;
 constexpr std::uint64_t kFull32 = 0xffffffff;  // "look into the zip64 record"
 
+/// A sound archive of what is not read here.
+struct NotStored : Error {
+  using Error::Error;
+};
+
 /// Little-endian numbers of an archive; an error where one lies outside.
 class Numbers {
  public:
@@ -96,8 +101,9 @@ std::map<std::string, ByteView> read(ByteView file) {
     const ByteView text = n.part(at + kCentralSize, name_size);
     const std::string name(text.begin(), text.end());
     read_zip64(n, at + kCentralSize + name_size, extra, {&size, &packed, &offset});
-    AKIN_CHECK((flags & 1) == 0, "{} is encrypted", name);
-    AKIN_CHECK(method == 0 && packed == size, "{} is compressed (PyTorch stores files as they are)", name);
+    if ((flags & 1) != 0) throw NotStored(fmt::format("{} is encrypted", name));
+    if (method != 0 || packed != size)
+      throw NotStored(fmt::format("{} is compressed; PyTorch's torch.save stores files as they are", name));
     AKIN_CHECK(n.at(offset, 4) == kLocal, "{} is not where the list says", name);
     const ByteView data = n.part(offset + kLocalSize + n.at(offset + 26, 2) + n.at(offset + 28, 2), size);
     content += size;
@@ -124,6 +130,8 @@ bool is_zip(ByteView file) {
 std::map<std::string, ByteView> stored_files(ByteView file, const std::string& name) {
   try {
     return read(file);
+  } catch (const NotStored& e) {
+    fail("{}: a zip archive that akin does not unpack: {}", name, e.what());
   } catch (const Error& e) {
     fail("{}: not a sound zip archive: {} (damaged or truncated? fetch or write it again)", name, e.what());
   }

@@ -255,6 +255,8 @@ LayerGraph capture_layers(Context& ctx, const Network& network, std::int64_t hei
   for (const TraceNode& node : trace.nodes) capture.add(node);
   LayerGraph graph = capture.finish(y);
   attach_biases(graph);
+  for (const auto& [name, array] : graph.weights)
+    if (network.in_head(name)) graph.of_head.insert(name);
   return graph;
 }
 

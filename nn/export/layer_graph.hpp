@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,19 @@ struct Layer {
   std::map<std::string, std::string> weights;  ///< role -> name in LayerGraph::weights: weight, bias, mean, var
   std::map<std::string, double> attributes;    ///< what the op was called with: stride, pad, eps ...
   Shape output;                                ///< for one image: [1, H, W, C] or [1, C]
+
+  /// An attribute that is a whole number.
+  std::int64_t whole(const char* attribute, std::int64_t otherwise = 0) const {
+    const auto it = attributes.find(attribute);
+    return it == attributes.end() ? otherwise : static_cast<std::int64_t>(it->second);
+  }
 };
 
 struct LayerGraph {
   Shape input;                           ///< [1, H, W, C]
   std::vector<Layer> layers;             ///< the last one's output is the network's: logits [N, classes]
   std::map<std::string, Array> weights;  ///< f32, named and laid out as in memory: [K, R, S, C], [K, D], [C]
+  std::set<std::string> of_head;         ///< names of those that belong to a head
 
   const Layer& at(const std::string& name) const;
   /// Shape of what `name` ("input" or a layer) puts out, for one image.

@@ -24,11 +24,6 @@ Array per_channel(const std::vector<float>& values, double factor) {
   return a;
 }
 
-std::int64_t whole(const Layer& layer, const char* attribute, std::int64_t otherwise = 0) {
-  const auto it = layer.attributes.find(attribute);
-  return it == layer.attributes.end() ? otherwise : static_cast<std::int64_t>(it->second);
-}
-
 /// Weight [K, H W C] of a linear layer whose input was an image of [H, W, C]: columns in the order C, H, W.
 Array channel_major(const Array& w, const Shape& image) {
   const std::int64_t K = w.shape()[0], H = image[1], W = image[2], C = image[3];
@@ -139,7 +134,7 @@ class Exporter {
 
   void convolution(const Layer& l) {
     const Shape& w = layers_.weights.at(l.weights.at("weight")).shape();
-    const std::int64_t stride = whole(l, "stride"), pad = whole(l, "pad"), end = whole(l, "pad_end", pad);
+    const std::int64_t stride = l.whole("stride"), pad = l.whole("pad"), end = l.whole("pad_end", pad);
     std::vector<std::string> inputs{l.inputs[0], layer_weight(l)};
     if (l.weights.contains("bias")) inputs.push_back(weight(l, "bias"));
     node("Conv", l.name, inputs,
@@ -198,7 +193,7 @@ class Exporter {
   /// understood in two ways.
   void pool(const Layer& l) {
     const Shape &x = layers_.shape_of(l.inputs[0]), &y = l.output;
-    const std::int64_t window = whole(l, "window"), stride = whole(l, "stride"), pad = whole(l, "pad");
+    const std::int64_t window = l.whole("window"), stride = l.whole("stride"), pad = l.whole("pad");
     const auto end = [&](int i) { return std::max(pad, (y[i] - 1) * stride + window - x[i] - pad); };
     std::vector<std::pair<std::string, Attribute>> attributes{{"kernel_shape", Ints{window, window}},
                                                               {"strides", Ints{stride, stride}},
@@ -216,7 +211,7 @@ class Exporter {
 
   void shortcut(const Layer& l) {
     const Shape& x = layers_.shape_of(l.inputs[0]);
-    const std::int64_t stride = whole(l, "stride"), more = (l.output[3] - x[3]) / 2;
+    const std::int64_t stride = l.whole("stride"), more = (l.output[3] - x[3]) / 2;
     node("Slice", l.name + ".pixels",
          {l.inputs[0], constant(l.name + ".starts", ints({0, 0})), constant(l.name + ".ends", ints({x[1], x[2]})),
           constant(l.name + ".axes", ints({2, 3})), constant(l.name + ".steps", ints({stride, stride}))});
@@ -245,12 +240,13 @@ class Exporter {
   /// The weight of a convolution or linear layer in f32: the initialiser itself, or what a node makes of it.
   std::string layer_weight(const Layer& l) {
     const std::string name = weight(l, "weight"), plain = name + ".f32";
-    if (store_ == WeightStore::f32) return name;
+    const WeightStore store = store_of(store_, layers_.weights.at(name), layers_.of_head.contains(name));
+    if (store == WeightStore::f32) return name;
     if (!decoded_.insert(name).second) return plain;  // two layers share it
     Array& stored = std::find_if(graph_.initializers.begin(), graph_.initializers.end(), [&](const auto& i) {
                       return i.first == name;
                     })->second;
-    if (store_ == WeightStore::f16) {
+    if (store == WeightStore::f16) {
       to_halves(stored, name);
       graph_.halves.insert(name);
       node("Cast", plain, {name}, {{"to", kFloat}});

@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::size_t kLongest = 84;  // characters of an expression that another one takes in
 
-std::int64_t whole(const Layer& layer, const char* attribute, std::int64_t otherwise = 0) {
-  const auto it = layer.attributes.find(attribute);
-  return it == layer.attributes.end() ? otherwise : static_cast<std::int64_t>(it->second);
-}
-
 class Writer {
  public:
   Writer(const LayerGraph& layers, const SafeTensors& file) : layers_(layers), file_(file) { values_["input"] = "x"; }
@@ -94,7 +89,7 @@ class Writer {
     }
     if (l.op == "channel_scale") return fmt::format("{} * {}[:, :, None, None]", operand(l), operand(l, 1));
     if (l.op == "shortcut_a") {
-      const std::int64_t s = whole(l, "stride"), more = (l.output[3] - layers_.shape_of(l.inputs[0])[3]) / 2;
+      const std::int64_t s = l.whole("stride"), more = (l.output[3] - layers_.shape_of(l.inputs[0])[3]) / 2;
       return fmt::format("F.pad({}[:, :, ::{}, ::{}], (0, 0, 0, 0, {}, {}))", operand(l), s, s, more, more);
     }
     if (l.op == "reshape") return reshape(l);
@@ -117,7 +112,7 @@ class Writer {
     const Shape& w = in_file(l);
     AKIN_CHECK(w.rank() == 4, "pytorch: the weight of {} is {}, a convolution's was expected", l.name, w.str());
     const bool depthwise = l.op != "conv2d";
-    const std::int64_t stride = whole(l, "stride"), pad = whole(l, "pad"), end = whole(l, "pad_end", pad);
+    const std::int64_t stride = l.whole("stride"), pad = l.whole("pad"), end = l.whole("pad_end", pad);
     std::string options = w[2] == w[3] ? fmt::format("{}", w[2]) : fmt::format("({}, {})", w[2], w[3]);
     if (stride != 1) options += fmt::format(", stride={}", stride);
     if (pad > 0 && pad == end) options += fmt::format(", padding={}", pad);
@@ -146,7 +141,7 @@ class Writer {
 
   std::string pool(const Layer& l) {
     const Shape& x = layers_.shape_of(l.inputs[0]);
-    const std::int64_t window = whole(l, "window"), stride = whole(l, "stride"), pad = whole(l, "pad");
+    const std::int64_t window = l.whole("window"), stride = l.whole("stride"), pad = l.whole("pad");
     const auto hangs_over = [&](int side) { return l.output[side] > (x[side] + 2 * pad - window) / stride + 1; };
     return fmt::format("F.{}_pool2d({}, {}, {}, {}{})", l.op == "max_pool" ? "max" : "avg", in(l), window, stride, pad,
                        hangs_over(1) || hangs_over(2) ? ", ceil_mode=True" : "");

@@ -31,6 +31,13 @@ QuantizedWeight quantized(const Array& weight) {
   return out;
 }
 
+WeightStore store_of(WeightStore asked, const Array& weight, bool in_head) {
+  if (asked != WeightStore::int8 || !in_head) return asked;
+  const auto w = weight.as<float>();
+  const bool fits = std::all_of(w.begin(), w.end(), [](float v) { return std::isfinite(float_of_half(half_of(v))); });
+  return fits ? WeightStore::f16 : WeightStore::f32;
+}
+
 void to_halves(Array& weight, const std::string& name) {
   for (float& v : weight.as<float>()) {
     const float half = float_of_half(half_of(v));
@@ -40,9 +47,9 @@ void to_halves(Array& weight, const std::string& name) {
   }
 }
 
-void store_weights(SafeTensors& file, const std::vector<std::string>& names, WeightStore store) {
-  if (store == WeightStore::f32) return;
-  for (const std::string& name : names) {
+void store_weights(SafeTensors& file, const std::vector<std::pair<std::string, WeightStore>>& ways) {
+  for (const auto& [name, store] : ways) {
+    if (store == WeightStore::f32) continue;
     const auto tensor =
         std::find_if(file.tensors.begin(), file.tensors.end(), [&](const auto& t) { return t.first == name; });
     AKIN_CHECK(tensor != file.tensors.end(), "{}: there is no tensor \"{}\" to store", file.source, name);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/io/safetensors.hpp"
@@ -12,7 +13,8 @@ namespace akin {
 enum class WeightStore {
   f32,   ///< as they are
   f16,   ///< the nearest IEEE half
-  int8,  ///< w = scale (q - 128), q in 1..255, a scale for each output channel (symmetric, 127 steps on each side)
+  int8,  ///< of heads see store_of; else w = scale (q - 128), q in 1..255, a scale for each output channel (symmetric,
+         ///< 127 steps on each side)
 };
 const char* name_of(WeightStore store);
 
@@ -24,11 +26,16 @@ inline constexpr std::uint8_t kZeroPoint = 128;
 /// The largest value of each row becomes 127 steps; a row of zeros has the scale 1.
 QuantizedWeight quantized(const Array& weight);
 
+/// How a weight is stored where `asked` is: as that, but what int8 makes of heads is too rough. A feature that is
+/// rarely above zero can have a weight that is hundreds of times the others of its row, which then share a step or two.
+/// Those weights are halves, or stay as they are where one is beyond f16.
+WeightStore store_of(WeightStore asked, const Array& weight, bool in_head);
+
 /// Each value becomes the nearest half. Error where one is beyond what f16 holds.
 void to_halves(Array& weight, const std::string& name);
 
-/// Stores the tensors of these names in that way: F16, or u8 with <name>_scale and <name>_zero_point beside it, as
+/// Stores each tensor in its way: F16, or u8 with <name>_scale and <name>_zero_point beside it, as
 /// dequantized() in nn/weight_file.hpp reads them.
-void store_weights(SafeTensors& file, const std::vector<std::string>& names, WeightStore store);
+void store_weights(SafeTensors& file, const std::vector<std::pair<std::string, WeightStore>>& ways);
 
 }  // namespace akin

@@ -1,15 +1,18 @@
 """libakin.so as ctypes sees it: where it is, its structs, and its errors as exceptions. The names are those of akin.h."""
 
 import ctypes
+import numbers
 import os
 import pathlib
 from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint64, c_uint8, c_void_p
-from typing import List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
+
+import numpy as np
 
 ABI_VERSION = 1
 OK, FAILED, USAGE, STOPPED, PARTLY = range(5)
 
-PathLike = Union[str, "os.PathLike[str]"]
+PathLike = Union[str, bytes, "os.PathLike[str]"]
 
 
 class Error(Exception):
@@ -137,12 +140,50 @@ def check(code: int) -> None:
         raise {USAGE: Usage, STOPPED: Stopped}.get(code, Error)(text(lib.akin_last_error()))
 
 
-def paths(files: Sequence[PathLike]) -> "ctypes.Array[c_char_p]":
-    return (c_char_p * len(files))(*[path(file) for file in files])
+def paths(files: Sequence[PathLike], what: str = "files") -> "ctypes.Array[c_char_p]":
+    return (c_char_p * len(files))(*[path(file, what) for file in files])
 
 
-def path(file: PathLike) -> bytes:
-    raw = os.fsencode(file)
+def path(file: PathLike, what: str = "file") -> bytes:
+    if not is_path(file):
+        raise Usage(f"{what}: expected the name of a file, found {type(file).__name__}")
+    return without_zero(os.fsencode(file), f"{what} {file!r}")
+
+
+def is_path(value: Any) -> bool:
+    return isinstance(value, (str, bytes, os.PathLike))
+
+
+def name(value: Any, what: str) -> bytes:
+    if not isinstance(value, str):
+        raise Usage(f"{what}: expected a text, found {type(value).__name__}")
+    try:
+        return without_zero(value.encode(), what)
+    except UnicodeEncodeError:
+        raise Usage(f"{what}: holds what is no Unicode character") from None
+
+
+def without_zero(raw: bytes, what: str) -> bytes:
     if b"\0" in raw:
-        raise Usage(f"{file!r}: holds a zero byte, which no file's name does")
+        raise Usage(f"{what}: holds a zero byte")
     return raw
+
+
+def array(value: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise Usage(f"{what}: cannot be an array: {error}") from None
+
+
+def whole(value: Any, what: str, most: int = 2**31 - 1) -> int:
+    """A whole number from 0; what C would wrap around is refused."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and 0 <= value <= most:
+        return int(value)
+    raise Usage(f"{what}: expected a whole number from 0 to {most}, found {value!r}")
+
+
+def real(value: Any, what: str) -> float:
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    raise Usage(f"{what}: expected a number, found {value!r}")

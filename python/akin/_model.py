@@ -4,14 +4,14 @@ import ctypes
 import os
 import warnings
 import weakref
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from . import _library
 from ._library import PathLike, lib
 
-Images = Union[PathLike, Sequence[PathLike], np.ndarray, Sequence[np.ndarray]]
+Images = Union[PathLike, Iterable[PathLike], np.ndarray, Iterable[np.ndarray]]
 
 
 class Outputs(NamedTuple):
@@ -32,9 +32,13 @@ def load(file: PathLike, *, sources: Sequence[PathLike] = (), size: Optional[Tup
     threads: of calls with this model; 0: OMP_NUM_THREADS, or the processors at hand
     Raises akin.Error where a file is missing, damaged or no model.
     """
-    names = _library.paths(sources)
-    height, width = size if size is not None else (0, 0)
-    options = _library.LoadOptions(device.encode(), threads, height, width, names, len(names))
+    if _library.is_path(sources):
+        raise _library.Usage("sources: expected a list of files")
+    names = _library.paths(list(sources), "sources")
+    if size is not None and (isinstance(size, (str, bytes)) or np.shape(size) != (2,)):
+        raise _library.Usage(f"size: expected (height, width), found {size!r}")
+    height, width = [_library.whole(n, "size") for n in size] if size is not None else (0, 0)
+    options = _library.LoadOptions(_library.name(device, "device"), _library.whole(threads, "threads"), height, width, names, len(names))
     handle = ctypes.c_void_p()
     _library.check(lib.akin_load(_library.path(file), ctypes.byref(options), ctypes.byref(handle)))
     return Model(handle, os.fsdecode(file))
@@ -63,13 +67,14 @@ class Model:
     def predict(self, pictures: Images, *, skip_unreadable: bool = False) -> np.ndarray:
         """Probabilities of the classes, float32 [N, classes]; a row sums to 1. What `akin predict` says.
 
-        pictures: files (one, or a list), or uint8 arrays: [N, H, W, C] or [N, H, W], or a list of [H, W, C] or [H, W] of
-            any sizes; C = 1 grey or 3 RGB. Each is brought to the network's input as its file says.
+        pictures: files or uint8 arrays, one or many (a list, or what else can be gone through once). An array is one
+            picture [H, W, C] or [H, W], or in one piece [N, H, W, C] or [N, H, W]; C = 1 grey or 3 RGB, so that three
+            axes of which the last has 1 or 3 are one picture. Each is brought to the network's input as its file says.
         skip_unreadable: files that cannot be read become rows of NaN, with a warning; else they are an akin.Error
         """
-        files = _files(pictures)
-        if files is None:
-            return np.concatenate([self._run(lib.akin_predict, p, [len(self.classes)])[0] for p in _batches(pictures)])
+        files, arrays = _given(pictures)
+        if arrays:
+            return np.concatenate([self._run(lib.akin_predict, p, [len(self.classes)])[0] for p in arrays])
         out = np.empty((len(files), len(self.classes)), np.float32)
         code = lib.akin_predict_files(self._handle, _library.paths(files), len(files), out.ctypes.data)
         if code == _library.PARTLY and skip_unreadable:
@@ -84,9 +89,9 @@ class Model:
         pictures: as of predict; a file that cannot be read is an akin.Error, and so is a probe, which has no features
         """
         sizes = [self.feature_size, len(self.classes)]
-        files = _files(pictures)
-        if files is None:
-            parts = [self._run(lib.akin_features, p, sizes) for p in _batches(pictures)]
+        files, arrays = _given(pictures)
+        if arrays:
+            parts = [self._run(lib.akin_features, p, sizes) for p in arrays]
             return Outputs(*(np.concatenate(part) for part in zip(*parts)))
         out = [np.empty((len(files), n), np.float32) for n in sizes]
         _library.check(lib.akin_features_files(self._handle, _library.paths(files), len(files), *(a.ctypes.data for a in out)))
@@ -99,36 +104,39 @@ class Model:
         return out
 
 
-def _files(pictures: Images) -> Optional[List[PathLike]]:
-    """The names, where they are names."""
-    if isinstance(pictures, (str, os.PathLike)):
-        return [pictures]
+def _given(pictures: Images) -> Tuple[List[PathLike], List[np.ndarray]]:
+    """The names of files, or else arrays [N, H, W, C] that are dense: of a list one for each run of equal sizes."""
+    if _library.is_path(pictures):
+        return [pictures], []  # type: ignore[list-item]
     if isinstance(pictures, np.ndarray):
-        return None
-    names = [isinstance(p, (str, os.PathLike)) for p in pictures]
-    if any(names) and not all(names):
+        several = pictures.ndim == 4 or (pictures.ndim == 3 and pictures.shape[-1] not in (1, 3))
+        return [], [_dense(pictures, "[N, H, W, C], [N, H, W], [H, W, C] or [H, W]", several)]
+    try:
+        given: List[Any] = list(pictures)
+    except TypeError:
+        raise _library.Usage(f"pictures: expected files or uint8 arrays, found {type(pictures).__name__}") from None
+    names = [_library.is_path(p) for p in given]
+    if all(names):
+        return given, []
+    if any(names):
         raise _library.Usage("pictures: files and arrays in one list; give two lists")
-    return list(pictures) if all(names) else None  # type: ignore[arg-type]
-
-
-def _batches(pictures: Union[np.ndarray, Sequence[np.ndarray]]) -> List[np.ndarray]:
-    """Arrays [N, H, W, C] that are dense; of a list one for each run of equal sizes."""
-    if isinstance(pictures, np.ndarray):
-        return [_dense(pictures, 3, "[N, H, W, C] or [N, H, W]")]
     runs: List[List[np.ndarray]] = []
-    for picture in pictures:
-        one = _dense(np.asarray(picture), 2, "[H, W, C] or [H, W]")
+    for picture in given:
+        one = _dense(_library.array(picture, "pictures"), "[H, W, C] or [H, W]", False)[0]
         if runs and runs[-1][0].shape == one.shape:
             runs[-1].append(one)
         else:
             runs.append([one])
-    return [np.stack(run) for run in runs]
+    return [], [np.stack(run) for run in runs]
 
 
-def _dense(array: np.ndarray, grey_rank: int, wanted: str) -> np.ndarray:
-    if array.ndim == grey_rank:
+def _dense(array: np.ndarray, wanted: str, several: bool) -> np.ndarray:
+    """[N, H, W, C] of `several` pictures, or of one."""
+    found = f"{array.dtype} {list(array.shape)}"
+    if not several:
+        array = array[np.newaxis]
+    if array.ndim == 3:
         array = array[..., np.newaxis]
-    if array.dtype != np.uint8 or array.ndim != grey_rank + 1 or array.shape[-1] not in (1, 3):
-        raise _library.Usage(f"pictures: expected uint8 {wanted} with C = 1 (grey) or 3 (RGB), "
-                             f"found {array.dtype} {list(array.shape)}")
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
+        raise _library.Usage(f"pictures: expected uint8 {wanted} with C = 1 (grey) or 3 (RGB), found {found}")
     return np.ascontiguousarray(array)

@@ -76,18 +76,22 @@ def rank_tables(tables: Mapping[str, Table], labels: Union[np.ndarray, Sequence]
         unknown = set(parts) - {"features", "logits", "probabilities"}
         if unknown:
             raise _library.Usage(f"table {name!r}: has {sorted(unknown)[0]!r}; features, logits and probabilities are known")
-        entry.name = name.encode()
+        entry.name = _library.name(name, "tables: a name")
         for part, values in parts.items():
             setattr(entry, part, _matrix(values, f"table {name!r}: {part}", kept))
-        entry.layers = (layers or {}).get(name, 0)
+        entry.layers = _library.whole((layers or {}).get(name, 0), f"layers of {name!r}")
     numbers = _numbers(labels)
     options = _library.RankOptions()
     lib.akin_rank_defaults(ctypes.byref(options))
-    options.metric, options.mapping = metric.encode(), mapping.encode() or None
-    options.classes, options.seed, options.threads = classes, seed, threads
-    for key, value in (("power", power), ("replicates", replicates), ("probe", probe)):
-        if value is not None:
-            setattr(options, key, value)
+    options.metric, options.mapping = _library.name(metric, "metric"), _library.name(mapping, "mapping") or None
+    options.classes, options.threads = _library.whole(classes, "classes"), _library.whole(threads, "threads")
+    options.seed = _library.whole(seed, "seed", 2**64 - 1)
+    if power is not None:
+        options.power = _library.real(power, "power")
+    if replicates is not None:
+        options.replicates = _library.whole(replicates, "replicates")
+    if probe is not None:
+        options.probe = _library.whole(probe, "probe", 2**63 - 1)
     if reference is not None:
         options.reference = _matrix(reference, "reference", kept)
     handle = ctypes.c_void_p()
@@ -109,7 +113,7 @@ def _value(row: Dict, field: str):
 
 
 def _matrix(values: np.ndarray, what: str, kept: List[np.ndarray]) -> _library.Matrix:
-    array = np.asarray(values)
+    array = _library.array(values, what)
     if array.ndim != 2 or array.dtype.kind not in "fiub":
         raise _library.Usage(f"{what}: expected numbers [N, D], found {array.dtype} {list(array.shape)}")
     single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
@@ -120,7 +124,7 @@ def _matrix(values: np.ndarray, what: str, kept: List[np.ndarray]) -> _library.M
 
 def _numbers(labels: Union[np.ndarray, Sequence]) -> np.ndarray:
     """int32 [N]; names are numbered in the order of their bytes, as `akin rank` does."""
-    array = np.asarray(labels)
+    array = _library.array(labels, "labels")
     if array.ndim != 1:
         raise _library.Usage(f"labels: expected one a row, [N], found {list(array.shape)}")
     if array.dtype.kind in "US":

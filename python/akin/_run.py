@@ -68,10 +68,16 @@ def _run(function, settings: Union[str, pathlib.Path], resume: bool, force: bool
         return 1 if thrown else 0
 
     if isinstance(settings, pathlib.Path):
-        settings = settings.read_text(encoding="utf-8")
+        try:
+            settings = settings.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise _library.Error(f"{settings}: cannot be read: {error}") from None
+    if not isinstance(settings, str):
+        raise _library.Usage(f"settings: expected a text of TOML or a pathlib.Path to one, found {type(settings).__name__}")
+    if isinstance(options.get("size"), (list, tuple)):  # (height, width), as akin.load takes it
+        options["size"] = "x".join(str(n) for n in options["size"])
     text = settings + "".join(f"\n{key.replace('_', '-')} = {_toml(value, key)}" for key, value in options.items()) + "\n"
-    if "\0" in text:
-        raise _library.Usage("settings: hold a zero byte")
+    raw = _library.name(text, "settings")
     hooks = _library.RunHooks(_library.LINE(on_line), _library.PROGRESS(on_progress), None)
     outcome = ctypes.c_void_p()
     flags = (1 if resume else 0) | (2 if force else 0)
@@ -81,7 +87,7 @@ def _run(function, settings: Union[str, pathlib.Path], resume: bool, force: bool
     if caught:
         signal.signal(signal.SIGINT, lambda *_: thrown.append(KeyboardInterrupt()))
     try:
-        code = function(text.encode("utf-8"), flags, ctypes.byref(hooks), ctypes.byref(outcome))
+        code = function(raw, flags, ctypes.byref(hooks), ctypes.byref(outcome))
         said = ctypes.string_at(outcome) if outcome else b"{}"
     finally:
         lib.akin_text_free(outcome)
@@ -99,8 +105,8 @@ def _toml(value: Any, key: str) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return repr(value)
-    if isinstance(value, (str, os.PathLike)):
-        return json.dumps(os.fspath(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, (str, bytes, os.PathLike)):
+        return json.dumps(os.fsdecode(value), ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(item, key) for item in value) + "]"
     try:  # a number of numpy's

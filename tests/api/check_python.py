@@ -122,6 +122,12 @@ class Models(Base):
         grey = array[..., 0]
         self.assertEqual(self.model.predict(grey).tobytes(), self.model.predict(np.repeat(grey[..., None], 3, 3)).tobytes())
         self.assertEqual(akin.load(self.file, size=(20, 16), threads=1).input, (20, 16, 3))
+        self.assertEqual(self.model.predict(f for f in self.files).tobytes(), p.tobytes())
+        self.assertEqual(self.model.predict(iter(self.arrays)).tobytes(), self.model.predict(self.arrays).tobytes())
+        self.assertEqual(self.model.predict(os.fsencode(self.files[0])).tobytes(), self.model.predict(self.files[0]).tobytes())
+        for one in (array[2], grey[2], grey[2][..., None]):
+            self.assertEqual(self.model.predict(one).tobytes(), self.model.predict([one]).tobytes())
+            self.assertEqual(self.model.features(one).logits.shape, (1, 3))
 
     def test_features_say_what_the_program_says(self):
         run("features", "--model", self.file, "--data", self.pictures, "--out", self.folder / "table", "--quiet")
@@ -146,6 +152,15 @@ class Models(Base):
             self.model.predict(np.zeros((2, 5, 5, 3)))
         with self.fails(akin.Usage, "found uint8 [2, 5, 5, 4]"):
             self.model.features(np.zeros((2, 5, 5, 4), np.uint8))
+        for file, options, text in ((None, {}, "file: expected the name of a file, found NoneType"), (self.file, {"size": "12x12"}, "size"),
+                                    (self.file, {"size": (2**32 + 8, 8)}, "size: expected a whole number"),
+                                    (self.file, {"threads": -1}, "threads"), (self.file, {"threads": 2**32}, "threads"),
+                                    (self.file, {"device": None}, "device"), (self.file, {"sources": "a"}, "sources: expected a list")):
+            with self.fails(akin.Usage, text):
+                akin.load(file, **options)
+        for pictures in (None, 3, [None], [[[1, 2], [3]]], np.zeros((1, 2, 5, 5, 3), np.uint8)):
+            with self.fails(akin.Usage, "pictures: "):
+                self.model.predict(pictures)
         with self.fails(akin.Usage, "one list"):
             self.model.predict([self.files[0], self.arrays[0]])
         gone = [self.files[0], self.folder / "gone.png", self.files[1]]
@@ -227,6 +242,13 @@ class Rankings(Base):
             akin.rank_tables({"x": np.array([[None]])}, [0])
         with self.fails(akin.Usage, "'depth'"):
             akin.rank_tables({"x": {"features": x, "depth": x}}, y)
+        for tables, labels, options, text in (({1: x}, y, {}, "tables: a name"), ({"x": [[1], [2, 3]]}, y, {}, "'x': features"),
+                                              ({"x": x}, [[0], [1, 2]], {}, "labels"), ({"x": x}, y, {"seed": -1}, "seed"),
+                                              ({"x": x}, y, {"seed": 2**64}, "seed"), ({"x": x}, y, {"replicates": 2**32}, "replicates"),
+                                              ({"x": x}, y, {"power": "a"}, "power"), ({"x": x}, y, {"metric": 3}, "metric"),
+                                              ({"x": x}, y, {"layers": {"x": -1}}, "layers of 'x'")):
+            with self.fails(akin.Usage, text):
+                akin.rank_tables(tables, labels, **options)
         with self.fails(akin.Usage, "found float64"):
             akin.rank_tables({"x": x}, [0.5] * 6)
         with self.fails(akin.Error, "no source could be ranked by leep"):
@@ -286,11 +308,15 @@ class Runs(Base):
     def test_fit_and_errors(self):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outcome = akin.fit(self.folder / "birds", sources=[self.folder / "bees.safetensors"], size="12x12", steps=6, threads=1,
+            outcome = akin.fit(self.folder / "birds", sources=[self.folder / "bees.safetensors"], size=(12, 12), steps=6, threads=1,
                                out=self.folder / "fit")
         self.assertTrue((pathlib.Path(outcome["folder"]) / "report.html").exists())
         with self.fails(akin.Usage, "unknown or unusable setting 'colour'"):
             akin.distill(colour="red")
+        with self.fails(akin.Usage, "settings: expected a text"):
+            akin.distill(3)
+        with self.fails(akin.Error, "none.toml"):
+            akin.distill(pathlib.Path("none.toml"))
         with self.fails(akin.Usage, "dict cannot stand in settings"):
             akin.distill(steps={})
         with self.fails(akin.Error, "nowhere"):
