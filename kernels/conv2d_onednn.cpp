@@ -280,10 +280,14 @@ bool wrong_weight_in_bf16(const Conv2dShape& s) {
   return !each_tap_sees(s.H, s.R, s.stride, s.pad, s.P()) || !each_tap_sees(s.W, s.S, s.stride, s.pad, s.Q());
 }
 
-// On AMX, oneDNN 2.6's bf16 weight gradient of small maps is slower than in f32 (2x2, 512 channels: 19 ms against 13).
-// As a product of matrices, dY^T times the columns, it takes 0.08 to 0.9 of its time on maps of up to 4x4 (64 to 512
-// channels, batch 16 to 128), from 8x8 on 1.1 to 5 times as long.
-bool is_product_in_bf16(const Conv2dShape& s) { return onednn_has_amx() && s.P() * s.Q() <= 16; }
+// A weight gradient of small maps is a product of matrices, dY^T times the columns. Measured with oneDNN 2.6 on two
+// threads (Intel with AMX; batch 16 to 128, 64 to 512 channels): in f32 it takes 0.4 to 0.75 of the convolution's time
+// on maps of 2x2, which is one piece and so one thread's work, and 0.5 to 2 on 4x4; in bf16 on AMX 0.08 to 0.9 up to
+// 4x4, where oneDNN's is slower than in f32, and from 8x8 on 1.1 to 5.
+template <class T>
+bool is_product(const Conv2dShape& s) {
+  return s.P() * s.Q() <= (std::is_same_v<T, bf16> && onednn_has_amx() ? 16 : 4);
+}
 
 }  // namespace
 
@@ -322,18 +326,17 @@ template <class T>
 void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const T* x, const T* dy, float* dw, Accum mode) {
   if (s.w_size() == 0) return;
   if (s.y_size() == 0) return akin::conv2d_bwd_weight(kSpec, s, x, dy, dw, mode, nullptr);  // a sum of nothing
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (is_product_in_bf16(s)) {
-      const std::int64_t pixels = s.N * s.P() * s.Q(), columns = s.R * s.S * s.C;
-      T* seen = workspace().packed.sized<T>(static_cast<std::size_t>(pixels * columns) * sizeof(T));
-      gather_columns(s, x, seen);
-      const GemmShape product{s.K, columns, pixels, Trans::yes, Trans::no};
-      return akin::gemm(Stream<Cpu>{true, &cache}, product, 1.0, dy, seen, static_cast<const float*>(nullptr), dw, mode,
-                        nullptr);
-    }
+  if (is_product<T>(s)) {
+    const std::int64_t pixels = s.N * s.P() * s.Q(), columns = s.R * s.S * s.C;
+    T* seen = workspace().packed.sized<T>(static_cast<std::size_t>(pixels * columns) * sizeof(T));
+    gather_columns(s, x, seen);
+    const GemmShape product{s.K, columns, pixels, Trans::yes, Trans::no};
+    return akin::gemm(Stream<Cpu>{true, &cache}, product, 1.0, dy, seen, static_cast<const float*>(nullptr), dw, mode,
+                      nullptr);
+  }
+  if constexpr (std::is_same_v<T, bf16>)
     if (wrong_weight_in_bf16(s))
       return conv2d_bwd_weight(cache, s, in_float(x, s.x_size()).data(), in_float(dy, s.y_size()).data(), dw, mode);
-  }
   // oneDNN gathers the pixels that a strided 1x1 convolution reads into a workspace, and with few channels it writes
   // past the end of that (2.6 and 3.7; https://github.com/uxlfoundation/oneDNN/issues/6035, open). Hence the gather.
   if (s.R == 1 && s.S == 1 && s.stride > 1 && s.pad == 0 && s.pad_end == 0 && s.C < 16) {
