@@ -31,10 +31,14 @@ std::filesystem::path place_of(const Options& o) {
 void add(const Options& o) {
   if (!o.name.empty() && o.files.size() > 1) fail_usage("--as: names one model, {} files are given", o.files.size());
   Context ctx;
-  for (const std::string& file : o.files) {
-    const std::filesystem::path place = add_to_bank(ctx, file, place_of(o), o.name, o.force);
-    print(fmt::format("{}\n", place.string()));
-  }
+  const std::filesystem::path bank = place_of(o);
+  Faults faults;  // told at the end: the others are added
+  for (const std::string& file : o.files) try {
+      print(fmt::format("{}\n", add_to_bank(ctx, file, bank, o.name, o.force).string()));
+    } catch (const Error& e) {
+      faults.emplace_back(e.what());
+    }
+  throw_faults(faults, bank.string());
 }
 
 void list(const Options& o) {

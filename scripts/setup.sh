@@ -148,7 +148,7 @@ build() {
   local -a generator=() sources=() target=()
   local name
   [[ $1 == sim-* ]] && target=(--target device_tests)
-  for name in CMakeLists.txt CMakePresets.json cmake kernels engine nn distill apps examples tests bench; do
+  for name in CMakeLists.txt CMakePresets.json cmake kernels engine nn distill apps api examples tests bench; do
     sources+=("$akin_root/$name")
   done
   [[ -e $stamp && -z $(find "${sources[@]}" -newer "$stamp" -print -quit) ]] && return 0

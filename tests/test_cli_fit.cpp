@@ -97,6 +97,17 @@ TEST_CASE("cli: fit says what it found, trains, and hands over what validation c
     CHECK(has(f.err, "cut.safetensors"));
   }
   for (const char* name : {"broken", "cut"}) fs::remove(folder / (std::string("bank/") + name + ".safetensors"));
+  write_file_atomic(folder / "no.safetensors", std::string_view("no model"));
+  const std::string other = (folder / "other").string();
+  const Finished partly = akin_(
+      folder,
+      {"bank", "add", (folder / "no.safetensors").string(), (folder / "a.safetensors").string(), "--bank", other});
+  CHECK_EQ(partly.code, 1);
+  CHECK_EQ(partly.out, other + "/a.safetensors\n");
+  CHECK(has(partly.err, "no.safetensors"));
+  CHECK(fs::exists(folder / "other/a.safetensors"));
+  fs::remove_all(folder / "other");
+  fs::remove(folder / "no.safetensors");
   check_fails(folder, {"bank", "add", (folder / "a.safetensors").string(), "--bank", bank, "--as", "../evil"}, 1,
               "has no /");
 

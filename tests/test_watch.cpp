@@ -130,6 +130,8 @@ TEST_CASE("whether a run is at work, stopped or finished is told by its folder, 
   CHECK(has(error_of([&] { look_at_run(folder / "none"); }), "no such folder"));
   CHECK(has(error_of([&] { look_at_run(folder.path()); }), "holds no run"));
   write_file_atomic(folder / "config.toml", std::string_view("[distill]\n"));
+  CHECK(has(error_of([&] { look_at_run(folder.path()); }), "holds no run"));  // another program's
+  write_file_atomic(folder / "config.toml", std::string_view("# akin 0.1.0\n[distill]\n"));
   CHECK(look_at_run(folder.path()).state == State::stopped);
   {
     const FolderLock lock(folder.path());
