@@ -52,6 +52,20 @@ __device__ __forceinline__ void put(T& y, float value, Accum mode) {
   y = from_float<T>(mode == Accum::add ? to_float(y) + value : value);
 }
 
+/// Makes the compiler keep x in its register from here on: otherwise ptxas works addresses out again in every step of a
+/// loop rather than hold them.
+template <class T>
+__device__ __forceinline__ void keep(T& x) {
+#if defined(__CUDACC__)
+  if constexpr (sizeof(T) == 8)
+    asm volatile("" : "+l"(x));
+  else
+    asm volatile("" : "+r"(x));
+#else
+  static_cast<void>(x);
+#endif
+}
+
 /// This thread's index among all threads of a one-dimensional grid, and how many there are.
 __device__ __forceinline__ std::int64_t global_thread() {
   return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

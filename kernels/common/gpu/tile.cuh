@@ -33,30 +33,51 @@ struct ProductSize {
   bool packs;                 ///< results may be written 16 bytes at a time
 };
 
-/// Brings the chunks of an operand's steps to shared memory; each thread the same places in every step.
+/// Brings the chunks of an operand's steps to shared memory; each thread the same places in every step. Where runs are
+/// along k a thread has one chunk of several rows; else several chunks of one line: what depends on k alone is worked out
+/// once a step.
 template <class Operand, int Rows, int Threads>
 class Loader {
   using T = typename Operand::Type;
   static constexpr int kChunk = kPack<T>;
   static constexpr int kLine = kLineBytes<T, Rows, Operand::kKRuns>, kLineChunks = kLine / 16;
-  static constexpr int kLineStep = Threads / kLineChunks, kItems = Rows * 4 / Threads;
-  static_assert(Rows * 4 % Threads == 0 && Threads % kLineChunks == 0);
-  static_assert(kLineStep % 8 == 0, "all items of a thread have one swizzle");
+  static constexpr int kItems = Rows * 4 / Threads;
+  static constexpr int kLineThreads = Operand::kKRuns ? kLineChunks : kLineChunks / kItems;
+  /// Chunks of a line are exchanged by numbers below this, so that items so far apart have places at a fixed distance.
+  static constexpr int kExchanged = kLine == 64 ? 4 : 8;
+  static constexpr int kPlaces = Operand::kKRuns ? 1 : std::clamp(kExchanged / kLineThreads, 1, kItems);
+  static_assert(Rows * 4 % Threads == 0 && kLineThreads > 0 && Threads % kLineThreads == 0);
+  static_assert(!Operand::kKRuns || Threads / kLineThreads % 8 == 0, "all items of a thread have one swizzle");
 
  public:
-  __device__ __forceinline__ Loader(const Operand& operand, int first_row)
-      : line_(static_cast<int>(threadIdx.x) / kLineChunks), chunk_(static_cast<int>(threadIdx.x) % kLineChunks) {
+  __device__ __forceinline__ Loader(const Operand& operand, int first_row) {
+    const int thread = static_cast<int>(threadIdx.x), line = line_of(thread), chunk = thread % kLineThreads;
+    along_k_ = Operand::kKRuns ? chunk * kChunk : line;
 #pragma unroll
-    for (int i = 0; i < kRows; ++i)
-      row_[i] = operand.row(first_row + (Operand::kKRuns ? line_ + i * kLineStep : chunk_ * kChunk));
+    for (int i = 0; i < kItems; ++i) {
+      row_[i] = operand.row(first_row + (Operand::kKRuns ? line + i * kLineStep : (chunk + i * kLineThreads) * kChunk));
+      Operand::hold(row_[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < kPlaces; ++i) {
+      place_[i] = swizzled<kLine>(line, chunk + i * kLineThreads);
+      keep(place_[i]);
+    }
   }
   __device__ __forceinline__ void load(const Operand& operand, unsigned char* to, int k) const {
-    to += swizzled<kLine>(line_, chunk_);
-    if constexpr (!Operand::kPacks) {
+    if constexpr (Operand::kPacks) {
+      const auto col = operand.col(k + along_k_);
+#pragma unroll
+      for (int i = 0; i < kItems; ++i) {
+        bool real;
+        const T* from = operand.at(row_[i], col, real);
+        cp_async16(to + place(i), from, real);
+      }
+    } else {
       alignas(16) T v[kItems][kChunk];
 #pragma unroll
       for (int e = 0; e < kChunk; ++e) {
-        const auto col = operand.col(k + chunk_ * kChunk + e);
+        const auto col = operand.col(k + along_k_ + e);
 #pragma unroll
         for (int i = 0; i < kItems; ++i) {
           bool real;
@@ -65,29 +86,28 @@ class Loader {
         }
       }
 #pragma unroll
-      for (int i = 0; i < kItems; ++i) store_pack(reinterpret_cast<T*>(to + i * kLineStep * kLine), load_pack(v[i]));
-    } else if constexpr (Operand::kKRuns) {
-      const auto col = operand.col(k + chunk_ * kChunk);
-#pragma unroll
-      for (int i = 0; i < kItems; ++i) {
-        bool real;
-        const T* from = operand.at(row_[i], col, real);
-        cp_async16(to + i * kLineStep * kLine, from, real);
-      }
-    } else {
-#pragma unroll
-      for (int i = 0; i < kItems; ++i) {
-        bool real;
-        const T* from = operand.at(row_[0], operand.col(k + line_ + i * kLineStep), real);
-        cp_async16(to + i * kLineStep * kLine, from, real);
-      }
+      for (int i = 0; i < kItems; ++i) store_pack(reinterpret_cast<T*>(to + place(i)), load_pack(v[i]));
     }
   }
 
  private:
-  static constexpr int kRows = Operand::kKRuns ? kItems : 1;
-  int line_, chunk_;
-  typename Operand::Row row_[kRows];
+  static constexpr int kLineStep = Threads / kLineThreads;
+  /// Eight neighbouring threads write 128 bytes at once: of several lines those whose swizzles keep them off each
+  /// other's banks.
+  __device__ __forceinline__ static int line_of(int thread) {
+    if constexpr (Operand::kKRuns || kLineThreads >= 8 || kLine == 64)
+      return thread / kLineThreads;
+    else
+      return thread / 64 * (64 / kLineThreads) + thread / 8 % kLineThreads +
+             thread % 8 / kLineThreads * kLineThreads + thread % 64 / (8 * kLineThreads) * 8;
+  }
+  __device__ __forceinline__ int place(int i) const {
+    return Operand::kKRuns ? place_[0] + i * kLineStep * kLine
+                           : place_[i % kPlaces] + i / kPlaces * kPlaces * kLineThreads * 16;
+  }
+  int along_k_;
+  typename Operand::Row row_[kItems];
+  int place_[kPlaces];
 };
 
 /// From the tile in shared memory to where it belongs.
@@ -175,8 +195,10 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-using Tile128x128 = Tile<128, 128, 4, 2>;
-using Tile128x64 = Tile<128, 64, 4, 2>;
+/// On tensor cores a warp makes 64 x 64 where it can: what it reads from shared memory serves most products.
+template <class T>
+using Tile128x128 = std::conditional_t<std::is_same_v<T, bf16>, Tile<128, 128, 2, 2>, Tile<128, 128, 4, 2>>;
+using Tile128x64 = Tile<128, 64, 2, 2>;
 using Tile128x32 = Tile<128, 32, 4, 1>;
 using Tile64x64 = Tile<64, 64, 2, 2>;
 using Tile32x128 = Tile<32, 128, 1, 4>;
@@ -226,7 +248,7 @@ void run_product(const char* name, const Stream<ThisGpu>& stream, const A& a, co
       if constexpr (offered)
         if (is_tile<Tile>(plan.tile)) start(tile, to, f, split_stride);
     };
-    try_tile(Tile128x128{});
+    try_tile(Tile128x128<T>{});
     try_tile(Tile128x64{});
     try_tile(Tile128x32{});
     try_tile(Tile64x64{});
