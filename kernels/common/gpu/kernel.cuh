@@ -27,6 +27,10 @@ using ThisGpu = Cuda;
 namespace akin {
 using ThisGpu = Sim;
 using namespace sim::cuda;  // NOLINT: the kernels are written with CUDA's names
+using SharedAddress = unsigned char*;  // ptx.cuh
+namespace {
+inline SharedAddress shared_address(unsigned char* p) { return p; }
+}  // namespace
 }  // namespace akin
 #endif
 

@@ -50,7 +50,8 @@ class Loader {
   static_assert(!Operand::kKRuns || Threads / kLineThreads % 8 == 0, "all items of a thread have one swizzle");
 
  public:
-  __device__ __forceinline__ Loader(const Operand& operand, int first_row) {
+  /// `to`: where the operand of the first buffer lies.
+  __device__ __forceinline__ Loader(const Operand& operand, int first_row, unsigned char* to) {
     const int thread = static_cast<int>(threadIdx.x), line = line_of(thread), chunk = thread % kLineThreads;
     along_k_ = Operand::kKRuns ? chunk * kChunk : line;
 #pragma unroll
@@ -60,18 +61,26 @@ class Loader {
     }
 #pragma unroll
     for (int i = 0; i < kPlaces; ++i) {
-      place_[i] = swizzled<kLine>(line, chunk + i * kLineThreads);
+      unsigned char* p = to + swizzled<kLine>(line, chunk + i * kLineThreads);
+      if constexpr (Operand::kPacks)
+        place_[i] = shared_address(p);
+      else
+        place_[i] = p;
       keep(place_[i]);
     }
   }
-  __device__ __forceinline__ void load(const Operand& operand, unsigned char* to, int k) const {
+  /// Fills the buffer that lies `buffer` bytes after the first with the step that begins at k.
+  __device__ __forceinline__ void load(const Operand& operand, int buffer, int k) const {
+    Place to[kPlaces];
+#pragma unroll
+    for (int i = 0; i < kPlaces; ++i) to[i] = place_[i] + buffer, keep(to[i]);
     if constexpr (Operand::kPacks) {
       const auto col = operand.col(k + along_k_);
 #pragma unroll
       for (int i = 0; i < kItems; ++i) {
         bool real;
         const T* from = operand.at(row_[i], col, real);
-        cp_async16(to + place(i), from, real);
+        cp_async16(to[i % kPlaces] + distance(i), from, real);
       }
     } else {
       alignas(16) T v[kItems][kChunk];
@@ -86,7 +95,7 @@ class Loader {
         }
       }
 #pragma unroll
-      for (int i = 0; i < kItems; ++i) store_pack(reinterpret_cast<T*>(to + place(i)), load_pack(v[i]));
+      for (int i = 0; i < kItems; ++i) store_pack(reinterpret_cast<T*>(to[0] + distance(i)), load_pack(v[i]));
     }
   }
 
@@ -101,13 +110,14 @@ class Loader {
       return thread / 64 * (64 / kLineThreads) + thread / 8 % kLineThreads +
              thread % 8 / kLineThreads * kLineThreads + thread % 64 / (8 * kLineThreads) * 8;
   }
-  __device__ __forceinline__ int place(int i) const {
-    return Operand::kKRuns ? place_[0] + i * kLineStep * kLine
-                           : place_[i % kPlaces] + i / kPlaces * kPlaces * kLineThreads * 16;
+  /// From an item's place to the item.
+  __device__ __forceinline__ static constexpr int distance(int i) {
+    return Operand::kKRuns ? i * kLineStep * kLine : i / kPlaces * kPlaces * kLineThreads * 16;
   }
+  using Place = std::conditional_t<Operand::kPacks, SharedAddress, unsigned char*>;
   int along_k_;
   typename Operand::Row row_[kItems];
-  int place_[kPlaces];
+  Place place_[kPlaces];
 };
 
 /// From the tile in shared memory to where it belongs.
@@ -151,15 +161,15 @@ __global__ void __launch_bounds__(Tile::kThreads)
 
   const int first = static_cast<int>(blockIdx.z) * size.k_tiles_per_split;
   const int steps = min(size.k_tiles - first, size.k_tiles_per_split);
-  const Loader<A, Tile::kM, Tile::kThreads> load_a(a, m0);
-  const Loader<B, Tile::kN, Tile::kThreads> load_b(b, n0);
+  const Loader<A, Tile::kM, Tile::kThreads> load_a(a, m0, shared);
+  const Loader<B, Tile::kN, Tile::kThreads> load_b(b, n0, shared + kBytesA);
+  const auto buffer = [](int step) { return (step & (kStages - 1)) * kStageBytes; };
   const auto load = [&](int step) {
-    unsigned char* to = shared + (step & (kStages - 1)) * kStageBytes;
-    load_a.load(a, to, (first + step) * kDepth<T>);
-    load_b.load(b, to + kBytesA, (first + step) * kDepth<T>);
+    load_a.load(a, buffer(step), (first + step) * kDepth<T>);
+    load_b.load(b, buffer(step), (first + step) * kDepth<T>);
   };
 
-  Sums<T, Tile, A::kKRuns, B::kKRuns> sums;
+  Sums<T, Tile, A::kKRuns, B::kKRuns> sums(shared, shared + kBytesA);
   for (int step = 0; step < kStages - 1; ++step) {
     if (step < steps) load(step);
     cp_async_commit();
@@ -169,8 +179,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
     __syncthreads();  // this step has arrived, and nobody reads the buffer of the last one any more
     if (step + kStages - 1 < steps) load(step + kStages - 1);
     cp_async_commit();
-    const unsigned char* from = shared + (step & (kStages - 1)) * kStageBytes;
-    sums.multiply(from, from + kBytesA);
+    sums.multiply(buffer(step));
   }
   cp_async_wait<0>();
   __syncthreads();

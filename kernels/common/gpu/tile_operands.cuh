@@ -59,12 +59,15 @@ struct Matrix {
   __device__ __forceinline__ Col col(int k) const {
     const bool real = k < depth;
     k = real ? k : 0;
-    if constexpr (!kKRuns)
-      return {p + k * k_stride, real};
-    else if constexpr (Packs)
+    if constexpr (!kKRuns) {
+      const T* line = p + k * k_stride;
+      keep(line);
+      return {line, real};
+    } else if constexpr (Packs) {
       return {k, real};
-    else
+    } else {
       return {k * k_stride, real};
+    }
   }
   __device__ __forceinline__ static void hold(Row& r) { keep(r); }
   __device__ __forceinline__ const T* at(Row r, const Col& c, bool& real) const {
@@ -86,7 +89,7 @@ struct PixelGrid {
 /// Whether a tap (r, s) meets the image from a window whose first tap lies at (h, w): a bit for each row and each column
 /// of taps, which one instruction compares.
 struct TapBits {
-  static constexpr std::int64_t kMost = 32;  ///< rows and columns of taps together
+  static constexpr std::int64_t kMost = 31;  ///< rows and columns of taps together; no window has the last bit
   std::uint32_t bits = 0;
   __device__ __forceinline__ static TapBits window(const PixelGrid& g, int h, int w) {
     return {range(-h, g.H - h, g.taps_h) | range(-w, g.W - w, g.taps_w) << g.taps_h};
@@ -102,10 +105,9 @@ struct TapBits {
   __device__ __forceinline__ void hold() { keep(bits); }
 
  private:
-  /// Bits first to end - 1 of those below size.
+  /// Bits first to end - 1 of those below size < 32.
   __device__ __forceinline__ static std::uint32_t range(int first, int end, int size) {
-    first = max(first, 0), end = min(end, size);
-    return end > first ? ~0u >> (32 - (end - first)) << first : 0;
+    return ~0u << min(max(first, 0), 31) & ~(~0u << min(max(end, 0), size));
   }
 };
 
@@ -142,19 +144,19 @@ struct Pixels {
     Taps tap;
   };
   __device__ __forceinline__ Row row(int i) const {
-    if (i >= g.pixels) return {x, Taps::no_window()};
+    const bool real = i < g.pixels;
     int np, n, p, q;
-    g.by_q.divide(i, np, q);
+    g.by_q.divide(real ? i : 0, np, q);
     g.by_p.divide(np, n, p);
     const int h = p * g.stride - g.pad_h, w = q * g.stride - g.pad_w;
-    return {x + ((std::int64_t{n} * g.H + h) * g.W + w) * g.C, Taps::window(g, h, w)};
+    return {x + ((std::int64_t{n} * g.H + h) * g.W + w) * g.C, real ? Taps::window(g, h, w) : Taps::no_window()};
   }
   __device__ __forceinline__ Col col(int k) const {
-    if (k >= g.depth) return {0, Taps::no_tap()};
+    const bool real = k < g.depth;
     int tap, c, r, s;
-    g.by_c.divide(k, tap, c);
+    g.by_c.divide(real ? k : 0, tap, c);
     g.by_s.divide(tap, r, s);
-    return {(r * g.W + s) * g.C + c, Taps::tap(g, r, s)};
+    return {(r * g.W + s) * g.C + c, real ? Taps::tap(g, r, s) : Taps::no_tap()};
   }
   __device__ __forceinline__ static void hold(Row& r) { keep(r.p), r.window.hold(); }
   __device__ __forceinline__ static void hold(Col& c) { keep(c.offset), c.tap.hold(); }
@@ -199,11 +201,13 @@ struct ReversedTaps {
   };
   __device__ __forceinline__ Row row(int c) const { return c < C ? c : 0; }
   __device__ __forceinline__ Col col(int i) const {
-    if (i >= depth) return {w, false};
+    const bool real = i < depth;
     int tap, k, r, s;
-    by_k.divide(i, tap, k);
+    by_k.divide(real ? i : 0, tap, k);
     by_s.divide(tap, r, s);
-    return {w + k * filter + ((last_r - r * step) * S + last_s - s * step) * C, true};
+    const T* p = w + k * filter + ((last_r - r * step) * S + last_s - s * step) * C;
+    keep(p);
+    return {p, real};
   }
   __device__ __forceinline__ static void hold(Row& r) { keep(r); }
   __device__ __forceinline__ const T* at(Row r, const Col& c, bool& real) const {
