@@ -23,6 +23,7 @@ PixelGrid pixel_grid(std::int64_t N, std::int64_t H, std::int64_t W, std::int64_
           tile_int(stride, name),
           static_cast<int>(pad_h),
           static_cast<int>(pad_w),
+          tile_int(H * W * C, name),
           static_cast<int>(taps_h),
           static_cast<int>(taps_w),
           tile_int(N * P * Q, name),

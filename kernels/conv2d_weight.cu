@@ -23,6 +23,7 @@ void weight_gradient(const Stream<ThisGpu>& stream, const Conv2dShape& s, const 
                        tile_int(s.stride, name),
                        tile_int(s.pad, name),
                        tile_int(s.pad, name),
+                       tile_int(s.H * s.W * s.C, name),
                        tile_int(s.R, name),
                        tile_int(s.S, name),
                        a.depth,

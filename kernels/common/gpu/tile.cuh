@@ -70,7 +70,7 @@ class Loader {
     }
   }
   /// Fills the buffer that lies `buffer` bytes after the first with the step that begins at k.
-  __device__ __forceinline__ void load(const Operand& operand, int buffer, int k) const {
+  __device__ __forceinline__ void load(const Operand& operand, int buffer, int k) {
     Place to[kPlaces];
 #pragma unroll
     for (int i = 0; i < kPlaces; ++i) to[i] = place_[i] + buffer, keep(to[i]);
@@ -79,6 +79,7 @@ class Loader {
 #pragma unroll
       for (int i = 0; i < kItems; ++i) {
         bool real;
+        Operand::hold(row_[i]);  // nor anything made of it
         const T* from = operand.at(row_[i], col, real);
         cp_async16(to[i % kPlaces] + distance(i), from, real);
       }
@@ -161,8 +162,8 @@ __global__ void __launch_bounds__(Tile::kThreads)
 
   const int first = static_cast<int>(blockIdx.z) * size.k_tiles_per_split;
   const int steps = min(size.k_tiles - first, size.k_tiles_per_split);
-  const Loader<A, Tile::kM, Tile::kThreads> load_a(a, m0, shared);
-  const Loader<B, Tile::kN, Tile::kThreads> load_b(b, n0, shared + kBytesA);
+  Loader<A, Tile::kM, Tile::kThreads> load_a(a, m0, shared);
+  Loader<B, Tile::kN, Tile::kThreads> load_b(b, n0, shared + kBytesA);
   const auto buffer = [](int step) { return (step & (kStages - 1)) * kStageBytes; };
   const auto load = [&](int step) {
     load_a.load(a, buffer(step), (first + step) * kDepth<T>);

@@ -34,7 +34,8 @@ class Divisor {
   std::uint32_t d_ = 1, magic_ = 1, shift_ = 0;
 };
 
-/// A stored matrix: element (row, k) is p[row row_stride + k k_stride]; with Packs the stride of its runs is 1.
+/// A stored matrix: element (row, k) is p[row row_stride + k k_stride]. With Packs its runs have stride 1 and lie one
+/// behind the other.
 template <class T, bool KRuns, bool Packs>
 struct Matrix {
   using Type = T;
@@ -60,7 +61,7 @@ struct Matrix {
     const bool real = k < depth;
     k = real ? k : 0;
     if constexpr (!kKRuns) {
-      const T* line = p + k * k_stride;
+      const T* line = p + std::int64_t{k} * rows;  // a product of 32 bits by 32
       keep(line);
       return {line, real};
     } else if constexpr (Packs) {
@@ -80,6 +81,7 @@ struct Matrix {
 /// output pixels, and taps in rows of S: x[n, p stride + r - pad_h, q stride + s - pad_w, c]; zero outside the image.
 struct PixelGrid {
   int H, W, C, stride, pad_h, pad_w;
+  int image;  ///< H W C
   int taps_h, taps_w;
   int pixels;  ///< N P Q
   int depth;   ///< taps C
@@ -97,7 +99,6 @@ struct TapBits {
   __device__ __forceinline__ static TapBits tap(const PixelGrid& g, int r, int s) {
     return {1u << r | 1u << (g.taps_h + s)};
   }
-  __device__ __forceinline__ static TapBits no_window() { return {0}; }
   __device__ __forceinline__ static TapBits no_tap() { return {~0u}; }
   __device__ __forceinline__ static bool meet(const PixelGrid&, TapBits window, TapBits tap) {
     return (~window.bits & tap.bits) == 0;
@@ -116,7 +117,6 @@ struct TapPlace {
   int h = 0, w = 0;
   __device__ __forceinline__ static TapPlace window(const PixelGrid&, int h, int w) { return {h, w}; }
   __device__ __forceinline__ static TapPlace tap(const PixelGrid&, int r, int s) { return {r, s}; }
-  __device__ __forceinline__ static TapPlace no_window() { return {kOutside, kOutside}; }
   __device__ __forceinline__ static TapPlace no_tap() { return {kOutside, kOutside}; }
   __device__ __forceinline__ static bool meet(const PixelGrid& g, TapPlace window, TapPlace tap) {
     return static_cast<unsigned>(window.h + tap.h) < static_cast<unsigned>(g.H) &&
@@ -148,8 +148,8 @@ struct Pixels {
     int np, n, p, q;
     g.by_q.divide(real ? i : 0, np, q);
     g.by_p.divide(np, n, p);
-    const int h = p * g.stride - g.pad_h, w = q * g.stride - g.pad_w;
-    return {x + ((std::int64_t{n} * g.H + h) * g.W + w) * g.C, real ? Taps::window(g, h, w) : Taps::no_window()};
+    const int h = real ? p * g.stride - g.pad_h : g.H, w = q * g.stride - g.pad_w;
+    return {x + std::int64_t{n} * g.image + std::int64_t{h * g.W + w} * g.C, Taps::window(g, h, w)};
   }
   __device__ __forceinline__ Col col(int k) const {
     const bool real = k < g.depth;
