@@ -105,11 +105,13 @@ class Loader {
   /// Eight neighbouring threads write 128 bytes at once: of several lines those whose swizzles keep them off each
   /// other's banks.
   __device__ __forceinline__ static int line_of(int thread) {
-    if constexpr (Operand::kKRuns || kLineThreads >= 8 || kLine == 64)
-      return thread / kLineThreads;
+    constexpr int kTogether = 8 / kLineThreads;  // lines of eight threads
+    if constexpr (Operand::kKRuns || kTogether <= (kLine == 64 ? 2 : 1)) return thread / kLineThreads;
+    const int t = thread % 8 / kLineThreads, rest = thread / 8;
+    if constexpr (kLine == 64)  // two lines have the same exchange, and two lie in 128 bytes
+      return t % 2 + t / 2 * 4 + rest % 2 * 2 + rest / 2 * 8;
     else
-      return thread / 64 * (64 / kLineThreads) + thread / 8 % kLineThreads +
-             thread % 8 / kLineThreads * kLineThreads + thread % 64 / (8 * kLineThreads) * 8;
+      return t * kLineThreads + rest % kLineThreads + rest / kLineThreads * 8;
   }
   /// From an item's place to the item.
   __device__ __forceinline__ static constexpr int distance(int i) {
@@ -205,13 +207,12 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// On tensor cores a warp makes 64 x 64 where it can: what it reads from shared memory serves most products.
-template <class T>
-using Tile128x128 = std::conditional_t<std::is_same_v<T, bf16>, Tile<128, 128, 2, 2>, Tile<128, 128, 4, 2>>;
-using Tile128x64 = Tile<128, 64, 2, 2>;
-using Tile128x32 = Tile<128, 32, 4, 1>;
-using Tile64x64 = Tile<64, 64, 2, 2>;
-using Tile32x128 = Tile<32, 128, 1, 4>;
+/// The tile of a size. On tensor cores warps make 64 x 64, 64 x 32 or 32 x 64: what a warp reads from shared memory, and the
+/// addresses that it works out, serve so many products. Without packs threads are what is short.
+template <int M, int N, class T, bool Packs>
+using TileOf = std::conditional_t<
+    !std::is_same_v<T, bf16> || !Packs, Tile<M, N, M / 32, std::min(N / 32, 2)>,
+    Tile<M, N, M >= N ? std::max(M / 64, 2) : 1, N == 128 || (M == 128 && N == 64) ? 2 : 1>>;
 
 template <class Tile>
 constexpr bool is_tile(const gpu::TileSize& t) {
@@ -258,11 +259,12 @@ void run_product(const char* name, const Stream<ThisGpu>& stream, const A& a, co
       if constexpr (offered)
         if (is_tile<Tile>(plan.tile)) start(tile, to, f, split_stride);
     };
-    try_tile(Tile128x128<T>{});
-    try_tile(Tile128x64{});
-    try_tile(Tile128x32{});
-    try_tile(Tile64x64{});
-    try_tile(Tile32x128{});
+    constexpr bool packs = A::kPacks && B::kPacks;
+    try_tile(TileOf<128, 128, T, packs>{});
+    try_tile(TileOf<128, 64, T, packs>{});
+    try_tile(TileOf<128, 32, T, packs>{});
+    try_tile(TileOf<64, 64, T, packs>{});
+    try_tile(TileOf<32, 128, T, packs>{});
   };
   if (plan.splits == 1) return with_tile(dest, finish, 0);
   if constexpr (std::is_same_v<Dest, ToRows>) {

@@ -177,7 +177,11 @@ struct PixelsAcross {
   using Row = typename Pixels<T, Packs>::Col;
   using Col = typename Pixels<T, Packs>::Row;
   __device__ __forceinline__ Row row(int i) const { return of.col(i); }
-  __device__ __forceinline__ Col col(int k) const { return of.row(k); }
+  __device__ __forceinline__ Col col(int k) const {
+    Col c = of.row(k);
+    keep(c.p);
+    return c;
+  }
   __device__ __forceinline__ static void hold(Row& r) { Pixels<T, Packs>::hold(r); }
   __device__ __forceinline__ const T* at(const Row& r, const Col& c, bool& real) const { return of.at(c, r, real); }
 };
