@@ -59,12 +59,10 @@ __device__ __forceinline__ void ldmatrix_x2_trans(std::uint32_t r[2], SharedAddr
 /// Starts a copy of 16 (4) bytes from global to shared memory; zeros instead when `real` is false (`from` must still be
 /// a valid address).
 __device__ __forceinline__ void cp_async16(SharedAddress to, const void* from, bool real) {
-  asm volatile("cp.async.cg.shared.global [%0],[%1],16,%2;\n" ::"r"(to), "l"(from), "r"(real ? 16 : 0)
-               : "memory");
+  asm volatile("cp.async.cg.shared.global [%0],[%1],16,%2;\n" ::"r"(to), "l"(from), "r"(real ? 16 : 0) : "memory");
 }
 __device__ __forceinline__ void cp_async4(SharedAddress to, const void* from, bool real) {
-  asm volatile("cp.async.ca.shared.global [%0],[%1],4,%2;\n" ::"r"(to), "l"(from), "r"(real ? 4 : 0)
-               : "memory");
+  asm volatile("cp.async.ca.shared.global [%0],[%1],4,%2;\n" ::"r"(to), "l"(from), "r"(real ? 4 : 0) : "memory");
 }
 /// Closes this thread's group of copies; cp_async_wait<N> returns when at most N groups are still under way.
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }

@@ -34,8 +34,8 @@ struct ProductSize {
 };
 
 /// Brings the chunks of an operand's steps to shared memory; each thread the same places in every step. Where runs are
-/// along k a thread has one chunk of several rows; else several chunks of one line: what depends on k alone is worked out
-/// once a step.
+/// along k a thread has one chunk of several rows; else several chunks of one line: what depends on k alone is worked
+/// out once a step.
 template <class Operand, int Rows, int Threads>
 class Loader {
   using T = typename Operand::Type;
@@ -151,8 +151,17 @@ template <class Tile>
 constexpr std::size_t kTileShared = std::max<std::size_t>(kStages*(Tile::kM + Tile::kN) * 64,
                                                           Tile::kM* Tile::kStride * sizeof(float));
 
+/// Blocks that a multiprocessor of 228 KiB has room for when a thread has 64 registers beside its sums; for float 96
+/// and, for the operands, as many as sums. Left alone the compiler takes more, or works places out again to have fewer.
+template <class Tile, class T>
+constexpr int kTileBlocks = [] {
+  constexpr bool low = sizeof(T) == 2;
+  const int sums = Tile::kM * Tile::kN / Tile::kThreads, registers = sums + (low ? 64 : sums + 96);
+  return std::min(228 * 1024 / static_cast<int>(kTileShared<Tile> + 1024), 65536 / (registers * Tile::kThreads));
+}();
+
 template <class Tile, class A, class B, class Dest>
-__global__ void __launch_bounds__(Tile::kThreads)
+__global__ void __launch_bounds__(Tile::kThreads, kTileBlocks<Tile, typename A::Type>)
     tile_product(const A a, const B b, const Dest dest, const Finish finish, const ProductSize size) {
   using T = typename A::Type;
   AKIN_DYNAMIC_SHARED(unsigned char, shared);
@@ -207,12 +216,12 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// The tile of a size. On tensor cores warps make 64 x 64, 64 x 32 or 32 x 64: what a warp reads from shared memory, and the
-/// addresses that it works out, serve so many products. Without packs threads are what is short.
+/// The tile of a size. On tensor cores a warp makes 64 x 64, 64 x 32 or 32 x 64, so that what it reads from shared
+/// memory and the addresses that it works out serve many products; elsewhere 32 rows and half of the columns.
 template <int M, int N, class T, bool Packs>
-using TileOf = std::conditional_t<
-    !std::is_same_v<T, bf16> || !Packs, Tile<M, N, M / 32, std::min(N / 32, 2)>,
-    Tile<M, N, M >= N ? std::max(M / 64, 2) : 1, N == 128 || (M == 128 && N == 64) ? 2 : 1>>;
+using TileOf =
+    std::conditional_t<std::is_same_v<T, bf16> && Packs,
+                       Tile<M, N, M / std::max(32, M / 2), N / (M == 128 && N < 128 ? 32 : 64)>, Tile<M, N, M / 32, 2>>;
 
 template <class Tile>
 constexpr bool is_tile(const gpu::TileSize& t) {

@@ -4,9 +4,9 @@
 //   at(row, col, real)      address; real = false: the element counts as zero, and the address is any valid one
 //   kKRuns                  neighbours in memory differ in k (else in row); this is also the layout in shared memory
 //   kPacks                  runs may be read 16 bytes at a time: sizes and addresses are multiples of that
-// Rows beyond the operand may be any: what comes of them is not written. A k beyond the reduction must not be real. Of row
-// and column one brings an address and the other a distance in elements within 32 bits, so that at() is one instruction.
-// Without kPacks elements are gathered one by one, runs along k whatever the layout in memory.
+// Rows beyond the operand may be any: what comes of them is not written. A k beyond the reduction must not be real. Of
+// row and column one brings an address and the other a distance in elements within 32 bits, so that at() is one
+// instruction. Without kPacks elements are gathered one by one, runs along k whatever the layout in memory.
 #pragma once
 
 #include "kernels/common/gpu/vector.cuh"
@@ -33,6 +33,13 @@ class Divisor {
  private:
   std::uint32_t d_ = 1, magic_ = 1, shift_ = 0;
 };
+
+/// a b in 64 bits, by one instruction: that b is 32 bits wide must be known where it is multiplied, not only outside
+/// the loop.
+__device__ __forceinline__ std::int64_t wide_product(int a, int b) {
+  keep(b);
+  return std::int64_t{a} * b;
+}
 
 /// A stored matrix: element (row, k) is p[row row_stride + k k_stride]. With Packs its runs have stride 1 and lie one
 /// behind the other.
@@ -61,7 +68,7 @@ struct Matrix {
     const bool real = k < depth;
     k = real ? k : 0;
     if constexpr (!kKRuns) {
-      const T* line = p + std::int64_t{k} * rows;  // a product of 32 bits by 32
+      const T* line = p + wide_product(k, rows);
       keep(line);
       return {line, real};
     } else if constexpr (Packs) {
@@ -88,8 +95,8 @@ struct PixelGrid {
   Divisor by_p, by_q, by_s, by_c;
 };
 
-/// Whether a tap (r, s) meets the image from a window whose first tap lies at (h, w): a bit for each row and each column
-/// of taps, which one instruction compares.
+/// Whether a tap (r, s) meets the image from a window whose first tap lies at (h, w): a bit for each row and each
+/// column of taps, which one instruction compares.
 struct TapBits {
   static constexpr std::int64_t kMost = 31;  ///< rows and columns of taps together; no window has the last bit
   std::uint32_t bits = 0;
@@ -149,7 +156,7 @@ struct Pixels {
     g.by_q.divide(real ? i : 0, np, q);
     g.by_p.divide(np, n, p);
     const int h = real ? p * g.stride - g.pad_h : g.H, w = q * g.stride - g.pad_w;
-    return {x + std::int64_t{n} * g.image + std::int64_t{h * g.W + w} * g.C, Taps::window(g, h, w)};
+    return {x + wide_product(n, g.image) + wide_product(h * g.W + w, g.C), Taps::window(g, h, w)};
   }
   __device__ __forceinline__ Col col(int k) const {
     const bool real = k < g.depth;
@@ -209,7 +216,7 @@ struct ReversedTaps {
     int tap, k, r, s;
     by_k.divide(real ? i : 0, tap, k);
     by_s.divide(tap, r, s);
-    const T* p = w + k * filter + ((last_r - r * step) * S + last_s - s * step) * C;
+    const T* p = w + wide_product(k, filter) + ((last_r - r * step) * S + last_s - s * step) * C;
     keep(p);
     return {p, real};
   }

@@ -41,8 +41,8 @@ constexpr int kLineBytes = KRuns ? 64 : Rows* static_cast<int>(sizeof(T));
 template <class T, class Tile, bool AKRuns, bool BKRuns>
 class Sums;
 
-/// mma.m16n8k16: a warp makes kWarpM x kWarpN; ldmatrix reads fragments, transposed where runs are along rows. Where a lane
-/// reads in a step's memory is the same in every step.
+/// mma.m16n8k16: a warp makes kWarpM x kWarpN; ldmatrix reads fragments, transposed where runs are along rows. Where a
+/// lane reads in a step's memory is the same in every step.
 template <class Tile, bool AKRuns, bool BKRuns>
 class Sums<bf16, Tile, AKRuns, BKRuns> {
  public:
