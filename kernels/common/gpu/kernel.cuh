@@ -56,8 +56,8 @@ __device__ __forceinline__ void put(T& y, float value, Accum mode) {
   y = from_float<T>(mode == Accum::add ? to_float(y) + value : value);
 }
 
-/// Makes the compiler keep x in its register from here on: otherwise ptxas works addresses out again in every step of a
-/// loop rather than hold them.
+/// Makes the compiler take x as it is here, without knowing what it was made of: otherwise addresses are taken apart and
+/// worked out again in every step of a loop.
 template <class T>
 __device__ __forceinline__ void keep(T& x) {
 #if defined(__CUDACC__)

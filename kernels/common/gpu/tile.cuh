@@ -79,7 +79,7 @@ class Loader {
 #pragma unroll
       for (int i = 0; i < kItems; ++i) {
         bool real;
-        Operand::hold(row_[i]);  // nor anything made of it
+        Operand::hold(row_[i]);
         const T* from = operand.at(row_[i], col, real);
         cp_async16(to[i % kPlaces] + distance(i), from, real);
       }

@@ -1,6 +1,7 @@
 // What tile.cuh multiplies: an operand says where element (row, k) lies, row counting M (or N) and k the reduction.
 //   Row row(int)            what depends on the row alone: kept in registers through the whole reduction
 //   Col col(int)            what depends on k alone: worked out once a step
+//   hold(row)               makes the compiler hold a row rather than what it would make of it
 //   at(row, col, real)      address; real = false: the element counts as zero, and the address is any valid one
 //   kKRuns                  neighbours in memory differ in k (else in row); this is also the layout in shared memory
 //   kPacks                  runs may be read 16 bytes at a time: sizes and addresses are multiples of that
