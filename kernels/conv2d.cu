@@ -23,6 +23,9 @@ PixelGrid pixel_grid(std::int64_t N, std::int64_t H, std::int64_t W, std::int64_
           tile_int(stride, name),
           static_cast<int>(pad_h),
           static_cast<int>(pad_w),
+          tile_int(H * W * C, name),
+          static_cast<int>(taps_h),
+          static_cast<int>(taps_w),
           tile_int(N * P * Q, name),
           tile_int(taps_h * taps_w * C, name),
           Divisor(P),
@@ -104,7 +107,7 @@ void conv2d_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, con
   if (s.is_gemm())
     return gemm(stream, {s.N * s.H * s.W, s.K, s.C, Trans::no, Trans::yes}, 1.0, x, w, nullptr, y, Accum::overwrite,
                 nullptr);
-  if (s.C % kPack<T> == 0 && aligned16(x, w))
+  if (s.C % kPack<T> == 0 && s.R + s.S <= TapBits::kMost && aligned16(x, w))
     forward<pixel_tiles<T>(), true>(stream, s, x, w, y);
   else
     forward<gpu::kTilesSlow, false>(stream, s, x, w, y);
@@ -114,7 +117,7 @@ template <class Gpu, class T>
 void conv2d_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
                      float*) {
   if (s.is_gemm()) return gemm(stream, {s.N * s.H * s.W, s.C, s.K}, 1.0, dy, w, nullptr, dx, mode, nullptr);
-  if (s.C % kPack<T> == 0 && s.K % kPack<T> == 0 && aligned16(dy, w))
+  if (s.C % kPack<T> == 0 && s.K % kPack<T> == 0 && s.R + s.S <= TapBits::kMost && aligned16(dy, w))
     data_gradient<pixel_tiles<T>(), true>(stream, s, dy, w, dx, mode);
   else
     data_gradient<gpu::kTilesSlow, false>(stream, s, dy, w, dx, mode);

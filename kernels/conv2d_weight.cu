@@ -23,6 +23,9 @@ void weight_gradient(const Stream<ThisGpu>& stream, const Conv2dShape& s, const 
                        tile_int(s.stride, name),
                        tile_int(s.pad, name),
                        tile_int(s.pad, name),
+                       tile_int(s.H * s.W * s.C, name),
+                       tile_int(s.R, name),
+                       tile_int(s.S, name),
                        a.depth,
                        tile_int(filter, name),
                        Divisor(P),
@@ -49,7 +52,8 @@ void conv2d_bwd_weight(const Stream<Gpu>& stream, const Conv2dShape& s, const T*
                        Accum mode, float* workspace) {
   if (s.is_gemm())
     return gemm(stream, {s.K, s.C, s.N * s.H * s.W, Trans::yes, Trans::no}, 1.0, dy, x, nullptr, dw, mode, workspace);
-  const bool x_packs = s.C % kPack<T> == 0 && aligned16(x), dy_packs = s.K % kPack<T> == 0 && aligned16(dy);
+  const bool x_packs = s.C % kPack<T> == 0 && s.R + s.S <= TapBits::kMost && aligned16(x);
+  const bool dy_packs = s.K % kPack<T> == 0 && aligned16(dy);
   if (x_packs && dy_packs)
     weight_gradient<weight_tiles<T>(), true, true>(stream, s, x, dy, dw, mode, workspace);
   else if (dy_packs)

@@ -1,4 +1,4 @@
-// gemm on the tiled product of common/gpu/tile.cuh. bf16: 128 x 128 tiles of 8 warps (32 x 64 each, 64 sums a thread),
+// gemm on the tiled product of common/gpu/tile.cuh. bf16: 128 x 128 tiles of 4 warps (64 x 64 each, 128 sums a thread),
 // 128 x 64 and 64 x 64 where those fill the card better; float: 128 x 128 and 64 x 64. Sizes that 16-byte accesses
 // cannot serve, and A^T B^T, which no layer needs, gather single elements into 64 x 64 tiles.
 #include "kernels/gemm.hpp"

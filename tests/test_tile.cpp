@@ -322,6 +322,8 @@ TEST_CASE("conv2d on a device: every tile, with and without packs, strides beyon
       {{2, 5, 6, 16, 24, 1, 1, 1, 0}, 1, false, {}, {}},    // a plain product
       {{1, 4, 5, 8, 8, 3, 3, 1, 4}, 1, false, {}, {}},      // more padding than taps
       {{1, 3, 3, 8, 8, 1, 1, 4, 0}, 1, false, {}, {}},      // a stride beyond the image
+      {{1, 5, 40, 8, 8, 2, 29, 1, 1}, 1, false, {}, {}},    // as many rows and columns of taps as a word has bits for
+      {{1, 5, 40, 8, 8, 3, 29, 1, 1}, 1, false, {}, {}},    // and one more
   };
   for (const Shape& shape : shapes) {
     const Conv2dShape& s = shape.s;

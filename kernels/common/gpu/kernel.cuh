@@ -27,6 +27,10 @@ using ThisGpu = Cuda;
 namespace akin {
 using ThisGpu = Sim;
 using namespace sim::cuda;  // NOLINT: the kernels are written with CUDA's names
+using SharedAddress = unsigned char*;  // ptx.cuh
+namespace {
+inline SharedAddress shared_address(unsigned char* p) { return p; }
+}  // namespace
 }  // namespace akin
 #endif
 
@@ -50,6 +54,20 @@ __device__ __forceinline__ T from_float(float x) {
 template <class T>
 __device__ __forceinline__ void put(T& y, float value, Accum mode) {
   y = from_float<T>(mode == Accum::add ? to_float(y) + value : value);
+}
+
+/// Makes the compiler take x as it is here, without knowing what it was made of: otherwise addresses are taken apart and
+/// worked out again in every step of a loop.
+template <class T>
+__device__ __forceinline__ void keep(T& x) {
+#if defined(__CUDACC__)
+  if constexpr (sizeof(T) == 8)
+    asm volatile("" : "+l"(x));
+  else
+    asm volatile("" : "+r"(x));
+#else
+  static_cast<void>(x);
+#endif
 }
 
 /// This thread's index among all threads of a one-dimensional grid, and how many there are.

@@ -23,46 +23,46 @@ __device__ __forceinline__ void mma_m16n8k8_tf32(float d[4], const std::uint32_t
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
 }
 
-__device__ __forceinline__ unsigned shared_address(const void* p) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(p));
+/// Where something lies in shared memory, as ldmatrix and cp.async take it.
+using SharedAddress = unsigned;
+__device__ __forceinline__ SharedAddress shared_address(const void* p) {
+  return static_cast<SharedAddress>(__cvta_generic_to_shared(p));
 }
 
 /// 8 x 8 matrices of 16-bit values from shared memory, one register each; lane 8 i + r gives row r of matrix i.
-__device__ __forceinline__ void ldmatrix_x4(std::uint32_t r[4], const void* row) {
+__device__ __forceinline__ void ldmatrix_x4(std::uint32_t r[4], SharedAddress row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3},[%4];\n"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(shared_address(row))
+               : "r"(row)
                : "memory");
 }
-__device__ __forceinline__ void ldmatrix_x2(std::uint32_t r[2], const void* row) {
+__device__ __forceinline__ void ldmatrix_x2(std::uint32_t r[2], SharedAddress row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1},[%2];\n"
                : "=r"(r[0]), "=r"(r[1])
-               : "r"(shared_address(row))
+               : "r"(row)
                : "memory");
 }
 /// Each matrix transposed on its way into the registers.
-__device__ __forceinline__ void ldmatrix_x4_trans(std::uint32_t r[4], const void* row) {
+__device__ __forceinline__ void ldmatrix_x4_trans(std::uint32_t r[4], SharedAddress row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3},[%4];\n"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(shared_address(row))
+               : "r"(row)
                : "memory");
 }
-__device__ __forceinline__ void ldmatrix_x2_trans(std::uint32_t r[2], const void* row) {
+__device__ __forceinline__ void ldmatrix_x2_trans(std::uint32_t r[2], SharedAddress row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1},[%2];\n"
                : "=r"(r[0]), "=r"(r[1])
-               : "r"(shared_address(row))
+               : "r"(row)
                : "memory");
 }
 
 /// Starts a copy of 16 (4) bytes from global to shared memory; zeros instead when `real` is false (`from` must still be
 /// a valid address).
-__device__ __forceinline__ void cp_async16(void* to, const void* from, bool real) {
-  asm volatile("cp.async.cg.shared.global [%0],[%1],16,%2;\n" ::"r"(shared_address(to)), "l"(from), "r"(real ? 16 : 0)
-               : "memory");
+__device__ __forceinline__ void cp_async16(SharedAddress to, const void* from, bool real) {
+  asm volatile("cp.async.cg.shared.global [%0],[%1],16,%2;\n" ::"r"(to), "l"(from), "r"(real ? 16 : 0) : "memory");
 }
-__device__ __forceinline__ void cp_async4(void* to, const void* from, bool real) {
-  asm volatile("cp.async.ca.shared.global [%0],[%1],4,%2;\n" ::"r"(shared_address(to)), "l"(from), "r"(real ? 4 : 0)
-               : "memory");
+__device__ __forceinline__ void cp_async4(SharedAddress to, const void* from, bool real) {
+  asm volatile("cp.async.ca.shared.global [%0],[%1],4,%2;\n" ::"r"(to), "l"(from), "r"(real ? 4 : 0) : "memory");
 }
 /// Closes this thread's group of copies; cp_async_wait<N> returns when at most N groups are still under way.
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }

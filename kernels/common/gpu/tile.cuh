@@ -33,30 +33,61 @@ struct ProductSize {
   bool packs;                 ///< results may be written 16 bytes at a time
 };
 
-/// Brings the chunks of an operand's steps to shared memory; each thread the same places in every step.
+/// Brings the chunks of an operand's steps to shared memory; each thread the same places in every step. Where runs are
+/// along k a thread has one chunk of several rows; else several chunks of one line: what depends on k alone is worked
+/// out once a step.
 template <class Operand, int Rows, int Threads>
 class Loader {
   using T = typename Operand::Type;
   static constexpr int kChunk = kPack<T>;
   static constexpr int kLine = kLineBytes<T, Rows, Operand::kKRuns>, kLineChunks = kLine / 16;
-  static constexpr int kLineStep = Threads / kLineChunks, kItems = Rows * 4 / Threads;
-  static_assert(Rows * 4 % Threads == 0 && Threads % kLineChunks == 0);
-  static_assert(kLineStep % 8 == 0, "all items of a thread have one swizzle");
+  static constexpr int kItems = Rows * 4 / Threads;
+  static constexpr int kLineThreads = Operand::kKRuns ? kLineChunks : kLineChunks / kItems;
+  /// Chunks of a line are exchanged by numbers below this, so that items so far apart have places at a fixed distance.
+  static constexpr int kExchanged = kLine == 64 ? 4 : 8;
+  static constexpr int kPlaces = Operand::kKRuns ? 1 : std::clamp(kExchanged / kLineThreads, 1, kItems);
+  static_assert(Rows * 4 % Threads == 0 && kLineThreads > 0 && Threads % kLineThreads == 0);
+  static_assert(!Operand::kKRuns || Threads / kLineThreads % 8 == 0, "all items of a thread have one swizzle");
 
  public:
-  __device__ __forceinline__ Loader(const Operand& operand, int first_row)
-      : line_(static_cast<int>(threadIdx.x) / kLineChunks), chunk_(static_cast<int>(threadIdx.x) % kLineChunks) {
+  /// `to`: where the operand of the first buffer lies.
+  __device__ __forceinline__ Loader(const Operand& operand, int first_row, unsigned char* to) {
+    const int thread = static_cast<int>(threadIdx.x), line = line_of(thread), chunk = thread % kLineThreads;
+    along_k_ = Operand::kKRuns ? chunk * kChunk : line;
 #pragma unroll
-    for (int i = 0; i < kRows; ++i)
-      row_[i] = operand.row(first_row + (Operand::kKRuns ? line_ + i * kLineStep : chunk_ * kChunk));
+    for (int i = 0; i < kItems; ++i) {
+      row_[i] = operand.row(first_row + (Operand::kKRuns ? line + i * kLineStep : (chunk + i * kLineThreads) * kChunk));
+      Operand::hold(row_[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < kPlaces; ++i) {
+      unsigned char* p = to + swizzled<kLine>(line, chunk + i * kLineThreads);
+      if constexpr (Operand::kPacks)
+        place_[i] = shared_address(p);
+      else
+        place_[i] = p;
+      keep(place_[i]);
+    }
   }
-  __device__ __forceinline__ void load(const Operand& operand, unsigned char* to, int k) const {
-    to += swizzled<kLine>(line_, chunk_);
-    if constexpr (!Operand::kPacks) {
+  /// Fills the buffer that lies `buffer` bytes after the first with the step that begins at k.
+  __device__ __forceinline__ void load(const Operand& operand, int buffer, int k) {
+    Place to[kPlaces];
+#pragma unroll
+    for (int i = 0; i < kPlaces; ++i) to[i] = place_[i] + buffer, keep(to[i]);
+    if constexpr (Operand::kPacks) {
+      const auto col = operand.col(k + along_k_);
+#pragma unroll
+      for (int i = 0; i < kItems; ++i) {
+        bool real;
+        Operand::hold(row_[i]);
+        const T* from = operand.at(row_[i], col, real);
+        cp_async16(to[i % kPlaces] + distance(i), from, real);
+      }
+    } else {
       alignas(16) T v[kItems][kChunk];
 #pragma unroll
       for (int e = 0; e < kChunk; ++e) {
-        const auto col = operand.col(k + chunk_ * kChunk + e);
+        const auto col = operand.col(k + along_k_ + e);
 #pragma unroll
         for (int i = 0; i < kItems; ++i) {
           bool real;
@@ -65,29 +96,31 @@ class Loader {
         }
       }
 #pragma unroll
-      for (int i = 0; i < kItems; ++i) store_pack(reinterpret_cast<T*>(to + i * kLineStep * kLine), load_pack(v[i]));
-    } else if constexpr (Operand::kKRuns) {
-      const auto col = operand.col(k + chunk_ * kChunk);
-#pragma unroll
-      for (int i = 0; i < kItems; ++i) {
-        bool real;
-        const T* from = operand.at(row_[i], col, real);
-        cp_async16(to + i * kLineStep * kLine, from, real);
-      }
-    } else {
-#pragma unroll
-      for (int i = 0; i < kItems; ++i) {
-        bool real;
-        const T* from = operand.at(row_[0], operand.col(k + line_ + i * kLineStep), real);
-        cp_async16(to + i * kLineStep * kLine, from, real);
-      }
+      for (int i = 0; i < kItems; ++i) store_pack(reinterpret_cast<T*>(to[0] + distance(i)), load_pack(v[i]));
     }
   }
 
  private:
-  static constexpr int kRows = Operand::kKRuns ? kItems : 1;
-  int line_, chunk_;
-  typename Operand::Row row_[kRows];
+  static constexpr int kLineStep = Threads / kLineThreads;
+  /// Eight neighbouring threads write 128 bytes at once: of several lines those whose swizzles keep them off each
+  /// other's banks.
+  __device__ __forceinline__ static int line_of(int thread) {
+    constexpr int kTogether = 8 / kLineThreads;  // lines of eight threads
+    if constexpr (Operand::kKRuns || kTogether <= (kLine == 64 ? 2 : 1)) return thread / kLineThreads;
+    const int t = thread % 8 / kLineThreads, rest = thread / 8;
+    if constexpr (kLine == 64)  // two lines have the same exchange, and two lie in 128 bytes
+      return t % 2 + t / 2 * 4 + rest % 2 * 2 + rest / 2 * 8;
+    else
+      return t * kLineThreads + rest % kLineThreads + rest / kLineThreads * 8;
+  }
+  /// From an item's place to the item.
+  __device__ __forceinline__ static constexpr int distance(int i) {
+    return Operand::kKRuns ? i * kLineStep * kLine : i / kPlaces * kPlaces * kLineThreads * 16;
+  }
+  using Place = std::conditional_t<Operand::kPacks, SharedAddress, unsigned char*>;
+  int along_k_;
+  typename Operand::Row row_[kItems];
+  Place place_[kPlaces];
 };
 
 /// From the tile in shared memory to where it belongs.
@@ -118,8 +151,17 @@ template <class Tile>
 constexpr std::size_t kTileShared = std::max<std::size_t>(kStages*(Tile::kM + Tile::kN) * 64,
                                                           Tile::kM* Tile::kStride * sizeof(float));
 
+/// Blocks that a multiprocessor of 228 KiB has room for when a thread has 64 registers beside its sums; for float 96
+/// and, for the operands, as many as sums. Left alone the compiler takes more, or works places out again to have fewer.
+template <class Tile, class T>
+constexpr int kTileBlocks = [] {
+  constexpr bool low = sizeof(T) == 2;
+  const int sums = Tile::kM * Tile::kN / Tile::kThreads, registers = sums + (low ? 64 : sums + 96);
+  return std::min(228 * 1024 / static_cast<int>(kTileShared<Tile> + 1024), 65536 / (registers * Tile::kThreads));
+}();
+
 template <class Tile, class A, class B, class Dest>
-__global__ void __launch_bounds__(Tile::kThreads)
+__global__ void __launch_bounds__(Tile::kThreads, kTileBlocks<Tile, typename A::Type>)
     tile_product(const A a, const B b, const Dest dest, const Finish finish, const ProductSize size) {
   using T = typename A::Type;
   AKIN_DYNAMIC_SHARED(unsigned char, shared);
@@ -131,15 +173,15 @@ __global__ void __launch_bounds__(Tile::kThreads)
 
   const int first = static_cast<int>(blockIdx.z) * size.k_tiles_per_split;
   const int steps = min(size.k_tiles - first, size.k_tiles_per_split);
-  const Loader<A, Tile::kM, Tile::kThreads> load_a(a, m0);
-  const Loader<B, Tile::kN, Tile::kThreads> load_b(b, n0);
+  Loader<A, Tile::kM, Tile::kThreads> load_a(a, m0, shared);
+  Loader<B, Tile::kN, Tile::kThreads> load_b(b, n0, shared + kBytesA);
+  const auto buffer = [](int step) { return (step & (kStages - 1)) * kStageBytes; };
   const auto load = [&](int step) {
-    unsigned char* to = shared + (step & (kStages - 1)) * kStageBytes;
-    load_a.load(a, to, (first + step) * kDepth<T>);
-    load_b.load(b, to + kBytesA, (first + step) * kDepth<T>);
+    load_a.load(a, buffer(step), (first + step) * kDepth<T>);
+    load_b.load(b, buffer(step), (first + step) * kDepth<T>);
   };
 
-  Sums<T, Tile, A::kKRuns, B::kKRuns> sums;
+  Sums<T, Tile, A::kKRuns, B::kKRuns> sums(shared, shared + kBytesA);
   for (int step = 0; step < kStages - 1; ++step) {
     if (step < steps) load(step);
     cp_async_commit();
@@ -149,8 +191,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
     __syncthreads();  // this step has arrived, and nobody reads the buffer of the last one any more
     if (step + kStages - 1 < steps) load(step + kStages - 1);
     cp_async_commit();
-    const unsigned char* from = shared + (step & (kStages - 1)) * kStageBytes;
-    sums.multiply(from, from + kBytesA);
+    sums.multiply(buffer(step));
   }
   cp_async_wait<0>();
   __syncthreads();
@@ -175,11 +216,12 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-using Tile128x128 = Tile<128, 128, 4, 2>;
-using Tile128x64 = Tile<128, 64, 4, 2>;
-using Tile128x32 = Tile<128, 32, 4, 1>;
-using Tile64x64 = Tile<64, 64, 2, 2>;
-using Tile32x128 = Tile<32, 128, 1, 4>;
+/// The tile of a size. On tensor cores a warp makes 64 x 64, 64 x 32 or 32 x 64, so that what it reads from shared
+/// memory and the addresses that it works out serve many products; elsewhere 32 rows and half of the columns.
+template <int M, int N, class T, bool Packs>
+using TileOf =
+    std::conditional_t<std::is_same_v<T, bf16> && Packs,
+                       Tile<M, N, M / std::max(32, M / 2), N / (M == 128 && N < 128 ? 32 : 64)>, Tile<M, N, M / 32, 2>>;
 
 template <class Tile>
 constexpr bool is_tile(const gpu::TileSize& t) {
@@ -226,11 +268,12 @@ void run_product(const char* name, const Stream<ThisGpu>& stream, const A& a, co
       if constexpr (offered)
         if (is_tile<Tile>(plan.tile)) start(tile, to, f, split_stride);
     };
-    try_tile(Tile128x128{});
-    try_tile(Tile128x64{});
-    try_tile(Tile128x32{});
-    try_tile(Tile64x64{});
-    try_tile(Tile32x128{});
+    constexpr bool packs = A::kPacks && B::kPacks;
+    try_tile(TileOf<128, 128, T, packs>{});
+    try_tile(TileOf<128, 64, T, packs>{});
+    try_tile(TileOf<128, 32, T, packs>{});
+    try_tile(TileOf<64, 64, T, packs>{});
+    try_tile(TileOf<32, 128, T, packs>{});
   };
   if (plan.splits == 1) return with_tile(dest, finish, 0);
   if constexpr (std::is_same_v<Dest, ToRows>) {

@@ -33,7 +33,7 @@ struct ProductPlan {
 };
 
 /// The cheapest of `tiles` by a model in which a step of a block costs its m n products and 24 (m + n) for filling
-/// shared memory, one block of 4 warps alone does not keep a multiprocessor busy, and a float written and read again
+/// shared memory, one small block alone does not keep a multiprocessor busy, and a float written and read again
 /// costs as much as 10 products of a step.
 template <std::size_t Count>
 ProductPlan plan_product(const TileSize (&tiles)[Count], std::int64_t M, std::int64_t N, std::int64_t K,

@@ -41,34 +41,52 @@ constexpr int kLineBytes = KRuns ? 64 : Rows* static_cast<int>(sizeof(T));
 template <class T, class Tile, bool AKRuns, bool BKRuns>
 class Sums;
 
-/// mma.m16n8k16: a warp makes kWarpM x kWarpN; ldmatrix reads fragments, transposed where runs are along rows.
+/// mma.m16n8k16: a warp makes kWarpM x kWarpN; ldmatrix reads fragments, transposed where runs are along rows. Where a
+/// lane reads in a step's memory is the same in every step.
 template <class Tile, bool AKRuns, bool BKRuns>
 class Sums<bf16, Tile, AKRuns, BKRuns> {
  public:
-  /// Adds the products of one step.
-  __device__ __forceinline__ void multiply(const unsigned char* a, const unsigned char* b) {
-    constexpr int kLineA = kLineBytes<bf16, Tile::kM, AKRuns>, kLineB = kLineBytes<bf16, Tile::kN, BKRuns>;
+  /// a, b: where the operands of the first buffer lie.
+  __device__ __forceinline__ Sums(unsigned char* a, unsigned char* b) {
     const int lane = static_cast<int>(threadIdx.x) % 32, low = lane % 8, bit3 = lane / 8 % 2, bit4 = lane / 16;
     const int m0 = Tile::warp_m(), n0 = Tile::warp_n();
+#pragma unroll
+    for (int i = 0; i < kPlacesA; ++i) {
+      a_[i] = shared_address(a + (AKRuns ? swizzled<kLineA>(m0 + 8 * bit3 + low, 2 * i + bit4)
+                                         : swizzled<kLineA>(8 * bit4 + low, (m0 + 16 * i) / 8 + bit3)));
+      keep(a_[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < kPlacesB; ++i) {
+      b_[i] = shared_address(b + (BKRuns ? swizzled<kLineB>(n0 + 8 * bit4 + low, 2 * i + bit3)
+                                         : swizzled<kLineB>(8 * bit3 + low, (n0 + 16 * i) / 8 + bit4)));
+      keep(b_[i]);
+    }
+  }
+  /// Adds the products of the step in the buffer that lies `buffer` bytes after the first.
+  __device__ __forceinline__ void multiply(int buffer) {
+    SharedAddress a[kPlacesA], b[kPlacesB];
+#pragma unroll
+    for (int i = 0; i < kPlacesA; ++i) a[i] = a_[i] + buffer, keep(a[i]);
+#pragma unroll
+    for (int i = 0; i < kPlacesB; ++i) b[i] = b_[i] + buffer, keep(b[i]);
 #pragma unroll
     for (int k = 0; k < kDepth<bf16>; k += 16) {
       std::uint32_t fa[kTilesM][4], fb[kTilesN][2];
 #pragma unroll
       for (int i = 0; i < kTilesM; ++i) {
-        const int m = m0 + 16 * i;
         if constexpr (AKRuns)
-          ldmatrix_x4(fa[i], a + swizzled<kLineA>(m + 8 * bit3 + low, k / 8 + bit4));
+          ldmatrix_x4(fa[i], a[k / 16] + 16 * i * kLineA);
         else
-          ldmatrix_x4_trans(fa[i], a + swizzled<kLineA>(k + 8 * bit4 + low, m / 8 + bit3));
+          ldmatrix_x4_trans(fa[i], a[i] + k * kLineA);
       }
 #pragma unroll
       for (int j = 0; j < kTilesN; j += 2) {
-        const int n = n0 + 8 * j;
         std::uint32_t f[4];
         if constexpr (BKRuns)
-          ldmatrix_x4(f, b + swizzled<kLineB>(n + 8 * bit4 + low, k / 8 + bit3));
+          ldmatrix_x4(f, b[k / 16] + 8 * j * kLineB);
         else
-          ldmatrix_x4_trans(f, b + swizzled<kLineB>(k + 8 * bit3 + low, n / 8 + bit4));
+          ldmatrix_x4_trans(f, b[j / 2] + k * kLineB);
         fb[j][0] = f[0], fb[j][1] = f[1], fb[j + 1][0] = f[2], fb[j + 1][1] = f[3];
       }
 #pragma unroll
@@ -93,6 +111,10 @@ class Sums<bf16, Tile, AKRuns, BKRuns> {
 
  private:
   static constexpr int kTilesM = Tile::kWarpM / 16, kTilesN = Tile::kWarpN / 8;
+  static constexpr int kLineA = kLineBytes<bf16, Tile::kM, AKRuns>, kLineB = kLineBytes<bf16, Tile::kN, BKRuns>;
+  // 16 lines further on chunks are exchanged alike, so one place serves all lines of a chunk.
+  static constexpr int kPlacesA = AKRuns ? 2 : kTilesM, kPlacesB = BKRuns ? 2 : kTilesN / 2;
+  SharedAddress a_[kPlacesA], b_[kPlacesB];
   float sum_[kTilesM][kTilesN][4] = {};
 };
 
@@ -101,7 +123,9 @@ class Sums<bf16, Tile, AKRuns, BKRuns> {
 template <class Tile, bool AKRuns, bool BKRuns>
 class Sums<float, Tile, AKRuns, BKRuns> {
  public:
-  __device__ __forceinline__ void multiply(const unsigned char* a, const unsigned char* b) {
+  __device__ __forceinline__ Sums(const unsigned char* a, const unsigned char* b) : a_(a), b_(b) {}
+  __device__ __forceinline__ void multiply(int buffer) {
+    const unsigned char *a = a_ + buffer, *b = b_ + buffer;
 #pragma unroll
     for (int k = 0; k < kDepth<float>; k += 4) {
       float va[4][kMine], vb[4][kOurs];
@@ -157,6 +181,7 @@ class Sums<float, Tile, AKRuns, BKRuns> {
         }
     }
   }
+  const unsigned char *a_, *b_;
   float sum_[kMine][kOurs] = {};
 };
 
