@@ -63,6 +63,7 @@ class SimStream : public GpuStream {
     queue_.recording = nullptr;
     return std::move(graph_);
   }
+  bool capturing() const override { return queue_.recording != nullptr; }
   void launch(GpuGraph& graph) override {
     for (const auto& work : static_cast<SimGraph&>(graph).work) work();
   }
