@@ -50,7 +50,7 @@ struct Card {
 };
 
 std::vector<Place> devices() {
-  const auto sim = [](sim::Policy policy) { return [=] { return open_sim({.policy = policy, .seed = 5}); }; };
+  const auto sim = [](sim::Policy policy) { return [=] { return open_sim(sim_options(policy, 5)); }; };
   std::vector<Place> all = {{"fifo", DType::f32, true, sim(sim::Policy::fifo), Device::sim},
                             {"lifo", DType::f32, true, sim(sim::Policy::lifo), Device::sim},
                             {"pct", DType::f32, true, sim(sim::Policy::pct), Device::sim}};

@@ -75,10 +75,11 @@ void launch(const char* name, void (*kernel)(P...), const LaunchShape& s, const 
     void (*kernel)(P...);
     std::tuple<std::remove_cv_t<P>...> values;
   } call{kernel, {static_cast<P>(std::forward<A>(a))...}};
+  sim::check_arguments(name, call.values);
   auto* queue = static_cast<sim::Queue*>(stream.handle);
-  queue->submit([=, grid = dim(s.grid), block = dim(s.block), shared = s.shared]() mutable {
+  queue->submit([=, options = queue->options(), grid = dim(s.grid), block = dim(s.block), shared = s.shared]() mutable {
     sim::run_grid(
-        name, grid, block, shared, queue->options,
+        name, grid, block, shared, options,
         [](void* p) {
           auto* c = static_cast<Call*>(p);
           std::apply(c->kernel, c->values);
