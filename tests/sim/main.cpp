@@ -127,7 +127,7 @@ void test_swap(const sim::Options& options) {
 template <Bug bug>
 void test_lines(const sim::Options& options) {
   const Device<float> x(64, value), y(64);
-  test::sim_launch("lines", lines<bug>, 2, 64, 64 * sizeof(float), options, x.get(), y.get());
+  test::sim_launch("lines", lines<bug>, 1, 64, 64 * sizeof(float), options, x.get(), y.get());
   compare(
       "lines", y, [&](int i) { return x[i ^ 32]; }, 0);
 }
