@@ -184,9 +184,10 @@ TEST_CASE("device: every reason not to use a card is told with what to do") {
   CHECK(has(card_problem("Tesla V100", 7, 0, both), "Tesla V100 has compute capability 7.0, at least 8.0"));
   CHECK_EQ(card_problem("NVIDIA H100", 9, 0, both), "");
   CHECK_EQ(card_problem("NVIDIA L40", 8, 9, both), "");
-  CHECK_EQ(card_problem("NVIDIA B200", 10, 0, both),
-           "device cuda: NVIDIA B200 has compute capability 10.0, this akin holds code for 80-real,90a-real alone; build "
-           "it again with -DCMAKE_CUDA_ARCHITECTURES=100, or use --device cpu");
+  CHECK_EQ(
+      card_problem("NVIDIA B200", 10, 0, both),
+      "device cuda: NVIDIA B200 has compute capability 10.0, this akin holds code for 80-real,90a-real alone; build "
+      "it again with -DCMAKE_CUDA_ARCHITECTURES=100, or use --device cpu");
   for (const char* runs : {"80,90a-real", "90a-real,90-virtual", "100-real", "100a-real", "100f-real", "native", "all"})
     CHECK_EQ(card_problem("NVIDIA B200", 10, 0, runs), "");
   for (const char* not_there : {"90a", "103-real", "103-virtual", "103f-real", "120-real", ""})

@@ -69,8 +69,8 @@ Values numbers(std::int64_t n, std::uint32_t stream) {
 }
 
 /// K products of numbers that bf16 holds are exact in float; their sum rounds K times by at most eps/2 of a partial
-/// sum, four standard deviations and more; a bf16 result rounds once more, after the addition. A card's tensor core cuts
-/// off where the emulator rounds: one bit more for each of the K/16 sums that go through it, all to the same side.
+/// sum, four standard deviations and more; a bf16 result rounds once more, after the addition. A card's tensor core
+/// cuts off where the emulator rounds: one bit more for each of the K/16 sums that go through it, all to the same side.
 double tolerance(const Place& place, std::int64_t K, DType out) {
   const double eps{std::numeric_limits<float>::epsilon()}, terms = static_cast<double>(K);
   return 4 * eps * std::sqrt(terms + 3) + (place.device == Device::cuda ? eps * terms / 16 : 0.0) +

@@ -108,7 +108,8 @@ double relative_difference(const Tensor& a, const Tensor& b) {
   double apart = 0, size = 0;
   for (std::int64_t p = 0; p < pieces; ++p) {
     const std::int64_t from = pieces > 1 ? p * (n - each) / (pieces - 1) : 0;  // the first, the last, and between
-    const Array x = a.view({each}, from).to_array().cast(DType::f32), y = b.view({each}, from).to_array().cast(DType::f32);
+    const Array x = a.view({each}, from).to_array().cast(DType::f32),
+                y = b.view({each}, from).to_array().cast(DType::f32);
     for (std::size_t i = 0; i < y.as<float>().size(); ++i) {
       const double u = double{x.as<float>()[i]}, v = double{y.as<float>()[i]};
       apart += (u - v) * (u - v);
