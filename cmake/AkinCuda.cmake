@@ -9,7 +9,7 @@ if(NOT AKIN_CUDA STREQUAL "OFF")
   endif()
   if(CMAKE_CUDA_COMPILER)
     if(NOT CMAKE_CUDA_ARCHITECTURES)
-      set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real)
+      set(CMAKE_CUDA_ARCHITECTURES 80 90a-real)  # 80: also PTX, which the driver translates for newer cards
     endif()
     enable_language(CUDA)
     # CMake 3.25 expects a library that CUDA 13 no longer has.
@@ -43,6 +43,9 @@ function(akin_device_sources target)
     # fmt turns its constexpr off for nvcc, although this one can.
     target_compile_definitions(kernels_cuda PRIVATE FMT_USE_CONSTEXPR=1)
     target_compile_options(kernels_cuda PRIVATE -lineinfo -Xcompiler=-Wall,-Wextra -Xptxas=-v)
+    list(JOIN CMAKE_CUDA_ARCHITECTURES "," architectures)
+    set_source_files_properties(kernels/common/gpu/cuda_device.cu PROPERTIES
+      COMPILE_DEFINITIONS "AKIN_CUDA_ARCHITECTURES=\"${architectures}\"")
     # A kernel that spills fails the build; scripts/kernel_table.sh makes a table of what ptxas said.
     set_target_properties(kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER
       "${CMAKE_SOURCE_DIR}/cmake/nvcc_gate.sh$<$<BOOL:${AKIN_CCACHE}>:;${AKIN_CCACHE}>")

@@ -61,6 +61,12 @@ void* Allocator::allocate(std::size_t bytes) {
     list.pop_back();
     stats_.cached -= size;
   } else {
+    // Asking the card, or giving back to it, would break the capture and hide the reason.
+    AKIN_CHECK(
+        stream_ == nullptr || !stream_->capturing(),
+        "out of memory on the device: {} bytes asked for while a graph is captured, {} in use, {} kept for other "
+        "sizes; run the work twice before it is captured, or use a smaller batch, image size or network",
+        bytes, stats_.in_use, stats_.cached);
     block = from_system(size);
     if (block == nullptr) {
       flush_locked();

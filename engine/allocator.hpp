@@ -43,7 +43,7 @@ class Allocator {
   Allocator& operator=(const Allocator&) = delete;
 
   /// A block of at least `bytes` bytes. When the system or the limit refuses, the cache is returned and the ask
-  /// repeated; then Error with the sizes.
+  /// repeated; then Error with the sizes. While the stream captures a graph, only the cache is there.
   void* allocate(std::size_t bytes);
   /// Takes back a block; `bytes` as asked for.
   void release(void* block, std::size_t bytes) noexcept;

@@ -16,7 +16,7 @@ namespace akin::vendor {
 namespace {
 
 constexpr std::int64_t kWorkspace = std::int64_t{1} << 30;
-constexpr double kSearchSeconds = 4;  // plans are compiled when they are made; no more are made after this time
+constexpr double kSearchSeconds = 1;  // plans are compiled when they are made; no more are made after this time
 
 void check(cudnnStatus_t status, const char* what) {
   AKIN_CHECK(status == CUDNN_STATUS_SUCCESS, "{}: {}", what, cudnnGetErrorString(status));
@@ -204,6 +204,7 @@ std::unique_ptr<Plan> search(State& state, const Dnn& dnn, cudaStream_t stream, 
   std::int64_t largest = 0;
   for (const auto& [mode, most] :
        {std::pair{CUDNN_HEUR_MODE_A, 12}, {CUDNN_HEUR_MODE_B, 6}, {CUDNN_HEUR_MODE_FALLBACK, 4}}) {
+    if (!plans.empty()) break;  // the others are for what the first knows nothing of
     int taken = 0;
     for (const auto& configuration : proposals(*graph.back(), mode)) {
       if (taken == most || (late() && !plans.empty())) break;

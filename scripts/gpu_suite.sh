@@ -10,8 +10,8 @@ usage() {
 Usage: scripts/gpu_suite.sh [--parts LIST] [--deps DIR] [--out DIR] [OPTION...]
 
 On a machine with an NVIDIA card, nvcc and CMake (Python with PyTorch for the comparison with it):
-  build      the library, its tests and benchmarks, for this card's architecture, into build/gpu
-  test       every test program on the card, against the CPU's specification
+  build      the tests of the kernels and the benchmarks, for this card's architecture, into build/gpu
+  test       these tests on the card, against the CPU's specification
   sanitize   compute-sanitizer over the tests of the kernels: memcheck, racecheck, synccheck, initcheck
   bench      each kernel against cuBLASLt, cuDNN or a device copy, in turns (bench_device)
   step       training steps: with and without a graph, with cuDNN; and against PyTorch in turns (bench/peers/step_vs_torch.py)
@@ -140,22 +140,19 @@ part_build() {
   [[ -n $deps ]] && prefix=("-DCMAKE_PREFIX_PATH=$deps")
   run build configure $((SECONDS + 90)) cmake -S "$root" -B "$build" "${generator[@]}" "${prefix[@]}" "${architecture[@]}" \
     -DCMAKE_BUILD_TYPE=Release -DAKIN_CUDA=ON -DAKIN_VENDOR=AUTO "-DAKIN_VENDOR_ROOT=$(python_libraries)" || return
-  run build compile "$until" cmake --build "$build" -j "$jobs" || return
+  run build compile "$until" cmake --build "$build" -j "$jobs" --target device_tests test_vendor bench_device bench_step || return
   [[ -e $bin/libakin_vendor.so ]] ||
     note build 'plug-in with cuBLASLt and cuDNN' failed 0 'their headers or libraries were not found; bench has no yardsticks'
 }
 
-# The test programs that know devices are given the card alone: the emulator has its turn on every other machine.
+# Every test that includes tests/places.hpp.
+device_tests() { ctest --test-dir "$build" -N -L '^device$' | sed -n 's/^ *Test *#[0-9]*: \(test_[a-z0-9_]*\)$/\1/p'; }
+
+# On the card alone: the emulator has its turn on every other machine.
 part_test() {
-  local until=$1 program name
-  for program in "$bin"/test_*; do
-    name=$(basename "$program")
-    case $name in
-      test_sim*) continue ;;
-      test_glyphs) [[ -d /usr/share/fonts ]] || { note test "$name" skipped 0 'no fonts on this machine'; continue; } ;;
-    esac
-    [[ -x $program ]] || continue
-    OMP_NUM_THREADS=1 atonce "$jobs" run test "$name" "$until" "$program" --no-skip --places=cuda
+  local until=$1 name
+  for name in $(device_tests) test_vendor; do
+    OMP_NUM_THREADS=1 atonce "$jobs" run test "$name" "$until" "$bin/$name" --no-skip --places=cuda
   done
   wait
 }
@@ -163,9 +160,7 @@ part_test() {
 part_sanitize() {
   local until=$1 tool name sanitizer nvcc more
   local -a tests
-  # Every test that includes tests/places.hpp, but for whole trainings, which are long under these tools.
-  mapfile -t tests < <(ctest --test-dir "$build" -N -L '^device$' | sed -n 's/^ *Test *#[0-9]*: \(test_[a-z0-9_]*\)$/\1/p' |
-    grep -v '^test_device_')
+  mapfile -t tests < <(device_tests | grep -v '^test_device_')  # whole trainings are long under these tools
   ((${#tests[@]})) || { note sanitize ctest failed 0 "ctest -N -L device names no test in $build"; return; }
   nvcc=$(sed -n 's/^CMAKE_CUDA_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt" 2> /dev/null)
   sanitizer=$(command -v compute-sanitizer || command -v "${nvcc%/*}/compute-sanitizer" || echo /usr/local/cuda/bin/compute-sanitizer)

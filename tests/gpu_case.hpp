@@ -27,7 +27,7 @@ inline std::vector<GpuPlace> gpu_places() {
   for (const auto& [name, policy] :
        {std::pair{"sim fifo", sim::Policy::fifo}, {"sim lifo", sim::Policy::lifo}, {"sim pct", sim::Policy::pct}}) {
     if (kSanitized && policy != sim::Policy::pct) continue;  // the sanitizers look at every access: one will do
-    all.push_back({name, Device::sim, [p = policy] { return open_sim({.policy = p, .seed = 5}); }});
+    all.push_back({name, Device::sim, [p = policy] { return open_sim(sim_options(p, 5)); }});
   }
   if (cuda_usable()) all.push_back({"cuda", Device::cuda, [] { return open_cuda(); }});
   std::erase_if(all, [](const GpuPlace& p) { return !chosen(p.device); });

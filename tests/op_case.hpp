@@ -85,7 +85,7 @@ inline std::vector<Place> places(const OpCase& c) {
     all.push_back({"bf16 fast", DType::bf16, true});
   }
   const auto sim = [](sim::Policy policy, std::uint64_t seed) {
-    return [=] { return open_sim({.policy = policy, .seed = seed}); };
+    return [=] { return open_sim(sim_options(policy, seed)); };
   };
   // The sanitizers look at every access: one schedule shows them what three show the plain build.
   if (!kSanitized) {

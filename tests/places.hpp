@@ -11,6 +11,7 @@
 
 #include "engine/device.hpp"
 #include "kernels/common/gpu/device.hpp"
+#include "kernels/common/sim/grid.hpp"
 
 namespace akin::test {
 
@@ -32,6 +33,14 @@ inline std::vector<Device> gpu_devices() {
   if (chosen(Device::sim)) all.push_back(Device::sim);
   if (chosen(Device::cuda) && cuda_usable()) all.push_back(Device::cuda);
   return all;
+}
+
+/// The emulator under a schedule: with a card's number of multiprocessors under lifo, streams at random under pct.
+inline sim::Options sim_options(sim::Policy policy, std::uint64_t seed) {
+  return {.policy = policy,
+          .seed = seed,
+          .async = policy == sim::Policy::pct ? sim::Async::random : sim::Async::latest,
+          .multiprocessors = policy == sim::Policy::lifo ? 132 : 2};
 }
 
 /// True where `argument` is one of the options above; a wrong value is not.

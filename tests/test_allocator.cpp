@@ -8,6 +8,7 @@
 #include "engine/allocator.hpp"
 #include "engine/tensor.hpp"
 #include "kernels/common/error.hpp"
+#include "kernels/common/gpu/shared_grants.hpp"
 #include "kernels/common/rng.hpp"
 #include "kernels/common/sim/memory.hpp"
 
@@ -153,6 +154,23 @@ TEST_CASE("allocator: device memory that runs out is given back and asked for ag
   sim::close_to_host(std::size_t{4} << 30);
 }
 
+TEST_CASE("allocator: while a graph is captured the device is asked for nothing and given nothing back") {
+  Context ctx(Device::sim);
+  { const Tensor cached = Tensor::empty(ctx, {1000}, DType::u8); }
+  ctx.stream->begin_capture();
+  CHECK_THROWS_WITH_AS(Tensor::empty(ctx, {5000}, DType::u8),
+                       doctest::Contains("out of memory on the device: 5000 bytes asked for while a graph is captured, "
+                                         "0 in use, 1024 kept for other sizes"),
+                       Error);
+  CHECK_EQ(ctx.allocator->stats().cached, 1024);
+  {
+    const Tensor kept = Tensor::empty(ctx, {1000}, DType::u8);
+    CHECK_EQ(ctx.allocator->stats().cached, 0);
+  }
+  ctx.stream->end_capture();
+  CHECK_EQ(Tensor::empty(ctx, {5000}, DType::u8).numel(), 5000);
+}
+
 TEST_CASE("device: every reason not to use a card is told with what to do") {
   const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
   CHECK(has(cuda_problem({.runtime = 13000}), "no NVIDIA driver"));
@@ -162,9 +180,38 @@ TEST_CASE("device: every reason not to use a card is told with what to do") {
   CHECK(has(cuda_problem({.driver = 13000, .runtime = 13000}), "no NVIDIA card"));
   CHECK(has(cuda_problem({.driver = 13000, .runtime = 13000, .cards = 2, .wanted = 2}), "card 2 was asked for"));
   CHECK_EQ(cuda_problem({.driver = 13000, .runtime = 13000, .cards = 2, .wanted = 1}), "");
-  CHECK(has(card_problem("Tesla V100", 7, 0), "Tesla V100 has compute capability 7.0, at least 8.0"));
-  CHECK_EQ(card_problem("NVIDIA H100", 9, 0), "");
+  const char* both = "80-real,90a-real";
+  CHECK(has(card_problem("Tesla V100", 7, 0, both), "Tesla V100 has compute capability 7.0, at least 8.0"));
+  CHECK_EQ(card_problem("NVIDIA H100", 9, 0, both), "");
+  CHECK_EQ(card_problem("NVIDIA L40", 8, 9, both), "");
+  CHECK_EQ(
+      card_problem("NVIDIA B200", 10, 0, both),
+      "device cuda: NVIDIA B200 has compute capability 10.0, this akin holds code for 80-real,90a-real alone; build "
+      "it again with -DCMAKE_CUDA_ARCHITECTURES=100, or use --device cpu");
+  for (const char* runs : {"80,90a-real", "90a-real,90-virtual", "100-real", "100a-real", "100f-real", "native", "all"})
+    CHECK_EQ(card_problem("NVIDIA B200", 10, 0, runs), "");
+  for (const char* not_there : {"90a", "103-real", "103-virtual", "103f-real", "120-real", ""})
+    CHECK(has(card_problem("NVIDIA B200", 10, 0, not_there), "build it again with"));
+  CHECK(has(card_problem("NVIDIA A100", 8, 0, "86-real"), "holds code for 86-real alone"));
   if (!built_with_cuda()) CHECK_THROWS_WITH_AS(open_cuda(), doctest::Contains("built without CUDA"), Error);
+}
+
+TEST_CASE("device: a kernel is given shared memory once for each card, and again only for more") {
+  SharedGrants grants;
+  int told = 0;
+  const int a = 0, b = 0;
+  const auto ask = [&](int card, const void* kernel, std::size_t bytes, bool works = true) {
+    const bool granted = grants.once(card, kernel, bytes, [&] { return ++told, works; });
+    CHECK_EQ(granted, works);
+    return told;
+  };
+  CHECK_EQ(ask(0, &a, 50000, false), 1);
+  CHECK_EQ(ask(0, &a, 50000), 2);  // it did not work
+  CHECK_EQ(ask(0, &a, 50000), 2);
+  CHECK_EQ(ask(0, &a, 49000), 2);
+  CHECK_EQ(ask(0, &a, 60000), 3);
+  CHECK_EQ(ask(0, &b, 50000), 4);
+  CHECK_EQ(ask(1, &a, 50000), 5);
 }
 
 TEST_CASE("allocator: threads never get the same block") {

@@ -76,7 +76,7 @@ struct Result {
 /// Never throws an Error: it is told in the result.
 Result compare(const DeviceBench& bench, const Comparison& c);
 
-/// ||a - b|| / ||b||; infinite where an element is not finite.
+/// ||a - b|| / ||b||; infinite where an element is not finite. Of large tensors, over 64 pieces of 2^14 elements.
 double relative_difference(const Tensor& a, const Tensor& b);
 /// Queues a copy that reads and writes `bytes` in all.
 Call device_copy(const DeviceBench& bench, double bytes);

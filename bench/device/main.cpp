@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
   app.add_option("--l2", l2_mib, "L2 cache, MiB; operands rotate through twice as much")->capture_default_str();
   app.add_flag("--tf32", tf32, "The libraries may round f32 products to tf32");
   app.add_flag("--no-vendor", no_vendor, "Without cuBLASLt and cuDNN");
-  app.add_option("--json", json_file, "Write all numbers to this file");
+  app.add_option("--json", json_file, "Write all numbers to this file, anew after each comparison");
   return run_program(app, argc, argv, "bench_device", [&] {
     const std::string begun = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
     if (device == "sim" && !quick) fail_usage("--device sim is for --quick alone: the emulator's times mean nothing");
@@ -120,12 +120,27 @@ int main(int argc, char** argv) {
     ResultFile file = result_file("bench_device");
     Json results = Json::array();
     int failed = 0;
+    file.processor = describe(ctx);
+    file.details.update({{"device", describe(ctx)},
+                         {"libraries", about},
+                         {"commit", commit()},
+                         {"build", build_flags()},
+                         {"time", begun},
+                         {"card_before", before},
+                         {"tf32", tf32}});
+    // After every comparison: a program that is cut off leaves all that it knew.
+    const auto save = [&] {
+      if (json_file.empty()) return;
+      file.details["results"] = results;
+      write_results(json_file, file);
+    };
     const Report report = [&](const Comparison& c) {
       const Result r = compare(bench, c);
-      print_row(r);
       results.push_back(to_json(r));
       if (r.error.empty()) file.rows.push_back({r.name, "us", false, r.own_rounds});
       failed += r.error.empty() ? 0 : 1;
+      save();
+      print_row(r);
     };
     bool any = false;
     using Group = std::pair<const char*, void (*)(const DeviceBench&, const Report&)>;
@@ -149,19 +164,8 @@ int main(int argc, char** argv) {
     if (!any) fail_usage("--filter {}: no such group; there are gemm, conv2d, rows, losses, mobile, parc", filter);
     const Json after = card_state();
     fmt::print("at the end: {}\n", after.dump());
-    if (!json_file.empty()) {
-      file.processor = describe(ctx);
-      file.details.update({{"device", describe(ctx)},
-                           {"libraries", about},
-                           {"commit", commit()},
-                           {"build", build_flags()},
-                           {"time", begun},
-                           {"card_before", before},
-                           {"card_after", after},
-                           {"tf32", tf32},
-                           {"results", results}});
-      write_results(json_file, file);
-    }
+    file.details["card_after"] = after;
+    save();
     if (failed > 0) fail("{} of {} failed, see above", failed, results.size());
   });
 }

@@ -20,6 +20,15 @@ template <class Host>
 class Uploader {
  public:
   explicit Uploader(Context& ctx) : ctx_(ctx), copies_(ctx.gpu->make_stream()) {}
+  /// Copies under way end before the memory that they use is given back.
+  ~Uploader() {
+    try {
+      copies_->synchronize();
+    } catch (const Error&) {  // the Context's stream reports it, too
+    }
+  }
+  Uploader(const Uploader&) = delete;
+  Uploader& operator=(const Uploader&) = delete;
 
   /// Starts to copy `parts` into the slot whose turn it is.
   void start(Host parts) {

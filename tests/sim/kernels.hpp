@@ -1,5 +1,6 @@
-// Seven correct kernels and sixteen ways to break them. Each bug is one line that a person might well write; comments
-// in brackets mark the lines that the emulator, AddressSanitizer or ThreadSanitizer must name (see check.cpp).
+// Eight correct kernels and nineteen ways to break them; host.hpp has what hosts do wrong. Each bug is one line that a
+// person might well write; comments in brackets mark the lines that the emulator, AddressSanitizer or ThreadSanitizer
+// must name (see check.cpp).
 #pragma once
 
 #include "kernels/common/bf16.hpp"
@@ -27,6 +28,9 @@ enum class Bug {
   past_dynamic_memory,   // tensor_gemm: the second matrix begins too late
   uninitialised_shared,  // histogram: counters are not set to zero
   race_between_blocks,   // histogram: += instead of atomicAdd in global memory
+  copy_to_global,        // tensor_gemm: an asynchronous copy into the result
+  matrix_from_global,    // tensor_gemm: ldmatrix from the operand and not from its tile
+  assumed_alignment,     // lines: which line it is, told by an address
 };
 
 /// c = a + b. Four elements a thread, the tail one by one.
@@ -200,6 +204,7 @@ __global__ void __launch_bounds__(128) tensor_gemm(int M, int N, int K, const bf
       const bool in_a = m0 + row < M && k0 + column < K, in_w = n0 + row < N && k0 + column < K;
       bf16* a = a_tile + (buffer * 64 + row) * kTensorRow + column;
       bf16* w = w_tile + (buffer * 64 + row) * kTensorRow + column;
+      if (bug == Bug::copy_to_global && m0 + row == 5) a = reinterpret_cast<bf16*>(C);
       cp_async16(a, in_a ? A + (m0 + row) * K + k0 + column : A, in_a);  // [missing_end_barrier:write]
       cp_async16(w, in_w ? W + (n0 + row) * K + k0 + column : W, in_w);  // [past_dynamic_memory]
     }
@@ -218,6 +223,7 @@ __global__ void __launch_bounds__(128) tensor_gemm(int M, int N, int K, const bf
       std::uint32_t a[2][4], b[4][2];
       const bf16* a_rows = a_tile + (buffer * 64 + warp_m + lane % 16) * kTensorRow + k + lane / 16 * 8;
       const bf16* w_rows = w_tile + (buffer * 64 + warp_n + lane % 8) * kTensorRow + k + lane / 8 % 2 * 8;
+      if constexpr (bug == Bug::matrix_from_global) a_rows = A + lane % 16 * K + k0 + k;
       for (int i = 0; i < 2; ++i) ldmatrix_x4(a[i], a_rows + i * 16 * kTensorRow);  // [missing_end_barrier:read]
       for (int j = 0; j < 4; ++j) ldmatrix_x2(b[j], w_rows + j * 8 * kTensorRow);
       for (int i = 0; i < 2; ++i)
@@ -232,6 +238,18 @@ __global__ void __launch_bounds__(128) tensor_gemm(int M, int N, int K, const bf
         const int m = m0 + warp_m + i * 16 + lane / 4 + e / 2 * 8, n = n0 + warp_n + j * 8 + lane % 4 * 2 + e % 2;
         if (m < M && n < N) C[m * N + n] = sums[i][j][e];
       }
+}
+
+/// y[i] = x[i ^ 32]: the two 128-byte lines of a buffer change places.
+template <Bug bug>
+__global__ void lines(const float* x, float* y) {
+  AKIN_DYNAMIC_SHARED(float, buffer);
+  const unsigned i = threadIdx.x;
+  const auto address = reinterpret_cast<std::uintptr_t>(buffer + i);
+  const unsigned line = bug == Bug::assumed_alignment ? address / 128 % 2 : i / 32;
+  buffer[(1 - line) * 32 + i % 32] = x[i];
+  __syncthreads();
+  y[i] = buffer[i];
 }
 
 /// y[i] = x[i ^ 1], through shared memory.

@@ -1,7 +1,7 @@
 // Runs one of the kernels of kernels.hpp and compares its result with plain loops:
-//   sim_bugs_<build> <bug> [fifo|lifo|pct [seed [OS threads]]]
-// "none" runs all kernels as they should be, and without a policy under several. Exit codes: 0 right, 1 wrong, 3
-// stopped by the emulator; a sanitizer's own otherwise.
+//   sim_bugs_<build> <bug> [fifo|lifo|pct [seed [OS threads [latest|random|none [multiprocessors]]]]]
+// The last two are for the hosts of host.hpp. "none" runs all kernels and hosts as they should be, and without a policy
+// under several. Exit codes: 0 right, 1 wrong, 3 stopped by the emulator; a sanitizer's own otherwise.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/host.hpp"
 #include "tests/sim/kernels.hpp"
 #include "tests/sim/launch.hpp"
 
@@ -32,10 +33,10 @@ int key(int i) { return static_cast<int>((value(i) + 1.0f) * 32.0f); }
 
 int wrong = 0;
 
-template <class T, class F>
-void compare(const char* kernel, const Device<T>& got, F&& expected, double tolerance) {
-  for (int i = 0; i < got.size(); ++i) {
-    const double want = expected(i), have = static_cast<double>(got[i]);
+template <class Got, class F>
+void compare(const char* kernel, const Got& got, F&& expected, double tolerance) {
+  for (int i = 0; i < static_cast<int>(got.end() - got.begin()); ++i) {
+    const double want = expected(i), have = static_cast<double>(got.begin()[i]);
     if (std::abs(have - want) <= tolerance) continue;
     fmt::print("WRONG {}: element {} is {}, expected {}\n", kernel, i, have, want);
     ++wrong;
@@ -123,6 +124,49 @@ void test_swap(const sim::Options& options) {
       "swap", y, [&](int i) { return x[i ^ 1]; }, 0);
 }
 
+template <Bug bug>
+void test_lines(const sim::Options& options) {
+  const Device<float> x(64, value), y(64);
+  test::sim_launch("lines", lines<bug>, 1, 64, 64 * sizeof(float), options, x.get(), y.get());
+  compare(
+      "lines", y, [&](int i) { return x[i ^ 32]; }, 0);
+}
+
+// Whole numbers below 2^24 everywhere: no rounding.
+
+template <HostBug bug>
+void test_pipeline(const sim::Options& options) {
+  const int n = 100, batches = 4;
+  compare(
+      "pipeline", pipeline<bug>(*open_sim(options), n, batches, 5),
+      [&](int i) { return batches * (5 + i) + n * (0 + 1 + 2 + 3); }, 0);
+}
+
+template <HostBug bug>
+void test_squares(const sim::Options& options) {
+  compare(
+      "squares", squares<bug>(*open_sim(options), {1, 2, 3, 4, 5}), [](int i) { return (i + 1) * (i + 1); }, 0);
+}
+
+template <HostBug bug>
+void test_captured(const sim::Options& options) {
+  compare(
+      "captured", captured<bug>(*open_sim(options), 70, 3, 2), [](int) { return 6; }, 0);
+}
+
+template <HostBug bug>
+void test_total(const sim::Options& options) {
+  compare(
+      "total", total<bug>(*open_sim(options), 7000), [](int) { return 1000 * 21; }, 0);
+}
+
+void test_hosts(const sim::Options& options) {
+  test_pipeline<HostBug::none>(options);
+  test_squares<HostBug::none>(options);
+  test_captured<HostBug::none>(options);
+  test_total<HostBug::none>(options);
+}
+
 void test_last_block_sum(const sim::Options& options) {
   const Device<float> x(3000, [](int i) { return static_cast<float>(i % 17); }), parts(5), sum(1);
   const Device<unsigned> finished(1, [](int) { return 0u; });
@@ -142,15 +186,19 @@ void test_all(const sim::Options& options) {
   test_gemm<Bug::none>(options);
   test_tensor_gemm<Bug::none>(options);
   test_swap<Bug::none>(options);
+  test_lines<Bug::none>(options);
   test_last_block_sum(options);
+  test_hosts(options);
 }
 
 void test_all_policies() {
   for (const int os_threads : {1, 2}) {
     test_all({os_threads, sim::Policy::fifo});
     test_all({os_threads, sim::Policy::lifo});
-    for (std::uint64_t seed = 1; seed <= 3; ++seed) test_all({os_threads, sim::Policy::pct, seed});
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) test_all({os_threads, sim::Policy::pct, seed, sim::Async::random});
   }
+  for (std::uint64_t seed = 1; seed <= 20; ++seed)
+    test_hosts({1, sim::Policy::fifo, seed, sim::Async::random, seed % 2 == 0 ? 132 : 2});
 }
 
 using Test = void (*)(const sim::Options&);
@@ -172,10 +220,26 @@ const std::map<std::string, Test> kTests{
     {"missing_end_barrier", test_tensor_gemm<Bug::missing_end_barrier>},
     {"past_dynamic_memory", test_tensor_gemm<Bug::past_dynamic_memory>},
     {"missing_syncwarp", test_swap<Bug::missing_syncwarp>},
+    {"copy_to_global", test_tensor_gemm<Bug::copy_to_global>},
+    {"matrix_from_global", test_tensor_gemm<Bug::matrix_from_global>},
+    {"assumed_alignment", test_lines<Bug::assumed_alignment>},
+    {"missing_event_wait", test_pipeline<HostBug::missing_event_wait>},
+    {"reused_stage", test_pipeline<HostBug::reused_stage>},
+    {"slot_overwritten", test_pipeline<HostBug::slot_overwritten>},
+    {"read_too_early", test_pipeline<HostBug::read_too_early>},
+    {"host_pointer", test_squares<HostBug::host_pointer>},
+    {"host_pointer_in_struct", test_squares<HostBug::host_pointer_in_struct>},
+    {"allocate_in_capture", test_captured<HostBug::allocate_in_capture>},
+    {"release_in_capture", test_captured<HostBug::release_in_capture>},
+    {"pageable_in_capture", test_captured<HostBug::pageable_in_capture>},
+    {"few_parts", test_total<HostBug::few_parts>},
 };
 
 int usage() {
-  fmt::print(stderr, "usage: sim_bugs_<build> <bug> [fifo|lifo|pct [seed [OS threads]]]\nbugs:");
+  fmt::print(
+      stderr,
+      "usage: sim_bugs_<build> <bug> [fifo|lifo|pct [seed [OS threads [latest|random|none [multiprocessors]]]]]\n"
+      "bugs:");
   for (const auto& [name, test] : kTests) fmt::print(stderr, " {}", name);
   fmt::print(stderr, "\n");
   return 2;
@@ -191,6 +255,10 @@ int main(int argc, char** argv) {
   options.policy = policy == "fifo" ? sim::Policy::fifo : policy == "lifo" ? sim::Policy::lifo : sim::Policy::pct;
   if (argc > 3) options.seed = std::strtoull(argv[3], nullptr, 10);
   if (argc > 4) options.os_threads = std::atoi(argv[4]);
+  const std::string async = argc > 5 ? argv[5] : "latest";
+  options.async = async == "none" ? sim::Async::none : async == "random" ? sim::Async::random : sim::Async::latest;
+  if (argc > 6) options.multiprocessors = std::atoi(argv[6]);
+  sim::close_to_host(std::size_t{1} << 30);
   try {
     if (bug == "none" && argc == 2)
       test_all_policies();

@@ -10,6 +10,7 @@
 
 #include "kernels/common/error.hpp"
 #include "kernels/common/gpu/device.hpp"
+#include "kernels/common/gpu/shared_grants.hpp"
 
 namespace akin {
 
@@ -91,6 +92,11 @@ class CudaStream : public GpuStream {
     check(error, "capture a graph (something in it waited for the device, or ran elsewhere)");
     return std::make_unique<CudaGraph>(graph);
   }
+  bool capturing() const override {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    check(cudaStreamIsCapturing(stream_, &status), "ask whether the stream captures");
+    return status != cudaStreamCaptureStatusNone;
+  }
   void launch(GpuGraph& graph) override {
     check(cudaGraphLaunch(static_cast<CudaGraph&>(graph).get(), stream_), "start a graph");
   }
@@ -105,7 +111,8 @@ class CudaDevice : public GpuDevice {
   explicit CudaDevice(int index) : index_(index) {
     check(cudaSetDevice(index), "choose the card");
     check(cudaGetDeviceProperties(&properties_, index), "read the card's properties");
-    const std::string problem = card_problem(properties_.name, properties_.major, properties_.minor);
+    const std::string problem = card_problem(properties_.name, properties_.major, properties_.minor,
+                                             AKIN_CUDA_ARCHITECTURES);
     AKIN_CHECK(problem.empty(), "{}", problem);
     limits_ = {properties_.multiProcessorCount, properties_.sharedMemPerBlockOptin};
   }
@@ -163,6 +170,18 @@ int count_cards(cudaError_t& error) {
 }
 
 }  // namespace
+
+cudaError_t allow_shared(const void* kernel, std::size_t bytes) {
+  static SharedGrants grants;
+  int card = 0;
+  cudaError_t error = cudaGetDevice(&card);
+  if (error != cudaSuccess) return error;
+  grants.once(card, kernel, bytes, [&] {
+    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+    return error == cudaSuccess;
+  });
+  return error;
+}
 
 bool built_with_cuda() { return true; }
 

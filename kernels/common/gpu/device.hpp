@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "kernels/common/stream.hpp"
 
@@ -42,6 +43,7 @@ class GpuStream {
   virtual void begin_capture() = 0;
   /// Throws when the work cannot be a graph; the stream is usable afterwards.
   virtual std::unique_ptr<GpuGraph> end_capture() = 0;
+  virtual bool capturing() const = 0;
   virtual void launch(GpuGraph& graph) = 0;
   /// For Stream<Cuda>::handle or Stream<Sim>::handle.
   virtual void* handle() = 0;
@@ -81,8 +83,9 @@ struct CudaFacts {
 };
 /// Why card `wanted` cannot be used and what to do, or "".
 std::string cuda_problem(const CudaFacts& facts);
-/// The same for a card that was found: compute capability 8.0 is needed.
-std::string card_problem(const std::string& name, int major, int minor);
+/// The same for a card that was found: it needs compute capability 8.0, and code that was built for it.
+/// `architectures`: those of the build as CMake names them, with commas between ("80,90a-real").
+std::string card_problem(const std::string& name, int major, int minor, std::string_view architectures);
 
 /// True in a build with CUDA.
 bool built_with_cuda();

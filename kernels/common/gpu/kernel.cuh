@@ -22,6 +22,7 @@ namespace akin {
 using ThisGpu = Cuda;
 }
 #else
+#include "kernels/common/sim/arguments.hpp"
 #include "kernels/common/sim/cuda.hpp"
 #include "kernels/common/sim/queue.hpp"
 namespace akin {

@@ -7,6 +7,12 @@
 #include <utility>
 
 namespace akin {
+
+#if defined(__CUDACC__)
+/// Lets `kernel` ask for so much dynamic shared memory on the current card. Defined in cuda_device.cu.
+cudaError_t allow_shared(const void* kernel, std::size_t bytes);
+#endif
+
 namespace {
 
 /// Up to three sizes; converts from one.
@@ -42,6 +48,7 @@ inline void check_launch(const char* name, const LaunchShape& s, const GpuLimits
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), const LaunchShape& s, const Stream<ThisGpu>& stream, A&&... a) {
   static_assert(sizeof...(P) == sizeof...(A), "a kernel gets as many arguments as it has parameters");
+  static_assert(sizeof(std::tuple<P...>) <= 32764, "arguments of a kernel take at most 32764 bytes (CUDA 12.1)");
   check_launch(name, s, *stream.limits);
   if (s.grid.x == 0 || s.grid.y == 0 || s.grid.z == 0) return;
   if (stream.log != nullptr) stream.log->emplace_back(name);
@@ -54,8 +61,7 @@ void launch(const char* name, void (*kernel)(P...), const LaunchShape& s, const 
                s.block.str(), s.shared, cudaGetErrorString(error));
   };
   if (s.shared > 48 * 1024)
-    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(s.shared)));
+    check(allow_shared(reinterpret_cast<const void*>(kernel), s.shared));
   std::tuple<std::remove_cv_t<P>...> values{static_cast<P>(std::forward<A>(a))...};
   std::apply(
       [&](auto&... v) {
@@ -69,10 +75,11 @@ void launch(const char* name, void (*kernel)(P...), const LaunchShape& s, const 
     void (*kernel)(P...);
     std::tuple<std::remove_cv_t<P>...> values;
   } call{kernel, {static_cast<P>(std::forward<A>(a))...}};
+  sim::check_arguments(name, call.values);
   auto* queue = static_cast<sim::Queue*>(stream.handle);
-  queue->submit([=, grid = dim(s.grid), block = dim(s.block), shared = s.shared]() mutable {
+  queue->submit([=, options = queue->options(), grid = dim(s.grid), block = dim(s.block), shared = s.shared]() mutable {
     sim::run_grid(
-        name, grid, block, shared, queue->options,
+        name, grid, block, shared, options,
         [](void* p) {
           auto* c = static_cast<Call*>(p);
           std::apply(c->kernel, c->values);

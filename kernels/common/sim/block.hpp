@@ -36,8 +36,11 @@ void memory_fence();
 /// first asked for.
 void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment, const char* name, Site site);
 
-/// The dynamic shared memory given at launch, aligned to kSharedAlignment.
+/// The dynamic shared memory given at launch, aligned to kSharedAlignment and to no more.
 void* dynamic_shared(Site site);
+
+/// Whether `bytes` bytes from `p` on are in one variable of the block, or in its dynamic shared memory.
+bool in_shared(const void* p, std::size_t bytes);
 
 /// Lane of the calling thread in its warp, 0 to 31.
 unsigned lane_index();

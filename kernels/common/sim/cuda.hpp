@@ -164,7 +164,11 @@ inline void load_matrices(std::uint32_t* r, const void* row, int matrices, bool 
   if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0)
     fail_thread(site, "ldmatrix: the address of a row is not a multiple of 16");
   MatrixRow copy{};
-  if (lane_index() < 8u * static_cast<unsigned>(matrices)) copy = *static_cast<const MatrixRow*>(row);
+  if (lane_index() < 8u * static_cast<unsigned>(matrices)) {
+    if (!in_shared(row, sizeof(MatrixRow)))
+      fail_thread(site, "ldmatrix: the address of a row is not in the block's shared memory");
+    copy = *static_cast<const MatrixRow*>(row);
+  }
   ldmatrix(r, copy, matrices, transpose, site);
 }
 /// 8 x 8 matrices of 16-bit values from shared memory, one register each; lane 8 i + r gives row r of matrix i.
@@ -192,6 +196,8 @@ template <class Unit>
 void start_copy(void* to, const void* from, bool real, Site site) {
   if ((reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % sizeof(Unit) != 0)
     fail_thread(site, "cp.async: an address is not a multiple of the size");
+  if (!in_shared(to, sizeof(Unit))) fail_thread(site, "cp.async: the target is not in the block's shared memory");
+  if (in_shared(from, 1)) fail_thread(site, "cp.async: the source is in shared memory, not in global memory");
   *static_cast<Unit*>(to) = Unit::all_ones();
   async_copy_add({to, from, sizeof(Unit), real});
 }

@@ -12,10 +12,20 @@ namespace akin::sim {
 
 using Dim3 = cuda::dim3;
 
+/// When the work of a stream is done. CUDA promises its order, and what events say; a correct host gives the same
+/// results in every mode.
+enum class Async {
+  latest,  ///< when somebody waits for it
+  random,  ///< one stream runs ahead of the others, chosen by the seed, now and then another; needs several seeds
+  none,    ///< as it is queued, for a debugger: hides what the others find
+};
+
 struct Options {
   int os_threads = 1;  ///< blocks run at the same time; waking a second OS thread costs tens of microseconds
   Policy policy = Policy::fifo;
-  std::uint64_t seed = 1;  ///< of Policy::pct
+  std::uint64_t seed = 1;  ///< of Policy::pct and Async::random
+  Async async = Async::latest;
+  int multiprocessors = 2;  ///< that the device says it has: hosts plan their grids by it
 };
 
 /// Calls body(arguments) once for every CUDA thread and returns when all are done. Throws Error where the geometry is

@@ -21,14 +21,30 @@ constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kMostBytes = std::size_t{1} << 39;  // ASan's own allocator would end the program
 constexpr std::size_t kPage = 65536;                      // a multiple of every processor's page
 
+constexpr std::uintptr_t kSmallestPage = 4096;
+// Programs, their libraries, heaps and stacks on 64-bit Linux. The heap of ASan lies below, where a pair of ints of
+// ordinary size can point.
+constexpr std::uintptr_t kLowestOfPrograms = kAsan ? 0x640000000000 : 0x550000000000, kEndOfPrograms = 0x800000000000;
+
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
 /// Bytes that an allocation takes: at least one unit stays free behind it, so that neighbours never touch.
 constexpr std::size_t taken(std::size_t bytes) { return round_up(bytes + 1, kAlignment); }
 
+using Blocks = std::map<std::uintptr_t, std::size_t>;  ///< address -> bytes asked for
+
+/// Whether one of `blocks` holds `p`, or ends at it where `end_counts`.
+bool holds(const Blocks& blocks, const void* p, bool end_counts) {
+  const auto address = reinterpret_cast<std::uintptr_t>(p);
+  const auto after = blocks.upper_bound(address);
+  if (after == blocks.begin()) return false;
+  const auto& [start, bytes] = *std::prev(after);
+  return address - start < bytes + (end_counts ? 1 : 0);
+}
+
 struct Registry {
   std::mutex mutex;
-  std::map<std::uintptr_t, std::size_t> blocks;  ///< address -> bytes asked for
+  Blocks blocks, pinned;
   std::size_t bytes = 0;
   char* range = nullptr;  ///< closed to the host
   std::size_t range_bytes = 0;
@@ -133,11 +149,47 @@ void release(void* p) {
 bool owns(const void* p) {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  const auto address = reinterpret_cast<std::uintptr_t>(p);
-  const auto after = r.blocks.upper_bound(address);
-  if (after == r.blocks.begin()) return false;
-  const auto& [start, bytes] = *std::prev(after);
-  return address - start < bytes;
+  return holds(r.blocks, p, false);
+}
+
+bool may_point_to(const void* p) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  return holds(r.blocks, p, true);
+}
+
+bool is_host_memory(std::uintptr_t address) {
+  Registry& r = registry();
+  {
+    const std::lock_guard lock(r.mutex);
+    const auto range = reinterpret_cast<std::uintptr_t>(r.range);
+    if (r.range == nullptr || address - range < r.range_bytes) return false;
+  }
+  // The kernel knows what is mapped. Pairs of small numbers look like addresses too low for a program.
+  return address >= kLowestOfPrograms && address < kEndOfPrograms &&
+         msync(reinterpret_cast<void*>(address & ~(kSmallestPage - 1)), 1, MS_ASYNC) == 0;
+}
+
+void* allocate_pinned(std::size_t bytes) {
+  void* p = bytes <= kMostBytes ? std::aligned_alloc(kAlignment, taken(bytes)) : nullptr;
+  if (p == nullptr) throw Error(fmt::format("sim: no host memory for {} bytes", bytes));
+  std::memset(p, 0xff, bytes);
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  r.pinned.emplace(reinterpret_cast<std::uintptr_t>(p), bytes);
+  return p;
+}
+
+void release_pinned(void* p) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  if (r.pinned.erase(reinterpret_cast<std::uintptr_t>(p)) != 0) std::free(p);
+}
+
+bool pinned(const void* p) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  return holds(r.pinned, p, false);
 }
 
 std::size_t allocated_bytes() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace akin::sim {
 
@@ -12,8 +13,18 @@ void* allocate(std::size_t bytes);
 void release(void* p);
 /// True when `p` points into a live allocation.
 bool owns(const void* p);
+/// The same, or to its end: what a kernel may be given.
+bool may_point_to(const void* p);
+/// True when the number is the address of something in this process that is not device memory. Known while that memory
+/// is closed to the host; false else.
+bool is_host_memory(std::uintptr_t address);
 /// Bytes asked for and not yet released.
 std::size_t allocated_bytes();
+
+/// Host memory that a device copies without a stage, filled with 0xFF. Throws Error.
+void* allocate_pinned(std::size_t bytes);
+void release_pinned(void* p);
+bool pinned(const void* p);
 
 /// Closed to the host: all allocations come from one range of `bytes` of address space that can be touched only while a
 /// HostAccess lives, that is while a kernel or a copy runs. Host code that touches device memory then gets SIGSEGV, as

@@ -61,6 +61,7 @@ struct SyncObjects {
 struct SharedVariable {
   const void* key;
   void* address;
+  std::size_t bytes;
 };
 
 struct Multiprocessor {

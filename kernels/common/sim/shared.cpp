@@ -20,14 +20,16 @@ constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to -
 
 /// Memory until the end of the block; nullptr when the arena is full. For the race checker every piece is new: memory
 /// that Quiet hides has no history, so another block's accesses to the same bytes are no race.
+/// Aligned as asked for and no better: an odd multiple of `alignment`.
 char* take(Multiprocessor& sm, std::size_t bytes, std::size_t alignment) {
   if constexpr (kTsan) {
     const Quiet quiet;
-    auto* p = static_cast<char*>(std::aligned_alloc(kSharedAlignment, round_up(bytes, kSharedAlignment)));
-    if (p != nullptr) sm.pieces.push_back(p);
-    return p;
+    auto* p = static_cast<char*>(std::aligned_alloc(2 * alignment, round_up(bytes + alignment, 2 * alignment)));
+    if (p == nullptr) return nullptr;
+    sm.pieces.push_back(p);
+    return p + alignment;
   }
-  const std::size_t offset = round_up(sm.arena_used, alignment);
+  const std::size_t offset = round_up(sm.arena_used, 2 * alignment) + alignment;
   if (offset + bytes + kRedZone > kArenaBytes) return nullptr;
   sm.arena_used = offset + bytes + kRedZone;
   unpoison(sm.arena + offset, bytes);
@@ -80,8 +82,20 @@ void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment,
                             name, sm.static_bytes, kStaticSharedPerBlock));
   void* p = reserve(sm, bytes, std::max<std::size_t>(alignment, 16), name, site);
   const Quiet quiet;
-  sm.variables.push_back({key, p});
+  sm.variables.push_back({key, p, bytes});
   return p;
+}
+
+bool in_shared(const void* p, std::size_t bytes) {
+  const Multiprocessor& sm = *current;
+  const auto address = reinterpret_cast<std::uintptr_t>(p);
+  const auto inside = [&](const void* from, std::size_t size) {
+    const auto start = reinterpret_cast<std::uintptr_t>(from);
+    return address - start < size && size - (address - start) >= bytes;
+  };
+  if (inside(sm.dynamic, sm.dynamic != nullptr ? sm.dynamic_bytes : 0)) return true;
+  return std::any_of(sm.variables.begin(), sm.variables.end(),
+                     [&](const SharedVariable& v) { return inside(v.address, v.bytes); });
 }
 
 void* dynamic_shared(Site site) {

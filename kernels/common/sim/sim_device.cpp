@@ -1,7 +1,5 @@
 #include "kernels/common/sim/sim_device.hpp"
 
-#include <chrono>
-#include <cstdlib>
 #include <cstring>
 
 #include "kernels/common/error.hpp"
@@ -12,34 +10,46 @@ namespace akin {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 class SimEvent : public GpuEvent {
  public:
-  void synchronize() override {}
+  SimEvent(std::shared_ptr<sim::Queues> queues, sim::MarkPointer mark)
+      : queues_(std::move(queues)), mark_(std::move(mark)) {}
+  void synchronize() override { queues_->finish(*mark_); }
   float milliseconds_since(const GpuEvent& start) const override {
-    return std::chrono::duration<float, std::milli>(at_ - static_cast<const SimEvent&>(start).at_).count();
+    return queues_->milliseconds(*static_cast<const SimEvent&>(start).mark_, *mark_);
   }
+  const sim::MarkPointer& mark() const { return mark_; }
 
  private:
-  Clock::time_point at_ = Clock::now();
+  std::shared_ptr<sim::Queues> queues_;
+  sim::MarkPointer mark_;
 };
 
 class SimGraph : public GpuGraph {
  public:
-  std::size_t nodes() const override { return work.size(); }
-  std::vector<std::function<void()>> work;
+  explicit SimGraph(std::shared_ptr<const std::vector<sim::Work>> work) : work_(std::move(work)) {}
+  std::size_t nodes() const override { return work_->size(); }
+  /// Lives on where the graph is destroyed before it is done.
+  const std::shared_ptr<const std::vector<sim::Work>>& work() const { return work_; }
+
+ private:
+  std::shared_ptr<const std::vector<sim::Work>> work_;
 };
 
 class SimStream : public GpuStream {
  public:
-  explicit SimStream(const sim::Options& options) { queue_.options = options; }
+  SimStream(std::shared_ptr<sim::Queues> queues, const sim::Options& options)
+      : queues_(std::move(queues)), queue_(queues_, options) {}
   void copy(void* to, const void* from, std::size_t bytes) override {
     if (bytes == 0) return;
+    const auto prompt = [](const void* p) { return sim::owns(p) || sim::pinned(p); };
+    const bool waits = !prompt(to) || !prompt(from);
+    if (waits) sim::refuse_in_capture("a copy of host memory that is not pinned");
     queue_.submit([=] {
       const sim::HostAccess open;
       std::memmove(to, from, bytes);
     });
+    if (waits) queue_.synchronize();
   }
   void fill(void* to, unsigned char byte, std::size_t bytes) override {
     if (bytes == 0) return;
@@ -48,34 +58,29 @@ class SimStream : public GpuStream {
       std::memset(to, byte, bytes);
     });
   }
-  void synchronize() override {
-    AKIN_CHECK(queue_.recording == nullptr, "sim: a stream that captures a graph cannot be waited for");
-  }
-  std::unique_ptr<GpuEvent> record() override { return std::make_unique<SimEvent>(); }
-  void wait(const GpuEvent&) override {}
-  void begin_capture() override {
-    AKIN_CHECK(queue_.recording == nullptr, "sim: this stream captures a graph already");
-    graph_ = std::make_unique<SimGraph>();
-    queue_.recording = &graph_->work;
-  }
-  std::unique_ptr<GpuGraph> end_capture() override {
-    AKIN_CHECK(queue_.recording != nullptr, "sim: this stream captures no graph");
-    queue_.recording = nullptr;
-    return std::move(graph_);
-  }
+  void synchronize() override { queue_.synchronize(); }
+  std::unique_ptr<GpuEvent> record() override { return std::make_unique<SimEvent>(queues_, queue_.record()); }
+  void wait(const GpuEvent& event) override { queue_.wait(static_cast<const SimEvent&>(event).mark()); }
+  void begin_capture() override { queue_.begin_capture(); }
+  std::unique_ptr<GpuGraph> end_capture() override { return std::make_unique<SimGraph>(queue_.end_capture()); }
+  bool capturing() const override { return queue_.capturing(); }
   void launch(GpuGraph& graph) override {
-    for (const auto& work : static_cast<SimGraph&>(graph).work) work();
+    queue_.submit([work = static_cast<SimGraph&>(graph).work()] {
+      for (const sim::Work& node : *work) node();
+    });
   }
   void* handle() override { return &queue_; }
 
  private:
+  std::shared_ptr<sim::Queues> queues_;
   sim::Queue queue_;
-  std::unique_ptr<SimGraph> graph_;
 };
 
 class SimDevice : public GpuDevice {
  public:
-  explicit SimDevice(const sim::Options& options) : options_(options) {}
+  explicit SimDevice(const sim::Options& options) : options_(options), queues_(std::make_shared<sim::Queues>(options)) {
+    limits_ = {.multiprocessors = options.multiprocessors, .shared_per_block = sim::kSharedPerBlock};
+  }
   std::string describe() const override {
     return fmt::format("sim, the CUDA kernels on {} processor thread{}: for correctness, not for speed",
                        options_.os_threads, options_.os_threads == 1 ? "" : "s");
@@ -83,24 +88,34 @@ class SimDevice : public GpuDevice {
   const GpuLimits& limits() const override { return limits_; }
   GpuMemory memory() const override { return {}; }
   void* allocate(std::size_t bytes) override {
+    sim::refuse_in_capture("an allocation of device memory");
     try {
       return sim::allocate(bytes);
     } catch (const Error&) {
       return nullptr;  // the caller knows what to give back, and what to say
     }
   }
-  void release(void* block) noexcept override { sim::release(block); }
-  void* allocate_pinned(std::size_t bytes) override {
-    void* block = std::malloc(bytes);
-    AKIN_CHECK(block != nullptr || bytes == 0, "sim: {} bytes of host memory could not be had", bytes);
-    return block;
+  // A card finishes its work before it takes memory back.
+  void release(void* block) noexcept override {
+    sim::break_capture("a release of device memory");
+    queues_->finish_all();
+    sim::release(block);
   }
-  void release_pinned(void* block) noexcept override { std::free(block); }
-  std::unique_ptr<GpuStream> make_stream() override { return std::make_unique<SimStream>(options_); }
+  void* allocate_pinned(std::size_t bytes) override {
+    sim::refuse_in_capture("an allocation of pinned host memory");
+    return sim::allocate_pinned(bytes);
+  }
+  void release_pinned(void* block) noexcept override {
+    sim::break_capture("a release of pinned host memory");
+    queues_->finish_all();
+    sim::release_pinned(block);
+  }
+  std::unique_ptr<GpuStream> make_stream() override { return std::make_unique<SimStream>(queues_, options_); }
 
  private:
   sim::Options options_;
-  GpuLimits limits_{.multiprocessors = 2, .shared_per_block = 227 * 1024};
+  std::shared_ptr<sim::Queues> queues_;
+  GpuLimits limits_;
 };
 
 }  // namespace

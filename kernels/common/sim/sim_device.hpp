@@ -1,4 +1,4 @@
-// The emulator as a device of the engine. Work is done at once: a stream never lags behind the host.
+// The emulator as a device of the engine. Work lags behind the host as Options::async says.
 #pragma once
 
 #include <memory>
