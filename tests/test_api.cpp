@@ -270,8 +270,8 @@ TEST_CASE_FIXTURE(Trained, "api: loading, asking and freeing many times leaves m
     return resident() - before;
   };
   growth();
-  // The model alone is this large; kept once a round, memory would grow by 50 of them each time. A heap that is laid out
-  // anew grows once.
+  // The model alone is this large; kept once a round, memory would grow by 50 of them each time. A heap that is laid
+  // out anew grows once.
   const auto size = static_cast<std::int64_t>(fs::file_size(model));
   const std::array growths{growth(), growth(), growth(), growth()};
   CAPTURE(growths[0]);
