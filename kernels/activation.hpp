@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
@@ -44,22 +45,40 @@ constexpr const char* name_of(Activation kind) {
 /// True: the backward reads the output; false: the input (none: neither).
 constexpr bool keeps_output(Activation kind) { return kind == Activation::relu || kind == Activation::relu6; }
 
+/// On a card instructions that keep NaN, where a choice takes two each; of -0 they make 0.
+template <class T>
+AKIN_HOST_DEVICE inline T relu(T x) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (std::is_same_v<T, float>) {
+    asm("max.NaN.f32 %0,%1,%2;" : "=f"(x) : "f"(x), "f"(0.0f));
+    return x;
+  }
+#endif
+  return x < T(0) ? T(0) : x;
+}
+template <class T>
+AKIN_HOST_DEVICE inline T relu6(T x) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (std::is_same_v<T, float>) {
+    asm("min.NaN.f32 %0,%1,%2;" : "=f"(x) : "f"(relu(x)), "f"(6.0f));
+    return x;
+  }
+#endif
+  return x < T(0) ? T(0) : x > T(6) ? T(6) : x;
+}
+
 /// f(x), for T float or double.
 template <class T>
 AKIN_HOST_DEVICE inline T activate(Activation kind, T x) {
   switch (kind) {
     case Activation::relu:
-      return x < T(0) ? T(0) : x;
+      return relu(x);
     case Activation::relu6:
-      return x < T(0) ? T(0) : x > T(6) ? T(6) : x;
-    case Activation::hardswish: {
-      const T gate = x + T(3);
-      return x * (gate < T(0) ? T(0) : gate > T(6) ? T(6) : gate) * (T(1) / T(6));
-    }
-    case Activation::hardsigmoid: {
-      const T gate = x + T(3);
-      return (gate < T(0) ? T(0) : gate > T(6) ? T(6) : gate) * (T(1) / T(6));
-    }
+      return relu6(x);
+    case Activation::hardswish:
+      return x * relu6(x + T(3)) * (T(1) / T(6));
+    case Activation::hardsigmoid:
+      return relu6(x + T(3)) * (T(1) / T(6));
     default:
       return x;
   }

@@ -28,13 +28,13 @@ __global__ void __launch_bounds__(kColumnsBlock) statistics(Columns s, const T* 
   Vec<T, W> first{};
   if (t.first < t.end) first = load_vec<W>(px + t.first * s.C);
 #pragma unroll
-  for (int k = 0; k < W; ++k) shift[k] = to_float(first.v[k]), sum[k] = square[k] = 0;
+  for (int k = 0; k < W; ++k) shift[k] = to_float(first, k), sum[k] = square[k] = 0;
   for_rows<4>(
       t.first + s.rows, t.end, s.rows, [&](std::int64_t m) { return load_vec<W>(px + m * s.C); },
       [&](std::int64_t, const Vec<T, W>& v) {
 #pragma unroll
         for (int k = 0; k < W; ++k) {
-          const float d = to_float(v.v[k]) - shift[k];
+          const float d = to_float(v, k) - shift[k];
           sum[k] += d;
           square[k] = fmaf(d, d, square[k]);
         }
@@ -141,8 +141,8 @@ __global__ void __launch_bounds__(kColumnsBlock)
         Vec<T, W> y;
 #pragma unroll
         for (int k = 0; k < W; ++k) {
-          float u = normalised(to_float(in.x.v[k]), mean[k], scale[k], beta[k]);
-          if constexpr (Residual) u += to_float(in.residual.v[k]);
+          float u = normalised(to_float(in.x, k), mean[k], scale[k], beta[k]);
+          if constexpr (Residual) u += to_float(in.residual, k);
           y.v[k] = from_float<T>(activate(kAct, u));
         }
         store_vec<W>(b.y + m * s.C + t.column, y);
@@ -169,10 +169,10 @@ __device__ __forceinline__ XDY<T, W> load_gradient(const T* x, const T* dy, cons
 /// du of element k.
 template <Mask kMask, Activation kAct, int W, class T>
 __device__ __forceinline__ float masked(const XDY<T, W>& in, int k, float mean, float scale, float beta) {
-  const float dy = to_float(in.dy.v[k]);
+  const float dy = to_float(in.dy, k);
   if constexpr (kMask == Mask::x)
-    return activation_gradient(kAct, normalised(to_float(in.x.v[k]), mean, scale, beta), dy);
-  if constexpr (kMask == Mask::y) return activation_gradient(kAct, to_float(in.y.v[k]), dy);
+    return activation_gradient(kAct, normalised(to_float(in.x, k), mean, scale, beta), dy);
+  if constexpr (kMask == Mask::y) return activation_gradient(kAct, to_float(in.y, k), dy);
   return dy;
 }
 
@@ -202,7 +202,7 @@ __global__ void __launch_bounds__(kColumnsBlock) reduce_gradient(Columns s, Batc
         for (int k = 0; k < W; ++k) {
           const float d = masked<kMask, kAct>(in, k, mean[k], scale[k], beta[k]);
           sum[k] += d;
-          dot[k] = fmaf(d, to_float(in.x.v[k]) - mean[k], dot[k]);
+          dot[k] = fmaf(d, to_float(in.x, k) - mean[k], dot[k]);
           du.v[k] = from_float<T>(d);
         }
         if (b.dresidual != nullptr) store_vec<W>(b.dresidual + m * s.C + t.column, du);
@@ -277,7 +277,7 @@ __global__ void __launch_bounds__(kColumnsBlock)
 #pragma unroll
         for (int k = 0; k < W; ++k) {
           const float du = masked<kMask, kAct>(in, k, mean[k], scale[k], beta[k]);
-          const float rest = fmaf(per_x[k], to_float(in.x.v[k]) - mean[k], constant[k]);
+          const float rest = fmaf(per_x[k], to_float(in.x, k) - mean[k], constant[k]);
           put(out.v[k], fmaf(scale[k], du, rest), b.dx_mode);
         }
         store_vec<W>(dx, out);

@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kColumnsBlock)
       [&](std::int64_t m, const Vec<T, W>& v) {
         Vec<T, W> out;
 #pragma unroll
-        for (int k = 0; k < W; ++k) out.v[k] = from_float<T>(activate(kind, to_float(v.v[k]) + b[k]));
+        for (int k = 0; k < W; ++k) out.v[k] = from_float<T>(activate(kind, to_float(v, k) + b[k]));
         store_vec<W>(y + m * s.C + t.column, out);
       });
 }
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kColumnsBlock)
         float du[W];
 #pragma unroll
         for (int k = 0; k < W; ++k) {
-          du[k] = activation_gradient(kind, to_float(in.kept.v[k]) + bias[k], to_float(in.dy.v[k]));
+          du[k] = activation_gradient(kind, to_float(in.kept, k) + bias[k], to_float(in.dy, k));
           sum[k] += du[k];
         }
         if (b.dx == nullptr) return;

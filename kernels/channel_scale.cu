@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(kPixelBlock)
     const Vec<T, W> v = load_vec<W>(x + at), factor = load_vec<W>(s + o.n * C + o.c);
     Vec<T, W> out;
 #pragma unroll
-    for (int k = 0; k < W; ++k) out.v[k] = from_float<T>(to_float(v.v[k]) * to_float(factor.v[k]));
+    for (int k = 0; k < W; ++k) out.v[k] = from_float<T>(to_float(v, k) * to_float(factor, k));
     store_vec<W>(y + at, out);
   });
 }
@@ -45,13 +45,13 @@ __global__ void __launch_bounds__(kColumnsBlock) scale_backward(Columns c, Chann
       },
       [&](std::int64_t m, const Both<T, W>& in) {
 #pragma unroll
-        for (int k = 0; k < W; ++k) sum[k] = fmaf(to_float(in.dy.v[k]), to_float(in.x.v[k]), sum[k]);
+        for (int k = 0; k < W; ++k) sum[k] = fmaf(to_float(in.dy, k), to_float(in.x, k), sum[k]);
         if (b.dx == nullptr) return;
         T* dx = b.dx + m * c.C + t.column;
         Vec<T, W> out;
         if (b.dx_mode == Accum::add) out = load_vec<W>(dx);
 #pragma unroll
-        for (int k = 0; k < W; ++k) put(out.v[k], to_float(in.dy.v[k]) * s[k], b.dx_mode);
+        for (int k = 0; k < W; ++k) put(out.v[k], to_float(in.dy, k) * s[k], b.dx_mode);
         store_vec<W>(dx, out);
       });
   if (b.ds == nullptr) return;

@@ -19,7 +19,7 @@ __global__ void __launch_bounds__(kPixelBlock)
     Vec<T, W> v;
     if (mode == Accum::add) v = load_vec<W>(to);
 #pragma unroll
-    for (int k = 0; k < W; ++k) put(v.v[k], to_float(from.v[k]), mode);
+    for (int k = 0; k < W; ++k) put(v.v[k], to_float(from, k), mode);
     store_vec<W>(to, v);
   }
 }

@@ -55,8 +55,7 @@ __device__ __forceinline__ Vec<T, W> pixel(const T* row, int column, int columns
   if (static_cast<unsigned>(column) < static_cast<unsigned>(columns))
     return load_vec<W>(row + static_cast<std::int64_t>(column) * C);
   Vec<T, W> zero;
-#pragma unroll
-  for (int k = 0; k < W; ++k) zero.v[k] = from_float<T>(0.0f);
+  memset(&zero, 0, sizeof(zero));  // in words: to_float reads those
   return zero;
 }
 
@@ -98,7 +97,7 @@ __global__ void __launch_bounds__(kColumnsBlock, 2)
           if (Strip::input(l, t) < 0) continue;
 #pragma unroll
           for (int k = 0; k < W; ++k)
-            sum[l][k] = fmaf(to_float(v[Strip::input(l, t)].v[k]), weight[k], sum[l][k]);
+            sum[l][k] = fmaf(to_float(v[Strip::input(l, t)], k), weight[k], sum[l][k]);
         }
       }
     }
@@ -163,10 +162,10 @@ __global__ void __launch_bounds__(kColumnsBlock, K == 3 ? 2 : 1)
         if (q + l >= s.Q) break;  // zero times a NaN of a pixel that no output sees
 #pragma unroll
         for (int k = 0; k < W; ++k) {
-          const float d = to_float(g[l].v[k]);
+          const float d = to_float(g[l], k);
 #pragma unroll
           for (int u = 0; u < K; ++u)
-            sum[r * K + u][k] = fmaf(d, to_float(v[l * kStride + u].v[k]), sum[r * K + u][k]);
+            sum[r * K + u][k] = fmaf(d, to_float(v[l * kStride + u], k), sum[r * K + u][k]);
         }
       }
     }

@@ -42,7 +42,7 @@ __device__ __forceinline__ void add_window(const T* image, Range rows, Range col
     for (int w = columns.begin; w < columns.end; ++w) {
       const Vec<T, W> v = load_vec<W>(image + (static_cast<Index>(h) * width + w) * C);
 #pragma unroll
-      for (int k = 0; k < W; ++k) sum[k] += to_float(v.v[k]);
+      for (int k = 0; k < W; ++k) sum[k] += to_float(v, k);
     }
 }
 
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(kPixelBlock, 4)
         const Vec<T, W> v = load_vec<W>(image + static_cast<Index>(here) * s.C);
 #pragma unroll
         for (int k = 0; k < W; ++k) {
-          const float f = to_float(v.v[k]);
+          const float f = to_float(v, k);
           if (!(f <= top[k]) && top[k] == top[k]) top[k] = f, where[k] = here;  // the first NaN wins
         }
       }
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(kPixelBlock, 4)
         for (int k = 0; k < W; k += kStep) {
           const Vec<std::int32_t, kStep> winner = load_vec<kStep>(at + from + k);
 #pragma unroll
-          for (int j = 0; j < kStep; ++j) sum[k + j] += winner.v[j] == here ? to_float(g.v[k + j]) : 0.0f;
+          for (int j = 0; j < kStep; ++j) sum[k + j] += winner.v[j] == here ? to_float(g, k + j) : 0.0f;
         }
       }
     Vec<T, W> v;
@@ -174,7 +174,7 @@ __global__ void __launch_bounds__(kPixelBlock, 4)
         const float factor = 1.0f / static_cast<float>((r.end - r.begin) * (c.end - c.begin));
         const Vec<T, W> g = load_vec<W>(dy + ((o.n * static_cast<Index>(s.P) + p) * s.Q + q) * s.C + o.c);
 #pragma unroll
-        for (int k = 0; k < W; ++k) sum[k] = fmaf(factor, to_float(g.v[k]), sum[k]);
+        for (int k = 0; k < W; ++k) sum[k] = fmaf(factor, to_float(g, k), sum[k]);
       }
     }
     Vec<T, W> v;
@@ -200,7 +200,7 @@ __global__ void __launch_bounds__(kColumnsBlock) global_forward(Columns s, float
       t.first, t.end, s.rows, [&](std::int64_t m) { return load_vec<W>(x + m * s.C + t.column); },
       [&](std::int64_t, const Vec<T, W>& v) {
 #pragma unroll
-        for (int k = 0; k < W; ++k) sum[k] += to_float(v.v[k]);
+        for (int k = 0; k < W; ++k) sum[k] += to_float(v, k);
       });
   if (!sum_rows<W>(s, t, sum, shared)) return;
   Vec<T, W> mean;
@@ -217,7 +217,7 @@ __global__ void __launch_bounds__(kPixelBlock, 4)
     Vec<T, W> v;
     if (mode == Accum::add) v = load_vec<W>(dx + out);
 #pragma unroll
-    for (int k = 0; k < W; ++k) put(v.v[k], to_float(g.v[k]) * factor, mode);
+    for (int k = 0; k < W; ++k) put(v.v[k], to_float(g, k) * factor, mode);
     store_vec<W>(dx + out, v);
   });
 }

@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kBlock) sum_parts(std::int64_t n, Of of, const
       [&](std::int64_t i) {
         const Pack<T> p = load_pack(x + i);
 #pragma unroll
-        for (int k = 0; k < kPack<T>; ++k) s += of(to_float(p.v[k]));
+        for (int k = 0; k < kPack<T>; ++k) s += of(to_float(p, k));
       },
       [&](std::int64_t i) { s += of(to_float(x[i])); });
   s = block_sum(s, shared);

@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kPixelBlock) backward(Sizes s, Index count, co
     if (kept) g = load_vec<W>(dy + ((o.n * static_cast<Index>(s.P) + p) * s.Q + q) * s.K + s.left + o.c);
     if (mode == Accum::add) v = load_vec<W>(dx + out);
 #pragma unroll
-    for (int k = 0; k < W; ++k) put(v.v[k], to_float(g.v[k]), mode);
+    for (int k = 0; k < W; ++k) put(v.v[k], to_float(g, k), mode);
     store_vec<W>(dx + out, v);
   });
 }

@@ -43,6 +43,18 @@ namespace {
 // Storage type <-> the float that arithmetic is done in.
 __device__ __forceinline__ float to_float(float x) { return x; }
 __device__ __forceinline__ float to_float(bf16 x) { return bf16_to_float(x); }
+/// Element k of several that were loaded at once. Two bf16 are a word, of which the upper half is a float already: that
+/// takes an instruction less than to work on halves.
+template <class Vector>
+__device__ __forceinline__ float to_float(const Vector& several, int k) {
+  if constexpr (sizeof(several.v[0]) == 2 && sizeof(several.v) >= 4) {
+    std::uint32_t word;
+    memcpy(&word, several.v + (k & ~1), sizeof(word));
+    return __uint_as_float(k % 2 == 0 ? word << 16 : word & 0xffff0000u);
+  } else {
+    return to_float(several.v[k]);
+  }
+}
 template <class T>
 __device__ __forceinline__ T from_float(float x) {
   if constexpr (sizeof(T) == sizeof(bf16))

@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kMapBlock) map(std::int64_t n, Op op, const T*
         Pack<T> py;
         if (mode == Accum::add) py = load_pack(y + i);
 #pragma unroll
-        for (int k = 0; k < kPack<T>; ++k) put(py.v[k], op(to_float(pa.v[k]), to_float(pb.v[k])), mode);
+        for (int k = 0; k < kPack<T>; ++k) put(py.v[k], op(to_float(pa, k), to_float(pb, k)), mode);
         store_pack(y + i, py);
       },
       [&](std::int64_t i) { put(y[i], op(to_float(a[i]), b == nullptr ? 0.0f : to_float(b[i])), mode); });
