@@ -202,7 +202,9 @@ __global__ void __launch_bounds__(kColumnsBlock) reduce_gradient(Columns s, Batc
         for (int k = 0; k < W; ++k) {
           const float d = masked<kMask, kAct>(in, k, mean[k], scale[k], beta[k]);
           sum[k] += d;
-          dot[k] = fmaf(d, to_float(in.x, k) - mean[k], dot[k]);
+          // Beside y by halves: with words sm_80 has a register too few.
+          const float x = kMask == Mask::y ? to_float(in.x.v[k]) : to_float(in.x, k);
+          dot[k] = fmaf(d, x - mean[k], dot[k]);
           du.v[k] = from_float<T>(d);
         }
         if (b.dresidual != nullptr) store_vec<W>(b.dresidual + m * s.C + t.column, du);
