@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/common/gpu/conv2d_direct.hpp"
 #include "kernels/common/gpu/tile_plan.hpp"
 #include "kernels/common/instantiate.hpp"
 #include "kernels/common/onednn.hpp"
@@ -125,7 +126,10 @@ std::int64_t conv2d_weight_workspace(const Stream<Dev>& stream, const Conv2dShap
       return gpu::plan_product(tiles, s.K, filter, pixels, sizeof(T), true, stream.limits->multiprocessors)
           .workspace(s.K, filter);
     };
-    return std::max(need(gpu::kTilesSlow), std::is_same_v<T, bf16> ? need(gpu::kTilesWeight) : need(gpu::kTilesFloat));
+    if constexpr (!std::is_same_v<T, bf16>)
+      return std::max(need(gpu::kTilesSlow), need(gpu::kTilesFloat));
+    else  // which of them is right depends on the alignment
+      return std::max({need(gpu::kTilesSlow), need(gpu::kTilesWeight), conv2d_direct_workspace(s, *stream.limits)});
   }
 }
 

@@ -6,6 +6,7 @@
 // taps of that remainder. Stride 1 is the case of one class.
 #include "kernels/conv2d.hpp"
 
+#include "kernels/common/gpu/conv2d_direct.hpp"
 #include "kernels/common/gpu/tile.cuh"
 #include "kernels/gemm.hpp"
 
@@ -107,6 +108,8 @@ void conv2d_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, con
   if (s.is_gemm())
     return gemm(stream, {s.N * s.H * s.W, s.K, s.C, Trans::no, Trans::yes}, 1.0, x, w, nullptr, y, Accum::overwrite,
                 nullptr);
+  if constexpr (std::is_same_v<T, bf16>)
+    if (conv2d_direct_fwd(stream, s, x, w, y)) return;
   if (s.C % kPack<T> == 0 && s.R + s.S <= TapBits::kMost && aligned16(x, w))
     forward<pixel_tiles<T>(), true>(stream, s, x, w, y);
   else
@@ -117,6 +120,8 @@ template <class Gpu, class T>
 void conv2d_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
                      float*) {
   if (s.is_gemm()) return gemm(stream, {s.N * s.H * s.W, s.C, s.K}, 1.0, dy, w, nullptr, dx, mode, nullptr);
+  if constexpr (std::is_same_v<T, bf16>)
+    if (conv2d_direct_bwd_data(stream, s, dy, w, dx, mode)) return;
   if (s.C % kPack<T> == 0 && s.K % kPack<T> == 0 && s.R + s.S <= TapBits::kMost && aligned16(dy, w))
     data_gradient<pixel_tiles<T>(), true>(stream, s, dy, w, dx, mode);
   else

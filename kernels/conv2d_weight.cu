@@ -2,6 +2,7 @@
 // reduction: output pixels, read across in both operands (runs in memory are along channels). There are few tiles and
 // very many pixels, so the reduction is cut into pieces that fill the card; the pieces are added in order.
 // Where C is no multiple of a pack (the first layer) pixels are gathered one element at a time, dy still in packs.
+#include "kernels/common/gpu/conv2d_direct.hpp"
 #include "kernels/common/gpu/tile.cuh"
 #include "kernels/conv2d.hpp"
 #include "kernels/gemm.hpp"
@@ -52,6 +53,8 @@ void conv2d_bwd_weight(const Stream<Gpu>& stream, const Conv2dShape& s, const T*
                        Accum mode, float* workspace) {
   if (s.is_gemm())
     return gemm(stream, {s.K, s.C, s.N * s.H * s.W, Trans::yes, Trans::no}, 1.0, dy, x, nullptr, dw, mode, workspace);
+  if constexpr (std::is_same_v<T, bf16>)
+    if (conv2d_direct_bwd_weight(stream, s, x, dy, dw, mode, workspace)) return;
   const bool x_packs = s.C % kPack<T> == 0 && s.R + s.S <= TapBits::kMost && aligned16(x);
   const bool dy_packs = s.K % kPack<T> == 0 && aligned16(dy);
   if (x_packs && dy_packs)

@@ -63,6 +63,17 @@ __device__ __forceinline__ T from_float(float x) {
     return x;
 }
 
+/// Two numbers as bf16, the first in the lower half of a word: one instruction.
+__device__ __forceinline__ std::uint32_t bf16_pair(float low, float high) {
+#if defined(__CUDACC__)
+  std::uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+#else
+  return float_to_bf16(low).bits | static_cast<std::uint32_t>(float_to_bf16(high).bits) << 16;
+#endif
+}
+
 /// y = value, or y += value, rounded once to the storage type.
 template <class T>
 __device__ __forceinline__ void put(T& y, float value, Accum mode) {
