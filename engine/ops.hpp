@@ -47,11 +47,16 @@ Tensor mean(Context& ctx, const Tensor& x);
 Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& bias);
 
 // conv2d
+/// What conv2d leaves for a batchnorm that follows, on a device: statistics of its result (kernels/common/moments.hpp).
+struct ChannelMoments {
+  Tensor data;
+  std::int64_t parts = 0;
+};
 /// y[N,P,Q,K] = x[N,H,W,C] * w[K,R,S,C]; P = (H + pad + pad_end - R) / stride + 1. x of bf16: y too; w stays
 /// f32. `pad_end`: zeros after the last row and column; -1: as many as before the first (TensorFlow's SAME with stride
-/// 2 on an even side and a 3x3 window: pad 0, pad_end 1).
+/// 2 on an even side and a 3x3 window: pad 0, pad_end 1). `moments`: filled where the device has them at little cost.
 Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad,
-              std::int64_t pad_end = -1);
+              std::int64_t pad_end = -1, ChannelMoments* moments = nullptr);
 
 // depthwise
 /// Each channel by itself: y[N,P,Q,C] from x[N,H,W,C] and w[C,R,S,1]; strides, padding and types as in conv2d.
@@ -66,9 +71,11 @@ struct BatchNormState {
   double eps = 1e-5;
 };
 /// y = f( gamma (x - mean) / sqrt(var + eps) + beta + residual? ), f none, relu or relu6; statistics over N, H, W: of the batch when
-/// training, else the running ones. `residual` may be undefined. One pass over the activations instead of three.
+/// training, else the running ones. `residual` may be undefined. One pass over the activations instead of three. `moments`: of x, from the conv2d
+/// that made it.
 Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormState& state,
-                 bool training, Activation act = Activation::none, const Tensor& residual = {});
+                 bool training, Activation act = Activation::none, const Tensor& residual = {},
+                 const ChannelMoments& moments = {});
 
 // pool
 /// Maximum over window x window; padding never wins. `ceil`: the number of windows is rounded up, so that the pixels

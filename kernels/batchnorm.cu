@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-#include "kernels/common/gpu/columns.cuh"
+#include "kernels/common/gpu/moments.cuh"
 
 namespace akin {
 
@@ -72,32 +72,18 @@ __global__ void __launch_bounds__(kColumnsBlock) statistics(Columns s, const T* 
 
 /// Joins the parts; writes mean and invstd, updates the running statistics.
 __global__ void __launch_bounds__(kFinishColumns* kFinishRows)
-    finish_statistics(Columns s, double eps, double momentum, const float* part, float* mean, float* invstd,
-                      float* running_mean, float* running_var) {
+    finish_statistics(Parts s, double eps, double momentum, float* mean, float* invstd, float* running_mean,
+                      float* running_var) {
   AKIN_SHARED(double, shared, [kFinishRows][kFinishColumns]);
-  const int r = static_cast<int>(threadIdx.x) / kFinishColumns;
   const int c = static_cast<int>(blockIdx.x) * kFinishColumns + static_cast<int>(threadIdx.x) % kFinishColumns;
-  const float *means = part + c, *m2s = part + static_cast<std::int64_t>(s.parts) * s.C + c;
-  double shift = 0, sum = 0, square = 0;  // of the means, around that of the first part; squares about it
-  if (c < s.C) {
-    shift = means[0];
-#pragma unroll 4
-    for (int p = r; p < s.parts; p += kFinishRows) {
-      const std::int64_t at = static_cast<std::int64_t>(p) * s.C, left = s.M - p * s.chunk;
-      const double n = static_cast<double>(left < s.chunk ? left : s.chunk), d = means[at] - shift;
-      sum += n * d;
-      square += m2s[at] + n * d * d;
-    }
-  }
-  sum = sum_finish_rows(sum, shared);
-  square = sum_finish_rows(square, shared);
-  if (r != 0 || c >= s.C) return;
-  const double M = static_cast<double>(s.M), d = sum / M, m2 = square - d * sum, all = m2 < 0 ? 0.0 : m2;
-  const double centre = shift + d, var = all / M;
-  mean[c] = static_cast<float>(centre);
+  const Joined all = join_parts(s, 0, s.parts, c, shared);
+  if (static_cast<int>(threadIdx.x) >= kFinishColumns || c >= s.C) return;
+  const double M = static_cast<double>(s.M), var = all.square / M;
+  mean[c] = static_cast<float>(all.mean);
   invstd[c] = static_cast<float>(1 / sqrt(var + eps));
-  running_mean[c] = static_cast<float>((1 - momentum) * running_mean[c] + momentum * centre);
-  running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * (s.M > 1 ? all / (M - 1) : var));
+  running_mean[c] = static_cast<float>((1 - momentum) * running_mean[c] + momentum * all.mean);
+  running_var[c] =
+      static_cast<float>((1 - momentum) * running_var[c] + momentum * (s.M > 1 ? all.square / (M - 1) : var));
 }
 
 /// Both passes must round alike: the backward asks where this was.
@@ -300,10 +286,16 @@ void with_gate(Activation act, Body&& body) {
 template <class T, int W>
 void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* scratch) {
   if (s.training) {
-    const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
-    launch("batchnorm_statistics", statistics<T, W>, columns_shape(c), stream, c, t.x, scratch);
-    launch("batchnorm_finish", finish_statistics, finish_shape(c.C), stream, c, s.eps, s.momentum, scratch, t.mean,
-           t.invstd, t.running_mean, t.running_var);
+    Parts parts{};
+    if (t.moments.parts == 0) {
+      const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
+      launch("batchnorm_statistics", statistics<T, W>, columns_shape(c), stream, c, t.x, scratch);
+      parts = parts_of(c, scratch);
+    } else {
+      parts = few_parts(stream, parts_of(s.M, s.C, t.moments), scratch);
+    }
+    launch("batchnorm_finish", finish_statistics, finish_shape(s.C), stream, parts, s.eps, s.momentum, t.mean, t.invstd,
+           t.running_mean, t.running_var);
   }
   const Columns c = share_columns(*stream.limits, s.M, s.C, W, kApplyBlocks, kDepth);
   const auto run = [&](auto kernel) {
@@ -354,7 +346,7 @@ std::int64_t batchnorm_scratch(const Stream<Gpu>& stream, const BatchNormShape& 
   for (const int W : {1, kPack<float>, kPack<bf16>})  // which of them is right depends on the alignment
     if (s.C % W == 0)
       parts = std::max<std::int64_t>(parts, share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth).parts);
-  return 2 * s.C * (parts + 1);
+  return std::max(2 * s.C * (parts + 1), Moments::floats(kJoinedParts, s.C));
 }
 
 template <class Gpu, class T>

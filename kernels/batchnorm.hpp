@@ -15,6 +15,7 @@
 #include "kernels/activation.hpp"
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
+#include "kernels/common/moments.hpp"
 #include "kernels/common/stream.hpp"
 #include "kernels/common/work.hpp"
 
@@ -46,6 +47,7 @@ struct BatchNormForward {
   Full<T>*running_mean = nullptr, *running_var = nullptr;  ///< updated when training, read otherwise
   Full<T>*mean = nullptr, *invstd = nullptr;               ///< [C], written: what the backward needs
   Full<T>* scale = nullptr;  ///< [C], written by a CPU unless nullptr: gamma / std, rounded
+  Moments moments{};         ///< of x by parts, from who wrote it; a device then does not read x for them
   T* y = nullptr;
 };
 
@@ -71,8 +73,9 @@ struct BatchNormBackward {
 /// statistics in one pass over x, each thread's sums shifted by its first value and joined pairwise (Chan, Golub,
 /// LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979), parts of the matrix
 /// joined in double; the order depends on the shape, the alignment and the device alone. Three launches forward (one in
-/// eval), three backward. Bytes: with a residual the first pass of the backward writes dresidual and the second reads
-/// it in place of y and dy. `scratch`: batchnorm_scratch() floats; their values need not be kept in between.
+/// eval; two with moments of up to 512 parts, else three), three backward. Bytes: with a residual the first pass of the
+/// backward writes dresidual and the second reads it in place of y and dy. `scratch`: batchnorm_scratch() floats; their
+/// values need not be kept in between.
 template <class Dev, class T>
 void batchnorm_fwd(const Stream<Dev>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* scratch);
 template <class Dev, class T>

@@ -25,7 +25,7 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const T* x, con
 }  // namespace fast
 
 template <class Dev, class T>
-void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y) {
+void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y, Moments*) {
   if constexpr (fast::kOnednn<T>) {
     if (stream.onednn != nullptr && fast::onednn_multiplies<T>()) return fast::conv2d_fwd(*stream.onednn, s, x, w, y);
   }
@@ -116,6 +116,17 @@ std::int64_t conv2d_data_scratch(const Stream<Dev>& stream, const Conv2dShape& s
 }
 
 template <class T, class Dev>
+std::int64_t conv2d_moments(const Stream<Dev>& stream, const Conv2dShape& s) {
+  if constexpr (std::is_same_v<Dev, Cpu>) {
+    return 0;
+  } else {
+    const std::int64_t pixels = s.N * s.P() * s.Q(), tiles = (pixels + gpu::kLeastTileRows - 1) / gpu::kLeastTileRows;
+    // Whether the operands are aligned, on which the kernel depends, is not known here.
+    return Moments::floats(std::max(tiles, most_direct_blocks(*stream.limits)), s.K);
+  }
+}
+
+template <class T, class Dev>
 std::int64_t conv2d_weight_workspace(const Stream<Dev>& stream, const Conv2dShape& s) {
   if constexpr (std::is_same_v<Dev, Cpu>) {
     return 0;
@@ -134,13 +145,14 @@ std::int64_t conv2d_weight_workspace(const Stream<Dev>& stream, const Conv2dShap
 }
 
 #define AKIN_INSTANTIATE(T)                                                                                     \
-  template void conv2d_fwd(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*);                     \
+  template void conv2d_fwd(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, Moments*);           \
   template void conv2d_bwd_data(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, float*); \
   template void conv2d_bwd_weight(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, Full<T>*, Accum, float*);
 AKIN_FOR_EACH_STORED(AKIN_INSTANTIATE)
 #undef AKIN_INSTANTIATE
 #define AKIN_INSTANTIATE(T, Dev)                                                               \
   template std::int64_t conv2d_data_scratch<T>(const Stream<Dev>&, const Conv2dShape&, Accum); \
+  template std::int64_t conv2d_moments<T>(const Stream<Dev>&, const Conv2dShape&);             \
   template std::int64_t conv2d_weight_workspace<T>(const Stream<Dev>&, const Conv2dShape&);
 AKIN_FOR_EACH_DEVICE(AKIN_INSTANTIATE)
 

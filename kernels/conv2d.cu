@@ -49,12 +49,12 @@ struct PixelClass {
 };
 
 template <const auto& menu, bool Packs, class T>
-void forward(const Stream<ThisGpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y) {
+void forward(const Stream<ThisGpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y, Moments* moments) {
   const std::int64_t P = s.P(), Q = s.Q(), filter = s.R * s.S * s.C;
   const Pixels<T, Packs> a{x, pixel_grid(s.N, s.H, s.W, s.C, s.stride, s.pad, s.pad, P, Q, s.R, s.S)};
   const Matrix<T, true, Packs> b{w, filter, 1, tile_int(s.K, "conv2d"), a.g.depth};
   run_product<menu>("conv2d_fwd", stream, a, b, ToRows{y, s.K, std::is_same_v<T, bf16>}, s.N * P * Q, s.K, filter,
-                    Finish{}, nullptr);
+                    Finish{}, nullptr, moments);
 }
 
 template <const auto& menu, bool Packs, class T>
@@ -104,16 +104,16 @@ constexpr const auto& pixel_tiles() {
 }  // namespace
 
 template <class Gpu, class T>
-void conv2d_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y) {
+void conv2d_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y, Moments* moments) {
   if (s.is_gemm())
     return gemm(stream, {s.N * s.H * s.W, s.K, s.C, Trans::no, Trans::yes}, 1.0, x, w, nullptr, y, Accum::overwrite,
-                nullptr);
+                nullptr, moments);
   if constexpr (std::is_same_v<T, bf16>)
-    if (conv2d_direct_fwd(stream, s, x, w, y)) return;
+    if (conv2d_direct_fwd(stream, s, x, w, y, moments)) return;
   if (s.C % kPack<T> == 0 && s.R + s.S <= TapBits::kMost && aligned16(x, w))
-    forward<pixel_tiles<T>(), true>(stream, s, x, w, y);
+    forward<pixel_tiles<T>(), true>(stream, s, x, w, y, moments);
   else
-    forward<gpu::kTilesSlow, false>(stream, s, x, w, y);
+    forward<gpu::kTilesSlow, false>(stream, s, x, w, y, moments);
 }
 
 template <class Gpu, class T>
@@ -129,7 +129,7 @@ void conv2d_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const T* d
 }
 
 #define AKIN_INSTANTIATE(T)                                                                                            \
-  template void conv2d_fwd<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*);            \
+  template void conv2d_fwd<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*, Moments*);  \
   template void conv2d_bwd_data<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, \
                                             float*);
 AKIN_INSTANTIATE(float)

@@ -11,6 +11,7 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
+#include "kernels/common/moments.hpp"
 #include "kernels/common/stream.hpp"
 #include "kernels/common/window.hpp"
 #include "kernels/common/work.hpp"
@@ -40,8 +41,12 @@ constexpr Work conv2d_work(const Conv2dShape& s, std::size_t size) {
 /// in memory); 1 x 1 with stride 1 is a plain gemm. Fast where C and K are multiples of 8 (bf16) or 4 (float); other
 /// channel counts take a path that gathers single elements. Weights hold fewer than 2^31 elements, images fewer than
 /// 2^31 pixels.
+/// With few channels on tensor cores (3x3, C and K of 16, 32 or 64, C also up to 8) each pixel is fetched once instead:
+/// kernels/conv2d_direct.cu. `moments`: filled by a device with the statistics of y's channels, as they are stored;
+/// conv2d_moments() floats.
 template <class Dev, class T>
-void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y);
+void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y,
+                Moments* moments = nullptr);
 /// stride^2 launches: one for each class of input pixels that the same taps reach. `scratch`: conv2d_data_scratch()
 /// floats.
 template <class Dev, class T>
@@ -52,6 +57,9 @@ template <class Dev, class T>
 void conv2d_bwd_weight(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* dy, Full<T>* dw,
                        Accum mode, float* workspace);
 
+/// Room for the statistics of y; 0: none are left.
+template <class T, class Dev>
+std::int64_t conv2d_moments(const Stream<Dev>& stream, const Conv2dShape& s);
 /// Room for the whole of dx (as T) where oneDNN adds, as it only overwrites; else 0.
 template <class T, class Dev>
 std::int64_t conv2d_data_scratch(const Stream<Dev>& stream, const Conv2dShape& s, Accum mode);

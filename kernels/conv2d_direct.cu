@@ -12,6 +12,7 @@
 #include "kernels/common/gpu/conv2d_direct.hpp"
 
 #include "kernels/common/gpu/halo.cuh"
+#include "kernels/common/gpu/moments.cuh"
 
 namespace akin {
 
@@ -20,35 +21,36 @@ namespace {
 using gpu::HaloPlan;
 using gpu::HaloWindow;
 
-constexpr int kWarps = kHaloBlock / 32;
+/// What else a kernel does: makes 2 x 2 pixels of a position, or leaves statistics of its results.
+enum class Way { plain, spread, moments };
 
 /// CI channels are read (8: up to 8) and CO made.
-template <int CI, int CO, int Stride, bool Spread>
+template <int CI, int CO, int Stride, Way kWay>
 struct Direct {
   static constexpr int kIn = CI, kOut = CO, kStride = Stride;
-  static constexpr bool kSpread = Spread;
+  static constexpr bool kSpread = kWay == Way::spread, kMoments = kWay == Way::moments;
   static constexpr int kChunks = CI / 8;                    ///< 16 bytes of a pixel
   static constexpr int kSteps = CI == 8 ? 5 : 9 * CI / 16;  ///< of 16 products; with 8 channels a step has two taps
   static constexpr int kLine =
-      (2 * kSteps + 1) * 16;             ///< bytes of an output channel's weights: an odd number of chunks
-  static constexpr int kTiles = CO / 8;  ///< columns of a product are 8 channels
-  static constexpr int kTogether = kTiles < 4 ? kTiles : 4;  ///< tiles of which a lane's channels are neighbours
-  static constexpr int kClasses = Spread ? 4 : 1;
-  static constexpr bool kHeld = kSteps * CO <= 9 * 16;  ///< weights in registers
+      (2 * kSteps + 1) * 16;  ///< bytes of an output channel's weights: an odd number of chunks
+  static constexpr int kWarpsN = CO == 64 ? 2 : 1, kWarpsM = kHaloBlock / 32 / kWarpsN;
+  static constexpr int kTiles = CO / kWarpsN / 8;  ///< of 8 channels that a warp makes
+  static constexpr int kClasses = kSpread ? 4 : 1;
+  static constexpr bool kHeld = kSteps * kTiles <= 20;  ///< weights in registers
   /// Products of 16 positions that a warp makes, and how many at once.
-  static constexpr int kProducts = CO == 64 || CI == 64 || Stride == 2 || Spread ? 2 : 4;
-  static constexpr int kAtOnce = kHeld || CO * kClasses > 64 ? 1 : 2;
-  static constexpr int kRuns = kWarps * 2 * kProducts;
-  static constexpr int kBlocks = CO == 64 || CI == 64 || CO * kClasses > 64 ? 1 : 2;
+  static constexpr int kProducts = kWarpsN == 1 && (CI == 64 || Stride == 2 || kSpread) ? 2 : 4;
+  static constexpr int kAtOnce = kHeld || (kSpread && CO > 16) ? 1 : 2;
+  static constexpr int kRuns = kWarpsM * 2 * kProducts;
+  static constexpr int kBlocks = CI == 64 || CO == 64 || (kSpread && CO > 16) ? 1 : 2;
   static_assert(kRuns <= gpu::kMostRuns);
 };
 
 /// Line of an output channel's weights: 4 or 8 neighbours go to one lane of a product's result.
 template <class D>
 __device__ __forceinline__ int weight_line(int channel) {
-  constexpr int mine = 2 * D::kTogether, group = 4 * mine;
-  const int rest = channel % group;
-  return (channel / group * D::kTogether + rest % mine / 2) * 8 + rest / mine * 2 + rest % 2;
+  constexpr int mine = 2 * D::kTiles, warp = 4 * mine;
+  const int rest = channel % warp;
+  return channel / warp * warp + rest % mine / 2 * 8 + rest / mine * 2 + rest % 2;
 }
 
 /// Weights [K,3,3,C] to lines of shared memory. `gradient`: K are the channels that are read.
@@ -131,9 +133,9 @@ class LanePixels {
 template <class D>
 class LaneWeights {
  public:
-  __device__ __forceinline__ explicit LaneWeights(unsigned char* lines) {
+  __device__ __forceinline__ LaneWeights(unsigned char* lines, int first_line) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    at_ = shared_address(lines + (lane / 16 * 8 + lane % 8) * D::kLine + lane / 8 % 2 * 16);
+    at_ = shared_address(lines + (first_line + lane / 16 * 8 + lane % 8) * D::kLine + lane / 8 % 2 * 16);
     keep(at_);
     if constexpr (D::kHeld)
 #pragma unroll
@@ -154,38 +156,13 @@ class LaneWeights {
   std::uint32_t held_[D::kHeld ? D::kSteps : 1][D::kHeld ? D::kTiles / 2 : 1][4];
 };
 
-/// Neighbouring channels of a result, two a word.
-template <int Count>
-struct alignas(4 * Count) Words {
-  std::uint32_t v[Count];
-};
-
 /// The results of a tile.
 struct DirectResult {
   bf16* y;
   int rows, columns;  ///< of an image
   Accum mode;
+  float* moments;  ///< where the statistics of the blocks go, or nullptr
 };
-
-/// Stores the channels that a lane has of a group of tiles, at a position of half h of the product.
-template <class D>
-__device__ __forceinline__ void store_channels(bf16* y, float (&sum)[D::kTiles][4], int group, int h, Accum mode) {
-  Words<D::kTogether> v;
-  if (mode == Accum::add) {
-    v = *reinterpret_cast<Words<D::kTogether>*>(y);
-#pragma unroll
-    for (int t = 0; t < D::kTogether; ++t) {
-      float* s = sum[group * D::kTogether + t] + 2 * h;
-      s[0] += __uint_as_float(v.v[t] << 16), s[1] += __uint_as_float(v.v[t] & 0xffff0000u);
-    }
-  }
-#pragma unroll
-  for (int t = 0; t < D::kTogether; ++t) {
-    const float* s = sum[group * D::kTogether + t] + 2 * h;
-    v.v[t] = bf16_pair(s[0], s[1]);
-  }
-  *reinterpret_cast<Words<D::kTogether>*>(y) = v;
-}
 
 template <class D>
 __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
@@ -194,9 +171,10 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
   AKIN_SHARED(HaloRun, runs, [gpu::kMostRuns]);
   constexpr int kWeights = (D::kOut * D::kLine + 127) / 128 * 128;
   unsigned char* pixels = shared + kWeights;
-  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
+  const int warp_m = thread / 32 / D::kWarpsN, warp_n = thread / 32 % D::kWarpsN;
 
-  constexpr int step = D::kSpread ? 2 : 1, kMine = 2 * D::kTogether;  // channels of a lane side by side
+  constexpr int step = D::kSpread ? 2 : 1, kMine = 2 * D::kTiles;  // channels of a lane, side by side
   if (thread < D::kRuns) runs[thread] = halo_run<D::kChunks, D::kStride>(g, thread, to.rows, to.columns, step, D::kOut);
   fetch_weights<D>(w, g.C, gradient, shared);
   if constexpr (D::kIn == 8)
@@ -204,7 +182,7 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
       for (int i = thread; i < 2 * buffer / 16; i += kHaloBlock)
         store_pack(reinterpret_cast<bf16*>(pixels + i * 16), Pack<bf16>{});
   __syncthreads();
-  const LaneWeights<D> weights(shared);
+  const LaneWeights<D> weights(shared, warp_n * D::kTiles * 8);
   const LanePixels<D> seen(g);
   const HaloLoader<D::kChunks, D::kStride> packs(g, pixels);
   [[maybe_unused]] const NarrowHaloLoader<D::kStride> elements(g, pixels);
@@ -223,6 +201,7 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
     cp_async_commit();
   };
 
+  [[maybe_unused]] LaneMoments<D::kTiles> moments;
   int half = 0;
   load(static_cast<int>(blockIdx.x), 0);
   for (int tile = static_cast<int>(blockIdx.x); tile < g.tiles; tile += static_cast<int>(gridDim.x), half ^= 1) {
@@ -230,8 +209,9 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
     cp_async_wait<1>();
     __syncthreads();
     const HaloCorner corner = halo_corner(g, tile);
-    bf16* results =
-        to.y + ((std::int64_t{corner.n} * to.rows + corner.p * step) * to.columns + corner.q * step) * D::kOut;
+    bf16* results = to.y +
+                    ((std::int64_t{corner.n} * to.rows + corner.p * step) * to.columns + corner.q * step) * D::kOut +
+                    warp_n * (D::kTiles * 8);
     Place limits[D::kClasses];
 #pragma unroll
     for (int c = 0; c < D::kClasses; ++c)
@@ -244,7 +224,7 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
       SharedAddress at[D::kAtOnce];
 #pragma unroll
       for (int m = 0; m < D::kAtOnce; ++m)
-        at[m] = first + runs[(warp * D::kProducts + m0 + m) * 2 + lane / 8 % 2].pixel;
+        at[m] = first + runs[(warp_m * D::kProducts + m0 + m) * 2 + lane / 8 % 2].pixel;
       const auto multiply = [&](const std::uint32_t(&a)[D::kAtOnce][4], int tap, int w_step) {
 #pragma unroll
         for (int j = 0; j < D::kTiles / 2; ++j) {
@@ -282,55 +262,82 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
                 if (tap_of<D>(tap).r == r && tap_of<D>(tap).s == s) multiply(a, tap, tap * kInSteps + k);
             }
       }
+      if constexpr (D::kMoments)
+        if (m0 == 0 && tile == static_cast<int>(blockIdx.x))
+          moments.start(sum[0][0], runs[warp_m * D::kProducts * 2].place.below(limits[0]));
 #pragma unroll
       for (int m = 0; m < D::kAtOnce; ++m)
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
-          const HaloRun run = runs[(warp * D::kProducts + m0 + m) * 2 + h];
+          const HaloRun run = runs[(warp_m * D::kProducts + m0 + m) * 2 + h];
           const Place place = run.place.right(lane / 4);
 #pragma unroll
-          for (int c = 0; c < D::kClasses; ++c)
-            if (place.below(limits[c])) {
-              bf16* y =
-                  results + (run.result + (lane / 4 * step + c / 2 * to.columns + c % 2) * D::kOut + lane % 4 * kMine);
+          for (int c = 0; c < D::kClasses; ++c) {
+            if (!place.below(limits[c])) continue;
+            auto* y = reinterpret_cast<Words<D::kTiles>*>(
+                results + (run.result + (lane / 4 * step + c / 2 * to.columns + c % 2) * D::kOut + lane % 4 * kMine));
+            Words<D::kTiles> v;
+            if (!D::kMoments && to.mode == Accum::add) {
+              v = *y;
 #pragma unroll
-              for (int q = 0; q < D::kTiles / D::kTogether; ++q)
-                store_channels<D>(y + q * 4 * kMine, sum[m][c], q, h, to.mode);
+              for (int j = 0; j < D::kTiles; ++j)
+                sum[m][c][j][2 * h] += low_half(v.v[j]), sum[m][c][j][2 * h + 1] += high_half(v.v[j]);
             }
+#pragma unroll
+            for (int j = 0; j < D::kTiles; ++j) v.v[j] = bf16_pair(sum[m][c][j][2 * h], sum[m][c][j][2 * h + 1]);
+            *y = v;
+            if constexpr (D::kMoments) moments.add(v);
+          }
         }
     }
     __syncthreads();  // nobody reads the buffer any more that is filled next
   }
   cp_async_wait<0>();
+  if constexpr (D::kMoments) {
+    AKIN_SHARED(float, means, [D::kWarpsM][D::kOut]);
+    AKIN_SHARED(float, squares, [D::kWarpsM][D::kOut]);
+    AKIN_SHARED(float, counts, [D::kWarpsM]);
+    moments.join(means[warp_m] + warp_n * (D::kTiles * 8), squares[warp_m] + warp_n * (D::kTiles * 8), counts + warp_m);
+    __syncthreads();
+    write_moments(means, squares, counts, to.moments);
+  }
 }
 
 template <class D>
 bool start(const Stream<ThisGpu>& stream, const char* name, const HaloWindow& window, std::int64_t C, const bf16* x,
-           const bf16* w, bool gradient, const DirectResult& to) {
+           const bf16* w, bool gradient, const DirectResult& to, Moments* moments) {
   constexpr std::int64_t weights = (D::kOut * D::kLine + 127) / 128 * 128, pixel = D::kChunks * 16;
   const std::int64_t room = direct_room(*stream.limits, D::kBlocks, kStaticShared) - weights;
   const HaloPlan plan =
       gpu::plan_halo(window, D::kRuns, room / 2 / pixel - 8, kHaloBlock / (D::kIn == 8 ? C : D::kChunks));
   if (!worth_it(plan, *stream.limits)) return false;
   const std::int64_t buffer = (plan.pixels() * pixel + 127) / 128 * 128;
+  const std::int64_t blocks =
+      std::min<std::int64_t>(plan.tiles, std::int64_t{stream.limits->multiprocessors} * D::kBlocks);
   launch(name, conv2d_direct<D>,
-         {.grid = std::min<std::int64_t>(plan.tiles, std::int64_t{stream.limits->multiprocessors} * D::kBlocks),
-          .block = kHaloBlock,
-          .shared = static_cast<std::size_t>(weights + 2 * buffer)},
-         stream, halo_tiles(window, plan, C), x, w, gradient, to, static_cast<int>(buffer));
+         {.grid = blocks, .block = kHaloBlock, .shared = static_cast<std::size_t>(weights + 2 * buffer)}, stream,
+         halo_tiles(window, plan, C), x, w, gradient, to, static_cast<int>(buffer));
+  if (moments != nullptr) moments->parts = blocks;
   return true;
 }
 
 }  // namespace
 
 template <class Gpu>
-bool conv2d_direct_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const bf16* x, const bf16* w, bf16* y) {
+bool conv2d_direct_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const bf16* x, const bf16* w, bf16* y,
+                       Moments* moments) {
   if (!is_direct(s) || !aligned16(w, y) || (s.C >= 8 && !aligned16(x))) return false;
+  constexpr const char* name = "conv2d_direct_fwd";
   const HaloWindow window{s.N, s.H, s.W, s.P(), s.Q(), s.stride, s.pad, 3};
-  const DirectResult to{y, static_cast<int>(s.P()), static_cast<int>(s.Q()), Accum::overwrite};
+  const DirectResult to{y, static_cast<int>(s.P()), static_cast<int>(s.Q()), Accum::overwrite,
+                        moments == nullptr ? nullptr : moments->data};
   return with_direct_channels(s.C, s.K, [&]<int CI, int CO>() {
-    if (s.stride == 1) return start<Direct<CI, CO, 1, false>>(stream, "conv2d_direct_fwd", window, s.C, x, w, false, to);
-    return start<Direct<CI, CO, 2, false>>(stream, "conv2d_direct_fwd", window, s.C, x, w, false, to);
+    const auto with_way = [&]<Way kWay>() {
+      if (s.stride == 1) return start<Direct<CI, CO, 1, kWay>>(stream, name, window, s.C, x, w, false, to, moments);
+      return start<Direct<CI, CO, 2, kWay>>(stream, name, window, s.C, x, w, false, to, moments);
+    };
+    return moments == nullptr ? with_way.template operator()<Way::plain>()
+                              : with_way.template operator()<Way::moments>();
   });
 }
 
@@ -338,7 +345,8 @@ template <class Gpu>
 bool conv2d_direct_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const bf16* dy, const bf16* w, bf16* dx,
                             Accum mode) {
   if (!is_direct(s) || s.C < 16 || !aligned16(dy, w, dx)) return false;
-  const DirectResult to{dx, static_cast<int>(s.H), static_cast<int>(s.W), mode};
+  const DirectResult to{dx, static_cast<int>(s.H), static_cast<int>(s.W), mode, nullptr};
+  constexpr const char* name = "conv2d_direct_bwd_data";
   const bool spread = s.stride == 2;
   // With stride 2 positions are those of dy, whose windows reach to the next one.
   const HaloWindow window = spread ? HaloWindow{s.N, s.P(), s.Q(), s.P(), s.Q(), 1, 0, 2}
@@ -348,13 +356,14 @@ bool conv2d_direct_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, con
     if constexpr (CI < 16)
       return false;
     else if (spread)
-      return start<Direct<CI, CO, 1, true>>(stream, "conv2d_direct_bwd_data", window, s.K, dy, w, true, to);
+      return start<Direct<CI, CO, 1, Way::spread>>(stream, name, window, s.K, dy, w, true, to, nullptr);
     else
-      return start<Direct<CI, CO, 1, false>>(stream, "conv2d_direct_bwd_data", window, s.K, dy, w, true, to);
+      return start<Direct<CI, CO, 1, Way::plain>>(stream, name, window, s.K, dy, w, true, to, nullptr);
   });
 }
 
-template bool conv2d_direct_fwd<ThisGpu>(const Stream<ThisGpu>&, const Conv2dShape&, const bf16*, const bf16*, bf16*);
+template bool conv2d_direct_fwd<ThisGpu>(const Stream<ThisGpu>&, const Conv2dShape&, const bf16*, const bf16*, bf16*,
+                                         Moments*);
 template bool conv2d_direct_bwd_data<ThisGpu>(const Stream<ThisGpu>&, const Conv2dShape&, const bf16*, const bf16*,
                                               bf16*, Accum);
 

@@ -19,14 +19,14 @@ Matrix<T, KRuns, Packs> matrix(const T* p, bool along_k, std::int64_t rows, std:
 
 template <class Gpu, class In, class Out>
 void gemm(const Stream<Gpu>& stream, const GemmShape& s, double alpha, const In* A, const In* B, const Full<In>* bias,
-          Out* C, Accum mode, float* workspace) {
+          Out* C, Accum mode, float* workspace, Moments* moments) {
   constexpr bool tensor = std::is_same_v<In, bf16>;
   const bool a_along_k = s.a == Trans::no, b_along_k = s.b == Trans::yes;
   const ToRows to{C, s.N, std::is_same_v<Out, bf16>};
   const Finish finish{static_cast<float>(alpha), bias, mode};
   const auto run = [&]<const auto & menu, bool AK, bool BK, bool Packs>() {
     run_product<menu>("gemm", stream, matrix<AK, Packs>(A, a_along_k, s.M, s.K),
-                      matrix<BK, Packs>(B, b_along_k, s.N, s.K), to, s.M, s.N, s.K, finish, workspace);
+                      matrix<BK, Packs>(B, b_along_k, s.N, s.K), to, s.M, s.N, s.K, finish, workspace, moments);
   };
   const auto fast = [&]<bool AK, bool BK>() {
     if constexpr (tensor)
@@ -48,7 +48,7 @@ void gemm(const Stream<Gpu>& stream, const GemmShape& s, double alpha, const In*
 
 #define AKIN_INSTANTIATE(In, Out)                                                                              \
   template void gemm<ThisGpu, In, Out>(const Stream<ThisGpu>&, const GemmShape&, double, const In*, const In*, \
-                                       const float*, Out*, Accum, float*);
+                                       const float*, Out*, Accum, float*, Moments*);
 AKIN_INSTANTIATE(float, float)
 AKIN_INSTANTIATE(bf16, float)
 AKIN_INSTANTIATE(bf16, bf16)

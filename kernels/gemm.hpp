@@ -10,6 +10,7 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
+#include "kernels/common/moments.hpp"
 #include "kernels/common/stream.hpp"
 #include "kernels/common/work.hpp"
 
@@ -35,9 +36,11 @@ constexpr Work gemm_work(const GemmShape& s, std::size_t in, std::size_t out) {
 /// path that gathers single elements. `bias` [N] is added to every row of alpha op(A) op(B); nullptr: none.
 /// `workspace`: gemm_workspace() floats, by which a long reduction is cut into pieces that fill the card (two launches;
 /// the pieces are added in order, so the result depends on the shape and the card alone); nullptr: one launch.
+/// `moments`: filled by a device with the statistics of C's columns, as they are stored, by tiles of at least 64 rows;
+/// only where `workspace` is nullptr.
 template <class Dev, class In, class Out>
 void gemm(const Stream<Dev>& stream, const GemmShape& s, double alpha, const In* A, const In* B, const Full<In>* bias,
-          Out* C, Accum mode, float* workspace);
+          Out* C, Accum mode, float* workspace, Moments* moments = nullptr);
 /// 0: no workspace is of use.
 template <class In, class Dev>
 std::int64_t gemm_workspace(const Stream<Dev>& stream, const GemmShape& s);

@@ -21,9 +21,10 @@ Tensor trainable(Context& ctx, Shape shape) {
 Conv2d::Conv2d(Context& ctx, const ConvShape& s)
     : shape_(s), weight_(trainable(ctx, {s.out, s.window, s.window, s.depthwise ? 1 : s.in})) {}
 
-Tensor Conv2d::padded(Context& ctx, const Tensor& x, std::int64_t pad, std::int64_t pad_end) const {
+Tensor Conv2d::padded(Context& ctx, const Tensor& x, std::int64_t pad, std::int64_t pad_end,
+                      ops::ChannelMoments* moments) const {
   return shape_.depthwise ? ops::depthwise_conv2d(ctx, x, weight_, shape_.stride, pad, pad_end)
-                          : ops::conv2d(ctx, x, weight_, shape_.stride, pad, pad_end);
+                          : ops::conv2d(ctx, x, weight_, shape_.stride, pad, pad_end, moments);
 }
 
 void Conv2d::collect(const std::string& prefix, ParameterList& list) const {
@@ -50,12 +51,20 @@ BatchNorm2d::BatchNorm2d(Context& ctx, std::int64_t channels, const NormOptions&
   state_.momentum = options.momentum;
 }
 
-Tensor BatchNorm2d::operator()(Context& ctx, const Tensor& x, bool training, Activation f,
-                               const Tensor& residual) const {
+Tensor BatchNorm2d::operator()(Context& ctx, const Tensor& x, bool training, Activation f, const Tensor& residual,
+                               const ops::ChannelMoments& moments) const {
   if (training) ++batches_.data<std::int64_t>()[0];
   const bool within = f == Activation::none || keeps_output(f);
-  const Tensor y = ops::batchnorm(ctx, x, weight_, bias_, state_, training, within ? f : Activation::none, residual);
+  const Tensor y =
+      ops::batchnorm(ctx, x, weight_, bias_, state_, training, within ? f : Activation::none, residual, moments);
   return within ? y : ops::activation(ctx, y, f);
+}
+
+Tensor BatchNorm2d::after(Context& ctx, const Conv2d& conv, const Tensor& x, bool training, Activation f,
+                          const Tensor& residual, std::int64_t pad, std::int64_t pad_end) const {
+  ops::ChannelMoments moments;
+  const Tensor y = conv.padded(ctx, x, pad, pad_end, training ? &moments : nullptr);
+  return (*this)(ctx, y, training, f, residual, moments);
 }
 
 void BatchNorm2d::collect(const std::string& prefix, ParameterList& list) const {

@@ -43,7 +43,8 @@ class Conv2d {
   Conv2d(Context& ctx, const ConvShape& shape);
   Tensor operator()(Context& ctx, const Tensor& x) const { return padded(ctx, x, shape_.pad, shape_.pad); }
   /// With another padding at the beginning and end of each side than the layer's own.
-  Tensor padded(Context& ctx, const Tensor& x, std::int64_t pad, std::int64_t pad_end) const;
+  Tensor padded(Context& ctx, const Tensor& x, std::int64_t pad, std::int64_t pad_end,
+                ops::ChannelMoments* moments = nullptr) const;
   const ConvShape& shape() const { return shape_; }
   void collect(const std::string& prefix, ParameterList& list) const;
 
@@ -61,7 +62,15 @@ class BatchNorm2d {
   BatchNorm2d() = default;
   BatchNorm2d(Context& ctx, std::int64_t channels, const NormOptions& options = {});
   /// f(norm(x) + residual?); `residual` goes with none, relu and relu6 only.
-  Tensor operator()(Context& ctx, const Tensor& x, bool training, Activation f, const Tensor& residual = {}) const;
+  Tensor operator()(Context& ctx, const Tensor& x, bool training, Activation f, const Tensor& residual = {},
+                    const ops::ChannelMoments& moments = {}) const;
+  /// f(norm(conv(x)) + residual?); in training the convolution counts for the norm where it can.
+  Tensor after(Context& ctx, const Conv2d& conv, const Tensor& x, bool training, Activation f,
+               const Tensor& residual = {}) const {
+    return after(ctx, conv, x, training, f, residual, conv.shape().pad, conv.shape().pad);
+  }
+  Tensor after(Context& ctx, const Conv2d& conv, const Tensor& x, bool training, Activation f, const Tensor& residual,
+               std::int64_t pad, std::int64_t pad_end) const;
   void collect(const std::string& prefix, ParameterList& list) const;
 
  private:
@@ -76,10 +85,10 @@ class ConvNorm {
   ConvNorm(Context& ctx, const ConvShape& shape, Activation f, const NormOptions& options = {})
       : conv_(ctx, shape), norm_(ctx, shape.out, options), activation_(f) {}
   Tensor operator()(Context& ctx, const Tensor& x, bool training, const Tensor& residual = {}) const {
-    return norm_(ctx, conv_(ctx, x), training, activation_, residual);
+    return norm_.after(ctx, conv_, x, training, activation_, residual);
   }
   Tensor padded(Context& ctx, const Tensor& x, bool training, std::int64_t pad, std::int64_t pad_end) const {
-    return norm_(ctx, conv_.padded(ctx, x, pad, pad_end), training, activation_);
+    return norm_.after(ctx, conv_, x, training, activation_, {}, pad, pad_end);
   }
   const ConvShape& shape() const { return conv_.shape(); }
   void collect(const std::string& conv, const std::string& norm, ParameterList& list) const {

@@ -6,7 +6,7 @@
 #include "kernels/common/gpu/halo_plan.hpp"
 #include "kernels/conv2d.hpp"
 #include "tests/gpu_case.hpp"
-#include "tests/op_case.hpp"
+#include "tests/moments_case.hpp"
 
 using namespace akin;
 using namespace akin::test;
@@ -54,13 +54,18 @@ void check(Context& ctx, const Conv2dShape& s, Accum mode, bool data_is_direct) 
   ctx.launches = &log;
   on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
     const Tensor workspace = room<float>(ctx, conv2d_weight_workspace<bf16>(stream, s));
-    conv2d_fwd(stream, s, tx.data<bf16>(), tw.data<bf16>(), ty.data<bf16>());
+    const Tensor left = room<float>(ctx, conv2d_moments<bf16>(stream, s)), again = room<bf16>(ctx, s.y_size());
+    Moments moments{left.data<float>()};
+    conv2d_fwd(stream, s, tx.data<bf16>(), tw.data<bf16>(), ty.data<bf16>(), &moments);
+    CHECK_EQ(compare_moments(left, moments.parts, to_values(ty), s.K), "");
+    conv2d_fwd(stream, s, tx.data<bf16>(), tw.data<bf16>(), again.data<bf16>());
+    CHECK_EQ(compare("without moments", to_values(again), to_values(ty), 0.0), "");
     conv2d_bwd_data(stream, s, tdy.data<bf16>(), tw.data<bf16>(), tdx.data<bf16>(), mode, nullptr);
     conv2d_bwd_weight(stream, s, tx.data<bf16>(), tdy.data<bf16>(), tdw.data<float>(), mode, workspace.data<float>());
   });
   ctx.launches = nullptr;
   const auto count = [&](const char* kernel) { return std::ranges::count(log, kernel); };
-  CHECK_EQ(count("conv2d_direct_fwd"), 1);
+  CHECK_EQ(count("conv2d_direct_fwd"), 2);
   CHECK_EQ(count("conv2d_direct_bwd_data"), data_is_direct ? 1 : 0);
   CHECK_EQ(count("conv2d_direct_bwd_weight"), 1);
 

@@ -7,7 +7,7 @@
 #include "kernels/common/gpu/tile_plan.hpp"
 #include "kernels/conv2d.hpp"
 #include "kernels/gemm.hpp"
-#include "tests/op_case.hpp"
+#include "tests/moments_case.hpp"
 
 using namespace akin;
 using namespace akin::test;
@@ -287,7 +287,10 @@ std::string convolution(const Place& place, const Conv2dShape& s, int multiproce
     const std::int64_t floats = conv2d_weight_workspace<T>(stream, s);
     CHECK_EQ(split, floats > 0);
     const Tensor workspace = floats > 0 ? Tensor::empty(card.ctx, {floats}) : Tensor();
-    conv2d_fwd(stream, s, tx.data<T>(), tw.data<T>(), ty.data<T>());
+    const Tensor left = Tensor::empty(card.ctx, {conv2d_moments<T>(stream, s)});
+    Moments moments{left.data<float>()};
+    conv2d_fwd(stream, s, tx.data<T>(), tw.data<T>(), ty.data<T>(), &moments);
+    CHECK_EQ(compare_moments(left, moments.parts, to_values(ty), s.K), "");
     conv2d_bwd_weight(stream, s, tx.data<T>(), tdy.data<T>(), tdw.data<float>(), mode,
                       floats > 0 ? workspace.data<float>() : nullptr);
     CHECK_EQ(card.log.size(), split ? 3 : 2);
@@ -314,10 +317,10 @@ TEST_CASE("conv2d on a device: every tile, with and without packs, strides beyon
   };
   const std::vector<Shape> shapes{
       {{2, 12, 11, 32, 128, 3, 3, 1, 1}, 1, false, {128, 128}, {128, 128}},
-      {{2, 12, 10, 16, 64, 3, 3, 1, 1}, 1, false, {128, 64}, {64, 64}},
-      {{3, 20, 11, 16, 32, 3, 3, 2, 1}, 1, false, {128, 32}, {32, 128}},
+      {{2, 12, 10, 24, 64, 3, 3, 1, 1}, 1, false, {128, 64}, {64, 64}},
+      {{3, 20, 11, 24, 32, 3, 3, 2, 1}, 1, false, {128, 32}, {32, 128}},
       {{1, 7, 9, 8, 40, 3, 3, 1, 1}, 1, false, {64, 64}, {64, 64}},
-      {{4, 16, 16, 16, 16, 3, 3, 1, 1}, 12, true, {}, {}},  // the reduction over pixels in pieces
+      {{4, 16, 16, 24, 16, 3, 3, 1, 1}, 12, true, {}, {}},  // the reduction over pixels in pieces
       {{4, 15, 16, 3, 16, 5, 5, 2, 2}, 12, true, {}, {}},   // a first layer: single elements of x, packs of dy
       {{1, 9, 10, 8, 10, 3, 3, 1, 1}, 1, false, {}, {}},    // packs of x, single elements of dy
       {{1, 11, 10, 8, 8, 2, 5, 3, 1}, 1, false, {}, {}},    // nine classes of pixels, some of which no tap reaches

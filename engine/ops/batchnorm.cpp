@@ -6,7 +6,7 @@
 namespace akin::ops {
 
 Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormState& state,
-                 bool training, Activation act, const Tensor& residual) {
+                 bool training, Activation act, const Tensor& residual, const ChannelMoments& moments) {
   AKIN_CHECK(act == Activation::none || keeps_output(act), "batchnorm: {} goes in an op of its own", name_of(act));
   AKIN_CHECK(x.shape().rank() >= 2, "batchnorm: expected [N, ..., C], found shape {}", x.shape().str());
   const std::int64_t C = x.dim(-1), M = C == 0 ? 0 : x.numel() / C;
@@ -40,6 +40,7 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
                                                 .mean = mean.data<Full<T>>(),
                                                 .invstd = invstd.data<Full<T>>(),
                                                 .scale = or_null<Full<T>>(scale),
+                                                .moments = {or_null<float>(moments.data), moments.parts},
                                                 .y = y.data<T>()},
                             or_null<float>(scratch));
             });

@@ -28,7 +28,7 @@ void data_gradient(Context& ctx, const Conv2dShape& s, const Tensor& dy, const T
 }  // namespace
 
 Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad,
-              std::int64_t pad_end) {
+              std::int64_t pad_end, ChannelMoments* moments) {
   check_rank(x, 4, "conv2d", "input [N, H, W, C]");
   check_rank(w, 4, "conv2d", "weight [K, R, S, C]");
   AKIN_CHECK(x.dtype() == w.dtype() || (x.dtype() == DType::bf16 && w.dtype() == DType::f32),
@@ -41,8 +41,15 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.K}, x.dtype());
   const Tensor low = low_precision(ctx, w, x.dtype());
   if (!vendor_conv2d(ctx, s, ConvPass::forward, x, low, y, Accum::overwrite))
-    launch_on(ctx, x.dtype(), {"conv2d", conv2d_work(s, size_of(x.dtype()))},
-              [&]<class T>(const auto& stream, T) { conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>()); });
+    launch_on(ctx, x.dtype(), {"conv2d", conv2d_work(s, size_of(x.dtype()))}, [&]<class T>(const auto& stream, T) {
+      Moments left;
+      if (moments != nullptr) {
+        moments->data = scratch_of(ctx, conv2d_moments<T>(stream, s));
+        left.data = or_null<float>(moments->data);
+      }
+      conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>(), left.data == nullptr ? nullptr : &left);
+      if (moments != nullptr) moments->parts = left.parts;
+    });
   const OpCall call{"conv2d", {{"stride", s.stride}, {"pad", s.pad}, {"pad_end", s.pad_end}}};
   return record(ctx, call, y, {x, w}, [s, x = x.detach(), low](const Tensor& dy, Grads& g) {
     if (g.wanted(1)) weight_gradient(g.ctx(), s, x, dy, g.into(1));

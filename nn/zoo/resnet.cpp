@@ -59,18 +59,18 @@ ResNet::ResNet(Context& ctx, const Architecture& wanted, Style style, const std:
 Tensor ResNet::run(Context& ctx, const Block& b, const Tensor& x, bool training) const {
   Tensor shortcut = x;
   if (b.option_a) shortcut = ops::shortcut_a(ctx, x, b.stride, b.channels);
-  if (b.projection) shortcut = b.down_bn(ctx, b.down_conv(ctx, x), training, Activation::none);
+  if (b.projection) shortcut = b.down_bn.after(ctx, b.down_conv, x, training, Activation::none);
   Tensor y = x;
   for (std::size_t i = 0; i < b.conv.size(); ++i) {
     const bool last = i + 1 == b.conv.size();
-    y = b.bn[i](ctx, b.conv[i](ctx, y), training, Activation::relu, last ? shortcut : Tensor());
+    y = b.bn[i].after(ctx, b.conv[i], y, training, Activation::relu, last ? shortcut : Tensor());
   }
   return y;
 }
 
 Tensor ResNet::features(Context& ctx, const Tensor& x, bool training) const {
   check_images(x);
-  Tensor y = stem_bn_(ctx, stem_(ctx, x), training, Activation::relu);
+  Tensor y = stem_bn_.after(ctx, stem_, x, training, Activation::relu);
   if (!small_stem_) y = ops::max_pool(ctx, y, 3, 2, 1);
   for (const auto& stage : stages_)
     for (const Block& block : stage) y = run(ctx, block, y, training);

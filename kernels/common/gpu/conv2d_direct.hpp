@@ -9,8 +9,8 @@
 
 namespace akin {
 
-/// Of a block, beside what it asks for at its launch: the table of runs, and what the card keeps for itself.
-inline constexpr std::int64_t kStaticShared = 16 * gpu::kMostRuns + 1024;
+/// Of a block, beside what it asks for at its launch: the table of runs, moments, and what the card keeps for itself.
+inline constexpr std::int64_t kStaticShared = 16 * gpu::kMostRuns + 2048 + 32 + 1024;
 
 inline bool is_direct(const Conv2dShape& s) {
   const auto few = [](std::int64_t channels) { return channels == 16 || channels == 32 || channels == 64; };
@@ -45,6 +45,8 @@ bool with_direct_channels(std::int64_t in, std::int64_t out, F&& f) {
   return in == 64 && with_out.template operator()<64>();
 }
 
+/// Blocks of a launch.
+inline std::int64_t most_direct_blocks(const GpuLimits& limits) { return 2 * std::int64_t{limits.multiprocessors}; }
 /// Blocks of the weight gradient a multiprocessor.
 constexpr int direct_weight_blocks(std::int64_t K) { return K >= 32 ? 1 : 2; }
 
@@ -54,7 +56,8 @@ inline std::int64_t conv2d_direct_workspace(const Conv2dShape& s, const GpuLimit
 }
 
 template <class Gpu>
-bool conv2d_direct_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const bf16* x, const bf16* w, bf16* y);
+bool conv2d_direct_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const bf16* x, const bf16* w, bf16* y,
+                       Moments* moments);
 template <class Gpu>
 bool conv2d_direct_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const bf16* dy, const bf16* w, bf16* dx,
                             Accum mode);

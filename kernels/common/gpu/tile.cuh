@@ -12,6 +12,7 @@
 #include "kernels/common/gpu/tile_operands.cuh"
 #include "kernels/common/gpu/tile_plan.hpp"
 #include "kernels/common/gpu/tile_sums.cuh"
+#include "kernels/common/moments.hpp"
 
 namespace akin {
 namespace {
@@ -30,6 +31,7 @@ struct ProductSize {
   int tiles_m, tiles_n;
   int k_tiles, k_tiles_per_split;
   std::int64_t split_stride;  ///< elements between the results of two pieces
+  float* moments;             ///< where statistics of the results of each row of tiles go, or nullptr
   bool packs;                 ///< results may be written 16 bytes at a time
 };
 
@@ -147,6 +149,45 @@ __device__ __forceinline__ void write_tile(const float* tile, int m0, int n0, co
   }
 }
 
+/// Statistics of the columns of a tile's results as they are stored, of the tile itself: a thread sums its rows of its
+/// columns around the tile's first row, then one a column joins them. The tile is lost.
+template <class Tile, class T>
+__device__ __forceinline__ void tile_moments(float* tile, int m0, int n0, float* moments, const ProductSize& size) {
+  constexpr int W = kPack<T>, kRowPacks = Tile::kN / W, kGroups = Tile::kThreads / kRowPacks;
+  static_assert(Tile::kThreads % kRowPacks == 0, "a thread has the same columns of all its rows");
+  static_assert((2 * kGroups + 1) * Tile::kN <= Tile::kM * Tile::kStride);
+  const auto stored = [](float x) { return to_float(from_float<T>(x)); };
+  const int thread = static_cast<int>(threadIdx.x), column = thread % kRowPacks * W, group = thread / kRowPacks;
+  const int rows = min(size.M - m0, Tile::kM), part = m0 / Tile::kM;
+  float shift[W], sum[W] = {}, square[W] = {};
+#pragma unroll
+  for (int e = 0; e < W; ++e) shift[e] = stored(tile[column + e]);
+  for (int m = group; m < rows; m += kGroups)
+#pragma unroll
+    for (int e = 0; e < W; ++e) {
+      const float d = stored(tile[m * Tile::kStride + column + e]) - shift[e];
+      sum[e] += d;
+      square[e] = fmaf(d, d, square[e]);
+    }
+  __syncthreads();
+  float *sums = tile, *squares = sums + kGroups * Tile::kN, *shifts = squares + kGroups * Tile::kN;
+#pragma unroll
+  for (int e = 0; e < W; ++e) {
+    sums[group * Tile::kN + column + e] = sum[e], squares[group * Tile::kN + column + e] = square[e];
+    if (group == 0) shifts[column + e] = shift[e];
+  }
+  __syncthreads();
+  for (int n = thread; n < Tile::kN && n0 + n < size.N; n += Tile::kThreads) {
+    float all = 0, all_squares = 0;
+    for (int g = 0; g < kGroups; ++g) all += sums[g * Tile::kN + n], all_squares += squares[g * Tile::kN + n];
+    const float d = all / static_cast<float>(rows), m2 = all_squares - d * all;
+    float* to = moments + std::int64_t{part} * size.N + n0 + n;
+    to[0] = shifts[n] + d;
+    to[std::int64_t{size.tiles_m} * size.N] = m2 < 0 ? 0.0f : m2;  // NaN stays
+  }
+  if (n0 == 0 && thread == 0) moments[std::int64_t{2} * size.tiles_m * size.N + part] = static_cast<float>(rows);
+}
+
 template <class Tile>
 constexpr std::size_t kTileShared = std::max<std::size_t>(kStages*(Tile::kM + Tile::kN) * 64,
                                                           Tile::kM* Tile::kStride * sizeof(float));
@@ -202,6 +243,14 @@ __global__ void __launch_bounds__(Tile::kThreads, kTileBlocks<Tile, typename A::
     write_tile<Tile, bf16>(tile, m0, n0, dest, finish, size);
   else
     write_tile<Tile, float>(tile, m0, n0, dest, finish, size);
+  if constexpr (std::is_same_v<Dest, ToRows>) {
+    if (size.moments == nullptr) return;
+    __syncthreads();
+    if (dest.low)
+      tile_moments<Tile, bf16>(tile, m0, n0, size.moments, size);
+    else
+      tile_moments<Tile, float>(tile, m0, n0, size.moments, size);
+  }
 }
 
 /// y[i] = alpha (sum of the pieces, in order) + bias[i % N]
@@ -235,12 +284,16 @@ inline int tile_int(std::int64_t n, const char* name) {
 }
 
 /// Starts the product with a tile of `menu`; with a workspace the reduction may be cut into pieces (only where the
-/// results go to rows).
+/// results go to rows). `moments` goes with no workspace and a Finish that stores the sums as they are.
 template <const auto& menu, class A, class B, class Dest>
 void run_product(const char* name, const Stream<ThisGpu>& stream, const A& a, const B& b, const Dest& dest,
-                 std::int64_t M, std::int64_t N, std::int64_t K, const Finish& finish, float* workspace) {
+                 std::int64_t M, std::int64_t N, std::int64_t K, const Finish& finish, float* workspace,
+                 Moments* moments = nullptr) {
   using T = typename A::Type;
   if (M == 0 || N == 0) return;
+  AKIN_CHECK(moments == nullptr || (workspace == nullptr && finish.alpha == 1 && finish.bias == nullptr &&
+                                    finish.mode == Accum::overwrite),
+             "{}: statistics are of the sums as they are", name);
   const gpu::ProductPlan plan =
       gpu::plan_product(menu, M, N, K, sizeof(T), workspace != nullptr, stream.limits->multiprocessors);
   const auto start = [&]<class Tile>(Tile, const auto& to, const Finish& f, std::int64_t split_stride) {
@@ -253,10 +306,12 @@ void run_product(const char* name, const Stream<ThisGpu>& stream, const A& a, co
                            static_cast<int>((tile_int(K, name) + kDepth<T> - 1) / kDepth<T>),
                            static_cast<int>(plan.k_tiles_per_split),
                            split_stride,
+                           moments == nullptr ? nullptr : moments->data,
                            N % (to.low ? kPack<bf16> : kPack<float>) == 0 && aligned16(to.y) && split_stride % 4 == 0};
     launch(name, tile_product<Tile, A, B, To>,
            {.grid = Extent(tiles_m * tiles_n, 1, plan.splits), .block = Tile::kThreads, .shared = kTileShared<Tile>},
            stream, a, b, to, f, size);
+    if (moments != nullptr) moments->parts = tiles_m;
   };
   const auto with_tile = [&](const auto& to, const Finish& f, std::int64_t split_stride) {
     const auto try_tile = [&]<class Tile>(Tile tile) {

@@ -23,6 +23,9 @@ inline constexpr TileSize kTilesWeight[] = {{128, 128}, {64, 64}, {32, 128}};
 inline constexpr TileSize kTilesFloat[] = {{128, 128}, {64, 64}};
 inline constexpr TileSize kTilesSlow[] = {{64, 64}};
 
+/// Rows of the smallest of them whose results may be counted into moments.
+inline constexpr std::int64_t kLeastTileRows = 64;
+
 struct ProductPlan {
   TileSize tile{};
   std::int64_t splits = 1;   ///< pieces of the reduction, summed in order afterwards

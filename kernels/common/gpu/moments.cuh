@@ -1,0 +1,159 @@
+// Statistics of channels by parts (kernels/common/moments.hpp): made by a warp from what its lanes hold of a product's
+// results, and joined.
+#pragma once
+
+#include "kernels/common/gpu/columns.cuh"
+#include "kernels/common/moments.hpp"
+
+namespace akin {
+namespace {
+
+/// Neighbouring channels of a result, two a word.
+template <int Count>
+struct alignas(4 * Count) Words {
+  std::uint32_t v[Count];
+};
+__device__ __forceinline__ float low_half(std::uint32_t pair) { return __uint_as_float(pair << 16); }
+__device__ __forceinline__ float high_half(std::uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
+
+/// Sums of the results of a lane's channels around a value that all lanes of the warp have, and how many there are.
+template <int Tiles>
+class LaneMoments {
+ public:
+  static constexpr int kMine = 2 * Tiles;
+  /// Takes the first position of the product as that value, where that is `real`.
+  __device__ __forceinline__ void start(const float (&sum)[Tiles][4], bool real) {
+#pragma unroll
+    for (int c = 0; c < kMine; ++c) {
+      const float first = __shfl_sync(~0u, sum[c / 2][c % 2], static_cast<int>(threadIdx.x) % 4);
+      shift_[c] = real ? first : 0.0f;
+    }
+  }
+  __device__ __forceinline__ void add(const Words<Tiles>& v) {
+    count_ += 1;
+#pragma unroll
+    for (int c = 0; c < kMine; ++c) {
+      const float d = (c % 2 == 0 ? low_half(v.v[c / 2]) : high_half(v.v[c / 2])) - shift_[c];
+      sum_[c] += d;
+      square_[c] = fmaf(d, d, square_[c]);
+    }
+  }
+  /// Joins the lanes that have the same channels; lanes 0 to 3 then write mean and squares of theirs.
+  __device__ __forceinline__ void join(float* mean, float* square, float* count) {
+#pragma unroll
+    for (int lanes = 4; lanes < 32; lanes *= 2) {
+      count_ += __shfl_xor_sync(~0u, count_, lanes);
+#pragma unroll
+      for (int c = 0; c < kMine; ++c) {
+        sum_[c] += __shfl_xor_sync(~0u, sum_[c], lanes);
+        square_[c] += __shfl_xor_sync(~0u, square_[c], lanes);
+      }
+    }
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    if (lane >= 4) return;
+    if (lane == 0) *count = count_;
+#pragma unroll
+    for (int c = 0; c < kMine; ++c) {
+      const float d = count_ > 0 ? sum_[c] / count_ : 0.0f, m2 = square_[c] - d * sum_[c];
+      mean[lane * kMine + c] = shift_[c] + d;
+      square[lane * kMine + c] = m2 < 0 ? 0.0f : m2;  // NaN stays
+    }
+  }
+
+ private:
+  float shift_[kMine], sum_[kMine] = {}, square_[kMine] = {}, count_ = 0;
+};
+
+/// The statistics of a block from those of its warps, in shared memory: one thread a channel.
+template <int Warps, int Channels>
+__device__ __forceinline__ void write_moments(const float (&means)[Warps][Channels],
+                                              const float (&squares)[Warps][Channels], const float (&counts)[Warps],
+                                              float* moments) {
+  const int c = static_cast<int>(threadIdx.x), parts = static_cast<int>(gridDim.x), part = static_cast<int>(blockIdx.x);
+  if (c >= Channels) return;
+  float mean = means[0][c], square = squares[0][c], count = counts[0];
+  for (int w = 1; w < Warps; ++w) {
+    if (counts[w] == 0) continue;
+    const float all = count + counts[w], weight = counts[w] / all, d = means[w][c] - mean;
+    square += squares[w][c] + d * d * (count * weight);
+    mean = count == 0 ? means[w][c] : mean + d * weight;
+    count = all;
+  }
+  moments[part * Channels + c] = mean;
+  moments[(parts + part) * Channels + c] = square;
+  if (c == 0) moments[2 * parts * Channels + part] = count;
+}
+
+/// Statistics of the parts of a matrix [M, C]: means and squares [parts][C], rows of each part. Without `count` parts
+/// have `chunk` rows, the last one what is left.
+struct Parts {
+  std::int64_t M, chunk;
+  int C, parts;
+  const float *mean, *square, *count;
+  __device__ __forceinline__ double rows(int p) const {
+    if (count != nullptr) return count[p];
+    const std::int64_t left = M - p * chunk;
+    return static_cast<double>(left < chunk ? left : chunk);
+  }
+};
+inline Parts parts_of(const Columns& s, const float* part) {
+  return {s.M, s.chunk, s.C, s.parts, part, part + std::int64_t{s.parts} * s.C, nullptr};
+}
+inline Parts parts_of(std::int64_t M, std::int64_t C, const Moments& m) {
+  return {M, 0, static_cast<int>(C), static_cast<int>(m.parts), m.data, m.data + m.parts * C, m.data + 2 * m.parts * C};
+}
+
+struct Joined {
+  double rows, mean, square;
+};
+/// Parts first, ... end - 1 of column c as one, in double, in the threads of row 0 of a block.
+__device__ __forceinline__ Joined join_parts(const Parts& s, int first, int end, int c,
+                                             double (&shared)[kFinishRows][kFinishColumns]) {
+  double shift = 0, rows = 0, sum = 0, square = 0;  // of the means, around that of the first part; squares about it
+  if (c < s.C) {
+    shift = s.mean[std::int64_t{first} * s.C + c];
+#pragma unroll 4
+    for (int p = first + static_cast<int>(threadIdx.x) / kFinishColumns; p < end; p += kFinishRows) {
+      const std::int64_t at = std::int64_t{p} * s.C + c;
+      const double n = s.rows(p), d = s.mean[at] - shift;
+      rows += n;
+      sum += n * d;
+      square += s.square[at] + n * d * d;
+    }
+  }
+  rows = sum_finish_rows(rows, shared);
+  sum = sum_finish_rows(sum, shared);
+  square = sum_finish_rows(square, shared);
+  const double d = rows > 0 ? sum / rows : 0.0, m2 = square - d * sum;
+  return {rows, shift + d, m2 < 0 ? 0.0 : m2};  // NaN stays
+}
+
+/// Many parts to gridDim.y.
+__global__ void __launch_bounds__(kFinishColumns* kFinishRows) join_moments(Parts s, float* moments) {
+  AKIN_SHARED(double, shared, [kFinishRows][kFinishColumns]);
+  const int c = static_cast<int>(blockIdx.x) * kFinishColumns + static_cast<int>(threadIdx.x) % kFinishColumns;
+  const int to = static_cast<int>(blockIdx.y), parts = static_cast<int>(gridDim.y);
+  const int each = (s.parts + parts - 1) / parts, first = to * each;
+  const Joined all = join_parts(s, first, min(first + each, s.parts), c, shared);
+  if (static_cast<int>(threadIdx.x) >= kFinishColumns || c >= s.C) return;
+  moments[std::int64_t{to} * s.C + c] = static_cast<float>(all.mean);
+  moments[(std::int64_t{parts} + to) * s.C + c] = static_cast<float>(all.square);
+  if (c == 0) moments[std::int64_t{2} * parts * s.C + to] = static_cast<float>(all.rows);
+}
+
+/// Parts that a kernel takes as they are; more are joined to so many or fewer, none of them empty.
+constexpr std::int64_t kMostParts = 512, kJoinedParts = 64;
+
+/// The same parts, or fewer in their place: one launch where there are many. `scratch`: floats of kJoinedParts.
+inline Parts few_parts(const Stream<ThisGpu>& stream, const Parts& all, float* scratch) {
+  if (all.parts <= kMostParts) return all;
+  const std::int64_t each = (all.parts + kJoinedParts - 1) / kJoinedParts;
+  const Moments joined{scratch, (all.parts + each - 1) / each};
+  launch("join_moments", join_moments,
+         {.grid = {(all.C + kFinishColumns - 1) / kFinishColumns, joined.parts}, .block = kFinishColumns * kFinishRows},
+         stream, all, scratch);
+  return parts_of(all.M, all.C, joined);
+}
+
+}  // namespace
+}  // namespace akin
