@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/launch_on.hpp"
+#include "engine/ops/norm_sums.hpp"
 #include "kernels/elementwise.hpp"
 
 namespace akin {
@@ -30,6 +31,7 @@ Tensor copy_of(Context& ctx, const Tensor& x) {
 Grads::Sink Grads::into(std::size_t i) {
   if (!wanted(i)) return {};
   Tensor::Impl& x = *inputs_[i].handle();
+  if (x.norm != nullptr) x.norm->parts = 0;
   if (!x.has_grad) {
     if (x.grad == nullptr) x.grad = Tensor::empty(ctx_, x.shape, x.dtype).handle();
     x.has_grad = true;
@@ -44,6 +46,7 @@ void Grads::add(std::size_t i, const Tensor& gradient) {
   AKIN_CHECK(gradient.shape() == x.shape && gradient.dtype() == x.dtype,
              "autograd: gradient {} for an input of shape {}", gradient.shape().str(), x.shape.str());
   if (!x.has_grad && x.grad == nullptr) {
+    if (x.norm != nullptr) x.norm->parts = 0;
     x.grad = gradient.view(gradient.shape()).handle();
     x.has_grad = true;
     return;

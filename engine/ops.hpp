@@ -70,9 +70,9 @@ struct BatchNormState {
   double momentum = 0.1;
   double eps = 1e-5;
 };
-/// y = f( gamma (x - mean) / sqrt(var + eps) + beta + residual? ), f none, relu or relu6; statistics over N, H, W: of the batch when
-/// training, else the running ones. `residual` may be undefined. One pass over the activations instead of three. `moments`: of x, from the conv2d
-/// that made it.
+/// y = f( gamma (x - mean) / sqrt(var + eps) + beta + residual? ), f none, relu or relu6; statistics over N, H, W: of
+/// the batch when training, else the running ones. `residual` may be undefined. One pass over the activations instead
+/// of three. `moments`: of x, from the conv2d that made it.
 Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormState& state,
                  bool training, Activation act = Activation::none, const Tensor& residual = {},
                  const ChannelMoments& moments = {});
@@ -116,7 +116,6 @@ struct KdSources {
 };
 /// sum_s alpha_s T^2 mean_b CE(softmax(teacher/T), softmax(student/T)): a scalar [1]. Both logits are [B, sum C_s].
 Tensor kd_multi(Context& ctx, const Tensor& student, const Tensor& teacher, const KdSources& sources);
-
 
 // mix_heads
 /// log((1 - share) softmax(x) + share softmax(z)) of logits [B,C], share in 0..1. For predictions: the backward pass

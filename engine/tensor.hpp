@@ -26,6 +26,8 @@ class Storage {
   std::byte* data_;
 };
 
+struct NormSums;  // engine/ops/norm_sums.hpp
+
 /// A contiguous array, row-major; activations are [N, H, W, C]. A cheap handle: copies share the elements. const is of
 /// the handle, as with a pointer: through a const Tensor elements can be written, but it stays the same tensor.
 class Tensor {
@@ -102,6 +104,7 @@ class Tensor {
     bool grad_pinned = false;    // grad is a slice of an arena: private although its storage is shared
     std::shared_ptr<Impl> grad;    // buffer of the gradient
     std::shared_ptr<Impl> shadow;  // the same values in bf16
+    std::shared_ptr<NormSums> norm;  // of the batchnorm that made this
   };
   const std::shared_ptr<Impl>& handle() const { return impl_; }
   explicit Tensor(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

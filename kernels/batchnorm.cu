@@ -311,9 +311,15 @@ void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const Batch
 
 template <class T, int W, Mask kMask, Activation kAct>
 void backward_by(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormBackward<T> t, float* scratch) {
-  const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
-  float* part = scratch + 2 * s.C;
-  launch("batchnorm_bwd_reduce", reduce_gradient<T, W, kMask, kAct>, columns_shape(c), stream, c, t, part);
+  Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
+  const float* part = t.sums;
+  if (t.parts > 0) {
+    c.parts = static_cast<int>(t.parts);
+  } else {
+    part = scratch + 2 * s.C;
+    launch("batchnorm_bwd_reduce", reduce_gradient<T, W, kMask, kAct>, columns_shape(c), stream, c, t,
+           scratch + 2 * s.C);
+  }
   launch("batchnorm_bwd_finish", finish_gradient, finish_shape(c.C), stream, c, part, t.invstd, scratch, t.dgamma,
          t.dgamma_mode, t.dbeta, t.dbeta_mode);
   if (t.dx == nullptr) return;
@@ -328,6 +334,7 @@ void backward_by(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNo
 
 template <class T, int W>
 void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* scratch) {
+  if (t.parts > 0) return backward_by<T, W, Mask::none, Activation::none>(stream, s, t, scratch);
   with_gate(s.act, [&]<Activation kAct>() {
     if constexpr (kAct == Activation::none)
       backward_by<T, W, Mask::none, kAct>(stream, s, t, scratch);
@@ -346,7 +353,7 @@ std::int64_t batchnorm_scratch(const Stream<Gpu>& stream, const BatchNormShape& 
   for (const int W : {1, kPack<float>, kPack<bf16>})  // which of them is right depends on the alignment
     if (s.C % W == 0)
       parts = std::max<std::int64_t>(parts, share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth).parts);
-  return std::max(2 * s.C * (parts + 1), Moments::floats(kJoinedParts, s.C));
+  return std::max(2 * s.C * (parts + 1), PartMoments::floats(kJoinedParts, s.C));
 }
 
 template <class Gpu, class T>

@@ -47,7 +47,7 @@ struct BatchNormForward {
   Full<T>*running_mean = nullptr, *running_var = nullptr;  ///< updated when training, read otherwise
   Full<T>*mean = nullptr, *invstd = nullptr;               ///< [C], written: what the backward needs
   Full<T>* scale = nullptr;  ///< [C], written by a CPU unless nullptr: gamma / std, rounded
-  Moments moments{};         ///< of x by parts, from who wrote it; a device then does not read x for them
+  PartMoments moments{};     ///< of x by parts, from who wrote it; a device then does not read x for them
   T* y = nullptr;
 };
 
@@ -60,6 +60,9 @@ struct BatchNormBackward {
   /// too.
   const Full<T>* beta = nullptr;
   const Full<T>* scale = nullptr;  ///< of the forward: y of it is y to the bit
+  /// Of who wrote dy, which is du then; a device: the first pass is left out, and y, beta and dresidual are not looked at.
+  const float* sums = nullptr;
+  std::int64_t parts = 0;
   T* dx = nullptr;
   Accum dx_mode = Accum::overwrite;
   T* dresidual = nullptr;  ///< always overwritten, may be dy

@@ -25,7 +25,7 @@ void conv2d_bwd_weight(OnednnCache& cache, const Conv2dShape& s, const T* x, con
 }  // namespace fast
 
 template <class Dev, class T>
-void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y, Moments*) {
+void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y, PartMoments*) {
   if constexpr (fast::kOnednn<T>) {
     if (stream.onednn != nullptr && fast::onednn_multiplies<T>()) return fast::conv2d_fwd(*stream.onednn, s, x, w, y);
   }
@@ -51,7 +51,7 @@ void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, con
 
 template <class Dev, class T>
 void conv2d_bwd_data(const Stream<Dev>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
-                     float* scratch) {
+                     float* scratch, NormGradient<T>*) {
   if constexpr (fast::kOnednn<T>) {
     if (stream.onednn != nullptr && fast::onednn_multiplies<T>())
       return fast::conv2d_bwd_data(*stream.onednn, s, dy, w, dx, mode, scratch);
@@ -122,8 +122,16 @@ std::int64_t conv2d_moments(const Stream<Dev>& stream, const Conv2dShape& s) {
   } else {
     const std::int64_t pixels = s.N * s.P() * s.Q(), tiles = (pixels + gpu::kLeastTileRows - 1) / gpu::kLeastTileRows;
     // Whether the operands are aligned, on which the kernel depends, is not known here.
-    return Moments::floats(std::max(tiles, most_direct_blocks(*stream.limits)), s.K);
+    return PartMoments::floats(std::max(tiles, most_direct_blocks(*stream.limits)), s.K);
   }
+}
+
+template <class T, class Dev>
+std::int64_t conv2d_norm_sums(const Stream<Dev>& stream, const Conv2dShape& s) {
+  if constexpr (std::is_same_v<Dev, Cpu> || !std::is_same_v<T, bf16>)
+    return 0;
+  else
+    return is_direct(s) && s.stride == 1 ? NormGradient<T>::floats(most_direct_blocks(*stream.limits), s.C) : 0;
 }
 
 template <class T, class Dev>
@@ -144,14 +152,16 @@ std::int64_t conv2d_weight_workspace(const Stream<Dev>& stream, const Conv2dShap
   }
 }
 
-#define AKIN_INSTANTIATE(T)                                                                                     \
-  template void conv2d_fwd(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, Moments*);           \
-  template void conv2d_bwd_data(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, float*); \
+#define AKIN_INSTANTIATE(T)                                                                                    \
+  template void conv2d_fwd(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, PartMoments*);      \
+  template void conv2d_bwd_data(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, float*, \
+                                NormGradient<T>*);                                                             \
   template void conv2d_bwd_weight(const Stream<Cpu>&, const Conv2dShape&, const T*, const T*, Full<T>*, Accum, float*);
 AKIN_FOR_EACH_STORED(AKIN_INSTANTIATE)
 #undef AKIN_INSTANTIATE
 #define AKIN_INSTANTIATE(T, Dev)                                                               \
   template std::int64_t conv2d_data_scratch<T>(const Stream<Dev>&, const Conv2dShape&, Accum); \
+  template std::int64_t conv2d_norm_sums<T>(const Stream<Dev>&, const Conv2dShape&);           \
   template std::int64_t conv2d_moments<T>(const Stream<Dev>&, const Conv2dShape&);             \
   template std::int64_t conv2d_weight_workspace<T>(const Stream<Dev>&, const Conv2dShape&);
 AKIN_FOR_EACH_DEVICE(AKIN_INSTANTIATE)

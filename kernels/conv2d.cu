@@ -49,7 +49,7 @@ struct PixelClass {
 };
 
 template <const auto& menu, bool Packs, class T>
-void forward(const Stream<ThisGpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y, Moments* moments) {
+void forward(const Stream<ThisGpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y, PartMoments* moments) {
   const std::int64_t P = s.P(), Q = s.Q(), filter = s.R * s.S * s.C;
   const Pixels<T, Packs> a{x, pixel_grid(s.N, s.H, s.W, s.C, s.stride, s.pad, s.pad, P, Q, s.R, s.S)};
   const Matrix<T, true, Packs> b{w, filter, 1, tile_int(s.K, "conv2d"), a.g.depth};
@@ -104,7 +104,7 @@ constexpr const auto& pixel_tiles() {
 }  // namespace
 
 template <class Gpu, class T>
-void conv2d_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y, Moments* moments) {
+void conv2d_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, const T* w, T* y, PartMoments* moments) {
   if (s.is_gemm())
     return gemm(stream, {s.N * s.H * s.W, s.K, s.C, Trans::no, Trans::yes}, 1.0, x, w, nullptr, y, Accum::overwrite,
                 nullptr, moments);
@@ -118,10 +118,10 @@ void conv2d_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const T* x, con
 
 template <class Gpu, class T>
 void conv2d_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
-                     float*) {
+                     float*, [[maybe_unused]] NormGradient<T>* norm) {
   if (s.is_gemm()) return gemm(stream, {s.N * s.H * s.W, s.C, s.K}, 1.0, dy, w, nullptr, dx, mode, nullptr);
   if constexpr (std::is_same_v<T, bf16>)
-    if (conv2d_direct_bwd_data(stream, s, dy, w, dx, mode)) return;
+    if (conv2d_direct_bwd_data(stream, s, dy, w, dx, mode, norm)) return;
   if (s.C % kPack<T> == 0 && s.K % kPack<T> == 0 && s.R + s.S <= TapBits::kMost && aligned16(dy, w))
     data_gradient<pixel_tiles<T>(), true>(stream, s, dy, w, dx, mode);
   else
@@ -129,9 +129,10 @@ void conv2d_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const T* d
 }
 
 #define AKIN_INSTANTIATE(T)                                                                                            \
-  template void conv2d_fwd<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*, Moments*);  \
+  template void conv2d_fwd<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*,             \
+                                       PartMoments*);                                                                  \
   template void conv2d_bwd_data<ThisGpu, T>(const Stream<ThisGpu>&, const Conv2dShape&, const T*, const T*, T*, Accum, \
-                                            float*);
+                                            float*, NormGradient<T>*);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 

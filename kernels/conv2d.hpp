@@ -46,12 +46,12 @@ constexpr Work conv2d_work(const Conv2dShape& s, std::size_t size) {
 /// conv2d_moments() floats.
 template <class Dev, class T>
 void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* w, T* y,
-                Moments* moments = nullptr);
-/// stride^2 launches: one for each class of input pixels that the same taps reach. `scratch`: conv2d_data_scratch()
-/// floats.
+                PartMoments* moments = nullptr);
+/// stride^2 launches: one for each class of input pixels that the same taps reach; one with few channels. `scratch`:
+/// conv2d_data_scratch() floats. `norm`: of x, whose gradient dx is; heeded with few channels and stride 1 alone.
 template <class Dev, class T>
 void conv2d_bwd_data(const Stream<Dev>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
-                     float* scratch);
+                     float* scratch, NormGradient<T>* norm = nullptr);
 /// `workspace`: conv2d_weight_workspace() floats, as for gemm; may be nullptr.
 template <class Dev, class T>
 void conv2d_bwd_weight(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* dy, Full<T>* dw,
@@ -60,6 +60,9 @@ void conv2d_bwd_weight(const Stream<Dev>& stream, const Conv2dShape& s, const T*
 /// Room for the statistics of y; 0: none are left.
 template <class T, class Dev>
 std::int64_t conv2d_moments(const Stream<Dev>& stream, const Conv2dShape& s);
+/// Room for the sums of a NormGradient; 0: none are left.
+template <class T, class Dev>
+std::int64_t conv2d_norm_sums(const Stream<Dev>& stream, const Conv2dShape& s);
 /// Room for the whole of dx (as T) where oneDNN adds, as it only overwrites; else 0.
 template <class T, class Dev>
 std::int64_t conv2d_data_scratch(const Stream<Dev>& stream, const Conv2dShape& s, Accum mode);

@@ -19,7 +19,7 @@ void gemm(OnednnCache& cache, const GemmShape& s, float alpha, const In* A, cons
 
 template <class Dev, class In, class Out>
 void gemm(const Stream<Dev>& stream, const GemmShape& s, double alpha, const In* A, const In* B, const Full<In>* bias,
-          Out* C, Accum mode, float*, Moments*) {
+          Out* C, Accum mode, float*, PartMoments*) {
   if (bias != nullptr) {
     for (std::int64_t m = 0; m < s.M; ++m)
       for (std::int64_t n = 0; n < s.N; ++n) store(C[m * s.N + n], bias[n], mode);
@@ -59,7 +59,7 @@ std::int64_t gemm_workspace(const Stream<Dev>& stream, const GemmShape& s) {
 
 #define AKIN_INSTANTIATE(In, Out)                                                                                      \
   template void gemm(const Stream<Cpu>&, const GemmShape&, double, const In*, const In*, const Full<In>*, Out*, Accum, \
-                     float*, Moments*);
+                     float*, PartMoments*);
 AKIN_INSTANTIATE(float, float)
 AKIN_INSTANTIATE(double, double)
 AKIN_INSTANTIATE(bf16, float)

@@ -19,7 +19,7 @@ Matrix<T, KRuns, Packs> matrix(const T* p, bool along_k, std::int64_t rows, std:
 
 template <class Gpu, class In, class Out>
 void gemm(const Stream<Gpu>& stream, const GemmShape& s, double alpha, const In* A, const In* B, const Full<In>* bias,
-          Out* C, Accum mode, float* workspace, Moments* moments) {
+          Out* C, Accum mode, float* workspace, PartMoments* moments) {
   constexpr bool tensor = std::is_same_v<In, bf16>;
   const bool a_along_k = s.a == Trans::no, b_along_k = s.b == Trans::yes;
   const ToRows to{C, s.N, std::is_same_v<Out, bf16>};
@@ -48,7 +48,7 @@ void gemm(const Stream<Gpu>& stream, const GemmShape& s, double alpha, const In*
 
 #define AKIN_INSTANTIATE(In, Out)                                                                              \
   template void gemm<ThisGpu, In, Out>(const Stream<ThisGpu>&, const GemmShape&, double, const In*, const In*, \
-                                       const float*, Out*, Accum, float*, Moments*);
+                                       const float*, Out*, Accum, float*, PartMoments*);
 AKIN_INSTANTIATE(float, float)
 AKIN_INSTANTIATE(bf16, float)
 AKIN_INSTANTIATE(bf16, bf16)

@@ -40,7 +40,7 @@ constexpr Work gemm_work(const GemmShape& s, std::size_t in, std::size_t out) {
 /// only where `workspace` is nullptr.
 template <class Dev, class In, class Out>
 void gemm(const Stream<Dev>& stream, const GemmShape& s, double alpha, const In* A, const In* B, const Full<In>* bias,
-          Out* C, Accum mode, float* workspace, Moments* moments = nullptr);
+          Out* C, Accum mode, float* workspace, PartMoments* moments = nullptr);
 /// 0: no workspace is of use.
 template <class In, class Dev>
 std::int64_t gemm_workspace(const Stream<Dev>& stream, const GemmShape& s);

@@ -12,7 +12,7 @@ inline std::string compare_moments(const Tensor& data, std::int64_t parts, const
   const auto index = [](std::int64_t i) { return static_cast<std::size_t>(i); };
   const Values found = to_values(data);
   const std::int64_t M = static_cast<std::int64_t>(y.size()) / C;
-  if (parts < 1 || Moments::floats(parts, C) > static_cast<std::int64_t>(found.size()))
+  if (parts < 1 || PartMoments::floats(parts, C) > static_cast<std::int64_t>(found.size()))
     return fmt::format("{} parts of {} channels in {} floats", parts, C, found.size());
   double rows = 0;
   for (std::int64_t p = 0; p < parts; ++p) rows += found[index(2 * parts * C + p)];

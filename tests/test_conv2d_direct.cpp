@@ -55,7 +55,7 @@ void check(Context& ctx, const Conv2dShape& s, Accum mode, bool data_is_direct) 
   on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
     const Tensor workspace = room<float>(ctx, conv2d_weight_workspace<bf16>(stream, s));
     const Tensor left = room<float>(ctx, conv2d_moments<bf16>(stream, s)), again = room<bf16>(ctx, s.y_size());
-    Moments moments{left.data<float>()};
+    PartMoments moments{left.data<float>()};
     conv2d_fwd(stream, s, tx.data<bf16>(), tw.data<bf16>(), ty.data<bf16>(), &moments);
     CHECK_EQ(compare_moments(left, moments.parts, to_values(ty), s.K), "");
     conv2d_fwd(stream, s, tx.data<bf16>(), tw.data<bf16>(), again.data<bf16>());
@@ -145,4 +145,154 @@ TEST_CASE("direct convolution: a tap at the wrong place is told") {
   conv2d_fwd(kSpec, s, x.data(), w.data(), right.data());
   conv2d_fwd(kSpec, s, x.data(), moved.data(), wrong.data());
   CHECK_NE(compare("y", wrong, right, tolerance(144, true, Device::sim)), "");
+}
+
+namespace {
+
+/// The data gradient masked and summed for a batch norm, its ReLU told from `from_output` or from its input.
+void check_norm(Context& ctx, const Conv2dShape& s, Accum mode, bool from_output) {
+  CAPTURE(name(s));
+  const std::int64_t M = s.N * s.H * s.W;
+  const std::vector<bf16> w = numbers(s.w_size(), 2), dy = numbers(s.y_size(), 3), old = numbers(s.x_size(), 4),
+                          x = numbers(s.x_size(), 6), y = numbers(s.x_size(), 7);
+  std::vector<std::vector<float>> norm;  // mean, invstd, gamma, beta
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    norm.emplace_back();
+    for (const double v : wide(numbers(s.C, 8 + i))) norm.back().push_back(static_cast<float>(i == 1 ? v + 2 : v));
+  }
+  const bool adds = mode == Accum::add;
+  const Tensor tw = on_device(ctx, w), tdy = on_device(ctx, dy), tx = on_device(ctx, x), ty = on_device(ctx, y);
+  const Tensor tdx = adds ? on_device(ctx, old) : room<bf16>(ctx, s.x_size());
+  std::vector<Tensor> tn;
+  for (const auto& v : norm) tn.push_back(on_device(ctx, v));
+  std::int64_t parts = 0;
+  Values sums;
+  on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
+    const Tensor left = room<float>(ctx, conv2d_norm_sums<bf16>(stream, s));
+    NormGradient<bf16> wanted{.x = tx.data<bf16>(),
+                              .y = from_output ? ty.data<bf16>() : nullptr,
+                              .mean = tn[0].data<float>(),
+                              .invstd = tn[1].data<float>(),
+                              .gamma = tn[2].data<float>(),
+                              .beta = tn[3].data<float>(),
+                              .sums = left.data<float>()};
+    conv2d_bwd_data(stream, s, tdy.data<bf16>(), tw.data<bf16>(), tdx.data<bf16>(), mode, nullptr, &wanted);
+    parts = wanted.parts;
+    sums = to_values(left);
+  });
+  REQUIRE_GE(parts, 1);
+  REQUIRE_LE(NormGradient<bf16>::floats(parts, s.C), static_cast<std::int64_t>(sums.size()));
+
+  const Values vw = wide(w), vdy = wide(dy), vx = wide(x), vy = wide(y);
+  Values du = adds ? wide(old) : Values(at(s.x_size()));
+  conv2d_bwd_data(kSpec, s, vdy.data(), vw.data(), du.data(), mode, nullptr);
+  for (std::int64_t i = 0; i < s.x_size(); ++i) {
+    const auto c = at(i % s.C);
+    const float scale = norm[2][c] * norm[1][c];
+    const float out = std::fmaf(static_cast<float>(vx[at(i)]) - norm[0][c], scale, norm[3][c]);
+    if (!(from_output ? vy[at(i)] > 0 : out > 0)) du[at(i)] = 0;
+  }
+  const Values found = to_values(tdx);
+  CHECK_EQ(compare("du", found, du, tolerance(9 * s.K, true, ctx.device)), "");
+  // The sums are of what is stored: M terms, rounded as they are added.
+  Values want(at(2 * s.C)), have(at(2 * s.C));
+  double most = 0;
+  for (std::int64_t i = 0; i < s.x_size(); ++i) {
+    const auto c = at(i % s.C);
+    want[c] += found[at(i)];
+    want[at(s.C) + c] += found[at(i)] * (vx[at(i)] - double{norm[0][c]});
+    most = std::max(most, std::abs(found[at(i)]));
+  }
+  for (std::int64_t p = 0; p < parts; ++p)
+    for (std::int64_t c = 0; c < s.C; ++c) {
+      have[at(c)] += sums[at(p * s.C + c)];
+      have[at(s.C + c)] += sums[at((parts + p) * s.C + c)];
+    }
+  const double bound = 4 * double{std::numeric_limits<float>::epsilon()} * std::sqrt(static_cast<double>(M)) * 2 *
+                       most * static_cast<double>(M);
+  for (std::size_t i = 0; i < want.size(); ++i) CHECK(std::abs(have[i] - want[i]) <= bound);
+}
+
+}  // namespace
+
+TEST_CASE("direct convolution: data gradients masked and summed for a batch norm") {
+  on_gpus([](Context& ctx) {
+    if (ctx.gpu->limits().multiprocessors > 2 && ctx.device == Device::sim) return;
+    for (const std::int64_t C : {16, 32, 64})
+      for (const std::int64_t K : {16, 32, 64})
+        for (const bool from_output : {false, true}) {
+          if (kSanitized && C != K) continue;
+          check_norm(ctx, {3, 9, 11, C, K, 3, 3, 1, 1}, C == K ? Accum::overwrite : Accum::add, from_output);
+        }
+    check_norm(ctx, {2, 32, 32, 16, 16, 3, 3, 1, 1}, Accum::add, true);
+    check_norm(ctx, {11, 8, 8, 16, 16, 3, 3, 1, 1}, Accum::add, false);
+  });
+}
+
+namespace {
+
+/// Batch norms and convolutions as residual networks have them, and gradients of all that can have one.
+std::vector<Values> chain(Context& ctx, bool shortcut_last) {
+  const std::int64_t N = 4, H = 8, W = 8, C = 16;
+  const auto tensor = [&](const Shape& shape, std::uint32_t stream, DType type) {
+    const Tensor t = Tensor::from(ctx, Array::from(wide(numbers(shape.numel(), stream)), shape).cast(type));
+    return t;
+  };
+  std::vector<Tensor> leaves;
+  const auto leaf = [&](Tensor t) {
+    t.set_requires_grad(true);
+    leaves.push_back(t);
+    return t;
+  };
+  const Tensor x = leaf(tensor({N, H, W, C}, 20, DType::bf16));
+  std::vector<Tensor> w, gamma, beta;
+  std::vector<ops::BatchNormState> state(3);
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    w.push_back(leaf(tensor({C, 3, 3, C}, 21 + i, DType::f32)));
+    gamma.push_back(leaf(tensor({C}, 31 + i, DType::f32)));
+    beta.push_back(leaf(tensor({C}, 41 + i, DType::f32)));
+    state[i].running_mean = Tensor::zeros(ctx, {C});
+    state[i].running_var = Tensor::zeros(ctx, {C});
+  }
+  Tape tape;
+  const TapeScope scope(ctx, &tape);
+  const auto norm = [&](const Tensor& t, std::size_t i, const Tensor& residual, const ops::ChannelMoments& moments) {
+    return ops::batchnorm(ctx, t, gamma[i], beta[i], state[i], true, Activation::relu, residual, moments);
+  };
+  ops::ChannelMoments moments;
+  const Tensor a = norm(x, 0, {}, {});
+  // A shortcut that is recorded before the convolution adds to the gradient of `a` after it.
+  const Tensor early = shortcut_last ? ops::scale(ctx, a, 0.5) : Tensor();
+  Tensor b = ops::conv2d(ctx, a, w[0], 1, 1, -1, &moments);
+  b = norm(b, 1, early.defined() ? early : a, moments);
+  Tensor c = ops::conv2d(ctx, b, w[1], 1, 1, -1, &moments);
+  c = norm(c, 2, b, moments);
+  const Tensor d = ops::conv2d(ctx, c, w[2], 1, 1);
+  tape.backward(ctx, ops::sum(ctx, ops::mul(ctx, d, d)));
+  std::vector<Values> out{to_values(d)};
+  for (const Tensor& t : leaves) out.push_back(to_values(t.grad()));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a chain of convolutions and norms on a device has the specification's gradients") {
+  for (const bool shortcut_last : {false, true}) {
+    Context cpu;
+    cpu.use_fast_paths = false;
+    const std::vector<Values> want = chain(cpu, shortcut_last);
+    on_gpus([&](Context& ctx) {
+      if (ctx.gpu->limits().multiprocessors > 2 && ctx.device == Device::sim) return;
+      LaunchLog log;
+      ctx.launches = &log;
+      const std::vector<Values> found = chain(ctx, shortcut_last);
+      ctx.launches = nullptr;
+      // Without the early shortcut each norm's gradient comes from a convolution last.
+      CHECK_EQ(std::ranges::count(log, "batchnorm_bwd_reduce"), shortcut_last ? 1 : 0);
+      CHECK_EQ(std::ranges::count(log, "batchnorm_statistics"), 1);
+      // About six roundings to bf16 lie between the ends, each of half of 2^-8.
+      for (std::size_t i = 0; i < want.size(); ++i)
+        CHECK_EQ(compare(fmt::format("result {}", i), found[i], want[i], 6 * 0x1p-8), "");
+    });
+  }
 }

@@ -288,7 +288,7 @@ std::string convolution(const Place& place, const Conv2dShape& s, int multiproce
     CHECK_EQ(split, floats > 0);
     const Tensor workspace = floats > 0 ? Tensor::empty(card.ctx, {floats}) : Tensor();
     const Tensor left = Tensor::empty(card.ctx, {conv2d_moments<T>(stream, s)});
-    Moments moments{left.data<float>()};
+    PartMoments moments{left.data<float>()};
     conv2d_fwd(stream, s, tx.data<T>(), tw.data<T>(), ty.data<T>(), &moments);
     CHECK_EQ(compare_moments(left, moments.parts, to_values(ty), s.K), "");
     conv2d_bwd_weight(stream, s, tx.data<T>(), tdy.data<T>(), tdw.data<float>(), mode,

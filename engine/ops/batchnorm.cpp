@@ -2,6 +2,7 @@
 
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
+#include "engine/ops/norm_sums.hpp"
 
 namespace akin::ops {
 
@@ -45,14 +46,21 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
                             or_null<float>(scratch));
             });
 
+  std::shared_ptr<NormSums> norm;
+  if (ctx.device != Device::cpu && ctx.tape != nullptr && act == Activation::relu)
+    norm = std::make_shared<NormSums>(
+        NormSums{x.detach(), mean, invstd, gamma.detach(), beta.detach(), residual.defined(), {}, 0});
+  y.handle()->norm = norm;
   return record(ctx, {"batchnorm", {{"eps", s.eps}, {"act", act}, {"training", training}}}, y,
                 {x, gamma, beta, residual, state.running_mean, state.running_var},
-                [s, x = x.detach(), y = y.detach(), gamma = gamma.detach(), shift, scale, mean, invstd](
+                [s, x = x.detach(), y = y.detach(), gamma = gamma.detach(), shift, scale, mean, invstd, norm](
                     const Tensor& dy, Grads& g) {
                   Context& c = g.ctx();
                   // Without an activation the residual's gradient is dy itself.
-                  const Tensor masked =
-                      g.wanted(3) && s.act != Activation::none ? Tensor::empty(c, x.shape(), x.dtype()) : Tensor();
+                  const bool summed = norm != nullptr && norm->parts > 0;
+                  const Tensor masked = g.wanted(3) && s.act != Activation::none && !summed
+                                            ? Tensor::empty(c, x.shape(), x.dtype())
+                                            : Tensor();
                   launch_on(c, dy.dtype(), {"batchnorm", batchnorm_bwd_work(s, !shift.defined(), size_of(dy.dtype()))},
                             [&]<class T>(const auto& stream, T) {
                               const Tensor scratch = scratch_of(c, batchnorm_scratch(stream, s));
@@ -66,6 +74,8 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
                                                                  .invstd = invstd.data<Full<T>>(),
                                                                  .beta = or_null<Full<T>>(shift),
                                                                  .scale = or_null<Full<T>>(scale),
+                                                                 .sums = summed ? norm->sums.data<float>() : nullptr,
+                                                                 .parts = summed ? norm->parts : 0,
                                                                  .dx = dx.data<T>(),
                                                                  .dx_mode = dx.mode,
                                                                  .dresidual = or_null<T>(masked),

@@ -2,6 +2,7 @@
 
 #include "engine/ops.hpp"
 #include "engine/ops/dispatch.hpp"
+#include "engine/ops/norm_sums.hpp"
 #include "engine/vendor.hpp"
 
 namespace akin::ops {
@@ -17,11 +18,27 @@ void weight_gradient(Context& ctx, const Conv2dShape& s, const Tensor& x, const 
       });
 }
 
-void data_gradient(Context& ctx, const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Grads::Sink& dx) {
+/// `x`, `norm`: the convolution's input, and the batchnorm that made it or nullptr.
+void data_gradient(Context& ctx, const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Grads::Sink& dx,
+                   const Tensor& x, NormSums* norm) {
   if (vendor_conv2d(ctx, s, ConvPass::data, dx.buffer, w, dy, dx.mode)) return;
   launch_on(ctx, dy.dtype(), {"conv2d data", conv2d_work(s, size_of(dy.dtype()))}, [&]<class T>(const auto& stream, T) {
     const Tensor scratch = scratch_of(ctx, conv2d_data_scratch<T>(stream, s, dx.mode));
-    conv2d_bwd_data(stream, s, dy.data<T>(), w.data<T>(), dx.data<T>(), dx.mode, or_null<float>(scratch));
+    NormGradient<T> wanted;
+    if (norm != nullptr) norm->sums = scratch_of(ctx, conv2d_norm_sums<T>(stream, s));
+    const bool sums = norm != nullptr && norm->sums.defined();
+    if constexpr (std::is_same_v<T, bf16>)
+      if (sums)
+        wanted = {.x = norm->x.data<T>(),
+                  .y = norm->from_output ? x.data<T>() : nullptr,
+                  .mean = norm->mean.data<float>(),
+                  .invstd = norm->invstd.data<float>(),
+                  .gamma = norm->gamma.data<float>(),
+                  .beta = norm->beta.data<float>(),
+                  .sums = norm->sums.data<float>()};
+    conv2d_bwd_data(stream, s, dy.data<T>(), w.data<T>(), dx.data<T>(), dx.mode, or_null<float>(scratch),
+                    sums ? &wanted : nullptr);
+    if (norm != nullptr) norm->parts = wanted.parts;
   });
 }
 
@@ -42,7 +59,7 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
   const Tensor low = low_precision(ctx, w, x.dtype());
   if (!vendor_conv2d(ctx, s, ConvPass::forward, x, low, y, Accum::overwrite))
     launch_on(ctx, x.dtype(), {"conv2d", conv2d_work(s, size_of(x.dtype()))}, [&]<class T>(const auto& stream, T) {
-      Moments left;
+      PartMoments left;
       if (moments != nullptr) {
         moments->data = scratch_of(ctx, conv2d_moments<T>(stream, s));
         left.data = or_null<float>(moments->data);
@@ -51,9 +68,9 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
       if (moments != nullptr) moments->parts = left.parts;
     });
   const OpCall call{"conv2d", {{"stride", s.stride}, {"pad", s.pad}, {"pad_end", s.pad_end}}};
-  return record(ctx, call, y, {x, w}, [s, x = x.detach(), low](const Tensor& dy, Grads& g) {
+  return record(ctx, call, y, {x, w}, [s, x = x.detach(), low, norm = x.handle()->norm](const Tensor& dy, Grads& g) {
     if (g.wanted(1)) weight_gradient(g.ctx(), s, x, dy, g.into(1));
-    if (g.wanted(0)) data_gradient(g.ctx(), s, dy, low, g.into(0));
+    if (g.wanted(0)) data_gradient(g.ctx(), s, dy, low, g.into(0), x, norm.get());
   });
 }
 

@@ -10,7 +10,7 @@
 namespace akin {
 
 /// Of a block, beside what it asks for at its launch: the table of runs, moments, and what the card keeps for itself.
-inline constexpr std::int64_t kStaticShared = 16 * gpu::kMostRuns + 2048 + 32 + 1024;
+inline constexpr std::int64_t kStaticShared = 16 * gpu::kMostRuns + 2048 + 32 + 3 * 256 + 1024;
 
 inline bool is_direct(const Conv2dShape& s) {
   const auto few = [](std::int64_t channels) { return channels == 16 || channels == 32 || channels == 64; };
@@ -57,10 +57,10 @@ inline std::int64_t conv2d_direct_workspace(const Conv2dShape& s, const GpuLimit
 
 template <class Gpu>
 bool conv2d_direct_fwd(const Stream<Gpu>& stream, const Conv2dShape& s, const bf16* x, const bf16* w, bf16* y,
-                       Moments* moments);
+                       PartMoments* moments);
 template <class Gpu>
 bool conv2d_direct_bwd_data(const Stream<Gpu>& stream, const Conv2dShape& s, const bf16* dy, const bf16* w, bf16* dx,
-                            Accum mode);
+                            Accum mode, NormGradient<bf16>* norm);
 template <class Gpu>
 bool conv2d_direct_bwd_weight(const Stream<Gpu>& stream, const Conv2dShape& s, const bf16* x, const bf16* dy, float* dw,
                               Accum mode, float* workspace);

@@ -84,6 +84,45 @@ __device__ __forceinline__ void write_moments(const float (&means)[Warps][Channe
   if (c == 0) moments[2 * parts * Channels + part] = count;
 }
 
+/// Two sums of each of a lane's channels.
+template <int Tiles>
+class LaneSums {
+ public:
+  static constexpr int kMine = 2 * Tiles;
+  __device__ __forceinline__ void add(int channel, float du, float x) {
+    sum_[channel] += du;
+    dot_[channel] = fmaf(du, x, dot_[channel]);
+  }
+  /// Over the lanes that have the same channels; lanes 0 to 3 then write those of theirs.
+  __device__ __forceinline__ void join(float* sum, float* dot) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int c = 0; c < kMine; ++c) {
+#pragma unroll
+      for (int lanes = 4; lanes < 32; lanes *= 2) {
+        sum_[c] += __shfl_xor_sync(~0u, sum_[c], lanes);
+        dot_[c] += __shfl_xor_sync(~0u, dot_[c], lanes);
+      }
+      if (lane < 4) sum[lane * kMine + c] = sum_[c], dot[lane * kMine + c] = dot_[c];
+    }
+  }
+
+ private:
+  float sum_[kMine] = {}, dot_[kMine] = {};
+};
+
+/// The sums of a block from those of its warps: one thread a channel.
+template <int Warps, int Channels>
+__device__ __forceinline__ void write_sums(const float (&sums)[Warps][Channels], const float (&dots)[Warps][Channels],
+                                           float* to) {
+  const int c = static_cast<int>(threadIdx.x), parts = static_cast<int>(gridDim.x), part = static_cast<int>(blockIdx.x);
+  if (c >= Channels) return;
+  float sum = 0, dot = 0;
+  for (int w = 0; w < Warps; ++w) sum += sums[w][c], dot += dots[w][c];
+  to[part * Channels + c] = sum;
+  to[(parts + part) * Channels + c] = dot;
+}
+
 /// Statistics of the parts of a matrix [M, C]: means and squares [parts][C], rows of each part. Without `count` parts
 /// have `chunk` rows, the last one what is left.
 struct Parts {
@@ -99,7 +138,7 @@ struct Parts {
 inline Parts parts_of(const Columns& s, const float* part) {
   return {s.M, s.chunk, s.C, s.parts, part, part + std::int64_t{s.parts} * s.C, nullptr};
 }
-inline Parts parts_of(std::int64_t M, std::int64_t C, const Moments& m) {
+inline Parts parts_of(std::int64_t M, std::int64_t C, const PartMoments& m) {
   return {M, 0, static_cast<int>(C), static_cast<int>(m.parts), m.data, m.data + m.parts * C, m.data + 2 * m.parts * C};
 }
 
@@ -148,7 +187,7 @@ constexpr std::int64_t kMostParts = 512, kJoinedParts = 64;
 inline Parts few_parts(const Stream<ThisGpu>& stream, const Parts& all, float* scratch) {
   if (all.parts <= kMostParts) return all;
   const std::int64_t each = (all.parts + kJoinedParts - 1) / kJoinedParts;
-  const Moments joined{scratch, (all.parts + each - 1) / each};
+  const PartMoments joined{scratch, (all.parts + each - 1) / each};
   launch("join_moments", join_moments,
          {.grid = {(all.C + kFinishColumns - 1) / kFinishColumns, joined.parts}, .block = kFinishColumns * kFinishRows},
          stream, all, scratch);

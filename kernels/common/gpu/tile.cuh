@@ -288,7 +288,7 @@ inline int tile_int(std::int64_t n, const char* name) {
 template <const auto& menu, class A, class B, class Dest>
 void run_product(const char* name, const Stream<ThisGpu>& stream, const A& a, const B& b, const Dest& dest,
                  std::int64_t M, std::int64_t N, std::int64_t K, const Finish& finish, float* workspace,
-                 Moments* moments = nullptr) {
+                 PartMoments* moments = nullptr) {
   using T = typename A::Type;
   if (M == 0 || N == 0) return;
   AKIN_CHECK(moments == nullptr || (workspace == nullptr && finish.alpha == 1 && finish.bias == nullptr &&
