@@ -21,7 +21,7 @@ const bool registered = [] {
     add("col_sum/" + a.str(), [=](benchmark::State& state) {
       Rotating<> t{a.M * a.C, a.C};
       measure(state, sum_work(a.M * a.C, sizeof(float)), [&] {
-        col_sum(kSpec, a.M, a.C, t[0], t[1], Accum::overwrite);
+        col_sum(kSpec, a.M, a.C, t[0], nullptr, t[1], Accum::overwrite);
         t.next();
       });
     });

@@ -16,9 +16,14 @@ namespace akin {
 
 namespace {
 
+// Of a multiprocessor. The first passes walk over parts of equal length, as many as are resident: one more would run
+// alone when the others are done. Their launch bounds see to the registers.
+constexpr int kStatisticsBlocks = 4, kReduceBlocks = 3, kApplyBlocks = 12;
+constexpr int kDepth = 4;  // rows a thread, at least
+
 /// part[2][parts][C]: mean and sum of squared deviations of each part.
 template <class T, int W>
-__global__ void __launch_bounds__(kColumnsBlock) statistics(Columns s, const T* x, float* part) {
+__global__ void __launch_bounds__(kColumnsBlock, kStatisticsBlocks) statistics(Columns s, const T* x, float* part) {
   AKIN_SHARED(float, shared_count, [kColumnsBlock]);
   AKIN_SHARED(float, shared_mean, [W][kColumnsBlock]);
   AKIN_SHARED(float, shared_m2, [W][kColumnsBlock]);
@@ -164,7 +169,8 @@ __device__ __forceinline__ float masked(const XDY<T, W>& in, int k, float mean, 
 
 /// part[2][parts][C]: sums of du and of du (x - mean). Writes du to dresidual when that is wanted.
 template <class T, int W, Mask kMask, Activation kAct>
-__global__ void __launch_bounds__(kColumnsBlock) reduce_gradient(Columns s, BatchNormBackward<T> b, float* part) {
+__global__ void __launch_bounds__(kColumnsBlock, kReduceBlocks)
+    reduce_gradient(Columns s, BatchNormBackward<T> b, float* part) {
   AKIN_SHARED(float, shared_sum, [W][kColumnsBlock]);
   AKIN_SHARED(float, shared_dot, [W][kColumnsBlock]);
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
@@ -272,9 +278,6 @@ __global__ void __launch_bounds__(kColumnsBlock)
       });
 }
 
-constexpr int kReduceBlocks = 4, kApplyBlocks = 12;  // a multiprocessor
-constexpr int kDepth = 4;                            // rows a thread, at least
-
 /// body.operator()<act>() for the activations that go with it.
 template <class Body>
 void with_gate(Activation act, Body&& body) {
@@ -288,7 +291,7 @@ void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const Batch
   if (s.training) {
     Parts parts{};
     if (t.moments.parts == 0) {
-      const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
+      const Columns c = share_columns(*stream.limits, s.M, s.C, W, kStatisticsBlocks, kDepth);
       launch("batchnorm_statistics", statistics<T, W>, columns_shape(c), stream, c, t.x, scratch);
       parts = parts_of(c, scratch);
     } else {
@@ -352,7 +355,8 @@ std::int64_t batchnorm_scratch(const Stream<Gpu>& stream, const BatchNormShape& 
   std::int64_t parts = 1;
   for (const int W : {1, kPack<float>, kPack<bf16>})  // which of them is right depends on the alignment
     if (s.C % W == 0)
-      parts = std::max<std::int64_t>(parts, share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth).parts);
+      for (const int blocks : {kStatisticsBlocks, kReduceBlocks})  // more blocks may be fewer parts: chunks are whole
+        parts = std::max<std::int64_t>(parts, share_columns(*stream.limits, s.M, s.C, W, blocks, kDepth).parts);
   return std::max(2 * s.C * (parts + 1), PartMoments::floats(kJoinedParts, s.C));
 }
 

@@ -13,8 +13,7 @@ namespace {
 template <class Row>
 __global__ void __launch_bounds__(kRowBlock)
     mix(std::int64_t B, int C, float log_rest, float log_share, const float* x, const float* z, float* y) {
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * Row::kTeams;
-  for (std::int64_t b = static_cast<std::int64_t>(blockIdx.x) * Row::kTeams + Row::team(); b < B; b += step) {
+  for_each_row<Row>(B, [&](std::int64_t b) {
     Row first(x + b * C, C), second(z + b * C, C);
     const SoftmaxOfRow s = softmax_of(first, kLog2e), t = softmax_of(second, kLog2e);
     const float from_x = log_rest - logf(s.sum), from_z = log_share - logf(t.sum);
@@ -28,7 +27,7 @@ __global__ void __launch_bounds__(kRowBlock)
       store_vec<Row::kWidth>(y + b * C + c, out);
     });
     Row::done();
-  }
+  });
 }
 
 }  // namespace
@@ -36,8 +35,8 @@ __global__ void __launch_bounds__(kRowBlock)
 template <class Gpu, class T>
 void mix_heads(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, double share, const T* x, const T* z, T* y) {
   const auto run = [&]<class Row>() {
-    launch("mix_heads", mix<Row>, {.grid = blocks_for(stream, B, Row::kTeams), .block = kRowBlock}, stream, B, C,
-           static_cast<float>(std::log1p(-share)), static_cast<float>(std::log(share)), x, z, y);
+    launch("mix_heads", mix<Row>, rows_shape<Row>(stream, B), stream, B, C, static_cast<float>(std::log1p(-share)),
+           static_cast<float>(std::log(share)), x, z, y);
   };
   if (C > kWarpRow)
     run.template operator()<BlockRow>();

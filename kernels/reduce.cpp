@@ -61,7 +61,7 @@ void sum_squares(const Stream<Dev>&, std::int64_t n, double factor, const T* x, 
 }
 
 template <class Dev, class T>
-void col_sum(const Stream<Dev>&, std::int64_t N, std::int64_t D, const T* x, Full<T>* y, Accum mode) {
+void col_sum(const Stream<Dev>&, std::int64_t N, std::int64_t D, const T* x, double*, Full<T>* y, Accum mode) {
   parallel_for(D, std::max<std::int64_t>(16, (1 << 14) / std::max<std::int64_t>(N, 1)),
                [=](std::int64_t begin, std::int64_t end) {
                  std::vector<double> s(static_cast<std::size_t>(end - begin), 0.0);
@@ -73,6 +73,11 @@ void col_sum(const Stream<Dev>&, std::int64_t N, std::int64_t D, const T* x, Ful
                });
 }
 
+template <class Dev>
+std::int64_t col_sum_scratch(const Stream<Dev>&, std::int64_t, std::int64_t) {
+  return 0;
+}
+
 #define AKIN_INSTANTIATE(T, Y)                                                        \
   template void sum(const Stream<Cpu>&, std::int64_t, double, const T*, double*, Y*); \
   template void sum_squares(const Stream<Cpu>&, std::int64_t, double, const T*, double*, Y*);
@@ -80,8 +85,9 @@ AKIN_INSTANTIATE(float, float)
 AKIN_INSTANTIATE(float, double)
 AKIN_INSTANTIATE(double, double)
 AKIN_INSTANTIATE(bf16, float)
-template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const float*, float*, Accum);
-template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const double*, double*, Accum);
-template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const bf16*, float*, Accum);
+template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const float*, double*, float*, Accum);
+template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const double*, double*, double*, Accum);
+template void col_sum(const Stream<Cpu>&, std::int64_t, std::int64_t, const bf16*, double*, float*, Accum);
+template std::int64_t col_sum_scratch(const Stream<Cpu>&, std::int64_t, std::int64_t);
 
 }  // namespace akin

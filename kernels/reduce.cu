@@ -1,7 +1,7 @@
 #include "kernels/reduce.hpp"
 
+#include "kernels/common/gpu/columns.cuh"
 #include "kernels/common/gpu/reduce.cuh"
-#include "kernels/common/gpu/vector.cuh"
 
 namespace akin {
 
@@ -51,23 +51,30 @@ void run_sum(const char* name, const Stream<ThisGpu>& stream, std::int64_t n, do
   launch("sum_whole", sum_whole<Y>, {.grid = 1, .block = kBlock}, stream, blocks, factor, scratch, y);
 }
 
-constexpr int kColumns = 32, kRows = 8;
+constexpr int kColumnBlocks = 4, kColumnDepth = 4;  // of a multiprocessor; rows of a thread, at least
 
-/// 32 columns a block; 8 rows of threads walk down the matrix, so that a warp reads 32 neighbours.
+/// part[parts][C]: the sums of each part; where there is but one, at once y.
 template <class T>
-__global__ void __launch_bounds__(kColumns* kRows)
-    col_sum_kernel(std::int64_t N, std::int64_t D, const T* x, float* y, Accum mode) {
-  AKIN_SHARED(double, part, [kRows][kColumns]);
-  const unsigned c = threadIdx.x % kColumns, r = threadIdx.x / kColumns;
-  const std::int64_t d = static_cast<std::int64_t>(blockIdx.x) * kColumns + c;
+__global__ void __launch_bounds__(kColumnsBlock)
+    sum_columns(Columns c, const T* x, double* part, float* y, Accum mode) {
+  AKIN_SHARED(double, shared, [kColumnsBlock]);
+  const ColumnsThread t = columns_thread<1>(c, static_cast<int>(blockIdx.x));
   double s = 0;
-  if (d < D)
-    for (std::int64_t n = r; n < N; n += kRows) s += to_float(x[n * D + d]);
-  part[r][c] = s;
-  __syncthreads();
-  if (r != 0 || d >= D) return;
-  for (int k = 1; k < kRows; ++k) s += part[k][c];
-  put(y[d], static_cast<float>(s), mode);
+  for_rows<4>(
+      t.first, t.end, c.rows, [&](std::int64_t m) { return x[m * c.C + t.column]; },
+      [&](std::int64_t, const T& v) { s += to_float(v); });
+  double& whole = shared[threadIdx.x];
+  whole = s;
+  join_rows(c, t.row, [&](int from) { whole += shared[from]; });
+  if (t.row != 0 || t.column >= c.C) return;
+  if (part == nullptr)
+    put(y[t.column], static_cast<float>(whole), mode);
+  else
+    part[static_cast<std::int64_t>(blockIdx.x) * c.C + t.column] = whole;
+}
+
+Columns columns_of(const GpuLimits& limits, std::int64_t N, std::int64_t D) {
+  return share_columns(limits, N, D, 1, kColumnBlocks, kColumnDepth);
 }
 
 }  // namespace
@@ -80,18 +87,30 @@ template <class Gpu, class T, class Y>
 void sum_squares(const Stream<Gpu>& stream, std::int64_t n, double factor, const T* x, double* scratch, Y* y) {
   run_sum("sum_squares", stream, n, factor, Square{}, x, scratch, y);
 }
+template <class Gpu>
+std::int64_t col_sum_scratch(const Stream<Gpu>& stream, std::int64_t N, std::int64_t D) {
+  if (D == 0) return 0;
+  const int parts = columns_of(*stream.limits, N, D).parts;
+  return parts > 1 ? parts * D : 0;
+}
 template <class Gpu, class T>
-void col_sum(const Stream<Gpu>& stream, std::int64_t N, std::int64_t D, const T* x, Full<T>* y, Accum mode) {
-  launch("col_sum", col_sum_kernel<T>, {.grid = (D + kColumns - 1) / kColumns, .block = kColumns * kRows}, stream, N, D,
-         x, y, mode);
+void col_sum(const Stream<Gpu>& stream, std::int64_t N, std::int64_t D, const T* x, double* scratch, Full<T>* y,
+             Accum mode) {
+  if (D == 0) return;
+  const Columns c = columns_of(*stream.limits, N, D);
+  double* part = c.parts > 1 ? scratch : nullptr;
+  launch("col_sum", sum_columns<T>, columns_shape(c), stream, c, x, part, y, mode);
+  if (part != nullptr)
+    launch("col_sum_finish", sum_parts_of_columns<double>, finish_shape(D), stream, c.parts, D, part, y, mode);
 }
 
 using S = Stream<ThisGpu>;
+template std::int64_t col_sum_scratch<ThisGpu>(const S&, std::int64_t, std::int64_t);
 #define AKIN_INSTANTIATE(T)                                                                                  \
   template void sum<ThisGpu, T, float>(const S&, std::int64_t, double, const T*, double*, float*);           \
   template void sum_squares<ThisGpu, T, float>(const S&, std::int64_t, double, const T*, double*, float*);   \
   template void sum_squares<ThisGpu, T, double>(const S&, std::int64_t, double, const T*, double*, double*); \
-  template void col_sum<ThisGpu, T>(const S&, std::int64_t, std::int64_t, const T*, float*, Accum);
+  template void col_sum<ThisGpu, T>(const S&, std::int64_t, std::int64_t, const T*, double*, float*, Accum);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 

@@ -23,8 +23,13 @@ template <class Dev, class T, class Y>
 void sum(const Stream<Dev>& stream, std::int64_t n, double factor, const T* x, double* scratch, Y* y);
 template <class Dev, class T, class Y>
 void sum_squares(const Stream<Dev>& stream, std::int64_t n, double factor, const T* x, double* scratch, Y* y);
+/// The order of summation depends on N, D and the device alone. `scratch`: col_sum_scratch() doubles. A device takes
+/// two launches, parts of the rows and then the parts in order, or one where few rows are one part.
 template <class Dev, class T>
-void col_sum(const Stream<Dev>& stream, std::int64_t N, std::int64_t D, const T* x, Full<T>* y, Accum mode);
+void col_sum(const Stream<Dev>& stream, std::int64_t N, std::int64_t D, const T* x, double* scratch, Full<T>* y,
+             Accum mode);
+template <class Dev>
+std::int64_t col_sum_scratch(const Stream<Dev>& stream, std::int64_t N, std::int64_t D);
 
 /// Blocks of a device's sum, at most.
 constexpr std::int64_t kSumBlocks = 1024;

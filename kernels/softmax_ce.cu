@@ -1,6 +1,7 @@
 // A row is held by a warp in registers (C <= 1024: 32 floats a lane, in 16-byte packs where rows allow, so up to 32
 // loads under way), read once and written once; longer rows by a block that passes over them again in cache (rows.cuh).
-// Nothing but shuffles joins the lanes of a warp; rows are dealt out with a grid stride.
+// Nothing but shuffles joins the lanes of a warp; rows are dealt out with a grid stride, few of
+// them to blocks of few warps.
 #include "kernels/softmax_ce.hpp"
 
 #include "kernels/common/gpu/rows.cuh"
@@ -12,13 +13,6 @@ namespace {
 constexpr std::int64_t kMaxLabels = 1 << 24;  // exact as float
 
 __device__ __forceinline__ float not_a_number() { return __int_as_float(0x7fffffff); }
-
-/// body(b) for the rows of this thread's team.
-template <class Row, class Body>
-__device__ __forceinline__ void for_each_row(std::int64_t B, Body&& body) {
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * Row::kTeams;
-  for (std::int64_t b = static_cast<std::int64_t>(blockIdx.x) * Row::kTeams + Row::team(); b < B; b += step) body(b);
-}
 
 template <class Row>
 __global__ void __launch_bounds__(kRowBlock)
@@ -99,18 +93,13 @@ void with_row(std::int64_t C, bool packs, Choose&& run) {
     run.template operator()<WarpRow<1>>();
 }
 
-template <class Row>
-LaunchShape shape_of(const Stream<ThisGpu>& stream, std::int64_t B) {
-  return {.grid = blocks_for(stream, B, Row::kTeams), .block = kRowBlock};
-}
-
 }  // namespace
 
 template <class Gpu, class T>
 void softmax_ce_fwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
                     const Full<T>* weight, T* y) {
   with_row(C, aligned16(x), [&]<class Row>() {
-    launch("softmax_ce_fwd", forward<Row>, shape_of<Row>(stream, B), stream, B, C, x, t, weight, y);
+    launch("softmax_ce_fwd", forward<Row>, rows_shape<Row>(stream, B), stream, B, C, x, t, weight, y);
   });
 }
 
@@ -118,7 +107,7 @@ template <class Gpu, class T>
 void softmax_ce_bwd(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, const T* x, const std::int64_t* t,
                     const Full<T>* weight, const T* dy, T* dx, Accum mode) {
   with_row(C, aligned16(x, dx), [&]<class Row>() {
-    launch("softmax_ce_bwd", backward<Row>, shape_of<Row>(stream, B), stream, B, C, x, t, weight, dy, dx, mode);
+    launch("softmax_ce_bwd", backward<Row>, rows_shape<Row>(stream, B), stream, B, C, x, t, weight, dy, dx, mode);
   });
 }
 
@@ -127,7 +116,7 @@ void pseudo_label(const Stream<Gpu>& stream, std::int64_t B, std::int64_t C, dou
                   std::int64_t* t, T* mask, std::int32_t* counted) {
   AKIN_CHECK(C <= kMaxLabels, "pseudo_label: {} classes, at most {} are offered", C, kMaxLabels);
   with_row(C, aligned16(x), [&]<class Row>() {
-    launch("pseudo_label", label<Row>, shape_of<Row>(stream, B), stream, B, C, threshold, x, t, mask, counted);
+    launch("pseudo_label", label<Row>, rows_shape<Row>(stream, B), stream, B, C, threshold, x, t, mask, counted);
   });
 }
 

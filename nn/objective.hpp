@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "engine/tensor.hpp"
 
@@ -14,8 +15,10 @@ class Objective {
   virtual ~Objective() = default;
   /// Takes up the batch of step t; called once a step, in order.
   virtual void begin_step(std::int64_t t) = 0;
-  /// Copies the batch at hand to where forward() then reads it: tensors that a captured step finds at the same
-  /// addresses in every step. Error where the batch has other shapes than the first one that was kept.
+  /// Where the batch at hand lies, each tensor's address: a captured step reads any batch at the addresses of the one
+  /// that it was captured with. Error where the batch has other shapes than the first one that this was asked of.
+  virtual std::vector<const void*> places() = 0;
+  /// Copies the batch at hand to memory of its own, the same for every batch, where forward() then reads it.
   virtual void keep(Context& ctx) = 0;
   /// The loss of the batch at hand, read from its copy where keep() made one; a scalar recorded on ctx.tape.
   virtual Tensor forward() = 0;
@@ -36,6 +39,26 @@ class BatchObjective final : public Objective {
     now_ = batch(t);
     read_kept_ = false;
   }
+  std::vector<const void*> places() override {
+    std::vector<const void*> all;
+    const bool first = forms_.empty();
+    at_hand().each([&](const char* name, const Tensor& t) {
+      const Form form = t.defined() ? Form{true, t.dtype(), t.shape()} : Form{};
+      if (first) forms_.push_back(form);
+      AKIN_CHECK(all.size() < forms_.size(), "training: '{}' of a batch was not there in the captured step", name);
+      const Form& before = forms_[all.size()];
+      AKIN_CHECK(form.defined == before.defined,
+                 "training: '{}' of a batch is {}defined, in the captured step {}defined", name,
+                 form.defined ? "" : "un", before.defined ? "" : "un");
+      AKIN_CHECK(form.shape == before.shape && form.dtype == before.dtype,
+                 "training: '{}' of a batch is {} {}, in the captured step {} {}", name, name_of(form.dtype),
+                 form.shape.str(), name_of(before.dtype), before.shape.str());
+      all.push_back(form.defined ? t.raw() : nullptr);
+    });
+    AKIN_CHECK(all.size() == forms_.size(), "training: a batch has {} tensors, in the captured step {}", all.size(),
+               forms_.size());
+    return all;
+  }
   void keep(Context& ctx) override {
     if (!has_kept_) {
       kept_ = now_;
@@ -44,23 +67,24 @@ class BatchObjective final : public Objective {
       });
       has_kept_ = true;
     }
-    const auto copy = [](const char* name, const Tensor& from, const Tensor& to) {
-      AKIN_CHECK(from.defined() == to.defined(),
-                 "training: '{}' of a batch is {}defined, in the captured step {}defined", name,
-                 from.defined() ? "" : "un", to.defined() ? "" : "un");
-      if (!from.defined()) return;
-      AKIN_CHECK(from.shape() == to.shape() && from.dtype() == to.dtype(),
-                 "training: '{}' of a batch is {} {}, in the captured step {} {}", name, name_of(from.dtype()),
-                 from.shape().str(), name_of(to.dtype()), to.shape().str());
-      to.copy_from(from);
+    const auto copy = [](const char*, const Tensor& from, const Tensor& to) {
+      if (from.defined()) to.copy_from(from);
     };
     now_.each(copy, kept_);
     read_kept_ = true;
   }
-  Tensor forward() override { return loss(read_kept_ ? kept_ : now_); }
+  Tensor forward() override { return loss(at_hand()); }
 
  private:
+  struct Form {
+    bool defined = false;
+    DType dtype = DType::f32;
+    Shape shape;
+  };
+  Batch& at_hand() { return read_kept_ ? kept_ : now_; }
+
   Batch now_, kept_;
+  std::vector<Form> forms_;  // of the first batch's tensors
   bool has_kept_ = false, read_kept_ = false;
 };
 

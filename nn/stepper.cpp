@@ -7,7 +7,8 @@ namespace akin {
 
 namespace {
 
-constexpr int kWarmSteps = 2;  // the first fills the pool, the second finds what the first released
+constexpr int kWarmSteps = 2;       // the first fills the pool, the second finds what the first released
+constexpr std::size_t kPlaces = 8;  // of batches that are read where they lie
 
 /// While alive, a Context takes memory from another allocator.
 class AllocatorScope {
@@ -43,10 +44,18 @@ Tensor Stepper::queue_step(std::optional<std::int64_t> step) {
   return loss;
 }
 
-void Stepper::capture() {
+Stepper::Captured* Stepper::find(const std::vector<const void*>& places) {
+  const auto at = std::find_if(graphs_.begin(), graphs_.end(), [&](const Captured& c) { return c.places == places; });
+  return at == graphs_.end() ? nullptr : &*at;
+}
+
+Stepper::Captured& Stepper::capture(std::vector<const void*> places) {
+  const AllocatorScope scope(ctx_, pool_);
+  Captured captured{std::move(places), {}, {}};
+  spare_.pop_back();
   ctx_.stream->begin_capture();
   try {
-    loss_ = queue_step({});
+    captured.loss = queue_step({});
   } catch (const Error& e) {
     try {
       ctx_.stream->end_capture();
@@ -54,7 +63,8 @@ void Stepper::capture() {
     }
     fail("training: a step could not be captured as a graph: {}; --no-graph trains without", e.what());
   }
-  graph_ = ctx_.stream->end_capture();
+  captured.graph = ctx_.stream->end_capture();
+  return graphs_.emplace_back(std::move(captured));
 }
 
 void Stepper::run(std::int64_t step, double lr) {
@@ -64,20 +74,24 @@ void Stepper::run(std::int64_t step, double lr) {
     queue_step(step);
     return;
   }
-  objective_.keep(ctx_);
-  if (graph_ == nullptr) {
+  if (warm_steps_ < kWarmSteps) {
     const AllocatorScope scope(ctx_, pool_);
-    if (warm_steps_ < kWarmSteps) {
-      ++warm_steps_;
-      queue_step(step);
-      return;
-    }
-    capture();  // runs the loss's host code, so the counters are right for this step
-  } else {
-    for (Tensor& c : counters_) ++c.data<std::int64_t>()[0];
+    ++warm_steps_;
+    const Tensor loss = queue_step(step);
+    while (spare_.size() <= kPlaces) spare_.push_back(Tensor::empty(ctx_, loss.shape(), loss.dtype()));
+    return;
   }
-  ctx_.stream->launch(*graph_);
-  losses_.add(step, loss_);
+  Captured* captured = find(objective_.places());
+  if (captured == nullptr && graphs_.size() >= kPlaces) {
+    objective_.keep(ctx_);
+    captured = find(objective_.places());
+  }
+  if (captured == nullptr)
+    captured = &capture(objective_.places());  // runs the loss's host code, so the counters are right for this step
+  else
+    for (Tensor& c : counters_) ++c.data<std::int64_t>()[0];
+  ctx_.stream->launch(*captured->graph);
+  losses_.add(step, captured->loss);
 }
 
 }  // namespace akin

@@ -60,6 +60,14 @@ std::vector<OpCase> cases() {
            {3, 17, 19, 8, 3, 3, 1, 1},
            {2, 13, 13, 16, 5, 5, 1, 2, 3},
            {1, 3, 3, 8, 1, 1, 2, 0},
+           {1, 1, 1, 8, 3, 3, 1, 1},  // one patch, of which one output is real
+           {1, 7, 10, 8, 3, 3, 1, 1},
+           {1, 10, 7, 24, 3, 3, 2, 1},
+           {1, 1, 31, 8, 3, 3, 2, 1},
+           {1, 33, 1, 8, 3, 3, 1, 1},
+           {1, 10, 7, 8, 5, 5, 1, 2},
+           {1, 7, 10, 8, 5, 5, 2, 2},
+           {1, 6, 8, 8, 3, 3, 2, 0},  // no output sees the last row and column
        })
     out.push_back(make(s));
   return out;
@@ -82,16 +90,20 @@ TEST_CASE("depthwise: the same bits on any number of threads") {
   AKIN_TEST_THREADS(some);
 }
 
-TEST_CASE("depthwise: the weights of the neighbouring channel, and transposed taps, are rejected") {
+TEST_CASE("depthwise: the weights of the neighbouring channel, and transposed or reversed taps, are rejected") {
   const DepthwiseShape s{2, 5, 6, 8, 3, 3, 1, 1};
-  for (const bool transpose : {false, true}) {
+  for (const char* taps : {"neighbour's", "transposed", "reversed"}) {
+    CAPTURE(taps);
+    const auto source = [&](std::size_t i) {
+      if (taps[0] == 't') return i / 9 * 9 + i % 3 * 3 + i % 9 / 3;
+      return taps[0] == 'r' ? i / 9 * 9 + 8 - i % 9 : i + 9;
+    };
     OpCase wrong = make(s);
     wrong.differentiable = false;
     wrong.run = [=](Context& ctx, const std::vector<Tensor>& x) {
       const Array from = x[1].to_array().cast(DType::f64);
       std::vector<double> w(from.as<double>().begin(), from.as<double>().end()), moved(w.size());
-      for (std::size_t i = 0; i < w.size(); ++i)
-        moved[i] = transpose ? w[i / 9 * 9 + i % 3 * 3 + i % 9 / 3] : w[(i + 9) % w.size()];
+      for (std::size_t i = 0; i < w.size(); ++i) moved[i] = w[source(i) % w.size()];
       return ops::depthwise_conv2d(ctx, x[0], Tensor::from(ctx, Array::from(moved, {8, 3, 3, 1}).cast(x[1].dtype())), 1,
                                    1);
     };
@@ -141,6 +153,27 @@ TEST_CASE("depthwise: NaN reaches the windows that see it, in its own channel al
           const bool sees = std::abs(p - 3) <= 1 && std::abs(q - 3) <= 1 && c == 5;
           CHECK_EQ(std::isnan(y.as<float>()[at((p * 7 + q) * 16 + c)]), sees);
         }
+  }
+}
+
+TEST_CASE("depthwise: a NaN of a pixel that no output sees changes nothing") {
+  std::vector<Device> devices = gpu_devices();
+  devices.push_back(Device::cpu);
+  for (const Device device : devices) {
+    Context ctx(device);
+    std::vector<float> x(8 * 8 * 8, 1.0f);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (i / 8 / 8 == 7 || i / 8 % 8 == 7) x[i] = NAN;
+    Tensor w = Tensor::from(ctx, std::vector<float>(8 * 9, 0.5f), {8, 3, 3, 1});
+    w.set_requires_grad(true);
+    Tape tape;
+    const TapeScope scope(ctx, &tape);
+    const Tensor y = ops::depthwise_conv2d(ctx, Tensor::from(ctx, x, {1, 8, 8, 8}), w, 2, 0);  // 3 x 3 outputs
+    const Array out = y.to_array();
+    for (const float v : out.as<float>()) CHECK_EQ(v, 4.5f);
+    tape.backward(ctx, ops::sum(ctx, y));
+    const Array g = w.grad().to_array();
+    for (const float v : g.as<float>()) CHECK_EQ(v, 9.0f);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "kernels/common/parallel.hpp"
 #include "kernels/reduce.hpp"
+#include "tests/gpu_case.hpp"
 #include "tests/op_case.hpp"
 
 using namespace akin;
@@ -107,9 +108,9 @@ TEST_CASE_TEMPLATE("reduce: col_sum", T, float, double) {
       const std::vector<double> x = random(N * D, 5);
       const std::vector<T> xt = narrowed<T>(x);
       std::vector<T> y(static_cast<std::size_t>(D), std::numeric_limits<T>::quiet_NaN());
-      col_sum(kSpec, N, D, xt.data(), y.data(), Accum::overwrite);
+      col_sum(kSpec, N, D, xt.data(), nullptr, y.data(), Accum::overwrite);
       std::vector<T> twice = y;
-      col_sum(kSpec, N, D, xt.data(), twice.data(), Accum::add);
+      col_sum(kSpec, N, D, xt.data(), nullptr, twice.data(), Accum::add);
       for (std::int64_t d = 0; d < D; ++d) {
         long double s = 0, size = 0;
         for (std::int64_t n = 0; n < N; ++n) {
@@ -124,6 +125,73 @@ TEST_CASE_TEMPLATE("reduce: col_sum", T, float, double) {
         CHECK_EQ(twice[at], y[at] + y[at]);
       }
     }
+}
+
+namespace {
+
+/// col_sum of x [N, D] on a device with `multiprocessors`, added to ones where `mode` adds.
+template <class T>
+std::vector<float> sums_on(Context& ctx, int multiprocessors, std::int64_t N, std::int64_t D, const std::vector<T>& x,
+                           Accum mode, LaunchLog* log = nullptr) {
+  const Tensor in = on_device(ctx, x), out = on_device(ctx, std::vector<float>(static_cast<std::size_t>(D), 1.0f));
+  on_gpu(ctx, {"test", {}}, [&](auto stream) {
+    GpuLimits limits = *stream.limits;
+    limits.multiprocessors = multiprocessors;
+    stream.limits = &limits;
+    stream.log = log;
+    const std::int64_t parts = col_sum_scratch(stream, N, D);
+    const Tensor scratch = Tensor::empty(ctx, {parts + 1}, DType::f64);
+    col_sum(stream, N, D, in.data<T>(), parts > 0 ? scratch.data<double>() : nullptr, out.data<float>(), mode);
+  });
+  const Array y = out.to_array();
+  return {y.as<float>().begin(), y.as<float>().end()};
+}
+
+template <class T>
+void check_sums_on(Context& ctx) {
+  for (const std::int64_t N : {0, 1, 7, 33, 257, 1024})
+    for (const std::int64_t D : {1, 7, 10, 31, 33, 257}) {
+      if (kSanitized && N * D > 9000) continue;
+      CAPTURE(N);
+      CAPTURE(D);
+      std::vector<T> x;
+      std::vector<double> whole(static_cast<std::size_t>(D), 0.0), size = whole;
+      for (const double v : random(N * D, 6)) {
+        const auto d = x.size() % static_cast<std::size_t>(D);
+        x.push_back(akin::narrowed<T>(static_cast<float>(v)));
+        whole[d] += static_cast<double>(widened(x.back()));
+        size[d] += std::abs(static_cast<double>(widened(x.back())));
+      }
+      // Sums in double, one rounding to float.
+      const auto wrong = [&](const std::vector<float>& y, double before) {
+        for (std::size_t d = 0; d < y.size(); ++d)
+          if (!(std::abs(y[d] - (whole[d] + before)) <= 0x1p-23 * (std::abs(whole[d]) + before) + 1e-12 * size[d]))
+            return true;
+        return false;
+      };
+      for (const int multiprocessors : {1, 132}) {
+        LaunchLog log;
+        const std::vector<float> y = sums_on(ctx, multiprocessors, N, D, x, Accum::overwrite, &log);
+        CHECK_FALSE(wrong(y, 0));
+        CHECK_FALSE(wrong(sums_on(ctx, multiprocessors, N, D, x, Accum::add), 1));
+        CHECK(y == sums_on(ctx, multiprocessors, N, D, x, Accum::overwrite));
+        if (N <= 7) CHECK_EQ(log.size(), 1);
+        if (N == 1024 && D == 10) CHECK_EQ(log.size(), 2);
+        if (N > 0) {  // without its last row a sum is another
+          const std::vector<T> fewer(x.begin(), x.end() - D);
+          CHECK(wrong(sums_on(ctx, multiprocessors, N - 1, D, fewer, Accum::overwrite), 0));
+        }
+      }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("reduce: col_sum on a device, by parts, is right and the same each time") {
+  on_gpus([](Context& ctx) {
+    check_sums_on<float>(ctx);
+    check_sums_on<bf16>(ctx);
+  });
 }
 
 TEST_CASE("reduce: the mean of nothing is refused, the sum of nothing is 0") {

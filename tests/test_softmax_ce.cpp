@@ -9,6 +9,7 @@
 #include "kernels/softmax_ce.hpp"
 #include "nn/evaluate.hpp"
 #include "tests/op_case.hpp"
+#include "tests/sanitized.hpp"
 
 using namespace akin;
 using namespace akin::test;
@@ -185,6 +186,45 @@ TEST_CASE("softmax_ce: on a device huge logits stay finite, NaN and bad targets 
   CHECK_THROWS_WITH_AS(ops::softmax_ce(ctx, Tensor::zeros(ctx, {2, 2}, DType::bf16),
                                        Tensor::from(ctx, std::vector<std::int64_t>{0, 0}, {2})),
                        doctest::Contains("works on f32 on a GPU, found bf16"), Error);
+}
+
+TEST_CASE("softmax_ce: a row's bits do not depend on how many rows a block of the device gets") {
+  for (const Device device : gpu_devices())
+    for (const std::int64_t B : {1, 7, 31, 33, 257})
+      for (const std::int64_t C : {1, 10, 100, 1025}) {
+        if (kSanitized && B * C > 9000) continue;
+        CAPTURE(B);
+        CAPTURE(C);
+        Context ctx(device, {.poison = true});
+        const auto n = static_cast<std::size_t>(B * C);
+        Rng rng(3);
+        std::vector<float> logits(n), dy(static_cast<std::size_t>(B));
+        std::vector<std::int64_t> targets(static_cast<std::size_t>(B));
+        for (float& v : logits) v = rng.uniform(-4, 4);
+        for (float& v : dy) v = rng.uniform(-1, 1);
+        for (auto& v : targets) v = rng.below(static_cast<std::uint32_t>(C));
+        const Tensor x = Tensor::from(ctx, logits, {B, C}), t = Tensor::empty(ctx, {B}, DType::i64);
+        t.copy_from(targets.data());
+        const Tensor g = Tensor::from(ctx, dy, {B});
+        std::vector<std::vector<float>> seen;
+        for (const int multiprocessors : {1, 2, 9, 132}) {  // 8 to 1 rows a block
+          const Tensor y = Tensor::empty(ctx, {B}), dx = Tensor::empty(ctx, {B, C});
+          on_gpu(ctx, {"test", {}}, [&](auto stream) {
+            GpuLimits limits = *stream.limits;
+            limits.multiprocessors = multiprocessors;
+            stream.limits = &limits;
+            softmax_ce_fwd(stream, B, C, x.data<float>(), t.data<std::int64_t>(), static_cast<const float*>(nullptr),
+                           y.data<float>());
+            softmax_ce_bwd(stream, B, C, x.data<float>(), t.data<std::int64_t>(), static_cast<const float*>(nullptr),
+                           g.data<float>(), dx.data<float>(), Accum::overwrite);
+          });
+          const Array a = y.to_array(), b = dx.to_array();
+          std::vector<float> all(a.as<float>().begin(), a.as<float>().end());
+          all.insert(all.end(), b.as<float>().begin(), b.as<float>().end());
+          seen.push_back(std::move(all));
+        }
+        for (const std::vector<float>& other : seen) CHECK(other == seen[0]);
+      }
 }
 
 TEST_CASE("pseudo_label: as FixMatch's host code, ties to the first, NaN refused") {

@@ -58,7 +58,9 @@ Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& bias
       const Grads::Sink db = g.into(2);
       launch_on(g.ctx(), dy.dtype(), {"linear bias", sum_work(B * K, size_of(dy.dtype()))},
                 [&]<std::floating_point T>(const auto& stream, T) {
-                  col_sum(stream, B, K, dy.data<T>(), db.data<T>(), db.mode);
+                  const std::int64_t parts = col_sum_scratch(stream, B, K);
+                  const Tensor scratch = parts > 0 ? Tensor::empty(g.ctx(), {parts}, DType::f64) : Tensor();
+                  col_sum(stream, B, K, dy.data<T>(), or_null<double>(scratch), db.data<T>(), db.mode);
                 });
     }
   });

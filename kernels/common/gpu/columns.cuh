@@ -24,6 +24,27 @@ __device__ __forceinline__ void store_vec(T* p, const Vec<T, W>& value) {
   *reinterpret_cast<Vec<T, W>*>(p) = value;
 }
 
+/// Sums as they are stored. Two bf16 are rounded by one instruction.
+template <class T, int W>
+__device__ __forceinline__ Vec<T, W> rounded(const float (&x)[W]) {
+  Vec<T, W> out;
+#if defined(__CUDACC__)
+  if constexpr (sizeof(T) == 2 && W % 2 == 0) {
+#pragma unroll
+    for (int k = 0; k < W; k += 2) {
+      std::uint32_t word;
+      asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(x[k + 1]), "f"(x[k]));
+      memcpy(out.v + k, &word, sizeof(word));
+    }
+  } else
+#endif
+  {
+#pragma unroll
+    for (int k = 0; k < W; ++k) out.v[k] = from_float<T>(x[k]);
+  }
+  return out;
+}
+
 /// How blocks share a matrix: grid (parts, tiles), a part being `chunk` rows and a tile `lanes` lanes.
 struct Columns {
   std::int64_t M, chunk;
@@ -105,9 +126,7 @@ __device__ __forceinline__ bool sum_rows(const Columns& s, const ColumnsThread& 
   return t.row == 0 && t.column < s.C;
 }
 
-inline LaunchShape columns_shape(const Columns& s) {
-  return {.grid = {s.parts, s.tiles}, .block = kColumnsBlock};
-}
+inline LaunchShape columns_shape(const Columns& s) { return {.grid = {s.parts, s.tiles}, .block = kColumnsBlock}; }
 
 // The parts of a matrix are joined by a small kernel of 16 rows of 32 columns.
 constexpr int kFinishColumns = 32, kFinishRows = 16;
@@ -128,9 +147,9 @@ __device__ __forceinline__ double sum_finish_rows(double v, double (&shared)[kFi
 }
 
 /// y[c] = the sum of part[0..parts-1][c], in double, or += ...
-template <class Y>
+template <class Part>
 __global__ void __launch_bounds__(kFinishColumns* kFinishRows)
-    sum_parts_of_columns(int parts, std::int64_t C, const float* part, Y* y, Accum mode) {
+    sum_parts_of_columns(int parts, std::int64_t C, const Part* part, float* y, Accum mode) {
   AKIN_SHARED(double, shared, [kFinishRows][kFinishColumns]);
   const int r = static_cast<int>(threadIdx.x) / kFinishColumns;
   const std::int64_t c =

@@ -94,6 +94,18 @@ __device__ __forceinline__ void keep(T& x) {
 #endif
 }
 
+/// The same for a pointer that is read or written through: still known to be one of global memory.
+template <class T>
+__device__ __forceinline__ void keep_global(T*& p) {
+#if defined(__CUDACC__)
+  std::size_t address = __cvta_generic_to_global(p);
+  keep(address);
+  p = static_cast<T*>(__cvta_global_to_generic(address));
+#else
+  static_cast<void>(p);
+#endif
+}
+
 /// This thread's index among all threads of a one-dimensional grid, and how many there are.
 __device__ __forceinline__ std::int64_t global_thread() {
   return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

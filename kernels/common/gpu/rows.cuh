@@ -15,9 +15,10 @@ constexpr int kWarpRow = 1024;  ///< the longest row a warp holds
 template <int W>
 class WarpRow {
  public:
-  static constexpr int kWidth = W, kTeams = kRowBlock / 32;  ///< rows a block holds
+  static constexpr int kWidth = W, kTeams = kRowBlock / 32;  ///< rows a block holds, at most
   static constexpr bool kKeeps = true;                       ///< what f writes in each() is there in the next one
   __device__ __forceinline__ static int team() { return static_cast<int>(threadIdx.x) / 32; }
+  __device__ __forceinline__ static int teams() { return static_cast<int>(blockDim.x) / 32; }
   __device__ __forceinline__ static bool leads() { return threadIdx.x % 32 == 0; }
   __device__ __forceinline__ static float sum(float v) { return warp_sum(v); }
   __device__ __forceinline__ static float max(float v) { return warp_max(v); }
@@ -62,6 +63,7 @@ class BlockRow {
   static constexpr int kWidth = 1, kTeams = 1;
   static constexpr bool kKeeps = false;
   __device__ __forceinline__ static int team() { return 0; }
+  __device__ __forceinline__ static int teams() { return 1; }
   __device__ __forceinline__ static bool leads() { return threadIdx.x == 0; }
   __device__ __forceinline__ static float sum(float v) {
     AKIN_SHARED(float, scratch, [32]);
@@ -98,6 +100,22 @@ class BlockRow {
   int C_;
   const float* x_;
 };
+
+/// body(b) for the rows of this thread's team, which are dealt out with a grid stride.
+template <class Row, class Body>
+__device__ __forceinline__ void for_each_row(std::int64_t B, Body&& body) {
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * Row::teams();
+  for (std::int64_t b = static_cast<std::int64_t>(blockIdx.x) * Row::teams() + Row::team(); b < B; b += step) body(b);
+}
+
+/// For kernels that go over B rows so. A few rows are spread over all multiprocessors, down to a warp a block; a row's
+/// result knows nothing of its block.
+template <class Row>
+LaunchShape rows_shape(const Stream<ThisGpu>& stream, std::int64_t B) {
+  int teams = Row::kTeams;
+  while (teams > 1 && B < std::int64_t{stream.limits->multiprocessors} * teams) teams /= 2;
+  return {.grid = blocks_for(stream, B, teams), .block = kRowBlock / Row::kTeams * teams};
+}
 
 /// exp((x - top) / T), factor = log2(e) / T.
 __device__ __forceinline__ float shifted_exp(float x, float top, float factor) { return exp2f((x - top) * factor); }
