@@ -47,7 +47,7 @@ Tensor mean(Context& ctx, const Tensor& x);
 Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& bias);
 
 // conv2d
-/// What conv2d leaves for a batchnorm that follows, on a device: statistics of its result (kernels/common/moments.hpp).
+/// What conv2d and depthwise_conv2d leave for a batchnorm that follows, on a device: statistics of its result (kernels/common/moments.hpp).
 struct ChannelMoments {
   Tensor data;
   std::int64_t parts = 0;
@@ -61,7 +61,7 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
 // depthwise
 /// Each channel by itself: y[N,P,Q,C] from x[N,H,W,C] and w[C,R,S,1]; strides, padding and types as in conv2d.
 Tensor depthwise_conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad,
-                        std::int64_t pad_end = -1);
+                        std::int64_t pad_end = -1, ChannelMoments* moments = nullptr);
 
 // batchnorm
 struct BatchNormState {

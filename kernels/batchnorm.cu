@@ -24,55 +24,23 @@ constexpr int kDepth = 4;  // rows a thread, at least
 /// part[2][parts][C]: mean and sum of squared deviations of each part.
 template <class T, int W>
 __global__ void __launch_bounds__(kColumnsBlock, kStatisticsBlocks) statistics(Columns s, const T* x, float* part) {
-  AKIN_SHARED(float, shared_count, [kColumnsBlock]);
-  AKIN_SHARED(float, shared_mean, [W][kColumnsBlock]);
-  AKIN_SHARED(float, shared_m2, [W][kColumnsBlock]);
+  using Moments = ColumnMoments<W>;
+  AKIN_SHARED(typename Moments::Shared, shared, [1]);
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
   const T* px = x + t.column;
-  float shift[W], sum[W], square[W];
   Vec<T, W> first{};
   if (t.first < t.end) first = load_vec<W>(px + t.first * s.C);
+  Moments moments;
 #pragma unroll
-  for (int k = 0; k < W; ++k) shift[k] = to_float(first, k), sum[k] = square[k] = 0;
+  for (int k = 0; k < W; ++k) moments.shift[k] = to_float(first, k);
   for_rows<4>(
       t.first + s.rows, t.end, s.rows, [&](std::int64_t m) { return load_vec<W>(px + m * s.C); },
       [&](std::int64_t, const Vec<T, W>& v) {
 #pragma unroll
-        for (int k = 0; k < W; ++k) {
-          const float d = to_float(v, k) - shift[k];
-          sum[k] += d;
-          square[k] = fmaf(d, d, square[k]);
-        }
+        for (int k = 0; k < W; ++k) moments.add(k, to_float(v, k));
       });
-  const std::int64_t rows = t.end > t.first ? (t.end - t.first - 1) / s.rows + 1 : 0;
-  float count = static_cast<float>(rows);
-  const int me = static_cast<int>(threadIdx.x);
-#pragma unroll
-  for (int k = 0; k < W; ++k) {
-    const float d = rows > 0 ? sum[k] / count : 0.0f, m2 = square[k] - d * sum[k];
-    shared_mean[k][me] = shift[k] + d;
-    shared_m2[k][me] = m2 < 0 ? 0.0f : m2;  // NaN stays
-  }
-  shared_count[me] = count;
-  join_rows(s, t.row, [&](int from) {
-    const float more = shared_count[from], all = count + more;
-    if (more == 0) return;
-    const float weight = more / all;
-#pragma unroll
-    for (int k = 0; k < W; ++k) {
-      const float d = shared_mean[k][from] - shared_mean[k][me];
-      shared_mean[k][me] += d * weight;
-      shared_m2[k][me] += shared_m2[k][from] + d * d * (count * weight);
-    }
-    shared_count[me] = count = all;
-  });
-  if (t.row != 0 || t.column >= s.C) return;
-  float* out = part + static_cast<std::int64_t>(blockIdx.x) * s.C + t.column;
-#pragma unroll
-  for (int k = 0; k < W; ++k) {
-    out[k] = shared_mean[k][me];
-    out[static_cast<std::int64_t>(s.parts) * s.C + k] = shared_m2[k][me];
-  }
+  moments.count = static_cast<float>(t.end > t.first ? (t.end - t.first - 1) / s.rows + 1 : 0);
+  moments.write(s, t.row, t.column, shared[0], part, nullptr);
 }
 
 /// Joins the parts; writes mean and invstd, updates the running statistics.

@@ -76,7 +76,7 @@ struct BatchNormBackward {
 /// statistics in one pass over x, each thread's sums shifted by its first value and joined pairwise (Chan, Golub,
 /// LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979), parts of the matrix
 /// joined in double; the order depends on the shape, the alignment and the device alone. Three launches forward (one in
-/// eval; two with moments of up to 512 parts, else three), three backward. Bytes: with a residual the first pass of the
+/// eval; two with moments of up to 640 parts, else three), three backward. Bytes: with a residual the first pass of the
 /// backward writes dresidual and the second reads it in place of y and dy. `scratch`: batchnorm_scratch() floats; their
 /// values need not be kept in between.
 template <class Dev, class T>

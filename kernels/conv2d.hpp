@@ -52,7 +52,8 @@ void conv2d_fwd(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, con
 template <class Dev, class T>
 void conv2d_bwd_data(const Stream<Dev>& stream, const Conv2dShape& s, const T* dy, const T* w, T* dx, Accum mode,
                      float* scratch, NormGradient<T>* norm = nullptr);
-/// `workspace`: conv2d_weight_workspace() floats, as for gemm; may be nullptr.
+/// `workspace`: conv2d_weight_workspace() floats, as for gemm; may be nullptr. What is not finite in x may reach all taps
+/// of its channel; pixels that no window sees reach none.
 template <class Dev, class T>
 void conv2d_bwd_weight(const Stream<Dev>& stream, const Conv2dShape& s, const T* x, const T* dy, Full<T>* dw,
                        Accum mode, float* workspace);

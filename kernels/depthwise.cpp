@@ -41,7 +41,8 @@ std::vector<T> by_tap(const DepthwiseShape& s, const T* w) {
 }  // namespace
 
 template <class Dev, class T>
-void depthwise_fwd(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const Full<T>* w, T* y) {
+void depthwise_fwd(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const Full<T>* w, T* y,
+                   PartMoments*) {
   if constexpr (kFastType<T>) {
     if (stream.fast) return fast::depthwise_fwd(s, x, w, y);
   }
@@ -121,15 +122,21 @@ void depthwise_bwd_weight(const Stream<Dev>& stream, const DepthwiseShape& s, co
 }
 
 template <class Dev>
+std::int64_t depthwise_moments(const Stream<Dev>&, const DepthwiseShape&) {
+  return 0;
+}
+
+template <class Dev>
 std::int64_t depthwise_workspace(const Stream<Dev>&, const DepthwiseShape&) {
   return 0;
 }
 
+template std::int64_t depthwise_moments(const Stream<Cpu>&, const DepthwiseShape&);
 template std::int64_t depthwise_workspace(const Stream<Cpu>&, const DepthwiseShape&);
-#define AKIN_INSTANTIATE(T)                                                                                          \
-  template void depthwise_fwd(const Stream<Cpu>&, const DepthwiseShape&, const T*, const Full<T>*, T*);              \
-  template void depthwise_bwd_data(const Stream<Cpu>&, const DepthwiseShape&, const T*, const Full<T>*, T*, Accum);  \
-  template void depthwise_bwd_weight(const Stream<Cpu>&, const DepthwiseShape&, const T*, const T*, Full<T>*, Accum, \
+#define AKIN_INSTANTIATE(T)                                                                                           \
+  template void depthwise_fwd(const Stream<Cpu>&, const DepthwiseShape&, const T*, const Full<T>*, T*, PartMoments*); \
+  template void depthwise_bwd_data(const Stream<Cpu>&, const DepthwiseShape&, const T*, const Full<T>*, T*, Accum);   \
+  template void depthwise_bwd_weight(const Stream<Cpu>&, const DepthwiseShape&, const T*, const T*, Full<T>*, Accum,  \
                                      float*);
 AKIN_FOR_EACH_STORED(AKIN_INSTANTIATE)
 

@@ -11,6 +11,7 @@
 
 #include "kernels/common/accum.hpp"
 #include "kernels/common/bf16.hpp"
+#include "kernels/common/moments.hpp"
 #include "kernels/common/stream.hpp"
 #include "kernels/common/window.hpp"
 #include "kernels/common/work.hpp"
@@ -33,9 +34,15 @@ constexpr Work depthwise_work(const DepthwiseShape& s, std::size_t size) {
           static_cast<double>(size) * static_cast<double>(s.x_size() + s.w_size() + s.y_size())};
 }
 
-/// Weights and their gradient keep f32 beside bf16 activations, and so do all sums. One launch each.
+/// Weights and their gradient keep f32 beside bf16 activations, and so do all sums. One launch each. `moments`: filled by
+/// a device with the statistics of y's channels, as they are stored, where its kernels for packs serve the shape;
+/// depthwise_moments() floats.
 template <class Dev, class T>
-void depthwise_fwd(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const Full<T>* w, T* y);
+void depthwise_fwd(const Stream<Dev>& stream, const DepthwiseShape& s, const T* x, const Full<T>* w, T* y,
+                   PartMoments* moments = nullptr);
+/// Room for the statistics of y; 0: none are left.
+template <class Dev>
+std::int64_t depthwise_moments(const Stream<Dev>& stream, const DepthwiseShape& s);
 template <class Dev, class T>
 void depthwise_bwd_data(const Stream<Dev>& stream, const DepthwiseShape& s, const T* dy, const Full<T>* w, T* dx,
                         Accum mode);

@@ -23,7 +23,7 @@ Conv2d::Conv2d(Context& ctx, const ConvShape& s)
 
 Tensor Conv2d::padded(Context& ctx, const Tensor& x, std::int64_t pad, std::int64_t pad_end,
                       ops::ChannelMoments* moments) const {
-  return shape_.depthwise ? ops::depthwise_conv2d(ctx, x, weight_, shape_.stride, pad, pad_end)
+  return shape_.depthwise ? ops::depthwise_conv2d(ctx, x, weight_, shape_.stride, pad, pad_end, moments)
                           : ops::conv2d(ctx, x, weight_, shape_.stride, pad, pad_end, moments);
 }
 

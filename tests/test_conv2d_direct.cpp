@@ -296,3 +296,24 @@ TEST_CASE("a chain of convolutions and norms on a device has the specification's
     });
   }
 }
+
+TEST_CASE("direct convolution: a NaN of a pixel that no window sees changes nothing") {
+  on_gpus([](Context& ctx) {
+    if (ctx.gpu->limits().multiprocessors > 2 && ctx.device == Device::sim) return;
+    const Conv2dShape s{1, 8, 8, 16, 16, 3, 3, 2, 0};  // 3 x 3 outputs: the last row and column are left over
+    std::vector<bf16> x(at(s.x_size()), float_to_bf16(1.0f));
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (i / 16 / 8 == 7 || i / 16 % 8 == 7) x[i] = float_to_bf16(NAN);
+    const Tensor tx = on_device(ctx, x);
+    Tensor w = Tensor::from(ctx, std::vector<float>(at(s.w_size()), 0.5f), {16, 3, 3, 16});
+    w.set_requires_grad(true);
+    Tape tape;
+    const TapeScope scope(ctx, &tape);
+    ops::ChannelMoments moments;
+    const Tensor y = ops::conv2d(ctx, ops::reshape(ctx, tx, {1, 8, 8, 16}), w, 2, 0, -1, &moments);
+    for (const double v : to_values(y)) CHECK_EQ(v, 72.0);
+    CHECK_EQ(compare_moments(moments.data, moments.parts, to_values(y), s.K), "");
+    tape.backward(ctx, ops::sum(ctx, y));
+    for (const double v : to_values(w.grad())) CHECK_EQ(v, 9.0);
+  });
+}

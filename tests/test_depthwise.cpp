@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/launch_on.hpp"
+#include "tests/moments_case.hpp"
 #include "tests/window_case.hpp"
 
 using namespace akin;
@@ -282,4 +283,26 @@ TEST_CASE("depthwise: mismatches are named") {
                        doctest::Contains("at the end -2"), Error);
   CHECK_THROWS_WITH_AS(ops::depthwise_conv2d(ctx, x, Tensor::zeros(ctx, {3, 3, 3, 1}, DType::f64), 1, 0),
                        doctest::Contains("input is f32, weight f64"), Error);
+}
+
+TEST_CASE("depthwise: statistics of what it stores") {
+  for (const Device device : gpu_devices())
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const DepthwiseShape& s : {DepthwiseShape{2, 9, 11, 16, 3, 3, 1, 1},
+                                      {3, 10, 7, 40, 3, 3, 2, 1},
+                                      {1, 12, 13, 8, 5, 5, 1, 2},
+                                      {5, 9, 9, 24, 5, 5, 2, 2},
+                                      {1, 1, 1, 8, 3, 3, 1, 1},
+                                      {40, 8, 8, 256, 3, 3, 1, 1}}) {
+        Context ctx(device, {.poison = true});
+        CAPTURE(s.C);
+        std::vector<Tensor> in;
+        for (const Array& a : make_inputs(make(s), 9))
+          in.push_back(Tensor::from(ctx, a.cast(in.empty() ? type : DType::f32)));
+        ops::ChannelMoments moments;
+        const Tensor y = ops::depthwise_conv2d(ctx, in[0], in[1], s.stride, s.pad, -1, &moments);
+        CHECK_EQ(compare_moments(moments.data, moments.parts, to_values(y), s.C), "");
+        const Tensor plain = ops::depthwise_conv2d(ctx, in[0], in[1], s.stride, s.pad);
+        CHECK_EQ(compare("without", to_values(plain), to_values(y), 0.0), "");
+      }
 }

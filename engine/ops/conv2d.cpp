@@ -59,11 +59,7 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
   const Tensor low = low_precision(ctx, w, x.dtype());
   if (!vendor_conv2d(ctx, s, ConvPass::forward, x, low, y, Accum::overwrite))
     launch_on(ctx, x.dtype(), {"conv2d", conv2d_work(s, size_of(x.dtype()))}, [&]<class T>(const auto& stream, T) {
-      PartMoments left;
-      if (moments != nullptr) {
-        moments->data = scratch_of(ctx, conv2d_moments<T>(stream, s));
-        left.data = or_null<float>(moments->data);
-      }
+      PartMoments left = room_for(ctx, moments, [&] { return conv2d_moments<T>(stream, s); });
       conv2d_fwd(stream, s, x.data<T>(), low.data<T>(), y.data<T>(), left.data == nullptr ? nullptr : &left);
       if (moments != nullptr) moments->parts = left.parts;
     });

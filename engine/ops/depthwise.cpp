@@ -6,7 +6,7 @@
 namespace akin::ops {
 
 Tensor depthwise_conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t stride, std::int64_t pad,
-                        std::int64_t pad_end) {
+                        std::int64_t pad_end, ChannelMoments* moments) {
   check_rank(x, 4, "depthwise_conv2d", "input [N, H, W, C]");
   check_rank(w, 4, "depthwise_conv2d", "weight [C, R, S, 1]");
   AKIN_CHECK(x.dtype() == w.dtype() || (x.dtype() == DType::bf16 && w.dtype() == DType::f32),
@@ -20,7 +20,9 @@ Tensor depthwise_conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.C}, x.dtype());
   const Work work = depthwise_work(s, size_of(x.dtype()));
   launch_on(ctx, x.dtype(), {"depthwise_conv2d", work}, [&]<class T>(const auto& stream, T) {
-    depthwise_fwd(stream, s, x.data<T>(), w.data<Full<T>>(), y.data<T>());
+    PartMoments left = room_for(ctx, moments, [&] { return depthwise_moments(stream, s); });
+    depthwise_fwd(stream, s, x.data<T>(), w.data<Full<T>>(), y.data<T>(), left.data == nullptr ? nullptr : &left);
+    if (moments != nullptr) moments->parts = left.parts;
   });
   const OpCall call{"depthwise_conv2d", {{"stride", stride}, {"pad", pad}, {"pad_end", pad_end}}};
   return record(ctx, call, y, {x, w}, [s, work, x = x.detach(), w = w.detach()](const Tensor& dy, Grads& d) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "engine/launch_on.hpp"
+#include "engine/ops.hpp"
 #include "kernels/common/accum.hpp"
+#include "kernels/common/moments.hpp"
 
 namespace akin::ops {
 
@@ -15,6 +17,14 @@ T* or_null(const Tensor& t) {
 /// Memory for the time of a kernel; undefined where it asks for none.
 inline Tensor scratch_of(Context& ctx, std::int64_t n, DType dtype = DType::f32) {
   return n == 0 ? Tensor() : Tensor::empty(ctx, {n}, dtype);
+}
+
+/// What an op gives its kernel for the statistics that its caller wants: as many floats as floats() says.
+template <class Floats>
+PartMoments room_for(Context& ctx, ChannelMoments* wanted, Floats&& floats) {
+  if (wanted == nullptr) return {};
+  wanted->data = scratch_of(ctx, floats());
+  return {wanted->data.defined() ? wanted->data.data<float>() : nullptr, 0};
 }
 
 inline void check_same(const Tensor& a, const Tensor& b, const char* op) {

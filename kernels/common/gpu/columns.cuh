@@ -28,17 +28,13 @@ __device__ __forceinline__ void store_vec(T* p, const Vec<T, W>& value) {
 template <class T, int W>
 __device__ __forceinline__ Vec<T, W> rounded(const float (&x)[W]) {
   Vec<T, W> out;
-#if defined(__CUDACC__)
   if constexpr (sizeof(T) == 2 && W % 2 == 0) {
 #pragma unroll
     for (int k = 0; k < W; k += 2) {
-      std::uint32_t word;
-      asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(x[k + 1]), "f"(x[k]));
+      const std::uint32_t word = bf16_pair(x[k], x[k + 1]);
       memcpy(out.v + k, &word, sizeof(word));
     }
-  } else
-#endif
-  {
+  } else {
 #pragma unroll
     for (int k = 0; k < W; ++k) out.v[k] = from_float<T>(x[k]);
   }

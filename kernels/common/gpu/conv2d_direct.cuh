@@ -172,30 +172,29 @@ struct DirectResult {
 /// What a batch norm had where this lane makes the gradient of its output.
 template <class D>
 struct Beside {
-  Words<D::kTiles> x{}, y{};
+  Packed<bf16, 2 * D::kTiles> x{}, y{};
   __device__ __forceinline__ void load(const NormGradient<bf16>& norm, std::int64_t at) {
-    x = *reinterpret_cast<const Words<D::kTiles>*>(norm.x + at);
-    if constexpr (D::kMaskFromY) y = *reinterpret_cast<const Words<D::kTiles>*>(norm.y + at);
+    x = *reinterpret_cast<const Packed<bf16, 2 * D::kTiles>*>(norm.x + at);
+    if constexpr (D::kMaskFromY) y = *reinterpret_cast<const Packed<bf16, 2 * D::kTiles>*>(norm.y + at);
   }
 };
 
 /// Leaves of the gradients v, as they are stored, those where the ReLU let something through, and sums them.
 template <class D, int Channels>
-__device__ __forceinline__ void mask(Words<D::kTiles>& v, const Beside<D>& beside, const float (&norms)[3][Channels],
-                                     int channel, LaneSums<D::kTiles>& sums) {
+__device__ __forceinline__ void mask(Packed<bf16, 2 * D::kTiles>& v, const Beside<D>& beside,
+                                     const float (&norms)[3][Channels], int channel, LaneSums<D::kTiles>& sums) {
 #pragma unroll
   for (int j = 0; j < D::kTiles; ++j) {
     float du[2];
 #pragma unroll
     for (int e = 0; e < 2; ++e) {
-      const auto half = [e](std::uint32_t pair) { return e == 0 ? low_half(pair) : high_half(pair); };
       const int c = channel + 2 * j + e;
-      const float x = half(beside.x.v[j]) - norms[0][c];
-      const float y = D::kMaskFromY ? half(beside.y.v[j]) : fmaf(x, norms[1][c], norms[2][c]);  // as in the forward
-      du[e] = activation_gradient(Activation::relu, y, half(v.v[j]));
+      const float x = beside.x[2 * j + e] - norms[0][c];
+      const float y = D::kMaskFromY ? beside.y[2 * j + e] : fmaf(x, norms[1][c], norms[2][c]);  // as in the forward
+      du[e] = activation_gradient(Activation::relu, y, v[2 * j + e]);
       sums.add(2 * j + e, du[e], x);
     }
-    v.v[j] = bf16_pair(du[0], du[1]);
+    v.word[j] = bf16_pair(du[0], du[1]);
   }
 }
 
@@ -330,18 +329,18 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
           for (int c = 0; c < D::kClasses; ++c) {
             if (!place.below(limits[c])) continue;
             const int offset = run.result + (lane / 4 * step + c / 2 * to.columns + c % 2) * D::kOut;
-            auto* y = reinterpret_cast<Words<D::kTiles>*>(results + offset);
-            Words<D::kTiles> v;
+            auto* y = reinterpret_cast<Packed<bf16, 2 * D::kTiles>*>(results + offset);
+            Packed<bf16, 2 * D::kTiles> v;
             int adds = D::kMoments ? 0 : static_cast<int>(to.mode == Accum::add);
             if constexpr (!D::kMoments) keep(adds);  // else all that follows is made twice
             if (adds != 0) {
               v = *y;
 #pragma unroll
               for (int j = 0; j < D::kTiles; ++j)
-                sum[m][c][j][2 * h] += low_half(v.v[j]), sum[m][c][j][2 * h + 1] += high_half(v.v[j]);
+                sum[m][c][j][2 * h] += v[2 * j], sum[m][c][j][2 * h + 1] += v[2 * j + 1];
             }
 #pragma unroll
-            for (int j = 0; j < D::kTiles; ++j) v.v[j] = bf16_pair(sum[m][c][j][2 * h], sum[m][c][j][2 * h + 1]);
+            for (int j = 0; j < D::kTiles; ++j) v.word[j] = bf16_pair(sum[m][c][j][2 * h], sum[m][c][j][2 * h + 1]);
             if constexpr (D::kNorm) mask<D>(v, beside[m][h], norms, channel, sums);
             *y = v;
             if constexpr (D::kMoments) moments.add(v);

@@ -15,8 +15,9 @@ constexpr int kHaloBlock = 256;
 
 /// A HaloPlan for the kernels, with the image sizes.
 struct HaloTiles {
-  int N, H, W, C;  ///< images that are read; C: channels in memory
-  int P, Q;        ///< positions
+  int N, H, W, C;      ///< images that are read; C: channels in memory
+  int seen_h, seen_w;  ///< pixels beyond count as zero: no position sees them
+  int P, Q;            ///< positions
   int stride, pad;
   int images, th, tw, rows, cols;
   int across, down, tiles;
@@ -81,7 +82,7 @@ __device__ __forceinline__ void for_halo_rows(const HaloTiles& g, const HaloCorn
                                               int place_line, const bf16* from, To to, bool inside, Copy&& copy) {
   const int first = t.p * g.stride - g.pad + row, end = t.p * g.stride - g.pad + g.rows;
   for (int image = 0; image < g.images; ++image) {
-    const auto height = static_cast<unsigned>(inside && t.n + image < g.N ? g.H : 0);
+    const auto height = static_cast<unsigned>(inside && t.n + image < g.N ? g.seen_h : 0);
     const bf16* in = from;
     To out = to;
 #pragma unroll 2
@@ -116,7 +117,7 @@ class HaloLoader {
     const int h = t.p * Stride - g.pad + row_, w = t.q * Stride - g.pad + column_, line = g.W * g.C;
     const bf16* from = x + (std::int64_t{t.n} * g.H + h) * line + w * g.C + chunk_ * 8;
     for_halo_rows(g, t, row_, step_, line, g.pitch * (Chunks * 16), from, to_ + buffer,
-                  static_cast<unsigned>(w) < static_cast<unsigned>(g.W),
+                  static_cast<unsigned>(w) < static_cast<unsigned>(g.seen_w),
                   [&](SharedAddress to, const bf16* in, bool real) { cp_async16(to, real ? in : x, real); });
   }
 
@@ -144,7 +145,7 @@ class NarrowHaloLoader {
     const bf16* from = x + (std::int64_t{t.n} * g.H + h) * line + w * g.C + lane_;
     for_halo_rows(
         g, t, row_, step_, line, g.pitch * 16, from, to_ + buffer,
-        static_cast<unsigned>(w + column_) < static_cast<unsigned>(g.W),
+        static_cast<unsigned>(w + column_) < static_cast<unsigned>(g.seen_w),
         [](unsigned char* to, const bf16* in, bool real) { *reinterpret_cast<bf16*>(to) = real ? *in : bf16{}; });
   }
 
@@ -181,6 +182,8 @@ inline HaloTiles halo_tiles(const gpu::HaloWindow& w, const gpu::HaloPlan& p, st
   HaloTiles t{};
   const auto set = [](int& to, std::int64_t n) { to = static_cast<int>(n); };
   set(t.N, w.N), set(t.H, w.H), set(t.W, w.W), set(t.C, C), set(t.P, w.P), set(t.Q, w.Q);
+  set(t.seen_h, std::min(w.H, (w.P - 1) * w.stride - w.pad + w.taps));
+  set(t.seen_w, std::min(w.W, (w.Q - 1) * w.stride - w.pad + w.taps));
   set(t.stride, w.stride), set(t.pad, w.pad);
   set(t.images, p.images), set(t.th, p.th), set(t.tw, p.tw), set(t.rows, p.rows), set(t.cols, p.cols);
   set(t.across, across), set(t.down, down), set(t.tiles, p.tiles), set(t.runs, p.runs()), set(t.pitch, p.pitch);

@@ -8,14 +8,6 @@
 namespace akin {
 namespace {
 
-/// Neighbouring channels of a result, two a word.
-template <int Count>
-struct alignas(4 * Count) Words {
-  std::uint32_t v[Count];
-};
-__device__ __forceinline__ float low_half(std::uint32_t pair) { return __uint_as_float(pair << 16); }
-__device__ __forceinline__ float high_half(std::uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
-
 /// Sums of the results of a lane's channels around a value that all lanes of the warp have, and how many there are.
 template <int Tiles>
 class LaneMoments {
@@ -29,11 +21,11 @@ class LaneMoments {
       shift_[c] = real ? first : 0.0f;
     }
   }
-  __device__ __forceinline__ void add(const Words<Tiles>& v) {
+  __device__ __forceinline__ void add(const Packed<bf16, kMine>& v) {
     count_ += 1;
 #pragma unroll
     for (int c = 0; c < kMine; ++c) {
-      const float d = (c % 2 == 0 ? low_half(v.v[c / 2]) : high_half(v.v[c / 2])) - shift_[c];
+      const float d = v[c] - shift_[c];
       sum_[c] += d;
       square_[c] = fmaf(d, d, square_[c]);
     }
@@ -123,6 +115,54 @@ __device__ __forceinline__ void write_sums(const float (&sums)[Warps][Channels],
   to[(parts + part) * Channels + c] = dot;
 }
 
+/// What the threads of a block hold of columns.cuh's walk, joined: a thread has sums of W columns around `shift` over
+/// `count` rows.
+template <int W>
+struct ColumnMoments {
+  float shift[W], sum[W] = {}, square[W] = {}, count = 0;
+  struct Shared {
+    float count[kColumnsBlock], mean[W][kColumnsBlock], square[W][kColumnsBlock];
+  };
+  __device__ __forceinline__ void add(int k, float value) {
+    const float d = value - shift[k];
+    sum[k] += d;
+    square[k] = fmaf(d, d, square[k]);
+  }
+  /// Writes the block's part to parts [2][s.parts][s.C], and where there are `counts` its number of rows. All threads
+  /// must call.
+  __device__ __forceinline__ void write(const Columns& s, int row, int column, Shared& shared, float* part,
+                                        float* counts) {
+    const int me = static_cast<int>(threadIdx.x);
+#pragma unroll
+    for (int k = 0; k < W; ++k) {
+      const float d = count > 0 ? sum[k] / count : 0.0f, m2 = square[k] - d * sum[k];
+      shared.mean[k][me] = shift[k] + d;
+      shared.square[k][me] = m2 < 0 ? 0.0f : m2;  // NaN stays
+    }
+    shared.count[me] = count;
+    join_rows(s, row, [&](int from) {
+      const float more = shared.count[from], all = count + more;
+      if (more == 0) return;
+      const float weight = more / all;
+#pragma unroll
+      for (int k = 0; k < W; ++k) {
+        const float d = shared.mean[k][from] - shared.mean[k][me];
+        shared.mean[k][me] += d * weight;
+        shared.square[k][me] += shared.square[k][from] + d * d * (count * weight);
+      }
+      shared.count[me] = count = all;
+    });
+    if (row != 0 || column >= s.C) return;
+    float* out = part + static_cast<std::int64_t>(blockIdx.x) * s.C + column;
+#pragma unroll
+    for (int k = 0; k < W; ++k) {
+      out[k] = shared.mean[k][me];
+      out[static_cast<std::int64_t>(s.parts) * s.C + k] = shared.square[k][me];
+    }
+    if (counts != nullptr && column == 0) counts[blockIdx.x] = count;
+  }
+};
+
 /// Statistics of the parts of a matrix [M, C]: means and squares [parts][C], rows of each part. Without `count` parts
 /// have `chunk` rows, the last one what is left.
 struct Parts {
@@ -181,7 +221,7 @@ __global__ void __launch_bounds__(kFinishColumns* kFinishRows) join_moments(Part
 }
 
 /// Parts that a kernel takes as they are; more are joined to so many or fewer, none of them empty.
-constexpr std::int64_t kMostParts = 512, kJoinedParts = 64;
+constexpr std::int64_t kMostParts = 640, kJoinedParts = 64;
 
 /// The same parts, or fewer in their place: one launch where there are many. `scratch`: floats of kJoinedParts.
 inline Parts few_parts(const Stream<ThisGpu>& stream, const Parts& all, float* scratch) {

@@ -84,19 +84,6 @@ __device__ __forceinline__ PatchAt patch_at(const Patches& s, std::int64_t index
   return {n, s.begin + row * Patch::kRows, s.begin + column * Patch::kColumns};
 }
 
-/// W neighbouring channels of a pixel, held as they lie in memory until they are used.
-template <class T, int W>
-struct alignas(sizeof(T) * W) Packed {
-  using Word [[gnu::may_alias]] = std::uint32_t;
-  Word word[sizeof(T) * W / sizeof(Word)];
-  __device__ __forceinline__ float operator[](int k) const {
-    if constexpr (sizeof(T) == 2)
-      return __uint_as_float(k % 2 == 0 ? word[k / 2] << 16 : word[k / 2] & 0xffff0000u);
-    else
-      return __uint_as_float(word[k]);
-  }
-};
-
 /// Bit j: whether pixel first + j is one of 0 .. end - 1.
 template <int kCount>
 __device__ __forceinline__ unsigned bits_inside(int first, int end) {

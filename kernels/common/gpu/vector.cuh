@@ -23,6 +23,19 @@ __device__ __forceinline__ void store_pack(T* p, const Pack<T>& value) {
   *reinterpret_cast<Pack<T>*>(p) = value;
 }
 
+/// W neighbouring elements, held as they lie in memory until they are used.
+template <class T, int W>
+struct alignas(sizeof(T) * W) Packed {
+  using Word [[gnu::may_alias]] = std::uint32_t;
+  Word word[sizeof(T) * W / sizeof(Word)];
+  __device__ __forceinline__ float operator[](int k) const {
+    if constexpr (sizeof(T) == 2)
+      return __uint_as_float(k % 2 == 0 ? word[k / 2] << 16 : word[k / 2] & 0xffff0000u);
+    else
+      return __uint_as_float(word[k]);
+  }
+};
+
 /// True when every pointer may be accessed 16 bytes at a time (nullptr counts as one that is not used).
 template <class... P>
 bool aligned16(const P*... p) {
