@@ -17,13 +17,14 @@ namespace akin {
 namespace {
 
 // Of a multiprocessor. The first passes walk over parts of equal length, as many as are resident: one more would run
-// alone when the others are done. Their launch bounds see to the registers.
-constexpr int kStatisticsBlocks = 4, kReduceBlocks = 3, kApplyBlocks = 12;
+// alone when the others are done. Their launch bounds see to the registers, of which the backward pass of bf16 takes
+// more.
+constexpr int kReduceBlocks = 4, kGatedReduceBlocks = 3, kApplyBlocks = 12;
 constexpr int kDepth = 4;  // rows a thread, at least
 
 /// part[2][parts][C]: mean and sum of squared deviations of each part.
 template <class T, int W>
-__global__ void __launch_bounds__(kColumnsBlock, kStatisticsBlocks) statistics(Columns s, const T* x, float* part) {
+__global__ void __launch_bounds__(kColumnsBlock, kReduceBlocks) statistics(Columns s, const T* x, float* part) {
   using Moments = ColumnMoments<W>;
   AKIN_SHARED(typename Moments::Shared, shared, [1]);
   const ColumnsThread t = columns_thread<W>(s, static_cast<int>(blockIdx.x));
@@ -111,6 +112,9 @@ __global__ void __launch_bounds__(kColumnsBlock)
 /// Where the backward knows the activation's gradient from.
 enum class Mask { none, x, y };
 
+template <int W, Mask kMask>
+constexpr int kGradientBlocks = W > 4 && kMask != Mask::none ? kGatedReduceBlocks : kReduceBlocks;
+
 template <class T, int W>
 struct XDY {
   Vec<T, W> x, dy, y;
@@ -137,7 +141,7 @@ __device__ __forceinline__ float masked(const XDY<T, W>& in, int k, float mean, 
 
 /// part[2][parts][C]: sums of du and of du (x - mean). Writes du to dresidual when that is wanted.
 template <class T, int W, Mask kMask, Activation kAct>
-__global__ void __launch_bounds__(kColumnsBlock, kReduceBlocks)
+__global__ void __launch_bounds__(kColumnsBlock, kGradientBlocks<W, kMask>)
     reduce_gradient(Columns s, BatchNormBackward<T> b, float* part) {
   AKIN_SHARED(float, shared_sum, [W][kColumnsBlock]);
   AKIN_SHARED(float, shared_dot, [W][kColumnsBlock]);
@@ -259,7 +263,7 @@ void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const Batch
   if (s.training) {
     Parts parts{};
     if (t.moments.parts == 0) {
-      const Columns c = share_columns(*stream.limits, s.M, s.C, W, kStatisticsBlocks, kDepth);
+      const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
       launch("batchnorm_statistics", statistics<T, W>, columns_shape(c), stream, c, t.x, scratch);
       parts = parts_of(c, scratch);
     } else {
@@ -282,7 +286,7 @@ void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const Batch
 
 template <class T, int W, Mask kMask, Activation kAct>
 void backward_by(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormBackward<T> t, float* scratch) {
-  Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
+  Columns c = share_columns(*stream.limits, s.M, s.C, W, kGradientBlocks<W, kMask>, kDepth);
   const float* part = t.sums;
   if (t.parts > 0) {
     c.parts = static_cast<int>(t.parts);
@@ -323,7 +327,7 @@ std::int64_t batchnorm_scratch(const Stream<Gpu>& stream, const BatchNormShape& 
   std::int64_t parts = 1;
   for (const int W : {1, kPack<float>, kPack<bf16>})  // which of them is right depends on the alignment
     if (s.C % W == 0)
-      for (const int blocks : {kStatisticsBlocks, kReduceBlocks})  // more blocks may be fewer parts: chunks are whole
+      for (const int blocks : {kReduceBlocks, kGatedReduceBlocks})  // more blocks may be fewer parts: chunks are whole
         parts = std::max<std::int64_t>(parts, share_columns(*stream.limits, s.M, s.C, W, blocks, kDepth).parts);
   return std::max(2 * s.C * (parts + 1), PartMoments::floats(kJoinedParts, s.C));
 }

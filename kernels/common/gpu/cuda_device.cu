@@ -45,10 +45,15 @@ class CudaEvent : public GpuEvent {
 
 class CudaGraph : public GpuGraph {
  public:
-  explicit CudaGraph(cudaGraph_t graph) {
+  /// The graph goes to the card now, by `stream`, where it will run: not in its first launch.
+  CudaGraph(cudaGraph_t graph, cudaStream_t stream) {
     cudaError_t error = cudaGraphGetNodes(graph, nullptr, &nodes_);
     if (error == cudaSuccess) error = cudaGraphInstantiate(&executable_, graph, 0);
     cudaGraphDestroy(graph);
+    if (error == cudaSuccess) {
+      error = cudaGraphUpload(executable_, stream);
+      if (error != cudaSuccess) cudaGraphExecDestroy(executable_);
+    }
     check(error, "build a graph of the captured work");
   }
   ~CudaGraph() override { cudaGraphExecDestroy(executable_); }
@@ -90,7 +95,7 @@ class CudaStream : public GpuStream {
     const cudaError_t error = cudaStreamEndCapture(stream_, &graph);
     if (error != cudaSuccess) cudaGetLastError();  // or the next call would report it again
     check(error, "capture a graph (something in it waited for the device, or ran elsewhere)");
-    return std::make_unique<CudaGraph>(graph);
+    return std::make_unique<CudaGraph>(graph, stream_);
   }
   bool capturing() const override {
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
