@@ -92,6 +92,23 @@ void check_columns(const char* op, std::int64_t n, std::int64_t d, std::size_t x
   check_matrix(op, "z", z, n, d);
 }
 
+MatrixBatch matrix_batch(std::int64_t n, std::span<const std::int64_t> columns) {
+  AKIN_CHECK(n > 0 && !columns.empty() && columns.size() <= std::size_t{MatrixBatch::kMost},
+             "matrix_batch: {} matrices of {} rows, expected 1 to {} of at least 1", columns.size(), n,
+             MatrixBatch::kMost);
+  MatrixBatch batch{n, static_cast<int>(columns.size())};
+  for (std::size_t s = 0; s < columns.size(); ++s) {
+    AKIN_CHECK(columns[s] > 0, "matrix_batch: matrix {} has {} columns", s, columns[s]);
+    batch.first[s + 1] = batch.first[s] + columns[s];
+  }
+  return batch;
+}
+
+void check_batch(const char* op, const MatrixBatch& batch, std::size_t x, std::size_t z) {
+  AKIN_CHECK(batch.count > 0 && batch.count <= MatrixBatch::kMost, "{}: a batch of {} matrices", op, batch.count);
+  check_columns(op, batch.n, batch.first[batch.count], x, z);
+}
+
 template <class T, class Dev>
 void gram_xyt(const Stream<Dev>& stream, std::int64_t n, std::int64_t m, std::int64_t k, std::span<const T> x,
               std::span<const T> y, std::span<double> g) {

@@ -1,19 +1,18 @@
-// gram: G[i,j] = sum over depth, in double. A block makes a tile of 64 x 64 (256 threads) or, where those tiles would
-// leave multiprocessors idle, of 32 x 32 (64 threads); a thread holds 4 x 4 sums in registers. 16 terms of both
-// operands at a time go to shared memory as double, transposed so that a thread's four items lie side by side; the next
-// 16 are loaded into registers meanwhile. One chain of fused multiply-adds an element, k ascending: the order of the
-// CPU. An item is a row (its terms are neighbours in memory) or a column (its neighbours are other items); threads take
-// the direction that is contiguous.
+// gram: G[i,j] = sum over depth, in double, on tensor cores. A block of four warps makes a tile of 64 x 64 or, where
+// those tiles would leave multiprocessors idle, of 32 x 32; a warp holds a quarter of it as sums of 16 x 8. 16 terms of
+// both operands at a time go to shared memory as double; the next 16 are loaded into registers meanwhile. A tile on the
+// diagonal of a symmetric product loads its operand once. One chain of fused multiply-adds an element, k ascending: the
+// order of the CPU. An item is a row (its terms are neighbours in memory) or a column (its neighbours are other items);
+// threads take the direction that is contiguous, in memory and in shared memory.
 #include "kernels/gram.hpp"
 
-#include "kernels/common/gpu/reduce.cuh"
-#include "kernels/common/gpu/vector.cuh"
+#include "kernels/common/gpu/kernel.cuh"
 
 namespace akin {
 
 namespace {
 
-constexpr int kDepth = 16, kEach = 4;
+constexpr int kDepth = 16, kThreads = 128;
 
 /// `items` vectors of `depth` numbers: rows of a matrix, or columns of one.
 template <class T>
@@ -22,37 +21,87 @@ struct Operand {
   std::int64_t items, item_stride, depth_stride;
 };
 
-/// This thread's part of Tile items x kDepth terms; zero outside.
+/// Tile items of kDepth terms in shared memory. Lines are 4 longer than a multiple of 16: the 16 lanes that read at
+/// once want 4 items of 4 terms, which then lie in different banks.
+template <int Tile, bool Columns>
+struct Panel {
+  static constexpr int kItem = Columns ? 1 : kDepth + 4, kTerm = Columns ? Tile + 4 : 1;
+  static constexpr int kSize = Columns ? kDepth * (Tile + 4) : Tile * (kDepth + 4);
+  static __device__ __forceinline__ int at(int item, int term) { return item * kItem + term * kTerm; }
+};
+
+/// This thread's part of Tile items x kDepth terms; zero outside. Loads are kStep items (of columns: terms) apart.
 template <class T, int Tile, bool Columns>
-struct Loader {
-  static constexpr int kThreads = (Tile / kEach) * (Tile / kEach), kLoads = Tile * kDepth / kThreads;
-  T held[kLoads];
-  __device__ __forceinline__ void fetch(const Operand<T>& x, std::int64_t item0, std::int64_t depth0,
-                                        std::int64_t depth) {
+class Loader {
+ public:
+  __device__ __forceinline__ Loader(const Operand<T>& x, std::int64_t item0)
+      : item_(Columns ? thread() % Tile : thread() / kDepth),
+        term_(Columns ? thread() / Tile : thread() % kDepth),
+        items_left_(x.items - item0 < Tile ? static_cast<int>(x.items - item0) - item_ : Tile),
+        at_(x.data + (item0 + item_) * x.item_stride + term_ * x.depth_stride),
+        step_(kStep * (Columns ? x.depth_stride : x.item_stride)),
+        panel_step_(kDepth * x.depth_stride) {}
+  /// Of the panel that follows the last one fetched, with `terms` terms.
+  __device__ __forceinline__ void fetch(std::int64_t terms) {
+    const int terms_left = terms < kDepth ? static_cast<int>(terms) - term_ : kDepth;
+    const bool real = Columns ? items_left_ > 0 : terms_left > 0;
 #pragma unroll
-    for (int l = 0; l < kLoads; ++l) {
-      const int i = static_cast<int>(threadIdx.x) + l * kThreads;
-      const int item = Columns ? i % Tile : i / kDepth, p = Columns ? i / Tile : i % kDepth;
-      const bool real = item0 + item < x.items && depth0 + p < depth;
-      held[l] = real ? x.data[(item0 + item) * x.item_stride + (depth0 + p) * x.depth_stride] : T(0);
-    }
+    for (int l = 0; l < kLoads; ++l)
+      held_[l] = real && l * kStep < (Columns ? terms_left : items_left_) ? at_[l * step_] : T(0);
+    at_ += panel_step_;
   }
-  __device__ __forceinline__ void put_down(double (*panel)[Tile + 2]) const {
+  __device__ __forceinline__ void put_down(double* panel) const {
+    double* const to = panel + Panel<Tile, Columns>::at(item_, term_);
 #pragma unroll
-    for (int l = 0; l < kLoads; ++l) {
-      const int i = static_cast<int>(threadIdx.x) + l * kThreads;
-      const int item = Columns ? i % Tile : i / kDepth, p = Columns ? i / Tile : i % kDepth;
-      panel[p][item] = static_cast<double>(held[l]);
-    }
+    for (int l = 0; l < kLoads; ++l)
+      to[l * kStep * (Columns ? Panel<Tile, Columns>::kTerm : Panel<Tile, Columns>::kItem)] =
+          static_cast<double>(held_[l]);
+  }
+
+ private:
+  static constexpr int kLoads = Tile * kDepth / kThreads, kStep = kThreads / (Columns ? Tile : kDepth);
+  static __device__ __forceinline__ int thread() { return static_cast<int>(threadIdx.x); }
+  int item_, term_, items_left_;
+  const T* at_;
+  std::int64_t step_, panel_step_;
+  T held_[kLoads];
+};
+
+/// The product that blocks of one blockIdx.y make.
+template <class T>
+struct Product {
+  Operand<T> x, y;
+  std::int64_t depth;
+  double* g;
+};
+template <class T>
+struct OneProduct {
+  using Element = T;
+  Product<T> product;
+  __device__ __forceinline__ const Product<T>& of(unsigned) const { return product; }
+};
+/// Every matrix of a batch with itself.
+struct BatchProducts {
+  using Element = double;
+  MatrixBatch batch;
+  const double* z;
+  double* g;
+  __device__ __forceinline__ Product<double> of(unsigned s) const {
+    const std::int64_t d = batch.first[s + 1] - batch.first[s];
+    const Operand<double> x{z + batch.n * batch.first[s], batch.n, d, 1};
+    return {x, x, d, g + s * batch.n * batch.n};
   }
 };
 
 /// Upper: x = y, a square of tiles of which only those on and above the diagonal are started, numbered row by row.
-template <class T, int Tile, bool Columns, bool Upper>
-__global__ void __launch_bounds__((Tile / kEach) * (Tile / kEach), Tile == 64 ? 2 : 4)
-    gram_kernel(Operand<T> x, Operand<T> y, std::int64_t depth, std::int64_t column_tiles, double* g) {
-  AKIN_SHARED(double, a, [kDepth][Tile + 2]);
-  AKIN_SHARED(double, b, [kDepth][Tile + 2]);
+template <class Products, int Tile, bool Columns, bool Upper>
+__global__ void __launch_bounds__(kThreads, Tile == 64 ? 3 : 5) gram_kernel(Products products) {
+  using T = typename Products::Element;
+  using At = Panel<Tile, Columns>;
+  AKIN_SHARED(double, a, [At::kSize]);
+  AKIN_SHARED(double, b, [At::kSize]);
+  const auto product = products.of(blockIdx.y);
+  const std::int64_t column_tiles = (product.y.items + Tile - 1) / Tile;
   std::int64_t row_tile = 0, column_tile = 0;
   if constexpr (Upper) {
     // Tiles before row t: t column_tiles - t (t - 1) / 2. Start from the root of that and correct its rounding.
@@ -67,169 +116,70 @@ __global__ void __launch_bounds__((Tile / kEach) * (Tile / kEach), Tile == 64 ? 
     row_tile = blockIdx.x / column_tiles;
     column_tile = blockIdx.x % column_tiles;
   }
+  const bool diagonal = Upper && row_tile == column_tile;
   const std::int64_t i0 = row_tile * Tile, j0 = column_tile * Tile;
-  const int ti = static_cast<int>(threadIdx.x) / (Tile / kEach) * kEach;
-  const int tj = static_cast<int>(threadIdx.x) % (Tile / kEach) * kEach;
-  double sum[kEach][kEach] = {};
-  Loader<T, Tile, Columns> from_x, from_y;
-  from_x.fetch(x, i0, 0, depth);
-  from_y.fetch(y, j0, 0, depth);
-  for (std::int64_t depth0 = 0; depth0 < depth; depth0 += kDepth) {
+  // Four warps in a square. Of a 16 x 8 product a lane brings and gets what PTX says for m16n8k8.
+  constexpr int kRows = Tile / 32, kColumns = Tile / 16;
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  const int group = lane / 4, within = lane % 4, wi = warp / 2 * (Tile / 2), wj = warp % 2 * (Tile / 2);
+  double sum[kRows][kColumns][4] = {};
+  Loader<T, Tile, Columns> from_x(product.x, i0), from_y(product.y, j0);
+  from_x.fetch(product.depth);
+  if (!diagonal) from_y.fetch(product.depth);
+  const double* const other = diagonal ? a : b;
+  for (std::int64_t left = product.depth; left > 0; left -= kDepth) {
     __syncthreads();  // everyone is done with the last panels
     from_x.put_down(a);
-    from_y.put_down(b);
+    if (!diagonal) from_y.put_down(b);
     __syncthreads();
-    if (depth0 + kDepth < depth) {
-      from_x.fetch(x, i0, depth0 + kDepth, depth);
-      from_y.fetch(y, j0, depth0 + kDepth, depth);
+    if (left > kDepth) {
+      from_x.fetch(left - kDepth);
+      if (!diagonal) from_y.fetch(left - kDepth);
     }
 #pragma unroll
-    for (int p = 0; p < kDepth; ++p) {
-      double ra[kEach], rb[kEach];
+    for (int p = 0; p < kDepth; p += 8) {
+      double ra[kRows][4], rb[kColumns][2];
 #pragma unroll
-      for (int k = 0; k < kEach; ++k) {
-        ra[k] = a[p][ti + k];
-        rb[k] = b[p][tj + k];
+      for (int r = 0; r < kRows; ++r)
+#pragma unroll
+        for (int k = 0; k < 4; ++k) ra[r][k] = a[At::at(wi + r * 16 + group + k % 2 * 8, p + within + k / 2 * 4)];
+#pragma unroll
+      for (int c = 0; c < kColumns; ++c)
+#pragma unroll
+        for (int k = 0; k < 2; ++k) rb[c][k] = other[At::at(wj + c * 8 + group, p + within + k * 4)];
+#pragma unroll
+      for (int r = 0; r < kRows; ++r)
+#pragma unroll
+        for (int c = 0; c < kColumns; ++c) mma_m16n8k8_f64(sum[r][c], ra[r], rb[c], sum[r][c]);
+    }
+  }
+#pragma unroll
+  for (int r = 0; r < kRows; ++r)
+#pragma unroll
+    for (int c = 0; c < kColumns; ++c)
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        const std::int64_t i = i0 + wi + r * 16 + group + k / 2 * 8, j = j0 + wj + c * 8 + within * 2 + k % 2;
+        if (i >= product.x.items || j >= product.y.items) continue;
+        product.g[i * product.y.items + j] = sum[r][c][k];
+        if (Upper && !diagonal) product.g[j * product.y.items + i] = sum[r][c][k];
       }
-#pragma unroll
-      for (int r = 0; r < kEach; ++r)
-#pragma unroll
-        for (int c = 0; c < kEach; ++c) sum[r][c] = fma(ra[r], rb[c], sum[r][c]);
-    }
-  }
-#pragma unroll
-  for (int r = 0; r < kEach; ++r)
-#pragma unroll
-    for (int c = 0; c < kEach; ++c) {
-      const std::int64_t i = i0 + ti + r, j = j0 + tj + c;
-      if (i >= x.items || j >= y.items) continue;
-      g[i * y.items + j] = sum[r][c];
-      if (Upper && row_tile != column_tile) g[j * y.items + i] = sum[r][c];
-    }
 }
 
-template <class T, int Tile, bool Columns, bool Upper>
-void run_tiles(const Stream<ThisGpu>& stream, Operand<T> x, Operand<T> y, std::int64_t depth, double* g) {
-  const std::int64_t rows = (x.items + Tile - 1) / Tile, columns = (y.items + Tile - 1) / Tile;
-  launch("gram", gram_kernel<T, Tile, Columns, Upper>,
-         {.grid = Upper ? rows * (rows + 1) / 2 : rows * columns, .block = (Tile / kEach) * (Tile / kEach)}, stream, x,
-         y, depth, columns, g);
-}
-
-template <class T, bool Columns, bool Upper>
-void run_gram(const Stream<ThisGpu>& stream, Operand<T> x, Operand<T> y, std::int64_t depth, double* g) {
-  if (x.items == 0 || y.items == 0) return;
-  const std::int64_t large = ((x.items + 63) / 64) * ((y.items + 63) / 64) / (Upper ? 2 : 1);
-  if (large >= 2 * stream.limits->multiprocessors)
-    run_tiles<T, 64, Columns, Upper>(stream, x, y, depth, g);
+/// `count` products of n x m.
+template <bool Columns, bool Upper, class Products>
+void run_gram(const Stream<ThisGpu>& stream, std::int64_t count, std::int64_t n, std::int64_t m,
+              const Products& products) {
+  const auto tiles = [&](std::int64_t tile) {
+    const std::int64_t rows = (n + tile - 1) / tile, columns = (m + tile - 1) / tile;
+    return Upper ? rows * (rows + 1) / 2 : rows * columns;
+  };
+  if (tiles(64) * count >= 2 * stream.limits->multiprocessors)
+    launch("gram", gram_kernel<Products, 64, Columns, Upper>, {.grid = {tiles(64), count}, .block = kThreads}, stream,
+           products);
   else
-    run_tiles<T, 32, Columns, Upper>(stream, x, y, depth, g);
-}
-
-constexpr int kColumnBlock = 32, kAhead = 8;
-
-/// Calls body(x[i * d]) for i = 0, 1, 2 ..., the loads a few ahead of their use.
-template <class T, class Body>
-__device__ __forceinline__ void down_the_column(const T* x, std::int64_t n, std::int64_t d, Body&& body) {
-  std::int64_t i = 0;
-  for (; i + kAhead <= n; i += kAhead) {
-    T ahead[kAhead];
-#pragma unroll
-    for (int k = 0; k < kAhead; ++k) ahead[k] = x[(i + k) * d];
-#pragma unroll
-    for (int k = 0; k < kAhead; ++k) body(static_cast<double>(ahead[k]));
-  }
-  for (; i < n; ++i) body(static_cast<double>(x[i * d]));
-}
-
-/// scratch = first row, mean of what lies above it, and standard deviation (1 for a constant column) of each column.
-template <class T, bool Scale>
-__global__ void __launch_bounds__(kColumnBlock)
-    column_statistics(const T* x, std::int64_t n, std::int64_t d, double* s) {
-  const std::int64_t c = global_thread();
-  if (c >= d) return;
-  const double first = static_cast<double>(x[c]);
-  double mean = 0, square = 0;
-  down_the_column(x + c, n, d, [&](double v) { mean += v - first; });
-  mean /= static_cast<double>(n);
-  if (Scale)
-    down_the_column(x + c, n, d, [&](double v) {
-      const double z = v - first - mean;
-      square = fma(z, z, square);
-    });
-  s[c] = first;
-  s[d + c] = mean;
-  s[2 * d + c] = !Scale || square == 0 ? 1.0 : sqrt(square / static_cast<double>(n));
-}
-
-constexpr int kBlock = 256;
-
-template <class T>
-__global__ void __launch_bounds__(kBlock)
-    apply_columns(const T* x, std::int64_t n, std::int64_t d, const double* s, double* z) {
-  for (std::int64_t i = global_thread(); i < n * d; i += global_threads()) {
-    const std::int64_t c = i % d;
-    z[i] = (static_cast<double>(x[i]) - s[c] - s[d + c]) / s[2 * d + c];
-  }
-}
-
-template <class T, bool Scale>
-void run_columns(const Stream<ThisGpu>& stream, const T* x, std::int64_t n, std::int64_t d, double* scratch,
-                 double* z) {
-  if (n == 0 || d == 0) return;
-  launch("column_statistics", column_statistics<T, Scale>,
-         {.grid = (d + kColumnBlock - 1) / kColumnBlock, .block = kColumnBlock}, stream, x, n, d, scratch);
-  launch("apply_columns", apply_columns<T>, {.grid = blocks_for(stream, n * d, kBlock), .block = kBlock}, stream, x, n,
-         d, scratch, z);
-}
-
-__global__ void __launch_bounds__(kBlock)
-    standardise_kernel(const double* x, std::int64_t n, std::int64_t d, double* z, int* flat) {
-  AKIN_SHARED(double, scratch, [2][32]);
-  for (std::int64_t i = blockIdx.x; i < n; i += gridDim.x) {
-    const double* in = x + i * d;
-    double* out = z + i * d;
-    const double first = in[0];
-    double sum = 0, square = 0;
-    for (std::int64_t c = threadIdx.x; c < d; c += kBlock) sum += in[c] - first;
-    const double mean = block_sum(sum, scratch[0]) / static_cast<double>(d);  // all have read in[0] when this returns
-    for (std::int64_t c = threadIdx.x; c < d; c += kBlock) {
-      const double v = in[c] - first - mean;
-      square = fma(v, v, square);
-    }
-    const double norm = sqrt(block_sum(square, scratch[1]));
-    if (norm == 0 && threadIdx.x == 0) atomicAdd(flat, 1);
-    for (std::int64_t c = threadIdx.x; c < d; c += kBlock) out[c] = norm == 0 ? 0.0 : (in[c] - first - mean) / norm;
-    __syncthreads();  // scratch is free for the next row
-  }
-}
-
-__global__ void __launch_bounds__(kBlock)
-    row_squares_kernel(const double* x, std::int64_t n, std::int64_t d, double* y) {
-  AKIN_SHARED(double, scratch, [32]);
-  for (std::int64_t i = blockIdx.x; i < n; i += gridDim.x) {
-    double square = 0;
-    for (std::int64_t c = threadIdx.x; c < d; c += kBlock) square = fma(x[i * d + c], x[i * d + c], square);
-    square = block_sum(square, scratch);
-    if (threadIdx.x == 0) y[i] = square;
-    __syncthreads();
-  }
-}
-
-__global__ void __launch_bounds__(kBlock) dot_parts(std::int64_t n, const double* a, const double* b, double* parts) {
-  AKIN_SHARED(double, scratch, [32]);
-  double sum = 0;
-  for (std::int64_t i = global_thread(); i < n; i += global_threads()) sum = fma(a[i], b[i], sum);
-  sum = block_sum(sum, scratch);
-  if (threadIdx.x == 0) parts[blockIdx.x] = sum;
-}
-
-__global__ void __launch_bounds__(kBlock) dot_whole(int parts, const double* part, double* y) {
-  AKIN_SHARED(double, scratch, [32]);
-  double sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < parts; i += kBlock) sum += part[i];
-  sum = block_sum(sum, scratch);
-  if (threadIdx.x == 0) y[0] = sum;
+    launch("gram", gram_kernel<Products, 32, Columns, Upper>, {.grid = {tiles(32), count}, .block = kThreads}, stream,
+           products);
 }
 
 }  // namespace
@@ -238,49 +188,26 @@ template <class T, class Gpu>
 void gram_xyt(const Stream<Gpu>& stream, std::int64_t n, std::int64_t m, std::int64_t k, std::span<const T> x,
               std::span<const T> y, std::span<double> g) {
   check_gram("gram_xyt", n, m, k, x.size(), y.size(), g.size());
-  run_gram<T, false, false>(stream, {x.data(), n, k, 1}, {y.data(), m, k, 1}, k, g.data());
+  run_gram<false, false>(stream, 1, n, m, OneProduct<T>{{{x.data(), n, k, 1}, {y.data(), m, k, 1}, k, g.data()}});
 }
 template <class T, class Gpu>
 void gram_xxt(const Stream<Gpu>& stream, std::int64_t n, std::int64_t k, std::span<const T> x, std::span<double> g) {
   check_gram("gram_xxt", n, n, k, x.size(), x.size(), g.size());
-  run_gram<T, false, true>(stream, {x.data(), n, k, 1}, {x.data(), n, k, 1}, k, g.data());
+  const Operand<T> rows{x.data(), n, k, 1};
+  run_gram<false, true>(stream, 1, n, n, OneProduct<T>{{rows, rows, k, g.data()}});
 }
 template <class T, class Gpu>
 void gram_xty(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, std::int64_t e, std::span<const T> x,
               std::span<const T> y, std::span<double> g) {
   check_gram("gram_xty", d, e, n, x.size(), y.size(), g.size());
-  run_gram<T, true, false>(stream, {x.data(), d, 1, d}, {y.data(), e, 1, e}, n, g.data());
-}
-template <class T, class Gpu>
-void centre_columns(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
-                    std::span<double> z, double* scratch) {
-  check_columns("centre_columns", n, d, x.size(), z.size());
-  run_columns<T, false>(stream, x.data(), n, d, scratch, z.data());
-}
-template <class T, class Gpu>
-void zscore_columns(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
-                    std::span<double> z, double* scratch) {
-  check_columns("zscore_columns", n, d, x.size(), z.size());
-  run_columns<T, true>(stream, x.data(), n, d, scratch, z.data());
+  run_gram<true, false>(stream, 1, d, e, OneProduct<T>{{{x.data(), d, 1, d}, {y.data(), e, 1, e}, n, g.data()}});
 }
 template <class Gpu>
-void standardise_rows(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, std::span<const double> x,
-                      std::span<double> z, std::int32_t* flat) {
-  check_columns("standardise_rows", n, d, x.size(), z.size());
-  if (n > 0 && d > 0)
-    launch("standardise_rows", standardise_kernel, {.grid = blocks_for(stream, n, 1), .block = kBlock}, stream,
-           x.data(), n, d, z.data(), flat);
-}
-template <class Gpu>
-void row_squares(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, const double* x, double* y) {
-  launch("row_squares", row_squares_kernel, {.grid = blocks_for(stream, n, 1), .block = kBlock}, stream, x, n, d, y);
-}
-template <class Gpu>
-void dot(const Stream<Gpu>& stream, std::int64_t n, const double* a, const double* b, double* scratch, double* y) {
-  std::int64_t blocks = blocks_for(stream, n + 1, kBlock, 4);
-  if (blocks > kDotScratch) blocks = kDotScratch;
-  launch("dot", dot_parts, {.grid = blocks, .block = kBlock}, stream, n, a, b, scratch);
-  launch("dot_whole", dot_whole, {.grid = 1, .block = kBlock}, stream, blocks, scratch, y);
+void gram_batch(const Stream<Gpu>& stream, const MatrixBatch& batch, std::span<const double> z, std::span<double> g) {
+  check_batch("gram_batch", batch, z.size(), z.size());
+  AKIN_CHECK(g.size() == static_cast<std::size_t>(batch.count * batch.n * batch.n),
+             "gram_batch: g holds {} values, expected {} x {} x {}", g.size(), batch.count, batch.n, batch.n);
+  run_gram<false, true>(stream, batch.count, batch.n, batch.n, BatchProducts{batch, z.data(), g.data()});
 }
 
 using S = Stream<ThisGpu>;
@@ -288,13 +215,9 @@ using N = std::int64_t;
 #define AKIN_INSTANTIATE(T)                                                                                \
   template void gram_xyt<T>(const S&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
   template void gram_xxt<T>(const S&, N, N, std::span<const T>, std::span<double>);                        \
-  template void gram_xty<T>(const S&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>); \
-  template void centre_columns<T>(const S&, N, N, std::span<const T>, std::span<double>, double*);         \
-  template void zscore_columns<T>(const S&, N, N, std::span<const T>, std::span<double>, double*);
+  template void gram_xty<T>(const S&, N, N, N, std::span<const T>, std::span<const T>, std::span<double>);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(double)
-template void standardise_rows(const S&, N, N, std::span<const double>, std::span<double>, std::int32_t*);
-template void row_squares<ThisGpu>(const S&, N, N, const double*, double*);
-template void dot<ThisGpu>(const S&, N, const double*, const double*, double*, double*);
+template void gram_batch<ThisGpu>(const S&, const MatrixBatch&, std::span<const double>, std::span<double>);
 
 }  // namespace akin

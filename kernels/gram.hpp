@@ -17,7 +17,8 @@
 //
 // Order of summation: an element of G is summed over k = 0, 1, 2 ... in one chain whatever its place in the
 // matrix, in the specification and in the fast path alike. So G is bitwise symmetric, equal rows give equal
-// elements (ties stay ties when they are ranked), and the number of threads changes nothing.
+// elements (ties stay ties when they are ranked), and the number of threads changes nothing. On a device a column's
+// statistics are joined from parts of kPartRows rows, and a row's are a tree: both depend on the sizes alone.
 #pragma once
 
 #include <cstdint>
@@ -41,9 +42,10 @@ constexpr Work columns_work(std::int64_t n, std::int64_t d, std::size_t size) {
 
 /// All spans in the memory of the stream's device. CPU: the fast path (kernels/gram_omp.cpp) packs operands into
 /// panels, which takes as much memory again in double, and works out blocks of G in register tiles (8 x 24 with
-/// AVX-512), half of them where G is symmetric: gram_xxt, and gram_xty of a matrix with itself. A device has the
-/// specification's chains, so its bits are those of a host with fused multiply-adds; gram_xxt works out the tiles on
-/// and above the diagonal and writes each of them twice.
+/// AVX-512), half of them where G is symmetric: gram_xxt, and gram_xty of a matrix with itself. A device multiplies on
+/// tensor cores in the specification's chains, so that its bits are those of a host with fused multiply-adds: certain
+/// in the emulator, and on a card as far as the order within an instruction is what mma_m16n8k8_f64 says of it.
+/// gram_xxt works out the tiles on and above the diagonal and writes each of them twice.
 template <class T, class Dev>
 void gram_xyt(const Stream<Dev>& stream, std::int64_t n, std::int64_t m, std::int64_t k, std::span<const T> x,
               std::span<const T> y, std::span<double> g);
@@ -72,7 +74,10 @@ template <class T>
 void centred_blocks(const Stream<Cpu>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
                     const std::function<void(const GramBlock&)>& visit);
 
-/// `z` may be `x`. `scratch`: 3 d doubles on a device, which takes two launches: a thread a column, then all elements.
+/// Rows of which a device sums a column in one chain; such parts are then joined in their order.
+constexpr std::int64_t kPartRows = 64;
+/// `z` may be `x`. `scratch`: columns_scratch(n, d) doubles on a device, which takes three launches: parts of columns,
+/// columns, all elements. Up to kPartRows rows a column is one chain, as in the specification.
 template <class T, class Dev>
 void centre_columns(const Stream<Dev>& stream, std::int64_t n, std::int64_t d, std::span<const T> x,
                     std::span<double> z, double* scratch = nullptr);
@@ -86,6 +91,32 @@ void standardise_rows(const Stream<Dev>& stream, std::int64_t n, std::int64_t d,
 
 // On a device alone.
 
+AKIN_HOST_DEVICE constexpr std::int64_t column_parts(std::int64_t n) { return (n + kPartRows - 1) / kPartRows; }
+/// Doubles of scratch a column, and for d of them.
+AKIN_HOST_DEVICE constexpr std::int64_t columns_scratch_rows(std::int64_t n) { return 3 + 2 * column_parts(n); }
+constexpr std::int64_t columns_scratch(std::int64_t n, std::int64_t d) { return columns_scratch_rows(n) * d; }
+
+/// Matrices of n rows that are worked on at once, one behind the other in memory: matrix s has columns first[s] ..
+/// first[s + 1] - 1 of all, and starts at element n first[s].
+struct MatrixBatch {
+  static constexpr int kMost = 64;
+  std::int64_t n = 0;
+  int count = 0;
+  std::int64_t first[kMost + 1] = {};
+};
+/// Error where there are more than kMost matrices or none, or one is empty.
+MatrixBatch matrix_batch(std::int64_t n, std::span<const std::int64_t> columns);
+
+/// zscore_columns and then standardise_rows of every matrix: x and z [n, all columns] as the batch says, flat[s] +=
+/// rows of matrix s without variance, `scratch` columns_scratch(n, all columns) doubles. `z` must not be `x`. Three
+/// launches.
+template <class T, class Gpu>
+void standardise_batch(const Stream<Gpu>& stream, const MatrixBatch& batch, std::span<const T> x, std::span<double> z,
+                       double* scratch, std::int32_t* flat);
+/// gram_xxt of every matrix, to the bit: g [count, n, n]. One launch.
+template <class Gpu>
+void gram_batch(const Stream<Gpu>& stream, const MatrixBatch& batch, std::span<const double> z, std::span<double> g);
+
 /// y[i] = sum_c x[i,c]^2
 template <class Gpu>
 void row_squares(const Stream<Gpu>& stream, std::int64_t n, std::int64_t d, const double* x, double* y);
@@ -98,6 +129,8 @@ void dot(const Stream<Gpu>& stream, std::int64_t n, const double* a, const doubl
 /// Error where spans of these sizes are not n and m vectors of `depth` numbers, and their n m products.
 void check_gram(const char* op, std::int64_t n, std::int64_t m, std::int64_t depth, std::size_t x, std::size_t y,
                 std::size_t g);
+/// Error where `x` and `z` are not the numbers of the batch.
+void check_batch(const char* op, const MatrixBatch& batch, std::size_t x, std::size_t z);
 /// Error where they are not two matrices [n, d].
 void check_columns(const char* op, std::int64_t n, std::int64_t d, std::size_t x, std::size_t z);
 

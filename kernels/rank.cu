@@ -1,22 +1,15 @@
-// rank: a radix sort with 8-bit digits, the lowest first. A pass is three launches: (1) each block counts the digits of
-// its tile of 2048 keys; (2) a block a digit turns the counts of all tiles into the tile's offset among the keys of
-// that digit; (3) each block reads its tile again and puts every key in its place. Inside a tile the order is kept: a
-// warp owns 256 neighbouring keys, 32 a round, finds the lanes with its own digit by ballots, and counts on in a table
-// of its own; the tables are then summed over the warps. Ranks of ties come from the sorted keys: a key unlike its
-// neighbours is done at once, others search for the ends of their run. All counts are integers: any order gives the
-// same bits.
+// rank: keys are sorted digit by digit (common/gpu/radix_sort.cuh). Ranks of ties come from the sorted keys: a key
+// unlike its neighbours is done at once, others search for the ends of their run. All counts are integers: any order
+// gives the same bits.
 #include "kernels/rank.hpp"
 
-#include "kernels/common/gpu/reduce.cuh"
+#include "kernels/common/gpu/radix_sort.cuh"
 
 namespace akin {
 
 namespace {
 
 using Count = unsigned long long;
-using Key = std::uint64_t;
-
-constexpr int kBlock = 256, kDigits = 256, kRounds = 8, kTile = kBlock * kRounds, kWarps = kBlock / 32;
 
 constexpr int kSumBlocks = 1024;
 /// What a block saw of the small group and of ties.
@@ -27,20 +20,19 @@ struct Part {
 
 /// The caller's scratch, cut into pieces.
 struct Scratch {
-  Key *keys, *other_keys;
-  std::uint32_t *values, *other_values, *counts;  // counts [digits][tiles], then the totals [digits]
+  Key* keys;
+  std::uint32_t* values;
   Part* parts;
-  std::int64_t tiles;
-  Scratch(void* memory, std::int64_t n) : tiles((n + kTile - 1) / kTile) {
+  Sorting sorting;
+  Scratch(void* memory, std::int64_t n) {
     keys = static_cast<Key*>(memory);
-    other_keys = keys + n;
-    parts = reinterpret_cast<Part*>(other_keys + n);
+    parts = reinterpret_cast<Part*>(keys + 2 * n);
     values = reinterpret_cast<std::uint32_t*>(parts + kSumBlocks);
-    other_values = values + n;
-    counts = other_values + n;
+    sorting = {n, 1, (n + kTile - 1) / kTile, keys + n, values + n, values + 2 * n};
   }
 };
 static_assert(sizeof(Part) * kSumBlocks <= 1 << 16, "rank_scratch_bytes counts on it");
+static_assert(sizeof(Part) * kSumBlocks <= 1 << 15, "pair_scratch_bytes counts on it");
 
 /// Doubles in the order of integers; both zeros are one.
 __device__ __forceinline__ Key ordered(double x) {
@@ -48,7 +40,9 @@ __device__ __forceinline__ Key ordered(double x) {
   return bits >> 63 != 0 ? ~bits : bits | Key{1} << 63;
 }
 
-__global__ void clear_kernel(RankSums* sums) { *sums = {~Count{0}, 0, 0, 0.0}; }
+__global__ void __launch_bounds__(kBlock) clear_kernel(std::int64_t sources, RankSums* sums) {
+  if (const std::int64_t s = global_thread(); s < sources) sums[s] = {~Count{0}, 0, 0, 0.0};
+}
 
 /// Values are the groups, or without `small` the places.
 __global__ void __launch_bounds__(kBlock) keys_kernel(std::int64_t n, const double* x, const std::uint8_t* small,
@@ -61,115 +55,27 @@ __global__ void __launch_bounds__(kBlock) keys_kernel(std::int64_t n, const doub
   }
 }
 
-__device__ __forceinline__ unsigned digit_of(Key key, int shift) {
-  return static_cast<unsigned>(key >> shift) & (kDigits - 1);
-}
-
-__global__ void __launch_bounds__(kBlock)
-    count_digits(std::int64_t n, int shift, const Key* keys, std::uint32_t* counts, std::int64_t tiles) {
-  AKIN_SHARED(unsigned, count, [kDigits]);
-  count[threadIdx.x] = 0;
-  __syncthreads();
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kTile + threadIdx.x;
-#pragma unroll
-  for (int r = 0; r < kRounds; ++r)
-    if (first + r * kBlock < n) atomicAdd(&count[digit_of(keys[first + r * kBlock], shift)], 1u);
-  __syncthreads();
-  counts[threadIdx.x * tiles + blockIdx.x] = count[threadIdx.x];
-}
-
-/// Sum of v over the threads before this one; `whole` gets the sum over all. scratch: kWarps words, free when the
-/// caller's next barrier has passed.
-__device__ __forceinline__ unsigned sum_before(unsigned v, unsigned* scratch, unsigned& whole) {
-  const unsigned lane = threadIdx.x & 31u, warp = threadIdx.x >> 5;
-  unsigned sum = v;
-#pragma unroll
-  for (unsigned offset = 1; offset < 32; offset <<= 1) {
-    const unsigned below = __shfl_up_sync(kWholeWarp, sum, offset);
-    if (lane >= offset) sum += below;
-  }
-  if (lane == 31) scratch[warp] = sum;
-  __syncthreads();
-  unsigned before = 0;
-  whole = 0;
-#pragma unroll
-  for (unsigned w = 0; w < kWarps; ++w) {
-    if (w < warp) before += scratch[w];
-    whole += scratch[w];
-  }
-  return before + sum - v;
-}
-
-/// Block d: counts of digit d -> how many keys of that digit lie in earlier tiles; totals[d] = all of them.
-__global__ void __launch_bounds__(kBlock) scan_counts(std::uint32_t* counts, std::int64_t tiles) {
-  AKIN_SHARED(unsigned, scratch, [kWarps]);
-  std::uint32_t* row = counts + blockIdx.x * tiles;
-  unsigned before = 0;
-  for (std::int64_t t0 = 0; t0 < tiles; t0 += kBlock) {
-    const std::int64_t t = t0 + threadIdx.x;
-    unsigned whole = 0;
-    const unsigned here = sum_before(t < tiles ? row[t] : 0u, scratch, whole);
-    if (t < tiles) row[t] = before + here;
-    before += whole;
-    __syncthreads();
-  }
-  if (threadIdx.x == 0) counts[kDigits * tiles + blockIdx.x] = before;
-}
-
-__global__ void __launch_bounds__(kBlock)
-    place_keys(std::int64_t n, int shift, const Key* keys, const std::uint32_t* values, const std::uint32_t* counts,
-               std::int64_t tiles, Key* to_keys, std::uint32_t* to_values) {
-  AKIN_SHARED(unsigned, scratch, [kWarps]);
-  AKIN_SHARED(unsigned, table, [kWarps][kDigits]);
-  const unsigned lane = threadIdx.x & 31u, warp = threadIdx.x >> 5;
-  for (int w = 0; w < kWarps; ++w) table[w][threadIdx.x] = 0;
-  unsigned whole = 0;
-  unsigned place = sum_before(counts[kDigits * tiles + threadIdx.x], scratch, whole);  // contains a barrier
-  place += counts[threadIdx.x * tiles + blockIdx.x];
-  const std::int64_t first =
-      static_cast<std::int64_t>(blockIdx.x) * kTile + static_cast<std::int64_t>(warp) * (32 * kRounds) + lane;
-  Key key[kRounds];
-  unsigned rank[kRounds];  // among the warp's keys of this digit
-#pragma unroll
-  for (int r = 0; r < kRounds; ++r) key[r] = first + r * 32 < n ? keys[first + r * 32] : 0;
-#pragma unroll
-  for (int r = 0; r < kRounds; ++r) {
-    const bool real = first + r * 32 < n;
-    const unsigned digit = digit_of(key[r], shift);
-    unsigned same = __ballot_sync(kWholeWarp, real);
-    if (!real) same = ~same;
-#pragma unroll
-    for (int b = 0; b < 8; ++b) {
-      const unsigned set = __ballot_sync(kWholeWarp, digit >> b & 1u);
-      same &= (digit >> b & 1u) != 0 ? set : ~set;
-    }
-    const unsigned lower = static_cast<unsigned>(__popc(same & ((1u << lane) - 1)));
-    rank[r] = table[warp][digit] + lower;
-    __syncwarp();  // all have read
-    if (real && lower == 0) table[warp][digit] += static_cast<unsigned>(__popc(same));
-    __syncwarp();
-  }
-  __syncthreads();
-  for (int w = 0; w < kWarps; ++w) {
-    const unsigned count = table[w][threadIdx.x];
-    table[w][threadIdx.x] = place;
-    place += count;
-  }
-  __syncthreads();
-#pragma unroll
-  for (int r = 0; r < kRounds; ++r) {
-    if (first + r * 32 >= n) continue;
-    const unsigned at = table[warp][digit_of(key[r], shift)] + rank[r];
-    to_keys[at] = key[r];
-    to_values[at] = values[first + r * 32];
-  }
-}
+/// Sorted keys and which of them are in the small group: in an array of its own, or in the keys.
+struct KeysAndGroups {
+  const Key* keys;
+  const std::uint32_t* groups;
+  __device__ __forceinline__ KeysAndGroups segment(std::int64_t) const { return *this; }
+  __device__ __forceinline__ Key operator[](std::int64_t i) const { return keys[i]; }
+  __device__ __forceinline__ bool small(std::int64_t i) const { return groups[i] != 0; }
+};
+struct PairKeys {
+  const Key* keys;
+  __device__ __forceinline__ PairKeys segment(std::int64_t first) const { return {keys + first}; }
+  __device__ __forceinline__ Key operator[](std::int64_t i) const { return keys[i] & ~kSameLabel; }
+  __device__ __forceinline__ bool small(std::int64_t i) const { return (keys[i] & kSameLabel) != 0; }
+};
 
 /// The run of keys equal to keys[i]: begin <= i < end.
 struct Run {
   std::int64_t begin, end;
 };
-__device__ __forceinline__ Run run_of(const Key* keys, std::int64_t n, std::int64_t i) {
+template <class Keys>
+__device__ __forceinline__ Run run_of(const Keys& keys, std::int64_t n, std::int64_t i) {
   const Key key = keys[i];
   Run run{i, i + 1};
   if (i > 0 && keys[i - 1] == key) {
@@ -205,14 +111,15 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-__global__ void __launch_bounds__(kBlock)
-    sum_ranks(std::int64_t n, const Key* keys, const std::uint32_t* small, Part* parts) {
+template <class Keys>
+__global__ void __launch_bounds__(kBlock) sum_ranks(std::int64_t n, Keys all, Part* parts) {
+  const Keys keys = all.segment(blockIdx.y * n);
   AKIN_SHARED(Count, scratch, [2][32]);
   AKIN_SHARED(double, ties, [32]);
   Part p{0, 0, 0};
   for (std::int64_t i = global_thread(); i < n; i += global_threads()) {
     const Run run = run_of(keys, n, i);
-    if (small[i] != 0) {
+    if (keys.small(i)) {
       p.twice_rank_sum += static_cast<Count>(run.begin + 1 + run.end);
       ++p.small;
     }
@@ -222,12 +129,14 @@ __global__ void __launch_bounds__(kBlock)
   p.twice_rank_sum = block_sum(p.twice_rank_sum, scratch[0]);
   p.small = block_sum(p.small, scratch[1]);
   p.tie_sum = block_sum(p.tie_sum, ties);
-  if (threadIdx.x == 0) parts[blockIdx.x] = p;
+  if (threadIdx.x == 0) parts[blockIdx.y * gridDim.x + blockIdx.x] = p;
 }
 
 __global__ void __launch_bounds__(kBlock) sum_parts(int count, const Part* parts, RankSums* sums) {
   AKIN_SHARED(Count, scratch, [2][32]);
   AKIN_SHARED(double, ties, [32]);
+  parts += blockIdx.x * count;
+  sums += blockIdx.x;
   Part p{0, 0, 0};
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kBlock) {
     p.twice_rank_sum += parts[i].twice_rank_sum;
@@ -243,35 +152,15 @@ __global__ void __launch_bounds__(kBlock) sum_parts(int count, const Part* parts
   sums->tie_sum = p.tie_sum;
 }
 
-/// An even number of passes, so that the result is where the keys were.
-void sort(const Stream<ThisGpu>& stream, std::int64_t n, int bits, Key* keys, std::uint32_t* values, const Scratch& s) {
-  AKIN_CHECK(n >= 0 && n <= 0xffffffffll, "radix sort: {} keys, fewer than 2^32 can be sorted", n);
-  AKIN_CHECK(bits >= 0 && bits <= 64, "radix sort: keys of {} bits", bits);
-  Key* from = keys;
-  Key* to = s.other_keys;
-  std::uint32_t* from_values = values;
-  std::uint32_t* to_values = s.other_values;
-  for (int shift = 0; shift < (bits + 15) / 16 * 16; shift += 8) {
-    launch("count_digits", count_digits, {.grid = s.tiles, .block = kBlock}, stream, n, shift, from, s.counts, s.tiles);
-    launch("scan_counts", scan_counts, {.grid = s.tiles == 0 ? 0 : kDigits, .block = kBlock}, stream, s.counts,
-           s.tiles);
-    launch("place_keys", place_keys, {.grid = s.tiles, .block = kBlock}, stream, n, shift, from, from_values, s.counts,
-           s.tiles, to, to_values);
-    Key* const k = from;
-    from = to;
-    to = k;
-    std::uint32_t* const v = from_values;
-    from_values = to_values;
-    to_values = v;
-  }
-}
-
-void sum_sorted(const Stream<ThisGpu>& stream, std::int64_t n, const Key* keys, const std::uint32_t* small,
-                const Scratch& s, RankSums* sums) {
-  std::int64_t blocks = blocks_for(stream, n, kBlock, 4);
+template <class Keys>
+void sum_sorted(const Stream<ThisGpu>& stream, std::int64_t segments, std::int64_t n, const Keys& keys, Part* parts,
+                RankSums* sums) {
+  // By n alone, so that sums too large to be exact do not depend on the device or on other segments.
+  std::int64_t blocks = (n + kTile - 1) / kTile;
   if (blocks > kSumBlocks) blocks = kSumBlocks;
-  launch("sum_ranks", sum_ranks, {.grid = blocks, .block = kBlock}, stream, n, keys, small, s.parts);
-  launch("sum_parts", sum_parts, {.grid = 1, .block = kBlock}, stream, blocks, s.parts, sums);
+  if (blocks < 1) blocks = 1;
+  launch("sum_ranks", sum_ranks<Keys>, {.grid = {blocks, segments}, .block = kBlock}, stream, n, keys, parts);
+  launch("sum_parts", sum_parts, {.grid = segments, .block = kBlock}, stream, blocks, parts, sums);
 }
 
 /// Calls body(i, j, c) for the pairs of a row of the correlation matrix, see the header; a block a row.
@@ -290,11 +179,14 @@ __device__ __forceinline__ double rounded(double c, std::int64_t pair, RankSums*
 
 __global__ void __launch_bounds__(kBlock, 4)
     pair_keys_kernel(const double* g, std::int64_t i0, std::int64_t rows, std::int64_t n, const std::int32_t* labels,
-                     Key* keys, std::uint32_t* small, RankSums* sums) {
+                     Key* keys, RankSums* sums) {
+  g += blockIdx.y * rows * (n - i0);
+  keys += blockIdx.y * (n * (n - 1) / 2);
+  sums += blockIdx.y;
   for_pairs(g, i0, rows, n, [&](std::int64_t i, std::int64_t j, double c) {
     const std::int64_t pair = i * n - i * (i + 1) / 2 + j - i - 1;
-    keys[pair] = static_cast<Key>(0x1p40 - rounded(c, pair, sums));
-    small[pair] = labels[i] == labels[j];
+    const Key key = static_cast<Key>(0x1p40 - rounded(c, pair, sums));
+    keys[pair] = labels[i] == labels[j] ? key | kSameLabel : key;
   });
 }
 
@@ -314,12 +206,12 @@ __global__ void __launch_bounds__(kBlock, 4)
 template <class Gpu>
 void sort_pairs(const Stream<Gpu>& stream, std::int64_t n, int bits, std::uint64_t* keys, std::uint32_t* values,
                 void* scratch) {
-  sort(stream, n, bits, keys, values, Scratch(scratch, n));
+  sort(stream, bits, keys, values, Scratch(scratch, n).sorting);
 }
 
 template <class Gpu>
-void clear_sums(const Stream<Gpu>& stream, RankSums* sums) {
-  launch("clear_sums", clear_kernel, {}, stream, sums);
+void clear_sums(const Stream<Gpu>& stream, std::int64_t sources, RankSums* sums) {
+  launch("clear_sums", clear_kernel, {.grid = (sources + kBlock - 1) / kBlock, .block = kBlock}, stream, sources, sums);
 }
 
 template <class Gpu>
@@ -327,9 +219,9 @@ void average_ranks(const Stream<Gpu>& stream, std::int64_t n, const double* keys
                    RankSums* sums) {
   const Scratch s(scratch, n);
   const std::int64_t blocks = blocks_for(stream, n, kBlock);
-  clear_sums(stream, sums);
+  clear_sums(stream, 1, sums);
   launch("rank_keys", keys_kernel, {.grid = blocks, .block = kBlock}, stream, n, keys, nullptr, s.keys, s.values, sums);
-  sort(stream, n, 64, s.keys, s.values, s);
+  sort(stream, 64, s.keys, s.values, s.sorting);
   launch("average_ranks", ranks_kernel, {.grid = blocks, .block = kBlock}, stream, n, s.keys, s.values, ranks);
 }
 
@@ -337,26 +229,29 @@ template <class Gpu>
 void spearman_two_valued(const Stream<Gpu>& stream, std::int64_t n, const double* keys, const std::uint8_t* small,
                          void* scratch, RankSums* sums) {
   const Scratch s(scratch, n);
-  clear_sums(stream, sums);
+  clear_sums(stream, 1, sums);
   launch("rank_keys", keys_kernel, {.grid = blocks_for(stream, n, kBlock), .block = kBlock}, stream, n, keys, small,
          s.keys, s.values, sums);
-  sort(stream, n, 64, s.keys, s.values, s);
-  sum_sorted(stream, n, s.keys, s.values, s, sums);
+  sort(stream, 64, s.keys, s.values, s.sorting);
+  sum_sorted(stream, 1, n, KeysAndGroups{s.keys, s.values}, s.parts, sums);
 }
 
 template <class Gpu>
-void pair_keys(const Stream<Gpu>& stream, const double* g, std::int64_t i0, std::int64_t rows, std::int64_t n,
-               const std::int32_t* labels, std::uint64_t* keys, std::uint32_t* small, RankSums* sums) {
-  launch("pair_keys", pair_keys_kernel, {.grid = blocks_for(stream, rows, 1), .block = kBlock}, stream, g, i0, rows, n,
-         labels, keys, small, sums);
+void pair_keys(const Stream<Gpu>& stream, std::int64_t sources, const double* g, std::int64_t i0, std::int64_t rows,
+               std::int64_t n, const std::int32_t* labels, std::uint64_t* keys, RankSums* sums) {
+  launch("pair_keys", pair_keys_kernel, {.grid = {blocks_for(stream, rows, 1), sources}, .block = kBlock}, stream, g,
+         i0, rows, n, labels, keys, sums);
 }
 
 template <class Gpu>
-void spearman_of_pairs(const Stream<Gpu>& stream, std::int64_t pairs, std::uint64_t* keys, std::uint32_t* small,
+void spearman_of_pairs(const Stream<Gpu>& stream, std::int64_t sources, std::int64_t pairs, std::uint64_t* keys,
                        void* scratch, RankSums* sums) {
-  const Scratch s(scratch, pairs);
-  sort(stream, pairs, kPairKeyBits, keys, small, s);
-  sum_sorted(stream, pairs, keys, small, s, sums);
+  static_assert(kPairKeyBits <= 48, "the digits that are sorted by do not reach kSameLabel");
+  auto* const other_keys = static_cast<Key*>(scratch);
+  auto* const parts = reinterpret_cast<Part*>(other_keys + sources * pairs);
+  auto* const counts = reinterpret_cast<std::uint32_t*>(parts + sources * kSumBlocks);
+  sort(stream, kPairKeyBits, keys, nullptr, {pairs, sources, (pairs + kTile - 1) / kTile, other_keys, nullptr, counts});
+  sum_sorted(stream, sources, pairs, PairKeys{keys}, parts, sums);
 }
 
 template <class Gpu>
@@ -369,12 +264,11 @@ void pair_bins(const Stream<Gpu>& stream, const double* g, std::int64_t i0, std:
 using S = Stream<ThisGpu>;
 using N = std::int64_t;
 template void sort_pairs<ThisGpu>(const S&, N, int, std::uint64_t*, std::uint32_t*, void*);
-template void clear_sums<ThisGpu>(const S&, RankSums*);
+template void clear_sums<ThisGpu>(const S&, N, RankSums*);
 template void average_ranks<ThisGpu>(const S&, N, const double*, double*, void*, RankSums*);
 template void spearman_two_valued<ThisGpu>(const S&, N, const double*, const std::uint8_t*, void*, RankSums*);
-template void pair_keys<ThisGpu>(const S&, const double*, N, N, N, const std::int32_t*, std::uint64_t*, std::uint32_t*,
-                                 RankSums*);
-template void spearman_of_pairs<ThisGpu>(const S&, N, std::uint64_t*, std::uint32_t*, void*, RankSums*);
+template void pair_keys<ThisGpu>(const S&, N, const double*, N, N, N, const std::int32_t*, std::uint64_t*, RankSums*);
+template void spearman_of_pairs<ThisGpu>(const S&, N, N, std::uint64_t*, void*, RankSums*);
 template void pair_bins<ThisGpu>(const S&, const double*, N, N, N, const std::int32_t*, unsigned long long*, RankSums*);
 
 }  // namespace akin

@@ -60,15 +60,22 @@ constexpr std::int64_t kCorrelationBins = 65536;
 constexpr int kPairKeyBits = 42;
 
 // On a device: all pointers there; n below 2^32. Keys are sorted digit by digit (8 bits, the lowest first, stable), so
-// the result depends on nothing but the keys. Bytes: 24 n a digit; 8 digits for doubles.
+// the result depends on nothing but the keys. Bytes: 32 n a digit with values (8 digits for doubles), 24 n without.
 
-/// Of a sort of n keys by `bits` bits, with what each carries.
-constexpr Work sort_work(std::int64_t n, int bits) { return {0, 24.0 * static_cast<double>(n) * ((bits + 7) / 8)}; }
+/// Of a sort of n keys by `bits` bits; `carried`: bytes that go with each.
+constexpr Work sort_work(std::int64_t n, int bits, int carried) {
+  return {0, (24.0 + 2 * carried) * static_cast<double>(n) * ((bits + 7) / 8)};
+}
 
-/// Bytes of scratch of the functions below, 16-byte aligned.
+/// Bytes of scratch of sort_pairs, average_ranks and spearman_two_valued, 16-byte aligned.
 constexpr std::size_t rank_scratch_bytes(std::int64_t n) {
   const auto size = static_cast<std::size_t>(n);
   return 24 * size + (size / 2048 + 3) * 1024 + (1 << 16);
+}
+/// The same of spearman_of_pairs.
+constexpr std::size_t pair_scratch_bytes(std::int64_t sources, std::int64_t pairs) {
+  const auto size = static_cast<std::size_t>(pairs);
+  return static_cast<std::size_t>(sources) * (8 * size + (size / 2048 + 3) * 1024 + (1 << 15));
 }
 
 /// Sorts keys [n] by their lower `bits` bits, and values [n] with them.
@@ -84,18 +91,23 @@ template <class Gpu>
 void spearman_two_valued(const Stream<Gpu>& stream, std::int64_t n, const double* keys, const std::uint8_t* small,
                          void* scratch, RankSums* sums);
 
-/// Sets sums->first_nan to "none".
+// Pairs of images, for `sources` matrices of correlations at once and in as many launches as for one.
+
+/// Sets first_nan of sums [sources] to "none".
 template <class Gpu>
-void clear_sums(const Stream<Gpu>& stream, RankSums* sums);
-/// Keys and groups of the pairs (i, j), i0 <= i < i0 + rows, i < j < n, from rows of a correlation matrix: g [rows, n -
-/// i0] holds c[i, j] for j >= i0. Pair (i, j) is number i n - i (i + 1) / 2 + j - i - 1; its key is (1 - c) 2^40,
-/// rounded, its group 1 where labels agree. A NaN is noted in sums->first_nan.
+void clear_sums(const Stream<Gpu>& stream, std::int64_t sources, RankSums* sums);
+/// The bit of a pair's key that says that labels agree.
+constexpr std::uint64_t kSameLabel = std::uint64_t{1} << 63;
+/// Keys [sources, n (n - 1) / 2] of the pairs (i, j), i0 <= i < i0 + rows, i < j < n, from rows of correlation
+/// matrices: g [sources, rows, n - i0] holds c[i, j] for j >= i0. Pair (i, j) is number i n - i (i + 1) / 2 + j - i -
+/// 1; its key is (1 - c) 2^40, rounded, and kSameLabel where labels [n] agree. A NaN is noted in its source's
+/// first_nan.
 template <class Gpu>
-void pair_keys(const Stream<Gpu>& stream, const double* g, std::int64_t i0, std::int64_t rows, std::int64_t n,
-               const std::int32_t* labels, std::uint64_t* keys, std::uint32_t* small, RankSums* sums);
-/// Sorts such keys and sums over them; keys and small are changed.
+void pair_keys(const Stream<Gpu>& stream, std::int64_t sources, const double* g, std::int64_t i0, std::int64_t rows,
+               std::int64_t n, const std::int32_t* labels, std::uint64_t* keys, RankSums* sums);
+/// Sorts such keys source by source and sums over them into sums [sources]; keys are changed.
 template <class Gpu>
-void spearman_of_pairs(const Stream<Gpu>& stream, std::int64_t pairs, std::uint64_t* keys, std::uint32_t* small,
+void spearman_of_pairs(const Stream<Gpu>& stream, std::int64_t sources, std::int64_t pairs, std::uint64_t* keys,
                        void* scratch, RankSums* sums);
 /// counts[same][bin] += pairs of those rows by (1 - c) / 2 in kCorrelationBins bins; same: 1 where labels agree.
 template <class Gpu>

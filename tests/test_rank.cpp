@@ -279,25 +279,24 @@ TEST_CASE("rank: pairs of a correlation matrix, given in blocks of rows") {
           ++bins[std::size_t((equal ? kCorrelationBins : 0) + std::min(bin, kCorrelationBins - 1))];
         }
       const Tensor label = on_device(ctx, labels), keys = room<std::int64_t>(ctx, pairs);
-      const Tensor group = room<std::int32_t>(ctx, pairs), scratch = rank_scratch(ctx, pairs);
+      const Tensor scratch = room<std::uint8_t>(ctx, static_cast<std::int64_t>(pair_scratch_bytes(1, pairs)));
       const Tensor sums = bytes_on_device(ctx, std::vector<RankSums>(1));
       const Tensor counts = on_device(ctx, std::vector<std::int64_t>(bins.size(), 0));
       auto* key = reinterpret_cast<std::uint64_t*>(keys.data<std::int64_t>());
-      auto* small = reinterpret_cast<std::uint32_t*>(group.data<std::int32_t>());
       on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
-        clear_sums(stream, as<RankSums>(sums));
+        clear_sums(stream, 1, as<RankSums>(sums));
         for (std::int64_t i0 = 0; i0 < n;) {
           const std::int64_t rows = std::min<std::int64_t>(i0 == 0 ? 3 : 50, n - i0);
           std::vector<double> block;
           for (std::int64_t i = i0; i < i0 + rows; ++i)
             block.insert(block.end(), c.begin() + i * n + i0, c.begin() + (i + 1) * n);
           const Tensor g = on_device(ctx, block);
-          pair_keys(stream, g.data<double>(), i0, rows, n, label.data<std::int32_t>(), key, small, as<RankSums>(sums));
+          pair_keys(stream, 1, g.data<double>(), i0, rows, n, label.data<std::int32_t>(), key, as<RankSums>(sums));
           pair_bins(stream, g.data<double>(), i0, rows, n, label.data<std::int32_t>(),
                     reinterpret_cast<unsigned long long*>(counts.data<std::int64_t>()), as<RankSums>(sums));
           i0 += rows;
         }
-        spearman_of_pairs(stream, pairs, key, small, scratch.raw(), as<RankSums>(sums));
+        spearman_of_pairs(stream, 1, pairs, key, scratch.raw(), as<RankSums>(sums));
       });
       RankSums found;
       sums.copy_to(&found);

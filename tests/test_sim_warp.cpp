@@ -107,6 +107,16 @@ __global__ void mma_tf32_tile(const float* a, const float* b, const float* c, fl
   for (unsigned i = 0; i < 4; ++i) d[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = sums[i];
 }
 
+__global__ void mma_f64_tile(const double* a, const double* b, const double* c, double* d) {
+  const unsigned group = threadIdx.x / 4, within = threadIdx.x % 4;
+  double fa[4], fb[2], sums[4];
+  for (unsigned i = 0; i < 4; ++i) fa[i] = a[(group + i % 2 * 8) * 8 + within + i / 2 * 4];
+  for (unsigned i = 0; i < 2; ++i) fb[i] = b[group * 8 + within + i * 4];
+  for (unsigned i = 0; i < 4; ++i) sums[i] = c[(group + i / 2 * 8) * 8 + within * 2 + i % 2];
+  mma_m16n8k8_f64(sums, fa, fb, sums);
+  for (unsigned i = 0; i < 4; ++i) d[(group + i / 2 * 8) * 8 + within * 2 + i % 2] = sums[i];
+}
+
 template <int matrices, bool transpose>
 __global__ void load_tiles(const std::uint16_t* x, std::uint32_t* y) {
   AKIN_SHARED(std::uint16_t, tile, [matrices * 8][8]);
@@ -275,6 +285,18 @@ TEST_CASE("sim: tensor core tiles equal double loops") {
         CHECK(std::abs(dw[m * 8 + n] - w) <= 9 * 6e-8 * 10);  // 9 sums of at most 10
       }
   }
+}
+
+TEST_CASE("sim: the tensor cores' products of doubles are chains of fused multiply-adds, k ascending") {
+  const auto value = [](int i) { return std::sin(double(i)); };
+  const SimArray<double> a(128, value), b(64, value), c(128, value), d(128);
+  sim_launch("mma_f64_tile", mma_f64_tile, 1, 32, 0, kOptions[2], a.get(), b.get(), c.get(), d.get());
+  for (int m = 0; m < 16; ++m)
+    for (int n = 0; n < 8; ++n) {
+      double sum = c[m * 8 + n];
+      for (int k = 0; k < 8; ++k) sum = std::fma(a[m * 8 + k], b[n * 8 + k], sum);
+      CHECK_EQ(d[m * 8 + n], sum);
+    }
 }
 
 TEST_CASE("sim: ldmatrix hands each lane the documented elements") {

@@ -176,9 +176,11 @@ void bench_parc(const DeviceBench& bench, const Report& run) {
     return Tensor::empty(bench.ctx, {static_cast<std::int64_t>(count)}, DType::u8);
   };
   const auto size = [](std::int64_t count, std::size_t element) { return static_cast<std::size_t>(count) * element; };
-  const Tensor columns = bytes(size(3 * d, 8)), z = bytes(size(n * d, 8)), g = bytes(size(n * n, 8)), flat = bytes(4),
-               labels = bytes(size(n, 4)), keys = bytes(size(pairs, 8)), small = bytes(size(pairs, 4)),
-               scratch = bytes(rank_scratch_bytes(pairs)), sums = bytes(size(S, sizeof(RankSums)));
+  const MatrixBatch batch = matrix_batch(n, std::vector<std::int64_t>(static_cast<std::size_t>(S), d));
+  const Tensor columns = bytes(size(columns_scratch(n, S * d), 8)), z = bytes(size(S * n * d, 8)),
+               g = bytes(size(S * n * n, 8)), flat = bytes(size(S, 4)), labels = bytes(size(n, 4)),
+               keys = bytes(size(S * pairs, 8)), scratch = bytes(pair_scratch_bytes(S, pairs)),
+               sums = bytes(size(S, sizeof(RankSums)));
   std::vector<std::int32_t> classes(static_cast<std::size_t>(n));
   Rng rng(5);
   for (auto& c : classes) c = static_cast<std::int32_t>(rng.below(10));
@@ -190,20 +192,16 @@ void bench_parc(const DeviceBench& bench, const Report& run) {
   c.goal_ms = 1;
   c.own = [=, &bench](std::int64_t i) {
     on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
-      for (std::int64_t s = 0; s < S; ++s) {
-        auto* sum = in_bytes<RankSums>(sums) + s;
-        clear_sums(stream, sum);
-        const auto rows = static_cast<std::size_t>(n * d);
-        const std::span<const float> x(t->at<float>(i, 0) + s * n * d, rows);
-        const std::span<double> scaled(in_bytes<double>(z), rows);
-        zscore_columns<float>(stream, n, d, x, scaled, in_bytes<double>(columns));
-        standardise_rows(stream, n, d, scaled, scaled, in_bytes<std::int32_t>(flat));
-        gram_xxt<double>(stream, n, d, scaled, {in_bytes<double>(g), static_cast<std::size_t>(n * n)});
-        pair_keys(stream, in_bytes<double>(g), 0, n, n, in_bytes<std::int32_t>(labels), in_bytes<std::uint64_t>(keys),
-                  in_bytes<std::uint32_t>(small), sum);
-        spearman_of_pairs(stream, pairs, in_bytes<std::uint64_t>(keys), in_bytes<std::uint32_t>(small), scratch.raw(),
-                          sum);
-      }
+      const auto elements = static_cast<std::size_t>(S * n * d);
+      const std::span<double> scaled(in_bytes<double>(z), elements);
+      standardise_batch<float>(stream, batch, {t->at<float>(i, 0), elements}, scaled, in_bytes<double>(columns),
+                               in_bytes<std::int32_t>(flat));
+      gram_batch(stream, batch, scaled, {in_bytes<double>(g), static_cast<std::size_t>(S * n * n)});
+      auto* key = in_bytes<std::uint64_t>(keys);
+      auto* sum = in_bytes<RankSums>(sums);
+      clear_sums(stream, S, sum);
+      pair_keys(stream, S, in_bytes<double>(g), 0, n, n, in_bytes<std::int32_t>(labels), key, sum);
+      spearman_of_pairs(stream, S, pairs, key, scratch.raw(), sum);
     });
   };
   run(c);

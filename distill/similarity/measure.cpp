@@ -93,7 +93,9 @@ bool sound_labels(const Probe& probe) {
                      [&](int label) { return label >= 0 && label < probe.classes; });
 }
 
-SimilarityRow row_of(const Metric& metric, const Candidate& candidate, const Draws* draws, double level) {
+/// `promise`: the value, where it is to come with those of others.
+SimilarityRow row_of(const Metric& metric, const Candidate& candidate, const Draws* draws, double level,
+                     const Promise& promise) {
   SimilarityRow row{.source = candidate.name, .similarity = {metric.name, not_measured}};
   Resampler resampled;
   try_for(row, [&] {
@@ -102,7 +104,7 @@ SimilarityRow row_of(const Metric& metric, const Candidate& candidate, const Dra
       row.similarity = std::move(scored.similarity);
       resampled = std::move(scored.resampler);
     } else {
-      row.similarity = metric.score(candidate.probe);
+      row.similarity = promise ? promise() : metric.score(candidate.probe);
     }
     AKIN_CHECK(std::isfinite(row.similarity.value),
                "{} is undefined: numbers of the table are too large or too small to be multiplied; scale all of them "
@@ -143,6 +145,14 @@ Measurement measure(const Metric& metric, std::span<const Candidate> bank, const
   std::optional<Draws> draws;
   if (options.replicates > 0 && !bank.empty() && sound_labels(bank[0].probe))
     draws = draws_of(bank[0].probe.labels, bank[0].probe.classes, options);
+  const auto there = [](const Candidate& c) { return on_gpu(c.probe); };
+  const bool here = std::none_of(bank.begin(), bank.end(), there);
+  std::vector<Promise> promises(bank.size());
+  if (metric.score_bank && !draws && std::all_of(bank.begin(), bank.end(), there)) {
+    std::vector<const Probe*> probes;
+    for (const Candidate& candidate : bank) probes.push_back(&candidate.probe);
+    promises = metric.score_bank(probes);
+  }
   // A source a thread, or all threads for one source; the numbers are the same.
   const auto each = [&](std::int64_t task, int) {
     const auto s = static_cast<std::size_t>(task);
@@ -150,9 +160,8 @@ Measurement measure(const Metric& metric, std::span<const Candidate> bank, const
     std::optional<Draws> own;  // of a candidate with labels of its own
     if (draws && probe.labels != bank[0].probe.labels && sound_labels(probe))
       own = draws_of(probe.labels, probe.classes, options);
-    result.rows[s] = row_of(metric, bank[s], own ? &*own : draws ? &*draws : nullptr, options.level);
+    result.rows[s] = row_of(metric, bank[s], own ? &*own : draws ? &*draws : nullptr, options.level, promises[s]);
   };
-  const bool here = std::none_of(bank.begin(), bank.end(), [](const Candidate& c) { return on_gpu(c.probe); });
   if (here && bank.size() >= static_cast<std::size_t>(max_threads())) {
     parallel_tasks(static_cast<std::int64_t>(bank.size()), each);
   } else {

@@ -42,6 +42,7 @@ Metric parc_metric(int components) {
       [options](const Probe& probe) { return parc(probe, options); },
       [options](const Probe& probe) { return parc_resampler(probe, options); });
   metric.scored = [options](const Probe& probe) { return parc_scored(probe, options); };
+  metric.score_bank = [options](std::span<const Probe* const> probes) { return parc_bank(probes, options); };
   return metric;
 }
 
@@ -105,6 +106,18 @@ Metric plasticity_of(Metric metric, const std::string& name) {
     result.metric = name;
     return result;
   };
+  if (metric.score_bank) {
+    metric.score_bank = [name, score_bank = metric.score_bank](std::span<const Probe* const> probes) {
+      std::vector<Promise> promises = score_bank(probes);
+      for (Promise& promise : promises)
+        promise = [name, value = std::move(promise)] {
+          Similarity result = value();
+          result.metric = name;
+          return result;
+        };
+      return promises;
+    };
+  }
   if (metric.scored) {
     metric.scored = [name, scored = metric.scored](const Probe& probe) {
       Scored result = scored(probe);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/tensor.hpp"
+#include "kernels/rank.hpp"
 
 namespace akin {
 
@@ -20,7 +21,9 @@ struct GpuRows {
 /// Columns minus their means.
 GpuRows centred_rows(Context& ctx, std::span<const double> x, std::int64_t n, std::int64_t d);
 /// Columns z-scored, then rows brought to mean 0 and norm 1; `flat` of them had no variance and are zero.
-GpuRows standardised_rows(Context& ctx, std::span<const double> x, std::int64_t n, std::int64_t d, std::int64_t& flat);
+/// T: float or double.
+template <class T>
+GpuRows standardised_rows(Context& ctx, std::span<const T> x, std::int64_t n, std::int64_t d, std::int64_t& flat);
 
 /// Squared norm of each row.
 std::vector<double> squared_norms(const GpuRows& rows);
@@ -34,8 +37,21 @@ double squared_column_products(const GpuRows& a, const GpuRows& b);
 double sum_of_products(Context& ctx, const Tensor& a, const Tensor& b);
 
 /// Spearman's rho between 1 - <row i, row j>, rounded to multiples of 2^-40, and "labels differ", over all i < j. Takes
-/// about 36 bytes a pair.
+/// about 16 bytes a pair, and the products by blocks of rows.
 double spearman_of_pairs(const GpuRows& rows, std::span<const int> labels);
+/// Its sums for one source, and the rows that standardised_rows found flat.
+struct RankedPairs {
+  RankSums sums;
+  std::int64_t flat;
+};
+/// Rows of which rank_sources can take the products as one matrix (256 MiB).
+constexpr std::int64_t kMostBatchRows = 5792;
+/// standardised_rows and spearman_of_pairs of sources with the same labels: x[s] is [n, columns of s]. As many at once
+/// as take `budget` bytes of device memory, or one; a batch of them takes 26 launches, however many they are. Features
+/// are copied once, as they are, by way of pinned memory. T: float or double.
+template <class T>
+std::vector<RankedPairs> rank_sources(Context& ctx, std::span<const std::span<const T>> x, std::int64_t n,
+                                      std::span<const int> labels, std::size_t budget = std::size_t{1} << 30);
 /// The same distances counted in kCorrelationBins bins (see kernels/rank.hpp), for different labels and for equal ones.
 struct PairCounts {
   std::vector<std::int64_t> different, same;

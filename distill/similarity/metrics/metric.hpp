@@ -71,6 +71,9 @@ struct Scored {
   Resampler resampler;
 };
 
+/// A value to come, once: works out what is left to do, or throws what `score` throws.
+using Promise = std::function<Similarity()>;
+
 struct Metric {
   std::string name;                  ///< as given on the command line
   std::string title;                 ///< as shown in a report
@@ -85,6 +88,9 @@ struct Metric {
   std::function<ReferenceShuffler(const Probe&)> shuffler = {};  ///< with needs_reference
   /// `score` and `resampler` at once where they share their work. Its resampler is empty where there can be none.
   std::function<Scored(const Probe&)> scored = {};
+  /// `score` of every probe, where sources share work (all of them on one GPU): the promises are kept in any order,
+  /// while the probes live. Empty: each is scored alone.
+  std::function<std::vector<Promise>(std::span<const Probe* const>)> score_bank = {};
   OverBank over_bank = {};  ///< empty: `score` says it all
 
   /// What values are multiplied with for people: 100 where the metric is a correlation or a share.

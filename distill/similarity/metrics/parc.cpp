@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <memory>
+#include <optional>
+#include <type_traits>
 
 #include "distill/similarity/metrics/gpu_rows.hpp"
 #include "distill/similarity/metrics/pairs.hpp"
 #include "distill/similarity/metrics/pca.hpp"
+#include "kernels/common/parallel.hpp"
 #include "kernels/gram.hpp"
 #include "kernels/rank.hpp"
 
@@ -15,8 +19,8 @@ namespace {
 
 /// Images whose correlations are wanted: here, or (gpu.ctx) on the GPU.
 struct Rows {
-  std::int64_t n, d;
-  const Array* features;                // [n, d] as they came
+  std::int64_t n = 0, d = 0;
+  const Array* features = nullptr;      // [n, d] as they came
   std::vector<double> components = {};  // [n, d] in their place, where principal components are taken
   GpuRows gpu = {};
 };
@@ -34,6 +38,13 @@ void check_flat(const Rows& rows, std::int64_t flat, std::vector<std::string>& w
   if (rows.d == 2) warnings.push_back("features have 2 columns, so every correlation is +1 or -1: a coarse ranking");
 }
 
+/// f(span) of the numbers that are correlated.
+template <class F>
+auto with_rows(const Rows& rows, F&& f) {
+  return rows.components.empty() ? with_numbers(*rows.features, f) : f(std::span<const double>(rows.components));
+}
+
+/// On the host.
 Rows rows_of(const Probe& probe, const ParcOptions& options, std::vector<std::string>& warnings) {
   AKIN_CHECK(options.components >= 0, "PARC: {} principal components asked for; 0 means none", options.components);
   check_matrix("PARC", "features", probe.features, probe.labels.size());
@@ -50,13 +61,15 @@ Rows rows_of(const Probe& probe, const ParcOptions& options, std::vector<std::st
       warnings.push_back(fmt::format(
           "{} of {} feature columns are the same for all images, and count in the correlations", constant, rows.d));
   }
-  if (on_gpu(probe)) {
-    const auto x =
-        options.components > 0 ? rows.components : matrix_of("PARC", "features", probe.features, probe.labels.size());
-    std::int64_t flat = 0;
-    rows.gpu = standardised_rows(*probe.ctx, x, rows.n, rows.d, flat);
-    check_flat(rows, flat, warnings);
-  }
+  return rows;
+}
+
+/// Where the probe asks for it they go to the GPU.
+Rows placed_rows(const Probe& probe, Rows rows, std::vector<std::string>& warnings) {
+  if (!on_gpu(probe)) return rows;
+  std::int64_t flat = 0;
+  rows.gpu = with_rows(rows, [&](auto x) { return standardised_rows(*probe.ctx, x, rows.n, rows.d, flat); });
+  check_flat(rows, flat, warnings);
   return rows;
 }
 
@@ -73,9 +86,7 @@ Correlations correlations_of(const Rows& rows, std::vector<std::string>& warning
   }
   return [&rows, &warnings](const std::function<void(const GramBlock&)>& visit) {
     const auto work = [&](auto x) { return correlation_blocks(kFast, rows.n, rows.d, x, visit); };
-    const std::int32_t flat =
-        rows.components.empty() ? with_numbers(*rows.features, work) : work(std::span<const double>(rows.components));
-    check_flat(rows, flat, warnings);
+    check_flat(rows, with_rows(rows, work), warnings);
   };
 }
 
@@ -137,16 +148,87 @@ Resampler resampler_of(const Sorted& sorted) {
           [sorted](std::span<const Redraw> draws, std::span<double> values) { sorted->rho(draws, values); }};
 }
 
-}  // namespace
+/// A value of parc_bank. Until it is asked for, what is wrong with it is kept.
+struct ToCome {
+  const Probe* probe;
+  Similarity result = {};
+  Rows rows = {};
+  std::exception_ptr error = {};
+  bool taken = false;  // by a batch
+  std::optional<RankedPairs> ranked = {};
 
-Similarity parc(const Probe& probe, const ParcOptions& options) {
-  Similarity result = named(probe, options);
-  const Rows rows = rows_of(probe, options, result.warnings);
+  bool joins(const ToCome& first) const {
+    return !taken && probe->ctx == first.probe->ctx && probe->labels == first.probe->labels && type() == first.type();
+  }
+  DType type() const { return rows.components.empty() ? rows.features->dtype() : DType::f64; }
+};
+
+/// All that can be worked out with `first`.
+void rank_with(ToCome& first, std::span<ToCome> all) {
+  std::vector<ToCome*> batch;
+  for (ToCome& other : all)
+    if (other.joins(first)) batch.push_back(&other);
+  try {
+    const std::vector<RankedPairs> ranked = with_rows(first.rows, [&]<class T>(std::span<T>) {
+      using Numbers = std::span<const std::remove_const_t<T>>;
+      std::vector<Numbers> x;
+      for (const ToCome* source : batch)
+        with_rows(source->rows, [&]<class Own>(std::span<Own> own) {
+          if constexpr (std::is_convertible_v<std::span<Own>, Numbers>) x.push_back(own);
+        });
+      return rank_sources<std::remove_const_t<T>>(*first.probe->ctx, x, first.rows.n, first.probe->labels);
+    });
+    for (std::size_t s = 0; s < batch.size(); ++s) batch[s]->ranked = ranked[s];
+  } catch (const Error&) {  // of the device, so of all
+    for (ToCome* source : batch) source->error = std::current_exception();
+  }
+  for (ToCome* source : batch) source->taken = true;
+}
+
+Similarity value_of(ToCome& source, const ParcOptions& options) {
+  if (source.error) std::rethrow_exception(source.error);
+  Similarity result = std::move(source.result);
+  const Probe& probe = *source.probe;
+  if (source.ranked) {
+    check_flat(source.rows, source.ranked->flat, result.warnings);
+    result.value = spearman_from_sums(source.ranked->sums, source.rows.n * (source.rows.n - 1) / 2);
+    return result;
+  }
+  const Rows rows = placed_rows(probe, std::move(source.rows), result.warnings);
   result.value = rows.n >= options.histogram_from ? binned(probe, rows, result)
                  : rows.gpu.ctx != nullptr
                      ? spearman_of_pairs(rows.gpu, probe.labels)
                      : spearman_of_pairs(rows.n, correlations_of(rows, result.warnings), probe.labels);
   return result;
+}
+
+}  // namespace
+
+std::vector<Promise> parc_bank(std::span<const Probe* const> probes, const ParcOptions& options) {
+  const auto all = std::make_shared<std::vector<ToCome>>();
+  for (const Probe* probe : probes) all->push_back({probe});
+  parallel_tasks(std::ssize(*all), [&](std::int64_t task, int) {
+    ToCome& source = (*all)[static_cast<std::size_t>(task)];
+    const Probe& probe = *source.probe;
+    try {
+      source.result = named(probe, options);
+      source.rows = rows_of(probe, options, source.result.warnings);
+    } catch (const Error&) {
+      source.error = std::current_exception();
+    }
+    const std::int64_t n = source.rows.n;
+    source.taken = source.error || !on_gpu(probe) || n >= options.histogram_from || n > kMostBatchRows;
+  });
+  for (ToCome& source : *all)
+    if (!source.taken) rank_with(source, *all);
+  std::vector<Promise> promises;
+  for (ToCome& source : *all) promises.push_back([all, &source, options] { return value_of(source, options); });
+  return promises;
+}
+
+Similarity parc(const Probe& probe, const ParcOptions& options) {
+  const Probe* const one = &probe;
+  return parc_bank(std::span(&one, 1), options)[0]();
 }
 
 Resampler parc_resampler(const Probe& probe, const ParcOptions& options) {
@@ -155,14 +237,15 @@ Resampler parc_resampler(const Probe& probe, const ParcOptions& options) {
              probe.labels.size(), SortedPairs::kMostImages);
   std::vector<std::string> warnings;
   named(probe, options);
-  return resampler_of(sorted_pairs(probe, rows_of(probe, options, warnings), warnings));
+  return resampler_of(sorted_pairs(probe, placed_rows(probe, rows_of(probe, options, warnings), warnings), warnings));
 }
 
 Scored parc_scored(const Probe& probe, const ParcOptions& options) {
   const auto n = static_cast<std::int64_t>(probe.labels.size());
   if (n > SortedPairs::kMostImages || n >= options.histogram_from) return {parc(probe, options), {}};
   Similarity result = named(probe, options);
-  const auto sorted = sorted_pairs(probe, rows_of(probe, options, result.warnings), result.warnings);
+  const Rows rows = placed_rows(probe, rows_of(probe, options, result.warnings), result.warnings);
+  const auto sorted = sorted_pairs(probe, rows, result.warnings);
   result.value = sorted->rho(std::vector<int>(probe.labels.size(), 1), probe.labels);
   return {result, resampler_of(sorted)};
 }

@@ -31,6 +31,10 @@ struct ParcOptions {
 /// memory: 4 bytes a pair, and the features once more in double.
 Similarity parc(const Probe& probe, const ParcOptions& options = {});
 
+/// parc() of each. Those on a GPU that have the same labels, and no more than kMostBatchRows images, are worked out
+/// together: rank_sources (gpu_rows.hpp).
+std::vector<Promise> parc_bank(std::span<const Probe* const> probes, const ParcOptions& options = {});
+
 /// Pairs are ranked once. Pairs of an image with itself are left out, so that a bootstrap draw is not taken for a
 /// perfect match; columns keep the z-score of the whole probe. 20 bytes a pair, 4 after it is made.
 Resampler parc_resampler(const Probe& probe, const ParcOptions& options = {});

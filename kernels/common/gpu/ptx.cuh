@@ -23,6 +23,29 @@ __device__ __forceinline__ void mma_m16n8k8_tf32(float d[4], const std::uint32_t
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
 }
 
+/// The same of double, with sums in double. PTX does not say in which order an instruction adds its products; models
+/// that were compared with cards bit by bit (MMA-Sim, arXiv 2511.10909) have one chain of fused multiply-adds, k
+/// ascending, and so has the emulator: test_gram asks a card. Before sm_90 it is four instructions of 8 x 8 x 4.
+__device__ __forceinline__ void mma_m16n8k8_f64(double d[4], const double a[4], const double b[2], const double c[4]) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f64.f64.f64.f64 {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%10,%11,%12,%13};\n"
+      : "=d"(d[0]), "=d"(d[1]), "=d"(d[2]), "=d"(d[3])
+      : "d"(a[0]), "d"(a[1]), "d"(a[2]), "d"(a[3]), "d"(b[0]), "d"(b[1]), "d"(c[0]), "d"(c[1]), "d"(c[2]), "d"(c[3]));
+#else
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    double low[2];
+    asm volatile("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0,%1},{%2},{%3},{%4,%5};\n"
+                 : "=d"(low[0]), "=d"(low[1])
+                 : "d"(a[half]), "d"(b[0]), "d"(c[2 * half]), "d"(c[2 * half + 1]));
+    asm volatile("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0,%1},{%2},{%3},{%4,%5};\n"
+                 : "=d"(d[2 * half]), "=d"(d[2 * half + 1])
+                 : "d"(a[half + 2]), "d"(b[1]), "d"(low[0]), "d"(low[1]));
+  }
+#endif
+}
+
 /// Where something lies in shared memory, as ldmatrix and cp.async take it.
 using SharedAddress = unsigned;
 __device__ __forceinline__ SharedAddress shared_address(const void* p) {

@@ -257,6 +257,8 @@ const char* op_name(Op op) {
       return "mma.m16n8k16.bf16";
     case Op::mma_tf32:
       return "mma.m16n8k8.tf32";
+    case Op::mma_f64:
+      return "mma.m16n8k8.f64";
     case Op::ldmatrix:
       return "ldmatrix";
   }

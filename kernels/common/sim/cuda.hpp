@@ -159,6 +159,10 @@ inline void mma_m16n8k8_tf32(float d[4], const std::uint32_t a[4], const std::ui
                              AKIN_SIM_HERE) {
   mma_tf32(d, a, b, c, {file, line});
 }
+/// The same of double, where all sums are chains of fused multiply-adds, k ascending.
+inline void mma_m16n8k8_f64(double d[4], const double a[4], const double b[2], const double c[4], AKIN_SIM_HERE) {
+  mma_f64(d, a, b, c, {file, line});
+}
 
 inline void load_matrices(std::uint32_t* r, const void* row, int matrices, bool transpose, Site site) {
   if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0)

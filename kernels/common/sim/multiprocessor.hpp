@@ -16,7 +16,7 @@
 namespace akin::sim {
 
 /// What a CUDA thread may wait in.
-enum class Op : std::uint8_t { none, barrier, shuffle, vote, warp_barrier, mma_bf16, mma_tf32, ldmatrix };
+enum class Op : std::uint8_t { none, barrier, shuffle, vote, warp_barrier, mma_bf16, mma_tf32, mma_f64, ldmatrix };
 const char* op_name(Op op);
 
 /// A CUDA thread.

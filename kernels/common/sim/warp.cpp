@@ -1,7 +1,9 @@
 #include "kernels/common/sim/warp.hpp"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/common/sim/multiprocessor.hpp"
@@ -20,11 +22,14 @@ struct VoteRecord {
   bool yes;
   Vote result;
 };
-struct MmaRecord {
-  float* d;
-  const std::uint32_t *a, *b;
-  const float* c;
+template <class Operand, class Sum>
+struct MmaRecordOf {
+  Sum* d;
+  const Operand *a, *b;
+  const Sum* c;
 };
+using MmaRecord = MmaRecordOf<std::uint32_t, float>;
+using MmaRecordF64 = MmaRecordOf<double, double>;
 struct LdmatrixRecord {
   std::uint32_t* registers;
   MatrixRow row;
@@ -32,7 +37,9 @@ struct LdmatrixRecord {
   bool transpose;
 };
 
-constexpr bool aligned_op(Op op) { return op == Op::mma_bf16 || op == Op::mma_tf32 || op == Op::ldmatrix; }
+constexpr bool aligned_op(Op op) {
+  return op == Op::mma_bf16 || op == Op::mma_tf32 || op == Op::mma_f64 || op == Op::ldmatrix;
+}
 
 template <class Record>
 Record& record(Lane* warp, int lane) {
@@ -64,16 +71,21 @@ void do_vote(Lane* warp, unsigned arrived) {
 constexpr int row_of_sum(int lane, int i) { return lane / 4 + (i >= 2 ? 8 : 0); }
 constexpr int column_of_sum(int lane, int i) { return lane % 4 * 2 + i % 2; }
 
-template <int K>
-void multiply(Lane* warp, const float (&a)[16][K], const float (&b)[K][8]) {
-  float d[16][8];
+template <class Record, int K, class Sum>
+void multiply(Lane* warp, const Sum (&a)[16][K], const Sum (&b)[K][8]) {
+  Sum d[16][8];
   for (int lane = 0; lane < 32; ++lane)
-    for (int i = 0; i < 4; ++i) d[row_of_sum(lane, i)][column_of_sum(lane, i)] = record<MmaRecord>(warp, lane).c[i];
+    for (int i = 0; i < 4; ++i) d[row_of_sum(lane, i)][column_of_sum(lane, i)] = record<Record>(warp, lane).c[i];
   for (int row = 0; row < 16; ++row)
     for (int k = 0; k < K; ++k)
-      for (int column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
+      for (int column = 0; column < 8; ++column) {
+        if constexpr (std::is_same_v<Sum, double>)
+          d[row][column] = std::fma(a[row][k], b[k][column], d[row][column]);
+        else
+          d[row][column] += a[row][k] * b[k][column];
+      }
   for (int lane = 0; lane < 32; ++lane)
-    for (int i = 0; i < 4; ++i) record<MmaRecord>(warp, lane).d[i] = d[row_of_sum(lane, i)][column_of_sum(lane, i)];
+    for (int i = 0; i < 4; ++i) record<Record>(warp, lane).d[i] = d[row_of_sum(lane, i)][column_of_sum(lane, i)];
 }
 
 /// PTX ISA, "Matrix fragments for mma.m16n8k16 with floating point type": two bf16 in a register, the lower half first.
@@ -88,20 +100,28 @@ void do_mma_bf16(Lane* warp) {
     for (int i = 0; i < 8; ++i) a[g + (i / 2 % 2) * 8][t * 2 + i % 2 + (i >= 4 ? 8 : 0)] = value(r.a[i / 2], i % 2);
     for (int i = 0; i < 4; ++i) b[t * 2 + i % 2 + (i >= 2 ? 8 : 0)][g] = value(r.b[i / 2], i % 2);
   }
-  multiply(warp, a, b);
+  multiply<MmaRecord>(warp, a, b);
 }
 
-/// PTX ISA, "Matrix fragments for mma.m16n8k8", .tf32: one value in a register, its lower 13 bits ignored.
-void do_mma_tf32(Lane* warp) {
-  const auto value = [](std::uint32_t bits) { return std::bit_cast<float>(bits & ~0x1fffu); };
-  float a[16][8], b[8][8];
+/// PTX ISA, "Matrix fragments for mma.m16n8k8", .tf32 and .f64: one value in a register.
+template <class Record, class Sum, class Value>
+void do_mma_m16n8k8(Lane* warp, Value&& value) {
+  Sum a[16][8], b[8][8];
   for (int lane = 0; lane < 32; ++lane) {
-    const auto& r = record<MmaRecord>(warp, lane);
+    const auto& r = record<Record>(warp, lane);
     const int g = lane / 4, t = lane % 4;
     for (int i = 0; i < 4; ++i) a[g + i % 2 * 8][t + i / 2 * 4] = value(r.a[i]);
     for (int i = 0; i < 2; ++i) b[t + i * 4][g] = value(r.b[i]);
   }
-  multiply(warp, a, b);
+  multiply<Record>(warp, a, b);
+}
+
+void do_mma_tf32(Lane* warp) {  // the lower 13 bits are ignored
+  do_mma_m16n8k8<MmaRecord, float>(warp, [](std::uint32_t bits) { return std::bit_cast<float>(bits & ~0x1fffu); });
+}
+
+void do_mma_f64(Lane* warp) {
+  do_mma_m16n8k8<MmaRecordF64, double>(warp, [](double v) { return v; });
 }
 
 /// Lane 8 m + r brings row r of matrix m; lane l receives of each matrix the elements (l / 4, 2 (l % 4)) and the one to
@@ -165,6 +185,9 @@ void resolve(Multiprocessor& sm, unsigned w, unsigned index) {
       break;
     case Op::mma_tf32:
       do_mma_tf32(lanes);
+      break;
+    case Op::mma_f64:
+      do_mma_f64(lanes);
       break;
     case Op::ldmatrix:
       do_ldmatrix(lanes);
@@ -243,6 +266,11 @@ void mma_bf16(float* d, const std::uint32_t* a, const std::uint32_t* b, const fl
 void mma_tf32(float* d, const std::uint32_t* a, const std::uint32_t* b, const float* c, Site site) {
   MmaRecord r{d, a, b, c};
   meet(Op::mma_tf32, ~0u, &r, site);
+}
+
+void mma_f64(double* d, const double* a, const double* b, const double* c, Site site) {
+  MmaRecordF64 r{d, a, b, c};
+  meet(Op::mma_f64, ~0u, &r, site);
 }
 
 void ldmatrix(std::uint32_t* registers, const MatrixRow& row, int matrices, bool transpose, Site site) {

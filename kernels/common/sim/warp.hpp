@@ -25,6 +25,8 @@ void warp_barrier(unsigned mask, Site site);
 /// the order of the hardware.
 void mma_bf16(float* d, const std::uint32_t* a, const std::uint32_t* b, const float* c, Site site);
 void mma_tf32(float* d, const std::uint32_t* a, const std::uint32_t* b, const float* c, Site site);
+/// In double: of each element a chain of fused multiply-adds, k ascending.
+void mma_f64(double* d, const double* a, const double* b, const double* c, Site site);
 
 /// Eight 16-bit values, read and written as a whole by instrumented code (GCC leaves an inlined memcpy unchecked).
 struct __attribute__((may_alias, aligned(16))) MatrixRow {
