@@ -14,6 +14,7 @@ namespace {
 using Key = std::uint64_t;
 
 constexpr int kBlock = 256, kDigits = 256, kRounds = 8, kTile = kBlock * kRounds, kWarps = kBlock / 32;
+constexpr int kFewTiles = 128;  // whose counts a warp adds up in four rounds
 
 /// What a sort needs besides keys and values.
 struct Sorting {
@@ -164,7 +165,7 @@ void sort(const Stream<ThisGpu>& stream, int bits, Key* keys, std::uint32_t* val
   std::uint32_t* to_values = s.other_values;
   for (int shift = 0; shift < (bits + 15) / 16 * 16; shift += 8) {
     const LaunchShape tiles{.grid = {s.tiles, s.segments}, .block = kBlock};
-    const bool few = s.tiles <= kBlock;
+    const bool few = s.tiles <= kFewTiles;
     launch("count_digits", count_digits, tiles, stream, n, shift, from, s.counts, s.tiles);
     launch("scan_counts", few ? scan_few_counts : scan_counts,
            {.grid = {few ? kDigits / kWarps : kDigits, s.tiles == 0 ? 0 : s.segments}, .block = kBlock}, stream,
