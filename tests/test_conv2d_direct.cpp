@@ -109,6 +109,24 @@ TEST_CASE("direct convolution: images of all sizes, borders") {
   });
 }
 
+TEST_CASE("direct convolution: shapes at random") {
+  on_gpus([](Context& ctx) {
+    if (ctx.gpu->limits().multiprocessors > 2 && ctx.device == Device::sim) return;
+    Rng rng(77, 1);
+    const auto some = [&](std::uint32_t most) { return static_cast<std::int64_t>(1 + rng.below(most)); };
+    const char* more = std::getenv("AKIN_TEST_SHAPES");  // how many, for a longer search
+    for (int left = more != nullptr ? std::atoi(more) : kSanitized ? 3 : 10; left > 0; --left) {
+      Conv2dShape s{some(9), some(34), some(40), 16 << rng.below(3), 16 << rng.below(3), 3, 3, some(2), some(3) - 1};
+      s.pad_end = some(3) - 1;
+      if (rng.below(4) == 0) s.C = some(8);
+      if (s.H + s.pad + s.pad_end < 3 || s.W + s.pad + s.pad_end < 3) continue;
+      const bool spread = s.stride == 2;
+      const bool direct = s.C >= 16 && (!spread || (s.pad == 1 && s.P() == (s.H + 1) / 2 && s.Q() == (s.W + 1) / 2));
+      check(ctx, s, rng.below(2) == 0 ? Accum::add : Accum::overwrite, direct);
+    }
+  });
+}
+
 TEST_CASE("direct convolution: on as many multiprocessors as a card has") {
   on_gpus([](Context& ctx) {
     if (ctx.gpu->limits().multiprocessors < 100) return;

@@ -122,13 +122,22 @@ void bench_conv2d(const DeviceBench& bench, const Report& run) {
   const ConvPass passes[] = {ConvPass::forward, ConvPass::data, ConvPass::weight};
   if (bench.quick) {
     for (const ConvPass pass : passes)
-      for (const DType t : {DType::bf16, DType::f32}) conv(bench, run, t, {2, 6, 6, 16, 24, 3, 3, 1, 1}, pass, 0);
+      for (const DType t : {DType::bf16, DType::f32})
+        for (const std::int64_t k : {16, 24}) conv(bench, run, t, {2, 6, 6, 16, k, 3, 3, 1, 1}, pass, 0);
     return;
   }
   // The 3x3 layers of ResNet-50 at 224 x 224.
   for (const auto& [channels, side, goal] : {std::tuple{64, 56, 1.2}, {128, 28, 1.0}, {256, 14, 1.0}})
     for (const ConvPass pass : passes)
       conv(bench, run, DType::bf16, {256, side, side, channels, channels, 3, 3, 1, 1}, pass, goal);
+  // Those of ResNet-20 at 32 x 32.
+  for (const Conv2dShape& s : {Conv2dShape{1024, 32, 32, 3, 16, 3, 3, 1, 1},
+                               {1024, 32, 32, 16, 16, 3, 3, 1, 1},
+                               {1024, 32, 32, 16, 32, 3, 3, 2, 1},
+                               {1024, 16, 16, 32, 32, 3, 3, 1, 1},
+                               {1024, 8, 8, 64, 64, 3, 3, 1, 1}})
+    for (const ConvPass pass : passes)
+      if (s.C > 3 || pass != ConvPass::data) conv(bench, run, DType::bf16, s, pass, 1.2);
   conv(bench, run, DType::bf16, {256, 56, 56, 128, 128, 3, 3, 2, 1}, ConvPass::data, 1.15);
   conv(bench, run, DType::bf16, {256, 56, 56, 256, 64, 1, 1, 1, 0}, ConvPass::forward, 1.0);
   for (const ConvPass pass : passes) conv(bench, run, DType::f32, {64, 28, 28, 128, 128, 3, 3, 1, 1}, pass, 0);

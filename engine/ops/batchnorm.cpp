@@ -85,6 +85,7 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
                                                                  .dbeta_mode = dbeta.mode},
                                             or_null<float>(scratch));
                             });
+                  if (norm != nullptr) *norm = {};  // y may outlive this, what it was made of need not
                   if (g.wanted(3)) g.add(3, masked.defined() ? masked : dy);
                 });
 }
