@@ -176,7 +176,7 @@ finish() {
     say "no python3 here: no tables; python3 scripts/gpu_table.py $out makes them elsewhere"
   fi
   (cd "$out" && rm -f logs.tar.gz && [[ -z $(ls logs) ]] || tar czf logs.tar.gz logs) && rm -rf "$logs"
-  say "results: $out (results.jsonl, README.md), $((SECONDS - begin)) s"
+  say "results: $out, $((SECONDS - begin)) s"
   # Items of this run alone decide.
   tail -n "+$first" "$lines" | grep '"kind": "item"' | grep -qE '"result": "(failed|not run)"' && bad=1
   [[ -z $reason ]] || bad=1
