@@ -5,11 +5,14 @@
 //                                        bench/peers/step_vs_torch.py takes turns with it and PyTorch
 // The net kd28 is no network but the losses of a step alone: cross-entropy of 1000 classes, and distillation from 28
 // sources of 1000 classes; its "images" are rows.
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <deque>
 
 #include "bench/networks.hpp"
 #include "bench/program.hpp"
+#include "bench/programs.hpp"
 #include "engine/vendor.hpp"
 #include "kernels/common/rng.hpp"
 #include "nn/data/image_batch.hpp"
@@ -24,7 +27,9 @@ using namespace akin;
 struct StepSettings {
   std::string net = "resnet8", device = "cpu", precision = "f32", gemm = "own", conv = "own";
   std::int64_t width = 0, batch = 128, side = 0, input_batches = 8;
-  std::string json;
+  std::string json, lines;
+  std::int64_t losses = 0;
+  double most = 0;
   bool graph = true, worker = false;
   double seconds = 1;
   int rounds = 12;
@@ -166,7 +171,39 @@ std::string name_of(const StepSettings& s) {
   return fmt::format("{} width {} side {} batch {} {} {}", s.net, s.width, s.side, s.batch, s.device, s.precision);
 }
 
+/// The first steps' losses beside the CPU's in f32. Throws where they are further apart than the settings allow.
+void compare_losses(const StepSettings& s) {
+  bench::LineFile lines(s.lines);
+  const auto losses_of = [&](const StepSettings& where) {
+    Step step(where);
+    std::vector<double> losses;
+    for (std::int64_t i = 0; i < s.losses; ++i) {
+      step.run_for(0);
+      losses.push_back(step.loss());
+    }
+    return losses;
+  };
+  StepSettings cpu = s;
+  cpu.device = "cpu", cpu.precision = "f32", cpu.gemm = cpu.conv = "own";
+  const std::vector<double> own = losses_of(s), wanted = losses_of(cpu);
+  double apart = 0;
+  for (std::size_t i = 0; i < own.size(); ++i)
+    apart = std::max(apart, std::abs(own[i] - wanted[i]) / std::abs(wanted[i]));
+  fmt::print("{}: {} losses, {:.4f} to {:.4f}, at most {:.2g} from the CPU's\n", name_of(s), own.size(), own.front(),
+             own.back(), apart);
+  lines.add({{"kind", "losses"},
+             {"name", name_of(s)},
+             {"losses", own},
+             {"cpu", wanted},
+             {"difference", apart},
+             {"most", s.most}});
+  AKIN_CHECK(s.most == 0 || apart <= s.most, "the losses differ by {:.3g} of their size (at most {:.3g})", apart,
+             s.most);
+}
+
 void run(const StepSettings& s) {
+  if (s.losses > 0) return compare_losses(s);
+  bench::LineFile lines(s.lines);
   bench::ResultFile file = bench::result_file("bench_step");
   Step step(s);
   step.run_for(s.seconds / 4, 4);  // warm-up; a graph is captured in the third step
@@ -182,13 +219,23 @@ void run(const StepSettings& s) {
   fmt::print("{}, {}{}\n", describe(step.context()), s.net,
              step.graph_nodes() == 0 ? "" : fmt::format(", a graph of {} nodes", step.graph_nodes()));
   std::vector<double> rounds;
+  double loss = 0;
   for (int i = 0; i < s.rounds; ++i) {
     const auto [images, seconds] = step.run_for(s.seconds);
     rounds.push_back(1e3 * seconds * static_cast<double>(s.batch) / static_cast<double>(images));
+    loss = step.loss();
     fmt::print("{} batch {}: {:.0f} images/s, {:.3f} ms a step, loss {:.4f}\n", s.net, s.batch,
-               static_cast<double>(images) / seconds, rounds.back(), step.loss());
+               static_cast<double>(images) / seconds, rounds.back(), loss);
     std::fflush(stdout);
   }
+  lines.add({{"kind", "step"},
+             {"name", name_of(s)},
+             {"way", fmt::format("{}{}{}", s.graph ? "graph" : "no graph", s.gemm == "own" ? "" : ", " + s.gemm,
+                                 s.conv == "own" ? "" : ", " + s.conv)},
+             {"batch", s.batch},
+             {"ms", rounds},
+             {"images_per_second", 1e3 * static_cast<double>(s.batch) / bench::median(rounds)},
+             {"loss", loss}});
   if (s.json.empty()) return;
   file.rows.push_back({name_of(s), "ms", false, rounds});
   write_results(s.json, file);
@@ -196,7 +243,9 @@ void run(const StepSettings& s) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+namespace akin::bench {
+
+int bench_step(int argc, char** argv) {
   CLI::App app("Time of a training step");
   StepSettings s;
   app.add_option("--net", s.net,
@@ -214,6 +263,12 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", s.seconds, "of one measurement")->check(CLI::PositiveNumber);
   app.add_option("--rounds", s.rounds, "measurements")->check(CLI::PositiveNumber);
   app.add_option("--json", s.json, "write all rounds to this file, for bench_compare");
+  app.add_option("--lines", s.lines, "add what was measured to this file as a line of JSON");
+  app.add_option("--losses", s.losses, "so many steps' losses beside the CPU's, and no times")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--most", s.most, "how far they may lie apart, relative")->check(CLI::PositiveNumber);
   app.add_flag("--worker", s.worker, "take orders from standard input");
-  return bench::run_program(app, argc, argv, "bench_step", [&] { run(s); });
+  return run_program(app, argc, argv, "bench_step", [&] { run(s); });
 }
+
+}  // namespace akin::bench

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -31,6 +32,26 @@ int run_program(CLI::App& app, int argc, char** argv, const char* program, Work&
     return 1;
   }
 }
+
+/// Results as lines of JSON at the end of a file, each there as soon as it is known: a program that is cut off leaves
+/// the others. Does nothing where the path is "". Throws Error where the file cannot be written.
+class LineFile {
+ public:
+  explicit LineFile(std::string path) : path_(std::move(path)) {
+    if (path_.empty()) return;
+    to_.open(path_, std::ios::app);
+    AKIN_CHECK(to_.good(), "--lines {}: cannot be written", path_);
+  }
+  void add(const Json& line) {
+    if (path_.empty()) return;
+    to_ << json_line(line) + "\n" << std::flush;
+    AKIN_CHECK(to_.good(), "--lines {}: cannot be written", path_);
+  }
+
+ private:
+  std::string path_;
+  std::ofstream to_;
+};
 
 /// Answers each line of standard input with one of JSON until "quit": "run SECONDS" by run(seconds), "about" by the
 /// versions at work, others by their name.

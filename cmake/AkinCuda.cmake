@@ -33,23 +33,32 @@ file(GLOB_RECURSE AKIN_KERNEL_CU CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*
 # The same .cu files as C++ for the emulator: LANGUAGE is a property of a file in one directory, so this has its own.
 add_subdirectory(cmake/sim)
 
+# akin_cuda_objects(<target> <name> <source.cu>...): nvcc's compilation of them, as a library <name> of objects, becomes part
+# of the target. A kernel that spills fails the build; scripts/kernel_table.sh makes a table of what ptxas said.
+function(akin_cuda_objects target name)
+  if(NOT AKIN_HAVE_CUDA)
+    return()
+  endif()
+  add_library(${name} OBJECT ${ARGN})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  # Never header-only: that is slow with nvcc, and what these need of it comes from the other objects too.
+  target_link_libraries(${name} PRIVATE fmt::fmt CUDA::cudart_static)
+  # fmt turns its constexpr off for nvcc, although this one can.
+  target_compile_definitions(${name} PRIVATE FMT_USE_CONSTEXPR=1)
+  target_compile_options(${name} PRIVATE -lineinfo -Xcompiler=-Wall,-Wextra -Xptxas=-v)
+  set_target_properties(${name} PROPERTIES CUDA_COMPILER_LAUNCHER
+    "${CMAKE_SOURCE_DIR}/cmake/nvcc_gate.sh$<$<BOOL:${AKIN_CCACHE}>:;${AKIN_CCACHE}>")
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${name}>)
+endfunction()
+
 # akin_device_sources(kernels): gives the library both compilations.
 function(akin_device_sources target)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:kernels_sim>)
   if(AKIN_HAVE_CUDA)
-    add_library(kernels_cuda OBJECT ${AKIN_KERNEL_CU})
-    target_include_directories(kernels_cuda PRIVATE ${CMAKE_SOURCE_DIR})
-    target_link_libraries(kernels_cuda PRIVATE fmt::fmt CUDA::cudart_static)
-    # fmt turns its constexpr off for nvcc, although this one can.
-    target_compile_definitions(kernels_cuda PRIVATE FMT_USE_CONSTEXPR=1)
-    target_compile_options(kernels_cuda PRIVATE -lineinfo -Xcompiler=-Wall,-Wextra -Xptxas=-v)
     list(JOIN CMAKE_CUDA_ARCHITECTURES "," architectures)
     set_source_files_properties(kernels/common/gpu/cuda_device.cu PROPERTIES
       COMPILE_DEFINITIONS "AKIN_CUDA_ARCHITECTURES=\"${architectures}\"")
-    # A kernel that spills fails the build; scripts/kernel_table.sh makes a table of what ptxas said.
-    set_target_properties(kernels_cuda PROPERTIES CUDA_COMPILER_LAUNCHER
-      "${CMAKE_SOURCE_DIR}/cmake/nvcc_gate.sh$<$<BOOL:${AKIN_CCACHE}>:;${AKIN_CCACHE}>")
-    target_sources(${target} PRIVATE $<TARGET_OBJECTS:kernels_cuda>)
+    akin_cuda_objects(${target} kernels_cuda ${AKIN_KERNEL_CU})
     target_link_libraries(${target} PUBLIC CUDA::cudart_static)
     target_compile_definitions(${target} PUBLIC AKIN_HAVE_CUDA=1)
   endif()

@@ -1,7 +1,15 @@
 # All of them are Debian packages; scripts/packages.sh names them.
+if(AKIN_STATIC)
+  list(PREPEND CMAKE_FIND_LIBRARY_SUFFIXES .a)
+  add_link_options(-static-libstdc++ -static-libgcc -s)
+endif()
 find_package(OpenMP REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(fmt REQUIRED)
+set(AKIN_FMT fmt::fmt)
+if(AKIN_STATIC)  # Debian has no archive of it
+  set(AKIN_FMT fmt::fmt-header-only)
+endif()
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_path(AKIN_STB_INCLUDE stb/stb_image.h REQUIRED)

@@ -8,7 +8,7 @@ Usage: scripts/gpu_deps.sh DIR
 
 Copies headers, CMake files and libraries of fmt, CLI11, nlohmann-json, stb, toml++, zlib, utf8proc, doctest and Google Benchmark from the
 Debian packages installed here into DIR (include/, lib/, share/; a few MiB). On the other machine:
-  scripts/gpu_suite.sh --deps DIR        or        cmake ... -DCMAKE_PREFIX_PATH=DIR
+  scripts/gpu_suite.sh --build --deps DIR        or        cmake ... -DCMAKE_PREFIX_PATH=DIR
 oneDNN is left out for its size; without it akin's convolutions on the CPU are slow, on the card the same.
 
 Example: scripts/gpu_deps.sh build/gpu-deps

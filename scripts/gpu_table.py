@@ -1,15 +1,13 @@
 #!/usr/bin/env python3
-"""Writes what gpu_suite.sh found into a folder: results.json, README.md with tables, failures.txt with the words of
-what failed. Called by gpu_suite.sh."""
+"""Makes README.md with tables, and failures.txt with the last words of what failed, of the folder that gpu_suite.sh filled:
+    scripts/gpu_table.py bench/results/<card>-<date>
+Of what was measured twice the later one counts. Called by gpu_suite.sh."""
 
 import argparse
-import csv
-import glob
 import json
 import os
 import re
 import sys
-import time
 
 
 def write(path, text):
@@ -21,12 +19,18 @@ def write(path, text):
     os.replace(partial, path)
 
 
-def read_json(path):
-    try:
-        with open(path, encoding="utf-8") as f:
-            return json.load(f)
-    except FileNotFoundError:
-        return None
+def read_lines(path):
+    """The objects of a file of JSON lines; a line that was cut off is left out."""
+    found = []
+    with open(path, encoding="utf-8", errors="replace") as f:
+        for text in f:
+            try:
+                value = json.loads(text)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                found.append(value)
+    return found
 
 
 def read_text(path):
@@ -37,93 +41,118 @@ def read_text(path):
         return ""
 
 
-def log_name(part, item):
-    return f"{part}-{re.sub('[^a-zA-Z0-9_.-]', '_', item)}.log"
+def latest(lines, kind, *key):
+    """Those of a kind, in the order in which their keys were first seen, each as it was last."""
+    found = {}
+    for one in lines:
+        if one.get("kind") == kind:
+            found[tuple(one.get(k) for k in key)] = one
+    return list(found.values())
 
 
 def number(value):
     return f"{value:.4g}" if value < 1000 else f"{value:.0f}"
 
 
-def kernel_rows(kernels):
-    yield "| kernel | us | TFLOP/s | GB/s | yardstick | ratio, median [range] | goal |"
-    yield "|---|---:|---:|---:|---|---|---|"
-    for k in kernels["results"]:
-        if "error" in k:
-            yield f"| {k['name']} | failed: {k['error'].splitlines()[0]} | | | | | |"
-            continue
-        ratio, goal = "", ""
-        if "ratio" in k:
-            ratio = "{median:.3f} [{low:.3f} .. {high:.3f}]".format(**k["ratio"])
-        if "goal" in k:
-            wanted = f"{k['goal']['ratio']:.2f}" if "ratio" in k["goal"] else f"{k['goal']['ms']} ms"
-            goal = f"{wanted}: {'met' if k['goal']['met'] else 'missed'}"
-        yield (f"| {k['name']} | {number(k['own_us']['median'])} | {number(k['tflops']) if 'tflops' in k else ''} | "
-               f"{number(k['gb_per_s']) if 'gb_per_s' in k else ''} | {k.get('yardstick', '')} | {ratio} | {goal} |")  # fmt: skip
+def table(head, rows):
+    if not rows:
+        return []
+    columns = head.split("|")
+    marks = ["---:" if c.startswith(">") else "---" for c in columns]
+    body = [[c.lstrip(">") for c in columns], marks, *rows]
+    return ["| " + " | ".join(row) + " |" for row in body] + [""]
 
 
-def step_rows(steps):
-    yield "| net | batch | akin img/s | PyTorch img/s | its fastest way | ratio, median [range] |"
-    yield "|---|---:|---:|---:|---|---|"
-    for s in steps:
-        for r in s["results"]:
-            ratio = r["ratio"]
-            yield (f"| {r['net']} | {s['batch']} | {r['median'][r['own']]:.0f} | {r['median'][r['other']]:.0f} | "
-                   f"{r['modes'][r['other']]} | {ratio['median']:.2f} [{ratio['min']:.2f} .. {ratio['max']:.2f}] |")  # fmt: skip
+def section(title, text, rows):
+    return [f"## {title}", "", *([text, ""] if text else []), *rows] if rows else []
 
 
-def own_step_rows(logs, status):
-    yield "| net and way | images/s, each measurement |"
-    yield "|---|---|"
-    for part, item, result, *_ in status:
-        if part != "step" or result != "passed" or item.endswith("PyTorch"):
-            continue
-        rates = re.findall(r": (\d+) images/s", read_text(os.path.join(logs, log_name(part, item))))
-        yield f"| {item.strip()} | {' '.join(rates)} |"
+def kernel_row(k):
+    if "error" in k:
+        return [k["name"], "failed: " + k["error"].splitlines()[0], "", "", "", "", ""]
+    ratio, goal = "", ""
+    if "ratio" in k:
+        ratio = "{median:.3f} [{low:.3f} .. {high:.3f}]".format(**k["ratio"])
+    if "goal" in k:
+        wanted = f"{k['goal']['ratio']:.2f}" if "ratio" in k["goal"] else f"{k['goal']['ms']} ms"
+        goal = f"{wanted}: {'met' if k['goal']['met'] else 'missed'}"
+    return [k["name"], number(k["own_us"]["median"]), number(k["tflops"]) if "tflops" in k else "",
+            number(k["gb_per_s"]) if "gb_per_s" in k else "", k.get("yardstick", ""), ratio, goal]  # fmt: skip
+
+
+def constant_row(c):
+    if "error" in c:
+        return [c["name"], "failed", "", c["error"].splitlines()[0]]
+    per_second = f"; {number(c['per_second'] * 1e-12)} T/s at {number(c['mhz'])} MHz" if "per_second" in c else ""
+    return [c["name"], "" if c["value"] is None else number(c["value"]), c["unit"], c["how"] + per_second]
+
+
+def torch_row(s):
+    ratio = s["ratio"]
+    return [s["net"], str(s["batch"]), f"{s['median'][s['own']]:.0f}", f"{s['median'][s['other']]:.0f}", s["modes"][s["other"]],
+            f"{ratio['median']:.2f} [{ratio['min']:.2f} .. {ratio['max']:.2f}]"]  # fmt: skip
+
+
+def page(lines):
+    begins, ends = latest(lines, "begin", "date"), [one for one in lines if one.get("kind") == "end"]
+    begin = begins[-1] if begins else {}
+    states = [one for one in lines if one.get("kind") == "card" and one.get("state")]
+    items = latest(lines, "item", "step", "item")
+    out = [f"# {begin.get('card', 'unknown')}, {begin.get('date', '')[:10]}", ""]
+    if begin.get("device") == "sim":
+        out += ["A rehearsal in the emulator: of its times none means anything.", ""]
+    cut = "" if ends and not ends[-1].get("cut") else " It was cut off."
+    seconds = f", {ends[-1]['seconds']} s in all" if ends else ""
+    out += [f"{begin.get('commit', '')}{seconds}; written by scripts/gpu_suite.sh.{cut}", ""]
+    if states:
+        shown = dict.fromkeys((states[0]["state"], states[-1]["state"]))
+        out += [f"The card before and after ({states[0]['fields']}): " + "; ".join(shown) + ".", ""]
+    kinds = ("passed", "failed", "not run", "skipped")
+    out += table("step|>passed|>failed|>not run|>skipped", [
+        [step, *(str(sum(i["step"] == step and i["result"] == kind for i in items)) for kind in kinds)]
+        for step in dict.fromkeys(i["step"] for i in items)])  # fmt: skip
+    out += section("Not passed", "", [f"- {i['step']}: {i['item']}: {i['result']} ({i['detail']})"
+                                      for i in items if i["result"] != "passed"] )  # fmt: skip
+    if out[-1]:
+        out.append("")
+    out += section("Constants", "", table("what|>value|unit|how", [constant_row(c) for c in latest(lines, "constant", "name")]))
+    kernels = latest(lines, "kernel", "name", "yardstick")
+    libraries = [k["libraries"].splitlines()[0] for k in kernels if k.get("libraries")]
+    out += section("Kernels", f"Against {libraries[-1] if libraries else 'no library'}, and device copies. Above 1: akin is faster.",
+                   table("kernel|>us|>TFLOP/s|>GB/s|yardstick|ratio, median [range]|goal", [kernel_row(k) for k in kernels]))  # fmt: skip
+    out += section("Losses", "Of the first steps, beside the CPU's in f32; the largest relative difference.",
+                   table("net|>first|>last|>difference|>allowed", [
+                       [x["name"], number(x["losses"][0]), number(x["losses"][-1]), f"{x['difference']:.2g}", f"{x['most']:g}"]
+                       for x in latest(lines, "losses", "name")]))  # fmt: skip
+    out += section("Training steps", "", table("net|way|>images/s|>ms a step, each measurement", [
+        [s["name"], s["way"], f"{s['images_per_second']:.0f}", " ".join(number(ms) for ms in s["ms"])]
+        for s in latest(lines, "step", "name", "way")]))  # fmt: skip
+    out += section("Training steps against PyTorch", "", table(
+        "net|>batch|>akin img/s|>PyTorch img/s|its fastest way|ratio, median [range]",
+        [torch_row(s) for s in latest(lines, "torch", "net", "batch", "compile")]))  # fmt: skip
+    return "\n".join(out).rstrip() + "\n", [i for i in items if i["result"] in ("failed", "not run")]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("logs", "out", "commit", "card", "driver", "clocks", "seconds"):
-        parser.add_argument("--" + name, required=True)
-    args = parser.parse_args()
-    with open(os.path.join(args.logs, "status.tsv"), encoding="utf-8") as f:
-        status = [row for row in csv.reader(f, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
-    kernels = read_json(os.path.join(args.logs, "kernels.json"))
-    steps = [s for s in map(read_json, sorted(glob.glob(os.path.join(args.logs, "step-*.json")))) if s]
-    date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    fields = ("part", "item", "result", "seconds", "detail")
-    write(os.path.join(args.out, "results.json"), json.dumps({
-        "card": args.card, "driver": args.driver, "clocks sm, memory, largest sm, memory": args.clocks, "commit": args.commit,
-        "date": date, "seconds": int(args.seconds), "items": [dict(zip(fields, row)) for row in status],
-        "kernels": kernels, "steps": steps}, indent=1) + "\n")  # fmt: skip
-
-    lines = [f"# {args.card}, {date[:10]}", "", f"Commit {args.commit}; driver {args.driver}; clocks (SM, memory, their "
-             f"maxima) {args.clocks}; {args.seconds} s in all. Written by scripts/gpu_suite.sh.", ""]  # fmt: skip
-    lines += ["| part | passed | failed | not run | skipped |", "|---|---:|---:|---:|---:|"]
-    for part in dict.fromkeys(row[0] for row in status):
-        count = [sum(row[0] == part and row[2] == kind for row in status) for kind in ("passed", "failed", "not run", "skipped")]
-        lines.append(f"| {part} | {' | '.join(map(str, count))} |")
-    bad = [row for row in status if row[2] in ("failed", "not run")]
-    if bad:
-        lines += ["", "## Not passed", ""] + [f"- {part}: {item}: {result} ({detail})" for part, item, result, _, detail in bad]
-    if kernels:
-        lines += ["", "## Kernels", "", f"Against {(kernels['libraries'] or 'no library').splitlines()[0]}, and device copies. Above 1: akin is faster.", ""]
-        lines += kernel_rows(kernels)
-    own = list(own_step_rows(args.logs, status))
-    if len(own) > 2:
-        lines += ["", "## Training steps", ""] + own
-    if steps:
-        lines += ["", "## Training steps against PyTorch", ""] + list(step_rows(steps))
-    write(os.path.join(args.out, "README.md"), "\n".join(lines) + "\n")
-
-    words = [f"=== {row[0]}: {row[1]} ({row[4]})\n{read_text(os.path.join(args.logs, log_name(row[0], row[1])))[-6000:]}\n" for row in bad]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="with results.jsonl")
+    folder = parser.parse_args().folder
+    try:
+        lines = read_lines(os.path.join(folder, "results.jsonl"))
+    except OSError as error:
+        sys.exit(f"gpu_table.py: {error.filename}: {error.strerror}; expected what gpu_suite.sh writes")
+    text, bad = page(lines)
+    write(os.path.join(folder, "README.md"), text)
+    words = ""
+    for i in bad:
+        log = f"{i['step']}-{re.sub('[^a-zA-Z0-9_.-]', '_', i['item'])}.log"
+        words += f"=== {i['step']}: {i['item']} ({i['detail']})\n{read_text(os.path.join(folder, 'logs', log))[-6000:]}\n"
+    failures = os.path.join(folder, "failures.txt")
     if words:
-        write(os.path.join(args.out, "failures.txt"), "\n".join(words))
-    elif os.path.exists(os.path.join(args.out, "failures.txt")):
-        os.remove(os.path.join(args.out, "failures.txt"))
-    return 0
+        write(failures, words)
+    elif os.path.exists(failures):
+        os.remove(failures)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

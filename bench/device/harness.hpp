@@ -20,6 +20,8 @@ struct DeviceBench {
   int rounds = 11;
   double milliseconds = 4;  ///< of one side in one round
   std::size_t l2_bytes = 64u << 20;
+  /// Whether a comparison of that name is to be made; asked before its operands are.
+  std::function<bool(const std::string&)> wants = [](const std::string&) { return true; };
 };
 
 /// Copies of a set of arrays in device memory, together at least twice the L2 cache; random values in [-1, 1).

@@ -1,4 +1,5 @@
 // Kernels of the mobile networks, at MobileNetV2's and V3's sizes, against a device copy of as many bytes.
+#include <algorithm>
 #include <memory>
 
 #include "bench/device/harness.hpp"
@@ -10,6 +11,11 @@ namespace akin::bench {
 namespace {
 
 void depthwise(const DeviceBench& bench, const Report& run, DType dtype, const DepthwiseShape& s) {
+  const std::string what =
+      fmt::format("{}x{}x{}x{} {}x{} /{} {}", s.N, s.H, s.W, s.C, s.R, s.S, s.stride, name_of(dtype));
+  const auto name = [&](const char* pass) { return fmt::format("depthwise {} {}", pass, what); };
+  const char* const passes[] = {"fwd", "dgrad", "wgrad"};
+  if (std::none_of(passes, passes + 3, [&](const char* pass) { return bench.wants(name(pass)); })) return;
   enum : std::size_t { kX, kY, kW, kDw };
   const auto t = std::make_shared<Operands>(
       bench, std::vector<Operands::Wanted>{
@@ -20,10 +26,9 @@ void depthwise(const DeviceBench& bench, const Report& run, DType dtype, const D
   });
   // Each pass reads or writes both images once.
   const double bytes = static_cast<double>(s.x_size() + s.y_size()) * static_cast<double>(size_of(dtype));
-  const std::string what = fmt::format("{}x{}x{}x{} {}x{} /{} {}", s.N, s.H, s.W, s.C, s.R, s.S, s.stride,
-                                       name_of(dtype));
   const auto row = [&](const char* pass, auto&& body) {
-    run({.name = fmt::format("depthwise {} {}", pass, what),
+    if (!bench.wants(name(pass))) return;
+    run({.name = name(pass),
          .bytes = bytes,
          .own =
              [&bench, t, s, dtype, workspace, body](std::int64_t i) {
@@ -47,9 +52,11 @@ void depthwise(const DeviceBench& bench, const Report& run, DType dtype, const D
 }
 
 void hardswish(const DeviceBench& bench, const Report& run, DType dtype, std::int64_t n) {
+  const std::string name = fmt::format("hard-swish fwd+bwd {} {}", n, name_of(dtype));
+  if (!bench.wants(name)) return;
   const auto t = std::make_shared<Operands>(bench, std::vector<Operands::Wanted>{{n, dtype}, {n, dtype}, {n, dtype}});
   const double array = static_cast<double>(n) * static_cast<double>(size_of(dtype));
-  run({.name = fmt::format("hard-swish fwd+bwd {} {}", n, name_of(dtype)),
+  run({.name = name,
        .bytes = 5 * array,
        .own =
            [&bench, t, n, dtype](std::int64_t i) {

@@ -11,6 +11,7 @@ bool is_bf16(DType t) { return t == DType::bf16; }
 
 void gemm(const DeviceBench& bench, const Report& run, const std::string& name, DType dtype, const GemmShape& s,
           double goal) {
+  if (!bench.wants(name)) return;
   const auto t = std::make_shared<Operands>(
       bench,
       std::vector<Operands::Wanted>{{s.M * s.K, dtype}, {s.K * s.N, dtype}, {s.M * s.N, dtype}, {s.M * s.N, dtype}});
@@ -51,6 +52,11 @@ void gemm(const DeviceBench& bench, const Report& run, const std::string& name, 
 }
 
 void conv(const DeviceBench& bench, const Report& run, DType dtype, const Conv2dShape& s, ConvPass pass, double goal) {
+  const char* const names[] = {"fprop", "dgrad", "wgrad"};
+  Comparison c;
+  c.name = fmt::format("conv {}x{} {}->{} @{}{} N={} {} {}", s.R, s.S, s.C, s.K, s.H, s.stride > 1 ? "/2" : "", s.N,
+                       names[static_cast<int>(pass)], name_of(dtype));
+  if (!bench.wants(c.name)) return;
   const auto t = std::make_shared<Operands>(
       bench, std::vector<Operands::Wanted>{{s.x_size(), dtype},
                                            {s.w_size(), dtype},
@@ -65,10 +71,6 @@ void conv(const DeviceBench& bench, const Report& run, DType dtype, const Conv2d
       const std::int64_t floats = conv2d_weight_workspace<T>(stream, s);
       if (floats > 0) workspace = Tensor::empty(bench.ctx, {floats});
     });
-  const char* const names[] = {"fprop", "dgrad", "wgrad"};
-  Comparison c;
-  c.name = fmt::format("conv {}x{} {}->{} @{}{} N={} {} {}", s.R, s.S, s.C, s.K, s.H, s.stride > 1 ? "/2" : "", s.N,
-                       names[static_cast<int>(pass)], name_of(dtype));
   c.flops = 2.0 * static_cast<double>(s.y_size()) * static_cast<double>(s.R * s.S * s.C);
   c.bytes = static_cast<double>(size_of(dtype)) * static_cast<double>(s.x_size() + s.w_size() + s.y_size());
   c.own = [&bench, t, s, dtype, pass, workspace](std::int64_t i) {

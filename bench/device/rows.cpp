@@ -17,6 +17,7 @@ namespace {
 
 void against_copy(const DeviceBench& bench, const Report& run, const std::string& name, double bytes, double goal,
                   Call own) {
+  if (!bench.wants(name)) return;
   run({.name = name,
        .bytes = bytes,
        .own = std::move(own),
@@ -34,6 +35,9 @@ void batchnorm(const DeviceBench& bench, const Report& run, DType dtype, std::in
                bool residual) {
   enum : std::size_t { kX, kResidual, kY, kDy, kDx, kGamma, kBeta, kMean, kVar, kSaved, kInvstd, kDgamma, kDbeta };
   const std::int64_t n = M * C;
+  const std::string what = fmt::format("{}x{} {}{}", M, C, name_of(dtype), residual ? " +residual" : "");
+  const std::string forward = "batchnorm+ReLU fwd " + what, backward = "batchnorm+ReLU bwd " + what;
+  if (const bool fwd = bench.wants(forward), bwd = bench.wants(backward); !fwd && !bwd) return;
   std::vector<Operands::Wanted> arrays{{n, dtype}, {residual ? n : 1, dtype}, {n, dtype}, {n, dtype}, {n, dtype}};
   for (int i = 0; i < 8; ++i) arrays.push_back({C, DType::f32});
   const auto t = std::make_shared<Operands>(bench, arrays);
@@ -43,8 +47,7 @@ void batchnorm(const DeviceBench& bench, const Report& run, DType dtype, std::in
     scratch = Tensor::empty(bench.ctx, {std::max<std::int64_t>(batchnorm_scratch(stream, s), 1)});
   });
   const double array = static_cast<double>(n) * static_cast<double>(size_of(dtype));
-  const std::string what = fmt::format("{}x{} {}{}", M, C, name_of(dtype), residual ? " +residual" : "");
-  against_copy(bench, run, "batchnorm+ReLU fwd " + what, (residual ? 4 : 3) * array, 0.92,
+  against_copy(bench, run, forward, (residual ? 4 : 3) * array, 0.92,
                [&bench, t, s, dtype, residual, scratch](std::int64_t i) {
                  launch_on(bench.ctx, dtype, {"batchnorm", {}}, [&]<class T>(const auto& stream, T) {
                    const auto f = [&](std::size_t k) { return t->at<Full<T>>(i, k); };
@@ -62,7 +65,7 @@ void batchnorm(const DeviceBench& bench, const Report& run, DType dtype, std::in
                  });
                });
   // Reads x and dy twice (y where there is a residual, whose gradient is written), writes dx.
-  against_copy(bench, run, "batchnorm+ReLU bwd " + what, (residual ? 7 : 5) * array, 0.92,
+  against_copy(bench, run, backward, (residual ? 7 : 5) * array, 0.92,
                [&bench, t, s, dtype, residual, scratch](std::int64_t i) {
                  launch_on(bench.ctx, dtype, {"batchnorm", {}}, [&]<class T>(const auto& stream, T) {
                    const auto f = [&](std::size_t k) { return t->at<Full<T>>(i, k); };
@@ -84,9 +87,10 @@ void batchnorm(const DeviceBench& bench, const Report& run, DType dtype, std::in
 }
 
 void add(const DeviceBench& bench, const Report& run, DType dtype, std::int64_t n) {
+  const std::string name = fmt::format("add {} {}", n, name_of(dtype));
+  if (!bench.wants(name)) return;
   const auto t = std::make_shared<Operands>(bench, std::vector<Operands::Wanted>{{n, dtype}, {n, dtype}, {n, dtype}});
-  against_copy(bench, run, fmt::format("add {} {}", n, name_of(dtype)),
-               3.0 * static_cast<double>(n) * static_cast<double>(size_of(dtype)), 0.92,
+  against_copy(bench, run, name, 3.0 * static_cast<double>(n) * static_cast<double>(size_of(dtype)), 0.92,
                [&bench, t, n, dtype](std::int64_t i) {
                  launch_on(bench.ctx, dtype, {"add", {}}, [&]<class T>(const auto& stream, T) {
                    add(stream, n, t->at<T>(i, 0), t->at<T>(i, 1), t->at<T>(i, 2));
@@ -95,6 +99,8 @@ void add(const DeviceBench& bench, const Report& run, DType dtype, std::int64_t 
 }
 
 void sgd(const DeviceBench& bench, const Report& run, std::int64_t n) {
+  const std::string name = fmt::format("sgd, momentum, bf16 copy: {}", n);
+  if (!bench.wants(name)) return;
   const auto t = std::make_shared<Operands>(
       bench, std::vector<Operands::Wanted>{{n, DType::f32}, {n, DType::f32}, {n, DType::f32}, {n, DType::bf16}});
   const Tensor params = Tensor::empty(bench.ctx, {sizeof(OptimParams)}, DType::u8),
@@ -105,14 +111,12 @@ void sgd(const DeviceBench& bench, const Report& run, std::int64_t n) {
     set_params(stream, optim_params(SgdStep{.lr = 1e-6, .momentum = 0.9}), in_bytes<OptimParams>(params));
   });
   // Reads p, g, m and writes p, m and the bf16 copy.
-  against_copy(bench, run, fmt::format("sgd, momentum, bf16 copy: {}", n), 22.0 * static_cast<double>(n), 0.90,
-               [&bench, t, n, params, range](std::int64_t i) {
-                 on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
-                   sgd_step(stream, n, in_bytes<OptimParams>(params), 0.9, false, GradClip{},
-                            in_bytes<OptimRange>(range), 1, t->at<float>(i, 0), t->at<float>(i, 1), t->at<float>(i, 2),
-                            t->at<bf16>(i, 3));
-                 });
-               });
+  against_copy(bench, run, name, 22.0 * static_cast<double>(n), 0.90, [&bench, t, n, params, range](std::int64_t i) {
+    on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
+      sgd_step(stream, n, in_bytes<OptimParams>(params), 0.9, false, GradClip{}, in_bytes<OptimRange>(range), 1,
+               t->at<float>(i, 0), t->at<float>(i, 1), t->at<float>(i, 2), t->at<bf16>(i, 3));
+    });
+  });
 }
 
 }  // namespace
@@ -137,29 +141,31 @@ void bench_rows(const DeviceBench& bench, const Report& run) {
 void bench_losses(const DeviceBench& bench, const Report& run) {
   const std::int64_t B = bench.quick ? 8 : 256, C = bench.quick ? 10 : 1000, S = bench.quick ? 3 : 28;
   const double one = static_cast<double>(B * C);
+  const std::string ce = fmt::format("softmax_ce fwd+bwd {}x{}", B, C),
+                    kd = fmt::format("kd_multi, {} sources of {} classes, batch {}, loss and gradient", S, C, B);
+  if (const bool first = bench.wants(ce), second = bench.wants(kd); !first && !second) return;
   const auto t = std::make_shared<Operands>(
       bench, std::vector<Operands::Wanted>{{B * C, DType::f32}, {B * C, DType::f32}, {B, DType::f32}, {B, DType::f32}});
   std::vector<std::int64_t> classes(static_cast<std::size_t>(B));
   Rng rng(5);
   for (auto& c : classes) c = rng.below(static_cast<std::uint32_t>(C));
   const Tensor target = Tensor::from(bench.ctx, Array::from(classes, {B}));
-  against_copy(bench, run, fmt::format("softmax_ce fwd+bwd {}x{}", B, C), 3 * 4 * one, 0.85,
-               [&bench, t, target, B, C](std::int64_t i) {
-                 on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
-                   const auto* at = target.data<std::int64_t>();
-                   softmax_ce_fwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 2));
-                   softmax_ce_bwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 3), t->at<float>(i, 1),
-                                  Accum::overwrite);
-                 });
-               });
+  against_copy(bench, run, ce, 3 * 4 * one, 0.85, [&bench, t, target, B, C](std::int64_t i) {
+    on_gpu(bench.ctx, {"bench", {}}, [&](const auto& stream) {
+      const auto* at = target.data<std::int64_t>();
+      softmax_ce_fwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 2));
+      softmax_ce_bwd(stream, B, C, t->at<float>(i, 0), at, nullptr, t->at<float>(i, 3), t->at<float>(i, 1),
+                     Accum::overwrite);
+    });
+  });
   // All sources in one pass: reads both logits, writes the gradient.
   const auto logits = std::make_shared<Operands>(
       bench, std::vector<Operands::Wanted>{{B * C * S, DType::f32}, {B * C * S, DType::f32}});
   ops::KdSources sources;
   for (std::int64_t s = 0; s <= S; ++s) sources.offsets.push_back(s * C);
   sources.alpha.assign(static_cast<std::size_t>(S), 1.0 / static_cast<double>(S));
-  against_copy(bench, run, fmt::format("kd_multi, {} sources of {} classes, batch {}, loss and gradient", S, C, B),
-               3 * 4 * one * static_cast<double>(S), 0.85, [&bench, logits, sources, B, C, S](std::int64_t i) {
+  against_copy(bench, run, kd, 3 * 4 * one * static_cast<double>(S), 0.85,
+               [&bench, logits, sources, B, C, S](std::int64_t i) {
                  Tensor student = logits->get(i, 0).view({B, S * C});
                  student.set_requires_grad(true);
                  Tape tape;
@@ -171,6 +177,9 @@ void bench_losses(const DeviceBench& bench, const Report& run) {
 void bench_parc(const DeviceBench& bench, const Report& run) {
   const std::int64_t n = bench.quick ? 20 : 500, d = bench.quick ? 16 : 2048, S = bench.quick ? 2 : 28;
   const std::int64_t pairs = n * (n - 1) / 2;
+  Comparison c;
+  c.name = fmt::format("PARC, n={}, d={}, {} sources", n, d, S);
+  if (!bench.wants(c.name)) return;
   const auto t = std::make_shared<Operands>(bench, std::vector<Operands::Wanted>{{S * n * d, DType::f32}});
   const auto bytes = [&](std::size_t count) {
     return Tensor::empty(bench.ctx, {static_cast<std::int64_t>(count)}, DType::u8);
@@ -183,11 +192,9 @@ void bench_parc(const DeviceBench& bench, const Report& run) {
                sums = bytes(size(S, sizeof(RankSums)));
   std::vector<std::int32_t> classes(static_cast<std::size_t>(n));
   Rng rng(5);
-  for (auto& c : classes) c = static_cast<std::int32_t>(rng.below(10));
+  for (auto& k : classes) k = static_cast<std::int32_t>(rng.below(10));
   labels.copy_from(classes.data());
   flat.set_zero();
-  Comparison c;
-  c.name = fmt::format("PARC, n={}, d={}, {} sources", n, d, S);
   c.flops = static_cast<double>(S) * static_cast<double>(n * n) * static_cast<double>(d);
   c.goal_ms = 1;
   c.own = [=, &bench](std::int64_t i) {

@@ -54,7 +54,9 @@ def torch_command(args, root, net, mode):
 
 def akin_command(args, root, spec):
     net, width, side = torch_side.parse_net(spec)
-    command = [args.akin_there if root else args.akin, "--net", net, "--width", str(width or args.width),
+    program = args.akin_there if root else args.akin
+    word = ["step"] if os.path.basename(program) == "akin_gpu" else []
+    command = [program, *word, "--net", net, "--width", str(width or args.width),
                "--side", str(side), "--batch", str(args.batch), "--worker", "--device", args.device,
                "--precision", args.akin_precision or args.precision]  # fmt: skip
     return inside(root, command) if root else command
@@ -68,9 +70,11 @@ def torch_modes(args, net):
         executions = ("eager", "compile") if net == "kd28" else ("eager", "traced", "compile")
         return [f"{memory} {execution} plain {precision}" for memory in memories for execution in executions]
     if net == "kd28":
-        return [f"channels_last {execution} fused f32" for execution in ("eager", "graph", "compile+graph")]
+        executions = ("eager", "graph") if args.no_compile else ("eager", "graph", "compile+graph")
+        return [f"channels_last {execution} fused f32" for execution in executions]
     kinds = ("autocast", "pure") if args.precision == "bf16" else ("f32",)
     executions = torch_side.EXECUTIONS[:1] + torch_side.EXECUTIONS[2:] if args.all_modes else ("graph", "compile+graph")
+    executions = [e for e in executions if not (args.no_compile and e.startswith("compile"))]
     return [f"channels_last {execution} fused {kind}" for kind in kinds for execution in executions]
 
 
@@ -171,7 +175,7 @@ def name_of(args, kind, side, about, choice):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--akin", metavar="PATH", help="akin's bench_step binary")
+    parser.add_argument("--akin", metavar="PATH", help="akin's bench_step, or akin_gpu, which has it as a word")
     parser.add_argument("--root", metavar="DIR", type=os.path.abspath, default="", help="another Debian, with its own PyTorch")
     parser.add_argument("--akin-there", default="/root/akin/build/release/bin/bench_step", help="akin's binary in --root")
     parser.add_argument("--control", action="store_true", help="compare PyTorch with itself: the noise of the machine")
@@ -186,10 +190,12 @@ def parse_arguments():
     parser.add_argument("--calibration-seconds", type=positive(float), default=0.5)
     parser.add_argument("--choices", metavar="FILE", help="keep what was chosen in this file, and take it from there")
     parser.add_argument("--json", metavar="FILE", help="write all numbers to this file")
+    parser.add_argument("--lines", metavar="FILE", help="add each net's numbers to this file as a line of JSON, when they are known")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="PyTorch in bf16: autocast (and all bf16 on a card)")
     parser.add_argument("--akin-precision", choices=("f32", "bf16"), help="akin's, where it is another")
     parser.add_argument("--all-modes", action="store_true", help="on a card: also PyTorch without graph")
+    parser.add_argument("--no-compile", action="store_true", help="on a card: without torch.compile, which takes minutes")
     args = parser.parse_args()
     if bool(args.akin) == args.control:
         parser.error("give either --akin PATH (of bench_step) or --control")
@@ -212,6 +218,9 @@ def main():
         for net in args.net:
             result = compare(args, net)
             results.append(result)
+            if args.lines:
+                with open(args.lines, "a", encoding="utf-8") as f:
+                    f.write(json.dumps({"kind": "torch", "batch": args.batch, "compile": not args.no_compile, **result}) + "\n")
             for side, rates in result["rates"].items():
                 rows.append(row(f"{net} batch {args.batch}: {side}", "images/s", rates))
                 print(f"{net} batch {args.batch}, {args.threads} threads: {side}: {statistics.median(rates):.0f} images/s "
