@@ -1,6 +1,8 @@
 // Statistics by parts (kernels/common/moments.hpp) against those of the numbers themselves.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/common/moments.hpp"
 #include "tests/op_case.hpp"
 

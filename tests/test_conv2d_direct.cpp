@@ -2,6 +2,8 @@
 // loops in double. Which tiles a launch cuts depends on the sizes and on the number of multiprocessors.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "engine/launch_on.hpp"
 #include "kernels/common/gpu/halo_plan.hpp"
 #include "kernels/conv2d.hpp"
