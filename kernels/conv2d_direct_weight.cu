@@ -45,22 +45,11 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
   for (int i = thread; i < 2 * buffer / 16; i += kHaloBlock)
     store_pack(reinterpret_cast<bf16*>(shared + i * 16), Pack<bf16>{});
   __syncthreads();
-  const HaloLoader<D::kChunks, D::kStride> packs(gx, shared);
-  [[maybe_unused]] const NarrowHaloLoader<D::kStride> elements(gx, shared);
+  const ImageLoader<D::kIn, D::kStride> images(gx, shared);
   const HaloLoader<D::kDyChunks, 1> gradient(gy, shared + x_bytes);
   const auto load = [&](int tile, int half) {
-    if (tile < gx.tiles) {
-      const HaloCorner corner = halo_corner(gx, tile);
-      gradient.load(gy, dy, corner, half * buffer);
-      if constexpr (D::kIn == 8) {
-        if (gx.C < 8)
-          elements.load(gx, x, corner, half * buffer);
-        else
-          packs.load(gx, x, corner, half * buffer);
-      } else {
-        packs.load(gx, x, corner, half * buffer);
-      }
-    }
+    if (tile < gx.tiles) gradient.load(gy, dy, halo_corner(gx, tile), half * buffer);
+    images.load(gx, x, tile, half * buffer);
     cp_async_commit();
   };
 

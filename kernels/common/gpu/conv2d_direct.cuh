@@ -226,20 +226,9 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
   __syncthreads();
   const LaneWeights<D> weights(shared, warp_n * D::kTiles * 8);
   const LanePixels<D> seen(g);
-  const HaloLoader<D::kChunks, D::kStride> packs(g, pixels);
-  [[maybe_unused]] const NarrowHaloLoader<D::kStride> elements(g, pixels);
+  const ImageLoader<D::kIn, D::kStride> images(g, pixels);
   const auto load = [&](int tile, int half) {
-    if (tile < g.tiles) {
-      const HaloCorner corner = halo_corner(g, tile);
-      if constexpr (D::kIn == 8) {
-        if (g.C < 8)
-          elements.load(g, x, corner, half * buffer);
-        else
-          packs.load(g, x, corner, half * buffer);
-      } else {
-        packs.load(g, x, corner, half * buffer);
-      }
-    }
+    images.load(g, x, tile, half * buffer);
     cp_async_commit();
   };
 

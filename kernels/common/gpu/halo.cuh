@@ -154,6 +154,25 @@ class NarrowHaloLoader {
   unsigned char* to_;
 };
 
+/// Fetches tiles of images of Channels channels; 8: of up to 8.
+template <int Channels, int Stride>
+class ImageLoader {
+ public:
+  __device__ __forceinline__ ImageLoader(const HaloTiles& g, unsigned char* to) : packs_(g, to), elements_(g, to) {}
+  /// Of a tile beyond the last it fetches nothing.
+  __device__ __forceinline__ void load(const HaloTiles& g, const bf16* x, int tile, int buffer) const {
+    if (tile >= g.tiles) return;
+    const HaloCorner corner = halo_corner(g, tile);
+    if constexpr (Channels == 8)
+      if (g.C < 8) return elements_.load(g, x, corner, buffer);
+    packs_.load(g, x, corner, buffer);
+  }
+
+ private:
+  HaloLoader<Channels / 8, Stride> packs_;
+  NarrowHaloLoader<Stride> elements_;  // no code where there are 16 and more
+};
+
 /// Where a run of eight positions of a tile is.
 struct alignas(16) HaloRun {
   Place place;  ///< of its first position
