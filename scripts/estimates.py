@@ -55,7 +55,9 @@ def direct(table, kernel, n, side, c, k, stride=1, beside=0):
     out = side // stride
     tile = 256 if 64 in (c, k) or stride == 2 else 512
     chunks = max(c // 8, 1)
-    columns, rows = {32: (34, 18), 16: (18, 18 * tile // 256), 8: (10, tile // 64 * 10)}[out]
+    columns, rows = {56: (10, 30), 32: (34, 18), 16: (18, 18 * tile // 256), 8: (10, tile // 64 * 10)}[out]
+    if out == 56:
+        tile = 8 * 28  # of 256 places
     if stride == 2:
         columns, rows = {16: (33, 33), 8: (17, 17 * tile // 64)}[out]
     rounds = -(-rows // max(1, 256 // (columns * chunks)))
@@ -107,6 +109,7 @@ def rows():
     yield "its weight gradient", 54, weight(t, n, 8, 64, 64)
     yield "stem, 3 to 16 channels, 32x32: forward", 150, direct(t, forward(3, 16), n, 32, 3, 16)
     yield "its weight gradient", 150, weight(t, n, 32, 3, 16)
+    yield "3x3, 64 channels, 56x56, batch 256: forward, with statistics", 250, direct(t, forward(64, 64), 256, 56, 64, 64)
     big, small = (128, 128), (64, 64)
     m, pixels = 4096, 256 * 28 * 28
     now, _ = t.loop("gemm", "Tile<128, 128, 2, 2>, Matrix<bf16, true, true>, Matrix<bf16, true, true>")
@@ -119,6 +122,26 @@ def rows():
     now, _ = t.loop("conv2d", "Tile<128, 128, 2, 2>, Pixels<bf16, true>, ReversedTaps")
     yield "its data gradient", product(207, *conv, (32, 64), 4 * pixels * 128).all(), product(
         now, *conv, small, 4 * pixels * 128)
+
+
+def other_rows():
+    """Kernels that move bytes, over n elements of bf16; before: with the instructions that they took."""
+    t, n = Table(), 256 * 56 * 56 * 64
+
+    def walk(stem, name, each, passes, old):
+        """A round makes `each` elements a thread; `passes` tensors are read or written."""
+        instructions, _ = t.loop(stem, name)
+        least = 2 * n * passes
+        return Time(n / each / 32 * old, least, least).all(), Time(n / each / 32 * instructions, least, least)
+
+    yield "batch norm over 51 M elements, statistics", *walk("batchnorm", "statistics<bf16, 8>", 32, 1, 166)
+    yield "its application with ReLU", *walk("batchnorm", "apply_forward<bf16, 8, (Activation)1, false>", 32, 2, 240)
+    yield "its first pass backward", *walk("batchnorm", "reduce_gradient<bf16, 8, (Mask)1, (Activation)1>", 16, 2, 299)
+    yield "its second", *walk("batchnorm", "apply_backward<bf16, 8, (Mask)1, (Activation)1>", 16, 3, 363)
+    patch = "patch_kernel<bf16, 8, Patch<ForwardSide<3, 1>, 2, 4>, "
+    yield "depthwise 3x3 over 51 M elements, forward or data", *walk("depthwise", patch + "false", 64, 2, 64 * 43)
+    yield "the same with statistics", *walk("depthwise", patch + "true", 64, 2, 64 * 43)
+    yield "its weights", *walk("depthwise_weight", "weight_kernel<bf16, 4, Patch<ForwardSide<3, 1>, 2, 4>", 32, 2, 32 * 69)
 
 
 def resnet20(n=1024):
@@ -144,7 +167,7 @@ def text():
         "| kernel | before, us | now | its instructions | cache | memory |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for what, before, now in rows():
+    for what, before, now in [*rows(), *other_rows()]:
         lines.append(
             f"| {what} | {before:.0f} | **{now.all():.0f}** | {now.issue:.0f} | {now.cache:.0f} | {now.memory:.0f} |")
     conv, norm, rest = resnet20()
