@@ -343,7 +343,8 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
     AKIN_SHARED(float, means, [D::kWarpsM][D::kOut]);
     AKIN_SHARED(float, squares, [D::kWarpsM][D::kOut]);
     AKIN_SHARED(float, counts, [D::kWarpsM]);
-    moments.join(means[warp_m] + warp_n * (D::kTiles * 8), squares[warp_m] + warp_n * (D::kTiles * 8), counts + warp_m);
+    moments.join(means[warp_m] + warp_n * (D::kTiles * 8), squares[warp_m] + warp_n * (D::kTiles * 8),
+                 warp_n == 0 ? counts + warp_m : nullptr);
     __syncthreads();
     write_moments(means, squares, counts, to.moments);
   }

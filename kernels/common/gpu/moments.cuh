@@ -30,7 +30,8 @@ class LaneMoments {
       square_[c] = fmaf(d, d, square_[c]);
     }
   }
-  /// Joins the lanes that have the same channels; lanes 0 to 3 then write mean and squares of theirs.
+  /// Joins the lanes that have the same channels; lanes 0 to 3 then write mean and squares of theirs, and the first the
+  /// count unless that is nullptr: warps with other channels have it too.
   __device__ __forceinline__ void join(float* mean, float* square, float* count) {
 #pragma unroll
     for (int lanes = 4; lanes < 32; lanes *= 2) {
@@ -43,7 +44,7 @@ class LaneMoments {
     }
     const int lane = static_cast<int>(threadIdx.x) % 32;
     if (lane >= 4) return;
-    if (lane == 0) *count = count_;
+    if (count != nullptr && lane == 0) *count = count_;
 #pragma unroll
     for (int c = 0; c < kMine; ++c) {
       const float d = count_ > 0 ? sum_[c] / count_ : 0.0f, m2 = square_[c] - d * sum_[c];
