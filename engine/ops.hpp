@@ -47,7 +47,8 @@ Tensor mean(Context& ctx, const Tensor& x);
 Tensor linear(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& bias);
 
 // conv2d
-/// What conv2d and depthwise_conv2d leave for a batchnorm that follows, on a device: statistics of its result (kernels/common/moments.hpp).
+/// What conv2d and depthwise_conv2d leave for a batchnorm that follows, on a device: statistics of their result
+/// (kernels/common/moments.hpp).
 struct ChannelMoments {
   Tensor data;
   std::int64_t parts = 0;

@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kHaloBlock, D::kBlocks)
   int seen[3], across[D::kRows / 16];
 #pragma unroll
   for (int s = 0; s < 3; ++s) {
-    seen[s] = halo_chunk<D::kChunks>(low + halo_shift<D::kStride>(gx, s), D::kIn == 8 ? 0 : c0 / 8 + bit4);
+    seen[s] = halo_chunk<D::kChunks>(low + halo_column<D::kStride>(gx, s), D::kIn == 8 ? 0 : c0 / 8 + bit4);
     keep(seen[s]);
   }
 #pragma unroll
@@ -127,7 +127,8 @@ bool start(const Stream<ThisGpu>& stream, const Conv2dShape& s, const bf16* x, c
   const HaloWindow window{s.N, s.H, s.W, s.P(), s.Q(), s.stride, s.pad, 3};
   constexpr std::int64_t pixel = D::kChunks * 16, position = D::kDyChunks * 16;
   const std::int64_t room = direct_room(*stream.limits, D::kBlocks, kStaticShared);
-  const std::int64_t runs = std::min<std::int64_t>(gpu::kMostRuns, D::kK == 64 ? 32 : 64);
+  const std::int64_t runs = D::kK == 64 ? gpu::kMostRuns / 2 : gpu::kMostRuns;
+  // Of a buffer x and dy are rounded up to 128 bytes each.
   const std::int64_t pixels = (room / 2 - 256 - runs * 8 * position) / pixel;
   const HaloPlan plan = gpu::plan_halo(window, runs, pixels, kHaloBlock / (D::kIn == 8 ? s.C : D::kChunks));
   if (!worth_it(plan, *stream.limits)) return false;

@@ -51,16 +51,8 @@ __global__ void __launch_bounds__(kColumnsBlock, 2)
   keep(C);
   for (int i = static_cast<int>(blockIdx.x) * c.rows + row; i < count; i += step) {
     const PatchAt at = patch_at<Patch>(s, i);
-    const int in_h = Side::first_input(at.h, s.pad), in_w = Side::first_input(at.w, s.pad);
-    const unsigned in_columns = bits_inside<Patch::kInColumns>(in_w, s.seen_w);
-    const T* p = in + std::int64_t{(at.n * s.in_h + in_h) * s.in_w + in_w} * C + channel;
     float sum[Patch::kRows][L][W] = {};
-#pragma unroll
-    for (int y = 0; y < Patch::kInRows; ++y, p += s.in_pitch) {
-      if (static_cast<unsigned>(in_h + y) >= static_cast<unsigned>(s.seen_h)) continue;
-      Packed<T, W> v[Patch::kInColumns];
-      keep_global(p);
-      load_row<W>(v, p, C, in_columns);
+    for_input_rows<W, Patch>(s, at, in, C, channel, [&](int y, const Packed<T, W>(&v)[Patch::kInColumns]) {
 #pragma unroll
       for (int k = 0; k < W; k += 4)  // a few channels after the other: fewer floats at a time
 #pragma unroll
@@ -79,7 +71,7 @@ __global__ void __launch_bounds__(kColumnsBlock, 2)
                   sum[o][l][e] = fmaf(v[Side::input(l, t)][e], weight.v[e - k], sum[o][l][e]);
               }
             }
-    }
+    });
     [[maybe_unused]] unsigned made = 0;  // a bit for each output of the patch
     const unsigned out_columns = bits_inside<L>(at.w, s.out_w);
     T* to = out + std::int64_t{(at.n * s.out_h + at.h) * s.out_w + at.w} * C + channel;

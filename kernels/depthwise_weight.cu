@@ -46,15 +46,7 @@ __global__ void __launch_bounds__(kColumnsBlock, kWeightBlocks<Patch>)
 #pragma unroll
     for (int o = 0; o < Patch::kRows; ++o, gradient += s.out_pitch)
       load_row<W>(g[o], gradient, C, at.h + o < s.out_h ? out_columns : 0);
-    const int in_h = Side::first_input(at.h, s.pad), in_w = Side::first_input(at.w, s.pad);
-    const unsigned in_columns = bits_inside<Patch::kInColumns>(in_w, s.seen_w);
-    const T* p = x + std::int64_t{(at.n * s.in_h + in_h) * s.in_w + in_w} * C + t.column;
-#pragma unroll
-    for (int y = 0; y < Patch::kInRows; ++y, p += s.in_pitch) {
-      if (static_cast<unsigned>(in_h + y) >= static_cast<unsigned>(s.seen_h)) continue;
-      Packed<T, W> v[Patch::kInColumns];
-      keep_global(p);
-      load_row<W>(v, p, C, in_columns);
+    for_input_rows<W, Patch>(s, at, x, C, t.column, [&](int y, const Packed<T, W>(&v)[Patch::kInColumns]) {
 #pragma unroll
       for (int o = 0; o < Patch::kRows; ++o)
 #pragma unroll
@@ -70,7 +62,7 @@ __global__ void __launch_bounds__(kColumnsBlock, kWeightBlocks<Patch>)
                 to = fmaf(g[o][l][k], v[Side::input(l, u)][k], to);
               }
         }
-    }
+    });
   }
   if constexpr (kAtOnce == K * K) {
     finish_taps<W, kAtOnce>(c, t, sum, shared, 0, K * K, part);

@@ -106,7 +106,7 @@ class LanePixels {
   __device__ __forceinline__ explicit LanePixels(const HaloTiles& g) {
     const int lane = static_cast<int>(threadIdx.x) % 32, low = lane % 8, half = lane / 16;
     line_ = g.pitch * D::kChunks * 16;
-    const auto column = [&](int s) { return low + halo_shift<D::kStride>(g, s); };
+    const auto column = [&](int s) { return low + halo_column<D::kStride>(g, s); };
     if constexpr (D::kIn == 8) {
 #pragma unroll
       for (int i = 0; i < D::kSteps; ++i) {
@@ -362,6 +362,7 @@ bool start(const Stream<ThisGpu>& stream, const char* name, const HaloWindow& wi
            const bf16* w, bool gradient, const DirectResult& to, PartMoments* moments, NormGradient<bf16>* norm) {
   constexpr std::int64_t weights = (D::kOut * D::kLine + 127) / 128 * 128, pixel = D::kChunks * 16;
   const std::int64_t room = direct_room(*stream.limits, D::kBlocks, kStaticShared) - weights;
+  // Buffers are rounded up to 128 bytes: 8 pixels of 16.
   const HaloPlan plan =
       gpu::plan_halo(window, D::kRuns, room / 2 / pixel - 8, kHaloBlock / (D::kIn == 8 ? C : D::kChunks));
   if (!worth_it(plan, *stream.limits)) return false;

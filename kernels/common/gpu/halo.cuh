@@ -64,7 +64,8 @@ class Place {
   int bits_;
 };
 
-/// Place in a row of pixel column j.
+/// Place in a row of pixel column j; also the places from what a position sees by its first tap to column j of the
+/// taps.
 template <int Stride>
 __device__ __forceinline__ int halo_column(const HaloTiles& g, int j) {
   return Stride == 1 ? j : j / 2 + (j % 2) * (g.pitch / 2);
@@ -189,12 +190,6 @@ __device__ __forceinline__ HaloRun halo_run(const HaloTiles& g, int run, int res
   return {Place(image, row, column), ((image * result_rows + row * step) * result_columns + column * step) * channels,
           ((image * g.rows + row * Stride) * g.pitch + column) * Chunks * 16};
 }
-/// Places from the one that a lane's position sees by the first tap to that of column s of the taps.
-template <int Stride>
-__device__ __forceinline__ int halo_shift(const HaloTiles& g, int s) {
-  return Stride == 1 ? s : s / 2 + s % 2 * (g.pitch / 2);
-}
-
 inline HaloTiles halo_tiles(const gpu::HaloWindow& w, const gpu::HaloPlan& p, std::int64_t C) {
   const auto up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
   const std::int64_t across = up(w.Q, p.tw), down = up(w.P, p.th);

@@ -104,5 +104,23 @@ __device__ __forceinline__ void load_row(Packed<T, W> (&v)[kCount], const T* p, 
   }
 }
 
+/// Calls use(y, pixels) for the rows y of inputs that a patch sees and the image has; pixels outside are zeros.
+template <int W, class Patch, class T, class Use>
+__device__ __forceinline__ void for_input_rows(const Patches& s, const PatchAt& at, const T* in, int C, int channel,
+                                               Use&& use) {
+  using Side = typename Patch::Side;
+  const int in_h = Side::first_input(at.h, s.pad), in_w = Side::first_input(at.w, s.pad);
+  const unsigned in_columns = bits_inside<Patch::kInColumns>(in_w, s.seen_w);
+  const T* p = in + std::int64_t{(at.n * s.in_h + in_h) * s.in_w + in_w} * C + channel;
+#pragma unroll
+  for (int y = 0; y < Patch::kInRows; ++y, p += s.in_pitch) {
+    if (static_cast<unsigned>(in_h + y) >= static_cast<unsigned>(s.seen_h)) continue;
+    Packed<T, W> v[Patch::kInColumns];
+    keep_global(p);
+    load_row<W>(v, p, C, in_columns);
+    use(y, v);
+  }
+}
+
 }  // namespace
 }  // namespace akin
