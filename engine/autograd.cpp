@@ -46,7 +46,6 @@ void Grads::add(std::size_t i, const Tensor& gradient) {
   AKIN_CHECK(gradient.shape() == x.shape && gradient.dtype() == x.dtype,
              "autograd: gradient {} for an input of shape {}", gradient.shape().str(), x.shape.str());
   if (!x.has_grad && x.grad == nullptr) {
-    if (x.norm != nullptr) x.norm->parts = 0;
     x.grad = gradient.view(gradient.shape()).handle();
     x.has_grad = true;
     return;

@@ -73,7 +73,7 @@ struct BatchNormState {
 };
 /// y = f( gamma (x - mean) / sqrt(var + eps) + beta + residual? ), f none, relu or relu6; statistics over N, H, W: of
 /// the batch when training, else the running ones. `residual` may be undefined. One pass over the activations instead
-/// of three. `moments`: of x, from the conv2d that made it.
+/// of three. `moments`: of x, from the convolution that made it.
 Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormState& state,
                  bool training, Activation act = Activation::none, const Tensor& residual = {},
                  const ChannelMoments& moments = {});

@@ -137,6 +137,7 @@ bool start(const Stream<ThisGpu>& stream, const Conv2dShape& s, const bf16* x, c
   const auto whole = [](std::int64_t bytes) { return (bytes + 127) / 128 * 128; };
   const std::int64_t x_bytes = whole(plan.pixels() * pixel), dy_bytes = whole((plan.runs() + 1) / 2 * 16 * position);
   const std::int64_t shared = std::max<std::int64_t>(2 * (x_bytes + dy_bytes), D::kK * 9 * D::kIn * 4);
+  if (shared > room) return false;  // the sums of all weights
   const std::int64_t blocks =
       std::min<std::int64_t>(plan.tiles, std::int64_t{stream.limits->multiprocessors} * D::kBlocks);
   launch("conv2d_direct_bwd_weight", conv2d_direct_weight<D>,

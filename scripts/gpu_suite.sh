@@ -3,6 +3,7 @@
 # result written down as soon as it is known.
 # shellcheck disable=SC2317  # step_* and on_signal are reached by name
 set -uo pipefail
+unset CDPATH
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 all=(hello tests constants kernels libraries counters training pytorch sanitizers more)
@@ -99,7 +100,9 @@ mkdir -p "$out/logs" || stop "cannot write in $out"
 out=$(cd "$out" && pwd)
 logs=$out/logs lines=$out/results.jsonl
 cd "$root" || stop "cannot enter $root"  # the tests find their tables from here
+[[ ! -s $lines || -z $(tail -c 1 "$lines") ]] || echo >> "$lines"  # a line that was cut off
 : >> "$lines" || stop "cannot write $lines"
+[[ ! -e $out/logs.tar.gz ]] || tar xzf "$out/logs.tar.gz" -C "$out"  # of what failed before
 begin=$SECONDS
 step=none now=''
 bad=0
@@ -134,12 +137,12 @@ card_state() { [[ $device == sim ]] || line kind card step "$step" fields "$fiel
 run() {
   local item=$1 most=$(($2 - SECONDS)) start=$SECONDS log code=0
   shift 2
-  now=$item
   log=$logs/$step-${item//[^a-zA-Z0-9_.-]/_}.log
   if ((most <= 0)); then
     note "$item" 'not run' 0 'no time left'
     return 1
   fi
+  now=$item
   timeout --kill-after=5 "$most" "$@" > "$log" 2>&1 &
   child=$!
   if ((BASHPID != $$)); then  # one of several at once
@@ -149,8 +152,8 @@ run() {
   now=''
   case $code in
     0) note "$item" passed $((SECONDS - start)) ''; rm -f "$log"; return 0 ;;
-    124 | 137) note "$item" failed $((SECONDS - start)) "stopped after $most s" ;;
-    *) note "$item" failed $((SECONDS - start)) "exit code $code: $(tail -n 1 "$log" | cut -c 1-200)" ;;
+    124) note "$item" failed $((SECONDS - start)) "stopped after $most s" ;;
+    *) note "$item" failed $((SECONDS - start)) "exit code $code: $(tail -n 1 "$log" | LC_ALL=C tr -cd '[:print:]' | cut -c 1-200)" ;;
   esac
   return 1
 }
@@ -169,16 +172,19 @@ finish() {
   [[ -z $now ]] || note "$now" 'not run' 0 "$reason"
   step=end
   card_state
-  line kind end cut "$reason" seconds $((SECONDS - begin))
+  line kind end cut "$reason" seconds $((SECONDS - begin)) || bad=1  # the disk is full
   if command -v python3 > /dev/null; then
-    python3 "$root/scripts/gpu_table.py" "$out" || say "gpu_suite.sh: the tables could not be written; the lines are in $lines"
+    if ! python3 "$root/scripts/gpu_table.py" "$out"; then
+      say "gpu_suite.sh: the tables could not be written; the lines are in $lines"
+      bad=1
+    fi
   else
     say "no python3 here: no tables; python3 scripts/gpu_table.py $out makes them elsewhere"
   fi
   (cd "$out" && rm -f logs.tar.gz && [[ -z $(ls logs) ]] || tar czf logs.tar.gz logs) && rm -rf "$logs"
   say "results: $out, $((SECONDS - begin)) s"
   # Items of this run alone decide.
-  tail -n "+$first" "$lines" | grep '"kind": "item"' | grep -qE '"result": "(failed|not run)"' && bad=1
+  tail -n "+$first" "$lines" | grep -a '"kind": "item"' | grep -aqE '"result": "(failed|not run)"' && bad=1
   [[ -z $reason ]] || bad=1
   code=$bad
   exit "$code"
@@ -208,8 +214,12 @@ step_hello() {
 }
 
 step_tests() {
-  local name any=
-  for name in $("$gpu" list); do
+  local name names any=
+  if ! names=$(timeout -k 1 20 "$gpu" list); then
+    note all failed 0 'akin_gpu list failed'
+    return
+  fi
+  for name in $names; do
     matches "$name" || continue
     any=yes
     OMP_NUM_THREADS=1 atonce run "$name" "$1" "$gpu" test --file "$name" "--places=$device" --values-only
@@ -230,8 +240,14 @@ step_constants() {
 
 # Whether a comparison has the filter in its name; told where none has.
 listed() {
-  "$gpu" bench --list "$@" ${filter:+--filter "$filter"} > /dev/null 2>&1 && return 0
-  skip all "no comparison has \"$filter\" in its name"
+  local code=0
+  timeout -k 1 20 "$gpu" bench --list "$@" ${filter:+--filter "$filter"} > /dev/null 2>&1 || code=$?
+  ((code == 0)) && return 0
+  if ((code == 124 || code > 128)) || [[ -z $filter ]]; then
+    note all failed 0 "akin_gpu bench --list: exit code $code"
+  else
+    skip all "no comparison has \"$filter\" in its name"
+  fi
   return 1
 }
 
@@ -354,7 +370,7 @@ fi
 declare -A most=([hello]=20 [tests]=60 [constants]=30 [kernels]=60 [libraries]=75 [counters]=75 [training]=75 [pytorch]=130
   [sanitizers]=60 [more]=100000)
 first=$(($(wc -l < "$lines") + 1))
-trap on_signal TERM INT
+trap on_signal TERM INT HUP
 line kind begin commit "$version" card "$card" device "$device" steps "${chosen[*]}" filter "$filter" date "$(date -u +%FT%TZ)"
 for step in "${chosen[@]}"; do
   left=$((limit - (SECONDS - begin)))

@@ -117,6 +117,9 @@ def page(lines):
         out.append("")
     out += section("Constants", "", table("what|>value|unit|how", [constant_row(c) for c in latest(lines, "constant", "name")]))
     kernels = latest(lines, "kernel", "name", "yardstick")
+    good = {k["name"] for k in kernels if "error" not in k}
+    last = {k["name"]: k for k in lines if k.get("kind") == "kernel"}  # what failed has no yardstick
+    kernels = [k for k in kernels if "error" not in k or k["name"] not in good or "error" in last[k["name"]]]
     libraries = [k["libraries"].splitlines()[0] for k in kernels if k.get("libraries")]
     out += section("Kernels", f"Against {libraries[-1] if libraries else 'no library'}, and device copies. Above 1: akin is faster.",
                    table("kernel|>us|>TFLOP/s|>GB/s|yardstick|ratio, median [range]|goal", [kernel_row(k) for k in kernels]))  # fmt: skip

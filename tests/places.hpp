@@ -43,7 +43,8 @@ inline sim::Options sim_options(sim::Policy policy, std::uint64_t seed) {
           .multiprocessors = policy == sim::Policy::lifo ? 132 : 2};
 }
 
-/// True where `argument` is one of the options above; a wrong value is not.
+/// True where `argument` is one of the options above, false where it is another's. Error where it looks like one of
+/// them: a test that was to run on a card must not pass elsewhere for a slip of the pen.
 inline bool take_option(std::string_view argument) {
   Places& p = chosen();
   if (argument == "--places=cuda") {
@@ -55,6 +56,9 @@ inline bool take_option(std::string_view argument) {
   } else if (argument == "--no-poison") {
     p.poison = false;
   } else {
+    for (const std::string_view mine : {"--place", "--value", "--no-p"})
+      AKIN_CHECK(argument == "--places=all" || argument == "--no-path-filenames" || !argument.starts_with(mine),
+                 "{}: the options are --places=all|cuda|sim, --values-only and --no-poison", argument);
     return argument == "--places=all";
   }
   return true;

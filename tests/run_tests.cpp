@@ -14,8 +14,13 @@
 int akin::test::run_tests(int argc, char** argv) {
   akin::sim::close_to_host(std::size_t{4} << 30);
   std::vector<char*> rest;  // what is left for doctest
-  for (int i = 0; i < argc; ++i)
-    if (i == 0 || !akin::test::take_option(argv[i])) rest.push_back(argv[i]);
+  try {
+    for (int i = 0; i < argc; ++i)
+      if (i == 0 || !akin::test::take_option(argv[i])) rest.push_back(argv[i]);
+  } catch (const akin::Error& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return 2;
+  }
   if (!akin::test::chosen(akin::Device::sim) && !akin::cuda_usable()) {
     std::fputs("--places=cuda: no CUDA card answers on this machine (or this build is without CUDA)\n", stderr);
     return 1;

@@ -306,3 +306,17 @@ TEST_CASE("depthwise: statistics of what it stores") {
         CHECK_EQ(compare("without", to_values(plain), to_values(y), 0.0), "");
       }
 }
+
+TEST_CASE("depthwise: statistics of numbers far from zero keep their digits") {
+  for (const Device device : gpu_devices()) {
+    Context ctx(device, {.poison = true});
+    Rng rng(3, 3);
+    std::vector<float> x(4 * 20 * 20 * 16), w(16 * 9, 0.0f);
+    for (float& v : x) v = rng.below(2) == 0 ? 256.0f : 258.0f;
+    for (std::size_t c = 0; c < 16; ++c) w[c * 9 + 4] = 1;
+    ops::ChannelMoments moments;
+    const Tensor in = Tensor::from(ctx, Array::from(x, {4, 20, 20, 16}).cast(DType::bf16));
+    const Tensor y = ops::depthwise_conv2d(ctx, in, Tensor::from(ctx, w, {16, 3, 3, 1}), 1, 1, -1, &moments);
+    CHECK_EQ(compare_moments(moments.data, moments.parts, to_values(y), 16, true), "");
+  }
+}

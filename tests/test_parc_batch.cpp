@@ -276,3 +276,68 @@ TEST_CASE("parc batch: a bank on a GPU is ranked as its sources are, and one tha
     CHECK_EQ(plastic.rows[0].similarity.metric, "plasticity");
   });
 }
+
+TEST_CASE("parc batch: more sources than a batch holds, and many tiles of keys") {
+  on_gpus([](Context& ctx) {
+    const auto labels = labels_of(12, 3);
+    const Bank<float> bank = bank_of<float>(12, std::vector<std::int64_t>(MatrixBatch::kMost + 1, 4), 8);
+    const auto x = bank.spans();
+    LaunchLog log;
+    std::vector<RankedPairs> all;
+    {
+      const ContextScope<&Context::launches> counted(ctx, &log);
+      all = rank_sources<float>(ctx, x, 12, labels);
+    }
+    CHECK_EQ(log.size(), 2 * kLaunches);
+    REQUIRE_EQ(all.size(), x.size());
+    for (const std::size_t s : {std::size_t{0}, std::size_t{63}, std::size_t{64}})
+      CHECK(same_sums(all[s].sums, rank_sources<float>(ctx, std::span(x).subspan(s, 1), 12, labels)[0].sums));
+
+    // So many tiles that a block a digit adds up their counts, of two sources whose counts differ.
+    if (kSanitized) return;
+    const std::int64_t pairs = 128 * 2048 + 1;
+    Rng rng(9);
+    std::vector<std::uint64_t> keys;
+    for (std::int64_t i = 0; i < 2 * pairs; ++i)
+      keys.push_back((i < pairs ? rng.below(1u << 30) : rng.below(50)) | (rng.below(3) == 0 ? kSameLabel : 0));
+    const auto sums_of = [&](std::int64_t sources, std::int64_t first) {
+      const std::vector<std::uint64_t> some(keys.begin() + first, keys.begin() + first + sources * pairs);
+      const Tensor on = bytes_on_device(ctx, some);
+      const Tensor scratch =
+          Tensor::empty(ctx, {static_cast<std::int64_t>(pair_scratch_bytes(sources, pairs))}, DType::u8);
+      const Tensor sums = bytes_on_device(ctx, std::vector<RankSums>(at(sources)));
+      on_gpu(ctx, {"test", {}}, [&](const auto& stream) {
+        clear_sums(stream, sources, as<RankSums>(sums));
+        spearman_of_pairs(stream, sources, pairs, as<std::uint64_t>(on), scratch.raw(), as<RankSums>(sums));
+      });
+      std::vector<RankSums> out(at(sources));
+      sums.copy_to(out.data());
+      return out;
+    };
+    const auto both = sums_of(2, 0);
+    for (std::int64_t s = 0; s < 2; ++s) {
+      std::vector<double> small, large;
+      for (std::int64_t i = 0; i < pairs; ++i) {
+        const std::uint64_t key = keys[at(s * pairs + i)];
+        ((key & kSameLabel) != 0 ? small : large).push_back(static_cast<double>(key & ~kSameLabel));
+      }
+      CHECK_EQ(spearman_from_sums(both[at(s)], pairs), spearman_two_valued(small, large));
+    }
+  });
+}
+
+TEST_CASE("parc batch: a source that does not fit stops none of the others") {
+  Context ctx(Device::sim, open_sim({}), {.limit = std::size_t{4} << 20});
+  std::vector<Candidate> bank;
+  for (const std::int64_t d : {7, 9000, 5}) {
+    bank.push_back({fmt::format("d{}", d), random_probe(40, d, 4, 0.6, 9)});
+    bank.back().probe.ctx = &ctx;
+  }
+  const Metric metric = find_metric("parc");
+  const Measurement all = measure(metric, bank, {.replicates = 0});
+  CHECK(all.rows[1].undefined.find("out of memory") != std::string::npos);
+  for (const std::size_t s : {0u, 2u}) {
+    CHECK_EQ(all.rows[s].undefined, "");
+    CHECK_EQ(all.rows[s].similarity.value, metric.score(bank[s].probe).value);
+  }
+}

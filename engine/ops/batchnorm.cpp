@@ -20,6 +20,9 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
              "batchnorm: training needs more than one value a channel, found shape {}; use a larger batch",
              x.shape().str());
   if (residual.defined()) check_same(x, residual, "batchnorm residual");
+  AKIN_CHECK(moments.parts == 0 || moments.data.numel() >= PartMoments::floats(moments.parts, C),
+             "batchnorm: {} channels, but statistics of {} parts in {} numbers (of another tensor?)", C, moments.parts,
+             moments.data.numel());
 
   Tensor y = Tensor::empty(ctx, x.shape(), x.dtype());
   const Tensor mean = Tensor::empty(ctx, {C}, parameters), invstd = Tensor::empty(ctx, {C}, parameters);
@@ -49,45 +52,46 @@ Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tenso
   std::shared_ptr<NormSums> norm;
   if (ctx.device != Device::cpu && ctx.tape != nullptr && act == Activation::relu)
     norm = std::make_shared<NormSums>(
-        NormSums{x.detach(), mean, invstd, gamma.detach(), beta.detach(), residual.defined(), {}, 0});
-  y.handle()->norm = norm;
-  return record(ctx, {"batchnorm", {{"eps", s.eps}, {"act", act}, {"training", training}}}, y,
-                {x, gamma, beta, residual, state.running_mean, state.running_var},
-                [s, x = x.detach(), y = y.detach(), gamma = gamma.detach(), shift, scale, mean, invstd, norm](
-                    const Tensor& dy, Grads& g) {
-                  Context& c = g.ctx();
-                  // Without an activation the residual's gradient is dy itself.
-                  const bool summed = norm != nullptr && norm->parts > 0;
-                  const Tensor masked = g.wanted(3) && s.act != Activation::none && !summed
-                                            ? Tensor::empty(c, x.shape(), x.dtype())
-                                            : Tensor();
-                  launch_on(c, dy.dtype(), {"batchnorm", batchnorm_bwd_work(s, !shift.defined(), size_of(dy.dtype()))},
-                            [&]<class T>(const auto& stream, T) {
-                              const Tensor scratch = scratch_of(c, batchnorm_scratch(stream, s));
-                              const Grads::Sink dx = g.into(0), dgamma = g.into(1), dbeta = g.into(2);
-                              batchnorm_bwd(stream, s,
-                                            BatchNormBackward<T>{.x = x.data<T>(),
-                                                                 .y = y.data<T>(),
-                                                                 .dy = dy.data<T>(),
-                                                                 .gamma = gamma.data<Full<T>>(),
-                                                                 .mean = mean.data<Full<T>>(),
-                                                                 .invstd = invstd.data<Full<T>>(),
-                                                                 .beta = or_null<Full<T>>(shift),
-                                                                 .scale = or_null<Full<T>>(scale),
-                                                                 .sums = summed ? norm->sums.data<float>() : nullptr,
-                                                                 .parts = summed ? norm->parts : 0,
-                                                                 .dx = dx.data<T>(),
-                                                                 .dx_mode = dx.mode,
-                                                                 .dresidual = or_null<T>(masked),
-                                                                 .dgamma = dgamma.data<Full<T>>(),
-                                                                 .dgamma_mode = dgamma.mode,
-                                                                 .dbeta = dbeta.data<Full<T>>(),
-                                                                 .dbeta_mode = dbeta.mode},
-                                            or_null<float>(scratch));
-                            });
-                  if (norm != nullptr) *norm = {};  // y may outlive this, what it was made of need not
-                  if (g.wanted(3)) g.add(3, masked.defined() ? masked : dy);
-                });
+        NormSums{x.detach(), mean, invstd, gamma.detach(), beta.detach(), residual.defined(), {}, ctx.tape, 0});
+  y = record(ctx, {"batchnorm", {{"eps", s.eps}, {"act", act}, {"training", training}}}, y,
+             {x, gamma, beta, residual, state.running_mean, state.running_var},
+             [s, x = x.detach(), y = y.detach(), gamma = gamma.detach(), shift, scale, mean, invstd, norm](
+                 const Tensor& dy, Grads& g) {
+               Context& c = g.ctx();
+               // Without an activation the residual's gradient is dy itself.
+               const bool summed = norm != nullptr && norm->parts > 0;
+               const Tensor masked = g.wanted(3) && s.act != Activation::none && !summed
+                                         ? Tensor::empty(c, x.shape(), x.dtype())
+                                         : Tensor();
+               launch_on(c, dy.dtype(), {"batchnorm", batchnorm_bwd_work(s, !shift.defined(), size_of(dy.dtype()))},
+                         [&]<class T>(const auto& stream, T) {
+                           const Tensor scratch = scratch_of(c, batchnorm_scratch(stream, s));
+                           const Grads::Sink dx = g.into(0), dgamma = g.into(1), dbeta = g.into(2);
+                           batchnorm_bwd(stream, s,
+                                         BatchNormBackward<T>{.x = x.data<T>(),
+                                                              .y = y.data<T>(),
+                                                              .dy = dy.data<T>(),
+                                                              .gamma = gamma.data<Full<T>>(),
+                                                              .mean = mean.data<Full<T>>(),
+                                                              .invstd = invstd.data<Full<T>>(),
+                                                              .beta = or_null<Full<T>>(shift),
+                                                              .scale = or_null<Full<T>>(scale),
+                                                              .sums = summed ? norm->sums.data<float>() : nullptr,
+                                                              .parts = summed ? norm->parts : 0,
+                                                              .dx = dx.data<T>(),
+                                                              .dx_mode = dx.mode,
+                                                              .dresidual = or_null<T>(masked),
+                                                              .dgamma = dgamma.data<Full<T>>(),
+                                                              .dgamma_mode = dgamma.mode,
+                                                              .dbeta = dbeta.data<Full<T>>(),
+                                                              .dbeta_mode = dbeta.mode},
+                                         or_null<float>(scratch));
+                         });
+               if (norm != nullptr) *norm = {};  // y may outlive this, what it was made of need not
+               if (g.wanted(3)) g.add(3, masked.defined() ? masked : dy);
+             });
+  if (y.requires_grad()) y.handle()->norm = norm;  // else nobody comes to the backward rule
+  return y;
 }
 
 }  // namespace akin::ops

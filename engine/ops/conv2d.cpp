@@ -25,8 +25,9 @@ void data_gradient(Context& ctx, const Conv2dShape& s, const Tensor& dy, const T
   launch_on(ctx, dy.dtype(), {"conv2d data", conv2d_work(s, size_of(dy.dtype()))}, [&]<class T>(const auto& stream, T) {
     const Tensor scratch = scratch_of(ctx, conv2d_data_scratch<T>(stream, s, dx.mode));
     NormGradient<T> wanted;
-    if (norm != nullptr) norm->sums = scratch_of(ctx, conv2d_norm_sums<T>(stream, s));
-    const bool sums = norm != nullptr && norm->sums.defined();
+    const bool live = norm != nullptr && norm->x.defined();  // not after its backward rule
+    if (live) norm->sums = scratch_of(ctx, conv2d_norm_sums<T>(stream, s));
+    const bool sums = live && norm->sums.defined();
     if constexpr (std::is_same_v<T, bf16>)
       if (sums)
         wanted = {.x = norm->x.data<T>(),
@@ -38,7 +39,7 @@ void data_gradient(Context& ctx, const Conv2dShape& s, const Tensor& dy, const T
                   .sums = norm->sums.data<float>()};
     conv2d_bwd_data(stream, s, dy.data<T>(), w.data<T>(), dx.data<T>(), dx.mode, or_null<float>(scratch),
                     sums ? &wanted : nullptr);
-    if (norm != nullptr) norm->parts = wanted.parts;
+    if (live) norm->parts = wanted.parts;
   });
 }
 
@@ -53,6 +54,7 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
   AKIN_CHECK(x.dim(3) == w.dim(3), "conv2d: input has {} channels, weight expects {} (weights of another layer?)",
              x.dim(3), w.dim(3));
   pad_end = checked_padding(stride, pad, pad_end, "conv2d");
+  if (moments != nullptr) *moments = {};
   const Conv2dShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(1), w.dim(2), stride, pad, pad_end};
   check_window(s, "conv2d");
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.K}, x.dtype());
@@ -64,7 +66,9 @@ Tensor conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int64_t strid
       if (moments != nullptr) moments->parts = left.parts;
     });
   const OpCall call{"conv2d", {{"stride", s.stride}, {"pad", s.pad}, {"pad_end", s.pad_end}}};
-  return record(ctx, call, y, {x, w}, [s, x = x.detach(), low, norm = x.handle()->norm](const Tensor& dy, Grads& g) {
+  std::shared_ptr<NormSums> norm = x.handle()->norm;
+  if (norm != nullptr && norm->tape != ctx.tape) norm.reset();
+  return record(ctx, call, y, {x, w}, [s, x = x.detach(), low, norm](const Tensor& dy, Grads& g) {
     if (g.wanted(1)) weight_gradient(g.ctx(), s, x, dy, g.into(1));
     if (g.wanted(0)) data_gradient(g.ctx(), s, dy, low, g.into(0), x, norm.get());
   });

@@ -15,6 +15,7 @@ Tensor depthwise_conv2d(Context& ctx, const Tensor& x, const Tensor& w, std::int
              "depthwise_conv2d: input has {} channels, weight {} must be [{}, R, S, 1] (weights of another layer?)",
              x.dim(3), w.shape().str(), x.dim(3));
   pad_end = checked_padding(stride, pad, pad_end, "depthwise_conv2d");
+  if (moments != nullptr) *moments = {};
   const DepthwiseShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(1), w.dim(2), stride, pad, pad_end};
   check_window(s, "depthwise_conv2d");
   Tensor y = Tensor::empty(ctx, {s.N, s.P(), s.Q(), s.C}, x.dtype());

@@ -169,6 +169,7 @@ std::vector<RankedPairs> rank_sources(Context& ctx, std::span<const std::span<co
     rank_batch<T>(ctx, matrix_batch(n, columns), x.subspan(first, columns.size()), label, ranked);
     first += columns.size();
   }
+  ctx.host->flush();  // pinned memory of just this size is of no use to others
   return ranked;
 }
 template std::vector<RankedPairs> rank_sources(Context&, std::span<const std::span<const float>>, std::int64_t,

@@ -163,7 +163,8 @@ struct ToCome {
   DType type() const { return rows.components.empty() ? rows.features->dtype() : DType::f64; }
 };
 
-/// All that can be worked out with `first`.
+/// All that can be worked out with `first`. What fails together, as where memory is short, is left to be worked out
+/// alone.
 void rank_with(ToCome& first, std::span<ToCome> all) {
   std::vector<ToCome*> batch;
   for (ToCome& other : all)
@@ -179,8 +180,8 @@ void rank_with(ToCome& first, std::span<ToCome> all) {
       return rank_sources<std::remove_const_t<T>>(*first.probe->ctx, x, first.rows.n, first.probe->labels);
     });
     for (std::size_t s = 0; s < batch.size(); ++s) batch[s]->ranked = ranked[s];
-  } catch (const Error&) {  // of the device, so of all
-    for (ToCome* source : batch) source->error = std::current_exception();
+  } catch (const Error&) {
+    if (batch.size() == 1) first.error = std::current_exception();
   }
   for (ToCome* source : batch) source->taken = true;
 }
@@ -207,7 +208,7 @@ Similarity value_of(ToCome& source, const ParcOptions& options) {
 std::vector<Promise> parc_bank(std::span<const Probe* const> probes, const ParcOptions& options) {
   const auto all = std::make_shared<std::vector<ToCome>>();
   for (const Probe* probe : probes) all->push_back({probe});
-  parallel_tasks(std::ssize(*all), [&](std::int64_t task, int) {
+  const auto begin = [&](std::int64_t task) {
     ToCome& source = (*all)[static_cast<std::size_t>(task)];
     const Probe& probe = *source.probe;
     try {
@@ -218,7 +219,11 @@ std::vector<Promise> parc_bank(std::span<const Probe* const> probes, const ParcO
     }
     const std::int64_t n = source.rows.n;
     source.taken = source.error || !on_gpu(probe) || n >= options.histogram_from || n > kMostBatchRows;
-  });
+  };
+  if (std::ssize(*all) >= max_threads())
+    parallel_tasks(std::ssize(*all), [&](std::int64_t task, int) { begin(task); });
+  else  // each with all threads
+    for (std::int64_t task = 0; task < std::ssize(*all); ++task) begin(task);
   for (ToCome& source : *all)
     if (!source.taken) rank_with(source, *all);
   std::vector<Promise> promises;
