@@ -28,11 +28,15 @@ std::vector<std::string> gather(Ranks& ranks, const std::string& own, const std:
 }
 
 void check_same(Ranks& ranks, const std::string& own, const std::string& what) {
+  constexpr std::size_t kShown = 100;
   const std::vector<std::string> all = gather(ranks, own, what);
-  for (int r = 1; r < ranks.size(); ++r)
-    AKIN_CHECK(all[static_cast<std::size_t>(r)] == all[0],
-               "{}: has another {} than {} ('{}', not '{}'); all ranks need the same program, settings and files",
-               ranks.name(r), what, ranks.name(0), all[static_cast<std::size_t>(r)], all[0]);
+  for (int r = 1; r < ranks.size(); ++r) {
+    const std::string& its = all[static_cast<std::size_t>(r)];
+    if (its == all[0]) continue;
+    fail("{}: has another {} than {}{}; all ranks need the same program, settings and files", ranks.name(r), what,
+         ranks.name(0),
+         its.size() <= kShown && all[0].size() <= kShown ? fmt::format(" ('{}', not '{}')", its, all[0]) : "");
+  }
 }
 
 std::uint32_t checksum(std::span<const std::byte> bytes) {

@@ -66,8 +66,8 @@ requires std::is_trivially_copyable_v<T> std::vector<T> gathered(Ranks* ranks, c
   if (ranks != nullptr) ranks->all_gather(&own, all.data(), sizeof own, what);
   return all;
 }
-/// Throws on all ranks, naming the first one whose text is not that of rank 0: "rank 1 (node2): its WHAT are other ones
-/// than those of rank 0 (node1): ...".
+/// Throws on all ranks, naming the first one whose text is not that of rank 0: "rank 1 (node2): has another WHAT than
+/// rank 0 (node1)", with both texts where they are short.
 void check_same(Ranks& ranks, const std::string& own, const std::string& what);
 
 /// CRC-32 of an array: what ranks compare to see that their copies are the same.

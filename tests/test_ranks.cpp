@@ -1,8 +1,8 @@
 // Several ranks: what they tell each other, and that a training run has the same bits however many share it.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "engine/ordered_sum.hpp"
 #include "kernels/common/rng.hpp"
