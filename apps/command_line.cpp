@@ -10,7 +10,9 @@
 #include "apps/common.hpp"
 #include "apps/config_file.hpp"
 #include "apps/flags.hpp"
+#include "apps/ranks.hpp"
 #include "distill/task/settings_file.hpp"
+#include "engine/mpi_ranks.hpp"
 #include "kernels/common/parallel.hpp"
 
 namespace akin {
@@ -191,7 +193,10 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
   add_manual(app);
   refuse_empty_values(app);
   if (declared) declared(app);
-  app.parse_complete_callback(check_thread_environment);
+  app.parse_complete_callback([&] {
+    check_thread_environment();
+    if (host.console == nullptr && innermost(app).get_option_no_throw("--ranks") == nullptr) refuse_ranks();
+  });
   try {
     app.parse(reordered(argc, argv));
   } catch (const CLI::FileError& e) {
@@ -231,6 +236,10 @@ Failure failure_of(const std::exception_ptr& error) {
     std::rethrow_exception(error);
   } catch (const UsageError& e) {
     return {e.what(), 2};
+  } catch (const ToldElsewhere& e) {
+    return {.text = e.what(), .told = true};
+  } catch (const RankError& e) {
+    return {.text = e.what(), .of_ranks = true};
   } catch (const Error& e) {
     return {e.what()};
   } catch (const std::bad_alloc&) {

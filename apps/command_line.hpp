@@ -29,6 +29,8 @@ int run_command_line(int argc, const char* const* argv, const std::function<void
 struct Failure {
   std::string text;
   int code = 1;
+  bool of_ranks = false;  ///< of another rank, which the text names
+  bool told = false;      ///< another rank says it
 };
 Failure failure_of(const std::exception_ptr& error);
 

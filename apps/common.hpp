@@ -25,8 +25,10 @@ struct Console {
 };
 
 struct CommonOptions {
-  Settings settings;  ///< of which each command offers its own; those of the device all
-  int threads = 0;    ///< 0: OMP_NUM_THREADS or the processors at hand
+  Settings settings;           ///< of which each command offers its own; those of the device all
+  std::string ranks = "auto";  ///< auto, mpi or none (ranks.hpp)
+  double rank_timeout = 300;   ///< seconds
+  int threads = 0;             ///< 0: OMP_NUM_THREADS or the processors at hand
   bool quiet = false;
   bool json = false;
   bool detect_anomaly = false;

@@ -7,6 +7,7 @@
 #include "apps/distill_run.hpp"
 #include "apps/flags.hpp"
 #include "apps/profiling.hpp"
+#include "apps/ranks.hpp"
 #include "apps/value_lists.hpp"
 #include "distill/task/label_list.hpp"
 #include "engine/io/file.hpp"
@@ -55,7 +56,11 @@ void run(const CLI::App& app, Options& o) {
   run.budget = budget_of(o.task);
   check_class_names(run.labels, data);
   if (!o.task.labels.empty()) run.files.emplace_back(o.task.labels);
+  const std::shared_ptr<Ranks> ranks = join_ranks(o.common);
   Context ctx = start(o.common);
+  ctx.ranks = ranks;
+  o.common.settings.slices = count_slices(ctx, o.common.settings.slices);
+  check_slices(o.common.settings);
   const Profiling profiling(o.common, ctx);
   run_distillation(app, o.common, run, ctx, begun, clock);
 }
@@ -89,6 +94,7 @@ void add_distill(CLI::App& akin, const Console* console) {
   add_detect_anomaly(*app, o->common);
   add_profiling(*app, o->common);
   add_common(*app, o->common);
+  add_ranks(*app, o->common);
   add_config(*app);
   app->footer(
       "Writes report.html, student.safetensors (of the first seed: the best on validation\n"

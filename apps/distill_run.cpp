@@ -1,6 +1,7 @@
 #include "apps/distill_run.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "apps/output_cache_place.hpp"
 #include "apps/run_journal.hpp"
@@ -8,6 +9,7 @@
 #include "distill/report/table.hpp"
 #include "distill/report/verdict.hpp"
 #include "engine/io/file.hpp"
+#include "engine/ranks.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
@@ -44,13 +46,15 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   const Grid grid = single_grid(run.target, run.labels, run.sources, methods, run.seeds, common.settings);
   GridInputs inputs = inputs_of(grid);
   inputs.files.insert(inputs.files.end(), run.files.begin(), run.files.end());
-  const RunFolder folder(run.kind, run.out, inputs, {.resume = run.resume, .force = run.force});
+  const bool leads = ctx.ranks == nullptr || ctx.ranks->is_first();
+  std::optional<RunFolder> folder;  // of the first rank, which alone writes
+  if (leads) folder.emplace(run.kind, run.out, inputs, RunFolder::Wish{.resume = run.resume, .force = run.force});
   PipelineOptions p;
-  p.run_folder = folder.path();
+  if (leads) p.run_folder = folder->path();
   p.resume = run.resume;
   p.made_by = version_line();
   p.tensorboard = run.tensorboard;
-  p.begins = [&](const std::vector<std::string>& written) { folder.begin(written); };
+  p.begins = [&](const std::vector<std::string>& written) { folder->begin(written); };
   const OutputCachePlace cache(std::any_of(methods.begin(), methods.end(), uses_sources) ? run.cache : "none",
                                run.target.data);
   p.cache = cache.folder();
@@ -76,7 +80,9 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
     save_config(app, p.run_folder);
     journal.open(p.run_folder, std::ssize(methods) * std::ssize(run.seeds));
   };
+  if (!leads) p.opened = {};
   PipelineResult result = run_pipeline(ctx, grid, p, journaled(make_events(common), journal));
+  if (!leads) return;
   AKIN_CHECK(result.finished,
              "stopped on request; what is done is kept in {}: the same command with --resume --out {} "
              "goes on",
@@ -90,11 +96,10 @@ void run_distillation(const CLI::App& app, const CommonOptions& common, const Di
   sign_report(report, app, ctx, begun, clock);
   write_report(report, p.run_folder);
   const std::size_t columns = common.console != nullptr ? 0 : stdout_columns();
-  print(common, common.json
-                    ? results_json(report, p.run_folder.string())
-                    : (report.sources.empty() ? "" : sources_table(report, columns) + "\n") +
-                          (run.kind == RunKind::distill ? results_table(report, columns) + "\n" : "") +
-                          verdict_text(report, columns));
+  print(common, common.json ? results_json(report, p.run_folder.string())
+                            : (report.sources.empty() ? "" : sources_table(report, columns) + "\n") +
+                                  (run.kind == RunKind::distill ? results_table(report, columns) + "\n" : "") +
+                                  verdict_text(report, columns));
   for (const std::string& note : report.notes) say(common, "note: " + note);
   say_files(common, p.run_folder, {"report.html", "student.safetensors", "results.csv"});
 }

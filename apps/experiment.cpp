@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
 #include "apps/output_cache_place.hpp"
 #include "apps/profiling.hpp"
+#include "apps/ranks.hpp"
 #include "apps/run_folder.hpp"
 #include "apps/run_journal.hpp"
 #include "distill/report/table.hpp"
@@ -106,6 +108,8 @@ void run(const CLI::App& app, Options& o) {
   options.redo_stale = o.redo_stale;
   options.keep_students = o.keep_students;
   options.made_by = version_line();
+  options.ranks = join_ranks(o.common);
+  const bool first = options.ranks == nullptr || options.ranks->is_first();
   Context ctx = start(o.common);
   const Profiling profiling(o.common, ctx);
   if (o.dry_run) {
@@ -115,13 +119,17 @@ void run(const CLI::App& app, Options& o) {
   catch_interrupts();
   const OutputCachePlace cache(o.cache, {});
   options.cache = cache.folder();
-  const RunFolder owner(RunKind::experiment, run_folder, inputs_of(grid), {.takes_force = false});
+  std::optional<RunFolder> owner;  // for all ranks
+  if (first) owner.emplace(RunKind::experiment, run_folder, inputs_of(grid), RunFolder::Wish{.takes_force = false});
+  if (options.ranks != nullptr) options.ranks->barrier("the run folder");
   RunJournal journal;
-  options.listener.opened = [&](const Task&, const std::vector<Source>&) {
-    write_file_atomic(run_folder / ("experiment" + file.extension().string()), std::string_view(read_text(file)));
-    journal.open(run_folder);
-  };
+  if (first)
+    options.listener.opened = [&](const Task&, const std::vector<Source>&) {
+      write_file_atomic(run_folder / ("experiment" + file.extension().string()), std::string_view(read_text(file)));
+      journal.open(run_folder);
+    };
   const GridOutcome outcome = run_experiment(ctx, grid, options, journaled(make_events(o.common), journal));
+  if (!first) return;
   const std::string folder = run_folder.string();
   AKIN_CHECK(outcome.finished, "stopped on request; finished cells are kept in {}: the same command goes on", folder);
   if (o.common.json)
@@ -167,6 +175,7 @@ void add_experiment(CLI::App& akin) {
   add_detect_anomaly(*app, o->common);
   add_profiling(*app, o->common);
   add_common(*app, o->common);
+  add_ranks(*app, o->common);
   app->footer(
       "Every finished cell is a small file below cells/; interrupted and started again, the command goes on.\n\n"
       "Example:\n  akin experiment configs/mini/example.toml --out runs/example");

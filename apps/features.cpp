@@ -5,6 +5,7 @@
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
 #include "apps/output_cache_place.hpp"
+#include "apps/ranks.hpp"
 #include "apps/run_folder.hpp"
 #include "distill/task/outputs.hpp"
 #include "engine/io/json.hpp"
@@ -47,10 +48,13 @@ std::unique_ptr<FolderLock> owned_folder(const Options& o) {
   return lock;
 }
 
-void run(const Options& o) {
+void run(Options& o) {
+  const std::shared_ptr<Ranks> ranks = join_ranks(o.common);
+  const bool first = ranks == nullptr || ranks->is_first();  // it alone writes
   const std::filesystem::path path = o.out;
-  const std::unique_ptr<FolderLock> owner = owned_folder(o);
+  const std::unique_ptr<FolderLock> owner = first ? owned_folder(o) : nullptr;
   Context ctx = start(o.common);
+  ctx.ranks = ranks;
   const std::optional<ModelInfo> info = o.foreign.info();
   const Source source = model_source(o.model, load_model(ctx, o.model, info ? &*info : nullptr), info.has_value());
   const Model& model = source.model;
@@ -63,6 +67,8 @@ void run(const Options& o) {
              "{}: expects images of {} channels, those of {} have {}{}", o.model, wanted, o.data, channels,
              possible ? "; --match-channels turns grey to colour and colour to grey" : "");
   const std::int64_t N = set.images.shape()[0];
+  const std::string images = content_hash(set);
+  if (ranks != nullptr) check_same(*ranks, model.hash + " " + images, "model or images");
   const Events events = make_events(o.common);
   const OutputCachePlace cache(o.cache, o.data);
   const Outputs out =
@@ -71,9 +77,10 @@ void run(const Options& o) {
                   .match_channels = o.match_channels,
                   .progress = [&](std::int64_t done) { events.progress("features", done, N, "images", ""); },
                   .tell = [&](const std::string& line) { events.stage(line); }});
+  if (!first) return;
   const std::vector<std::int32_t> labels(set.labels.begin(), set.labels.end());
   const Array label_array = labels.empty() ? Array() : Array::from(labels, {static_cast<std::int64_t>(labels.size())});
-  TableRows rows = rows_of(set, content_hash(set));
+  TableRows rows = rows_of(set, images);
   rows.model_sha256 = model.hash;
   if (lower_ending(path) == ".safetensors") {
     SafeTensors file;
@@ -136,6 +143,7 @@ void add_features(CLI::App& akin) {
   app->add_flag("--force", o->force, "Replace a table that is there")->configurable(false)->group("Run");
   add_cache(*app, o->cache);
   add_common(*app, o->common);
+  add_ranks(*app, o->common);
   app->footer(
       "Tensors: features [N, D] and logits [N, C] as f32, labels [N] as i32, a row an image in the data set's "
       "order.\n\n"

@@ -4,12 +4,10 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <exception>
 
 #include "apps/command_line.hpp"
-#include "engine/io/text.hpp"
+#include "apps/ranks.hpp"
 
 namespace akin {
 namespace {
@@ -30,10 +28,11 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit shall fail the write, with a message, not end the program
   std::signal(SIGPIPE, SIG_IGN);  // nor shall a reader of stderr that is gone end a training run
   try {
-    return akin::run_command_line(argc, argv);
+    const int code = akin::run_command_line(argc, argv);
+    akin::end_ranks(nullptr);
+    return code;
   } catch (...) {
     const akin::Failure failure = akin::failure_of(std::current_exception());
-    std::fprintf(stderr, "akin: %s\n", akin::spelled_controls(failure.text, true).c_str());  // if stderr is gone, nobody hears
-    return failure.code;
+    return akin::end_ranks(&failure);
   }
 }

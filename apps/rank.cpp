@@ -10,6 +10,7 @@
 #include "apps/flags.hpp"
 #include "apps/output_cache_place.hpp"
 #include "apps/profiling.hpp"
+#include "apps/ranks.hpp"
 #include "apps/run_folder.hpp"
 #include "apps/value_lists.hpp"
 #include "distill/report/table.hpp"
@@ -82,6 +83,11 @@ Bank bank_of_images(Context& ctx, Options& o, const Events& events) {
   const std::vector<Source> sources = open_sources(ctx, o.sources);
   const Task task = load_task({o.task.target, labels, o.task.format.format()});
   tell(o.common, task.pool());
+  if (ctx.ranks != nullptr) {
+    std::string what = task.hash();
+    for (const Source& source : sources) what += " " + source.hash;
+    check_same(*ctx.ranks, what, "images or sources");
+  }
   const OutputCachePlace cache(o.cache, o.task.target);
   const OutputOptions options{.cache = cache.folder(), .match_channels = o.common.settings.match_channels};
   const std::vector<Outputs> outputs = bank_outputs(ctx, task, sources, options, events);
@@ -158,8 +164,8 @@ Bank bank_of_tables(Context& ctx, const Options& o, const Events& events) {
   warn_of_trust(tables, events);
   tell(events, bank.notes);
   if (bank.probe.size() < labels.labels.size())
-    say(o.common, fmt::format("{} of {} rows, evenly over the classes (--probe)", bank.probe.size(),
-                              labels.labels.size()));
+    say(o.common,
+        fmt::format("{} of {} rows, evenly over the classes (--probe)", bank.probe.size(), labels.labels.size()));
   return {labels.rows.file, labels.labels.size(), std::move(bank.candidates)};
 }
 
@@ -221,16 +227,20 @@ void check_out(const Options& o) {
 
 void run(const CLI::App& app, Options& o) {
   check_usage(app, o);
-  check_out(o);
+  const std::shared_ptr<Ranks> ranks = join_ranks(o.common);
+  const bool first = ranks == nullptr || ranks->is_first();  // it alone writes
+  if (first) check_out(o);
   const std::vector<std::string> names = metrics_of(o);
-  if (!o.out.empty()) {  // a file that cannot be written shall cost no measurement
+  if (first && !o.out.empty()) {  // a file that cannot be written shall cost no measurement
     make_parent(o.out);
     const AtomicFile probe(o.out);
   }
   Context ctx = start(o.common);
+  ctx.ranks = ranks;
   const Profiling profiling(o.common, ctx);
   const Events events = make_events(o.common);
   Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o, events);
+  if (!first) return;
   set_layers(bank, o.layers);
   Json metrics_json = Json::array();
   std::string text, csv;
@@ -303,6 +313,7 @@ void add_rank(CLI::App& akin) {
   add_cache(*app, o->cache);
   add_profiling(*app, o->common);
   add_common(*app, o->common);
+  add_ranks(*app, o->common);
   add_config(*app);
   app->footer(
       "Columns: the metric, its bootstrap interval, its value with shuffled labels, how often the source is the\n"

@@ -6,6 +6,7 @@
 #include "apps/common.hpp"
 #include "apps/flags.hpp"
 #include "apps/profiling.hpp"
+#include "apps/ranks.hpp"
 #include "apps/run_folder.hpp"
 #include "apps/run_journal.hpp"
 #include "distill/report/tensorboard.hpp"
@@ -52,11 +53,16 @@ bool is_finished(Context& ctx, const std::filesystem::path& out, const Json& set
 
 void run(const CLI::App& app, Options& o) {
   if (o.out.empty() && o.resume) fail_usage("--resume: name the run folder to go on with, --out DIR");
-  const RunFolder folder(RunKind::train, o.out, {.data = {o.data}, .files = {}},
-                         {.resume = o.resume, .force = o.force});
-  const std::filesystem::path& out = folder.path();
+  const std::shared_ptr<Ranks> ranks = join_ranks(o.common);
+  const bool first = ranks == nullptr || ranks->is_first();  // it alone has a run folder
+  std::optional<RunFolder> folder;
+  if (first)
+    folder.emplace(RunKind::train, o.out, GridInputs{.data = {o.data}, .files = {}},
+                   RunFolder::Wish{.resume = o.resume, .force = o.force});
+  const std::filesystem::path out = first ? folder->path() : std::filesystem::path();
   const std::filesystem::path model_file = out / "model.safetensors";
   Context ctx = start(o.common);
+  ctx.ranks = ranks;
   const Profiling profiling(o.common, ctx);
   const bool has_test = has_split(o.data, Split::test);
   std::vector<Split> wanted{Split::train};
@@ -70,6 +76,7 @@ void run(const CLI::App& app, Options& o) {
   tell(o.common, set);
   check_form(set, test, "test");
 
+  o.common.settings.slices = count_slices(ctx, o.common.settings.slices);
   check(o.common.settings, false);
   ClassifierOptions c = classifier_of(o.common.settings);
   // A network that cannot be is refused before the run folder is made.
@@ -81,26 +88,31 @@ void run(const CLI::App& app, Options& o) {
   settings["images"] = content_hash(set);
   settings["classes"] = class_names_hash(set);
   settings["test"] = has_test ? content_hash(test) : "";
-  if (o.resume && !o.force && is_finished(ctx, out, settings)) {
+  if (ranks != nullptr) check_same(*ranks, settings.dump(), "settings or images");
+  char finished = first && o.resume && !o.force && is_finished(ctx, out, settings) ? 1 : 0;
+  if (ranks != nullptr) ranks->broadcast(&finished, 1, 0, "whether the run is finished");
+  if (finished != 0) {
     say(o.common, model_file.string() + ": is finished already, nothing to do");
     return;
   }
-  if (o.resume && !is_there(out / "checkpoint.safetensors"))
+  if (first && o.resume && !is_there(out / "checkpoint.safetensors"))
     say(o.common, out.string() + ": holds no stopped run; starting from the beginning");
   const std::int64_t images = set.images.shape()[0], steps = std::max<std::int64_t>(1, c.epochs * images / c.batch);
   Schedule schedule = c.train.schedule;  // what cannot be is said before an earlier run is removed
   schedule.steps = steps;
   schedule.check();
   catch_interrupts();
-  save_config(app, out);
-  folder.begin({"config.toml"});
+  if (first) {
+    save_config(app, out);
+    folder->begin({"config.toml"});
+  }
   const Place place{.checkpoint = out / "checkpoint.safetensors",
                     .checkpoint_every = o.common.settings.checkpoint_every,
                     .resume = o.resume,
                     .fingerprint = settings.dump()};
   c.train.eval_every = std::max<std::int64_t>(1, images / c.batch);
   RunJournal journal;
-  journal.open(out, 1);
+  if (first) journal.open(out, 1);
   const Events events = journaled(make_events(o.common), journal);
   TrainHooks hooks;
   hooks.stop = events.stop;
@@ -109,9 +121,14 @@ void run(const CLI::App& app, Options& o) {
   };
   const auto clock = std::chrono::steady_clock::now();
   TrainedClassifier trained = train_classifier(ctx, set, c, hooks, place);
+  if (!first && !trained.result.finished) return;  // the first says so
   AKIN_CHECK(trained.result.finished, "stopped at step {} of {}; {}: the same command with --resume --out {} goes on",
              trained.result.steps, steps, place.checkpoint.string(), out.string());
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count();
+  if (!first) {
+    if (has_test) evaluate_model(ctx, trained.model, test);  // its share
+    return;
+  }
   trained.model.info.settings = settings.dump();
   // Saved before the test as well: a test that fails shall not cost the training. Until the end the checkpoint says
   // that the run is not finished.
@@ -158,6 +175,7 @@ void add_train(CLI::App& akin) {
   add_detect_anomaly(*app, o->common);
   add_profiling(*app, o->common);
   add_common(*app, o->common);
+  add_ranks(*app, o->common);
   add_config(*app);
   app->footer(
       "Writes model.safetensors, log.jsonl and config.toml. Interrupted, it keeps a checkpoint.\n\n"

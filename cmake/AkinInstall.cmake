@@ -1,5 +1,6 @@
-# What `cmake --install` and `cpack -G DEB` put where. Four components, each a Debian package of its own:
+# What `cmake --install` and `cpack -G DEB` put where. Each component is a Debian package of its own:
 #   program      akin, and the plug-in of NVIDIA's libraries where it was built
+#   mpi          the plug-in for several ranks, where it was built
 #   library      libakin.so with the number of its ABI
 #   python       the module akin over it
 #   development  the static libraries, their headers below include/akin, find_package(akin) and akin.pc; of the library
@@ -41,6 +42,9 @@ if(NOT CMAKE_CROSSCOMPILING)  # apps/CMakeLists.txt makes them
 endif()
 if(AKIN_HAVE_VENDOR)
   install(TARGETS akin_vendor LIBRARY DESTINATION lib COMPONENT program)  # where akin looks for it
+endif()
+if(AKIN_HAVE_MPI)  # a package of its own: akin's needs no MPI
+  install(TARGETS akin_mpi LIBRARY DESTINATION lib COMPONENT mpi)
 endif()
 
 install(TARGETS akin_c EXPORT akin-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
@@ -117,6 +121,9 @@ set(CPACK_PACKAGE_CONTACT "the akin authors <akin@localhost>")
 set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR}/packages)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL program library python development)
+if(AKIN_HAVE_MPI)
+  list(APPEND CPACK_COMPONENTS_ALL mpi)
+endif()
 # What follows the project's own line.
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "akin makes an image classifier for a new task from a few labelled images, many
 unlabelled ones and models that were trained on other tasks: it measures how
@@ -133,6 +140,11 @@ set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME akin)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS fonts-dejavu-core)  # something to draw characters with
+set(CPACK_COMPONENT_MPI_DESCRIPTION "The plug-in with which akin runs on several processors, cards or machines
+under mpirun or srun.")
+set(CPACK_DEBIAN_MPI_PACKAGE_NAME akin-mpi)
+set(CPACK_DEBIAN_MPI_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_MPI_PACKAGE_DEPENDS "akin (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME ${library_package})
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SHLIBDEPS ON)

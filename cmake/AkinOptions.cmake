@@ -78,7 +78,7 @@ function(akin_library name)
     list(FILTER sources EXCLUDE REGEX "_onednn\\.cpp$")
   endif()
   akin_drop_absent_pictures(sources)
-  list(FILTER sources EXCLUDE REGEX "(_cublas|_cudnn|/vendor_plugin)\\.cpp$")  # the plug-in's: AkinVendor.cmake
+  list(FILTER sources EXCLUDE REGEX "(_cublas|_cudnn|/vendor_plugin|/mpi_plugin)\\.cpp$")  # the plug-ins': AkinVendor.cmake, AkinMpi.cmake
   if(AKIN_HAVE_CUDA)
     list(FILTER sources EXCLUDE REGEX "/cuda_absent\\.cpp$")
   endif()

@@ -13,6 +13,7 @@
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
 #include "engine/io/safetensors.hpp"
+#include "engine/ranks.hpp"
 #include "nn/model_file.hpp"
 
 namespace akin {
@@ -302,6 +303,11 @@ PipelineResult run_pipeline(Context& ctx, const Grid& grid, const PipelineOption
   o.fresh = !options.resume;
   o.keep_students = o.strict = true;
   o.made_by = options.made_by;
+  if (ctx.ranks != nullptr && !ctx.ranks->is_first()) {  // it helps, and writes nothing
+    PipelineResult helped;
+    helped.finished = run_grid(ctx, grid, o, events).finished;
+    return helped;
+  }
   Reporter reporter(grid, o.place, options.tensorboard, events);
   o.listener.opened = [&](const Task& first, const std::vector<Source>&) {
     if (options.opened) options.opened(first);
@@ -314,6 +320,7 @@ PipelineResult run_pipeline(Context& ctx, const Grid& grid, const PipelineOption
   o.listener.finished = [&](const auto&... told) { reporter.finished(told...); };
   PipelineResult out;
   if (!run_grid(ctx, grid, o, events).finished) return out;
+  const ContextScope<&Context::ranks> apart(ctx, nullptr);
   out.report = reporter.report();
   std::error_code not_empty;  // checkpoints of methods that this run did not ask for
   check_still_locked(options.run_folder);

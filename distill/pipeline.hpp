@@ -58,8 +58,9 @@ struct PipelineResult {
 Grid single_grid(GridTarget target, LabelManifest labels, const std::vector<std::string>& source_files,
                  const std::vector<Method>& methods, std::vector<std::uint64_t> seeds, Settings settings);
 
-/// Runs every method on every seed of a single_grid. Throws before any training where an input is unusable. Writes all
-/// of the run folder but config.toml and the report.
+/// With several ranks in the Context all of them call it and share the work on each student; the first alone writes,
+/// and has the result's report. Runs every method on every seed of a single_grid. Throws before any training where an
+/// input is unusable. Writes all of the run folder but config.toml and the report.
 PipelineResult run_pipeline(Context& ctx, const Grid& grid, const PipelineOptions& options, const Events& events = {});
 
 }  // namespace akin

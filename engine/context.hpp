@@ -18,6 +18,7 @@ class Tape;
 struct Trace;
 class OpWatch;
 class Profiler;
+class Ranks;
 
 /// Everything an op needs besides its tensors. One thread uses a Context at a time; a second thread makes its own.
 struct Context {
@@ -41,6 +42,7 @@ struct Context {
   DType activations = DType::f32;     ///< bf16: activations and their gradients are stored so (see use_bf16)
   /// cuBLASLt and cuDNN in place of akin's own kernels, to compare (CUDA only); nullptr: own.
   std::shared_ptr<Vendor> gemm_vendor, conv_vendor;
+  std::shared_ptr<Ranks> ranks;       ///< the processes that share this run's work (ranks.hpp); nullptr: this one alone
   LaunchLog* launches = nullptr;      ///< names of the kernels started are appended here
 };
 

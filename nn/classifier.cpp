@@ -35,8 +35,13 @@ TrainedClassifier train_classifier(Context& ctx, const ImageSet& set, Classifier
 
   options.train.schedule.steps = std::max<std::int64_t>(1, options.epochs * N / options.batch);
   const AugmentOptions augment = options.augment ? augment_weak(side, options.flip, options.shift) : AugmentOptions{};
+  options.train.batch = options.batch;
+  const Slices slices = slices_of(ctx, options.train.slices);
+  AKIN_CHECK(options.batch / slices.count >= 2,
+             "training: a batch of {} cut into {} slices; batch norm needs at least 2 images a slice", options.batch,
+             slices.count);
   LabelledBatches batches(ctx, set.images, set.labels, {all_indices(N), options.batch, options.seed, kOrder}, augment,
-                          info.normalization, options.seed);
+                          info.normalization, options.seed, slices);
   std::unique_ptr<LabelledFeed> feed;
   BatchObjective<LabelledBatch> objective;
   hooks.begin = [&](std::int64_t first) { feed = batches.feed(first); };

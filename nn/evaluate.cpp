@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/profile.hpp"
+#include "engine/ranks.hpp"
 #include "kernels/softmax_ce.hpp"
 #include "nn/data/image_batch.hpp"
 
@@ -28,6 +29,20 @@ std::int64_t images_at_once(Device device, std::int64_t area) {
   return std::clamp<std::int64_t>(pixels / area, device == Device::cpu ? 4 : 8, 256);
 }
 
+void share_rows(Ranks& ranks, const std::function<std::int64_t(std::int64_t rank)>& begin, Array& values) {
+  const std::int64_t N = values.shape()[0], width = N == 0 ? 0 : values.numel() / N;
+  std::int64_t most = 0;
+  for (std::int64_t r = 0; r < ranks.size(); ++r) most = std::max(most, begin(r + 1) - begin(r));
+  if (most * width == 0) return;
+  const auto floats = static_cast<std::size_t>(most * width);
+  std::vector<float> own(floats), all(floats * static_cast<std::size_t>(ranks.size()));
+  float* const rows = values.as<float>().data();
+  std::copy(rows + begin(ranks.rank()) * width, rows + begin(ranks.rank() + 1) * width, own.begin());
+  ranks.all_gather(own.data(), all.data(), floats * sizeof(float), "the outputs of a network");
+  for (std::int64_t r = 0; r < ranks.size(); ++r)
+    std::copy_n(all.data() + r * most * width, (begin(r + 1) - begin(r)) * width, rows + begin(r) * width);
+}
+
 Outputs run_network(Context& ctx, const Network& network, const Array& images, std::span<const std::int64_t> index,
                     const Normalization& normalization, const RunOptions& options) {
   const TapeScope off(ctx, nullptr);
@@ -41,7 +56,10 @@ Outputs run_network(Context& ctx, const Network& network, const Array& images, s
   const std::int64_t D = network.feature_size(), C = network.architecture().classes;
   Outputs out{Array(DType::f32, {N, D}), Array(DType::f32, {N, C})};
   if (options.progress) options.progress(0);  // so that rates count from here
-  for (std::int64_t i = 0; i < N; i += batch) {
+  const std::int64_t ranks = ctx.ranks == nullptr ? 1 : ctx.ranks->size(),
+                     rank = ctx.ranks == nullptr ? 0 : ctx.ranks->rank();
+  const auto begin = [&](std::int64_t r) { return std::min(N, (N + batch - 1) / batch * r / ranks * batch); };
+  for (std::int64_t i = begin(rank); i < begin(rank + 1); i += batch) {
     const std::int64_t n = std::min(batch, N - i), rows = options.whole_batches ? batch : n;
     const auto part = index.subspan(static_cast<std::size_t>(i), static_cast<std::size_t>(n));
     std::vector<AugmentItem> items;
@@ -62,8 +80,12 @@ Outputs run_network(Context& ctx, const Network& network, const Array& images, s
                                                     : network.predict(ctx, f);
     take_rows(ctx, seen, n, D, out.features.as<float>().data() + i * D);
     take_rows(ctx, z, n, C, out.logits.as<float>().data() + i * C);
-    if (options.progress) options.progress(i + n);
+    if (options.progress) options.progress(std::min(N, (i + n - begin(rank)) * ranks));
   }
+  if (ctx.ranks == nullptr) return out;
+  share_rows(*ctx.ranks, begin, out.features);
+  share_rows(*ctx.ranks, begin, out.logits);
+  if (options.progress) options.progress(N);
   return out;
 }
 

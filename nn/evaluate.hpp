@@ -33,9 +33,13 @@ struct RunOptions {
 /// How many images of `area` pixels run_network takes at once.
 std::int64_t images_at_once(Device device, std::int64_t area);
 
+/// With several ranks in the Context all of them call it, and each does a part: the same bits, on all.
 /// `images` u8 [M,H,W,C]; `index` picks N of them. Error where the image channels cannot be brought to the network's.
 Outputs run_network(Context& ctx, const Network& network, const Array& images, std::span<const std::int64_t> index,
                     const Normalization& normalization, const RunOptions& options = {});
+
+/// Rank r has computed rows begin(r) .. begin(r + 1) of `values` f32 [N, ...]; then all have all of them.
+void share_rows(Ranks& ranks, const std::function<std::int64_t(std::int64_t rank)>& begin, Array& values);
 
 /// Index of the largest logit of each row (the lower one of equals); NaN rows are refused.
 std::vector<int> argmax_rows(const Array& logits);

@@ -13,7 +13,7 @@ namespace akin {
 class Objective {
  public:
   virtual ~Objective() = default;
-  /// Takes up the batch of step t; called once a step, in order.
+  /// Takes up the batch of step t; called once a step, in order, or once for each slice of it that this rank has.
   virtual void begin_step(std::int64_t t) = 0;
   /// Where the batch at hand lies, each tensor's address: a captured step reads any batch at the addresses of the one
   /// that it was captured with. Error where the batch has other shapes than the first one that this was asked of.
@@ -28,7 +28,7 @@ class Objective {
 template <class Batch>
 class BatchObjective final : public Objective {
  public:
-  /// What step t reads; called once a step, in order.
+  /// What step t reads; called as begin_step().
   std::function<Batch(std::int64_t t)> batch;
   /// The loss of a batch, a scalar recorded on ctx.tape. On a GPU it must read the batch and its own state alone, and
   /// not wait for the device: the work of one call may be captured and repeated with the next batch's numbers.

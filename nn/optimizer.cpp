@@ -156,9 +156,16 @@ void Optimizer::apply_on(const S& stream) {
   }
 }
 
+void Optimizer::complete_gradients() {
+  for (const Tensor& t : tensors_) {
+    if (t.grad().defined()) continue;
+    Tensor(t.handle()->grad).set_zero();
+    t.handle()->has_grad = true;
+  }
+}
+
 void Optimizer::apply() {
-  for (const Tensor& t : tensors_)
-    if (!t.grad().defined()) Tensor(t.handle()->grad).set_zero();
+  complete_gradients();
   const PassScope pass(ctx_, Pass::update);
   const bool adamw = options_.kind == "adamw";
   Work work = adamw ? adamw_work(values_.numel()) : sgd_work(values_.numel(), first_.defined());

@@ -48,6 +48,10 @@ class Optimizer {
   /// The update. On a GPU it only queues kernels, so it can be captured in a graph: each replay after a prepare() is
   /// one step.
   void apply();
+  /// A parameter that got no gradient in this backward pass has gradient zero from here on; apply() sees to that, too.
+  void complete_gradients();
+  /// All gradients side by side, [n] of f32, with zeros between them; their place for as long as the optimizer lives.
+  const Tensor& gradients() const { return gradients_; }
   /// To be called after parameters were written from outside: brings their bf16 copies up to date.
   void refresh();
 

@@ -7,7 +7,9 @@
 #include "engine/io/file.hpp"
 #include "engine/io/seal.hpp"
 #include "engine/profile.hpp"
+#include "engine/ranks.hpp"
 #include "nn/anomaly.hpp"
+#include "nn/sliced_step.hpp"
 #include "nn/stepper.hpp"
 
 namespace akin {
@@ -61,11 +63,14 @@ std::string metadata(const SafeTensors& file, const char* key) {
   return it == file.metadata.end() ? std::string() : it->second;
 }
 
-/// A checkpoint as it was written. Throws where it is anything else.
-SafeTensors open_checkpoint(const std::filesystem::path& path) {
+/// A checkpoint as it was written. Throws where it is anything else. `bytes`: what the file holds, if it was read
+/// already.
+SafeTensors open_checkpoint(const std::filesystem::path& path, const std::string* bytes = nullptr) {
   SafeTensors file;
   try {
-    file = read_safetensors(path);
+    file = bytes == nullptr ? read_safetensors(path)
+                            : parse_safetensors({reinterpret_cast<const std::uint8_t*>(bytes->data()), bytes->size()},
+                                                path.string());
   } catch (const Error& e) {
     fail("{}; no run can go on from this checkpoint: remove it to start anew", e.what());
   }
@@ -87,9 +92,25 @@ SafeTensors open_checkpoint(const std::filesystem::path& path) {
 /// A whole number in 0..most, as a checkpoint keeps it.
 bool is_count(double v, double most) { return v >= 0 && v <= most && v == std::floor(v); }
 
-State read_checkpoint(const TrainOptions& options, const Place& place, const ParameterList& parameters,
-                      Optimizer& optimizer) {
-  const SafeTensors file = open_checkpoint(place.checkpoint);
+/// The checkpoint there is, as the first rank finds it; nothing where there is none, or none is to be gone on from.
+std::optional<SafeTensors> find_checkpoint(Ranks* ranks, const Place& place) {
+  const bool wanted = !place.checkpoint.empty() && place.resume;
+  if (ranks == nullptr) {
+    if (!wanted || !is_there(place.checkpoint)) return {};
+    return open_checkpoint(place.checkpoint);
+  }
+  std::string bytes;
+  if (ranks->is_first() && wanted && is_there(place.checkpoint)) {
+    const Bytes all = read_file(place.checkpoint);
+    bytes.assign(all.begin(), all.end());
+  }
+  broadcast(*ranks, bytes, 0, "the checkpoint");
+  if (bytes.empty()) return {};
+  return open_checkpoint(place.checkpoint, &bytes);
+}
+
+State read_checkpoint(const SafeTensors& file, const TrainOptions& options, const Place& place,
+                      const ParameterList& parameters, Optimizer& optimizer) {
   AKIN_CHECK(metadata(file, "fingerprint") == place.fingerprint,
              "{}: was written with other settings; resume with those, or start anew in another run folder",
              file.source);
@@ -140,8 +161,10 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   tell_layers(ctx, parameters);
   Optimizer optimizer(ctx, parameters, options.optimizer);
   State s;
-  const bool keeps = !place.checkpoint.empty();
-  if (keeps && place.resume && is_there(place.checkpoint)) s = read_checkpoint(options, place, parameters, optimizer);
+  Ranks* const ranks = ctx.ranks.get();
+  const bool keeps = !place.checkpoint.empty() && (ranks == nullptr || ranks->is_first());
+  if (const auto file = find_checkpoint(ranks, place))
+    s = read_checkpoint(*file, options, place, parameters, optimizer);
   if (keeps) {  // a folder that cannot be written shall not show only when there is something to lose
     if (place.checkpoint.has_parent_path()) make_folder(place.checkpoint.parent_path());
     const AtomicFile probe(place.checkpoint);
@@ -153,19 +176,36 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   };
   Stepper stepper(ctx, objective, optimizer, parameters,
                   options.graph && !ctx.detect_anomaly && ctx.profiler == nullptr);
+  std::optional<SlicedStep> sliced;
+  if (options.slices > 1 || ranks != nullptr)
+    sliced.emplace(ctx, objective, optimizer, parameters, slices_of(ctx, options.slices), options.batch);
+  if (ranks != nullptr) check_same_on_ranks(*ranks, parameters, optimizer, s.step);
   AnomalyWatch watch(parameters);
   double last_loss = std::nan("");
+  const auto count_loss = [&](double loss) {
+    s.loss_sum += loss;
+    ++s.loss_count;
+    last_loss = loss;
+  };
   const auto take_losses = [&] {
-    for (const double loss : stepper.losses().take()) {
-      s.loss_sum += loss;
-      ++s.loss_count;
-      last_loss = loss;
-    }
+    for (const double loss : stepper.losses().take()) count_loss(loss);
+  };
+  // With ranks, those who hear of it tell the others with the next step's sums.
+  bool asked = false, told = false;
+  const auto shall_stop = [&] {
+    asked = hooks.stop && hooks.stop();
+    return ranks == nullptr ? asked : told;
   };
   const auto run_step = [&] {
     const WatchScope watched(ctx, ctx.detect_anomaly ? &watch : ctx.watch);
     try {
-      stepper.run(s.step, options.schedule.at(s.step));
+      if (sliced) {
+        const SlicedStep::Result r = sliced->run(s.step, options.schedule.at(s.step), asked);
+        count_loss(r.loss);
+        told = told || r.stop;
+      } else {
+        stepper.run(s.step, options.schedule.at(s.step));
+      }
       if (ctx.detect_anomaly) watch.updated(optimizer);
     } catch (const LossNotFinite&) {
       throw;
@@ -179,7 +219,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   if (s.step < steps && hooks.begin) hooks.begin(s.step);
   try {
     while (s.step < steps) {
-      if (hooks.stop && hooks.stop()) {
+      if (shall_stop()) {
         take_losses();
         measure();
         if (keeps) write_checkpoint(place, parameters, optimizer, s);
@@ -188,6 +228,8 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       }
       run_step();
       ++s.step;
+      if (ranks != nullptr && options.compare_every > 0 && (s.step % options.compare_every == 0 || s.step == steps))
+        check_same_on_ranks(*ranks, parameters, optimizer, s.step);
       const bool point_due = s.step % eval_every == 0 || s.step == steps;
       const bool checkpoint_due = keeps && place.checkpoint_every > 0 && s.step % place.checkpoint_every == 0;
       const bool first = std::isnan(last_loss);  // progress shall have a number to show

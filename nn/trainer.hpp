@@ -19,6 +19,10 @@ struct TrainOptions {
   OptimizerOptions optimizer;
   std::int64_t eval_every = 0;  ///< steps between curve points; 0 = a tenth of the run
   bool graph = true;            ///< a GPU captures a step and repeats it; see stepper.hpp
+  // Several slices, or ranks (the Context's): see sliced_step.hpp.
+  std::int64_t slices = 1;           ///< of a step; of count_slices()
+  std::int64_t batch = 1;            ///< images of a step, of which slices are shares
+  std::int64_t compare_every = 100;  ///< steps between comparisons of the parameters over the ranks; 0: never
 };
 
 /// Where a run keeps its state, and whether it goes on from there.
@@ -49,11 +53,13 @@ struct TrainResult {
   double seconds = 0;       ///< in the loop, the parts before a resume included
 };
 
-/// Trains `parameters` in place and leaves them as the last step left them. Deterministic: a run that was stopped and
-/// resumed gives the same bits as one that was not, for the same seed and device. Throws when the loss is
-/// NaN or infinite, naming the step, when a checkpoint does not fit, and before the first step where none can be
-/// written. A finished run leaves its last checkpoint behind: whoever saves the result calls remove_checkpoint() after
-/// that, so that a crash in between costs the steps since then and not the run.
+/// With several ranks all of them call it, with the same arguments: the first writes and reads the checkpoint, which
+/// goes on with any number of ranks, and one that is asked to stop stops all, after the step. Trains `parameters` in
+/// place and leaves them as the last step left them. Deterministic: a run that was stopped and resumed gives the same
+/// bits as one that was not, for the same seed and device. Throws when the loss is NaN or infinite, naming the step,
+/// when a checkpoint does not fit, and before the first step where none can be written. A finished run leaves its last
+/// checkpoint behind: whoever saves the result calls remove_checkpoint() after that, so that a crash in between costs
+/// the steps since then and not the run.
 TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOptions& options, const Place& place,
                   Objective& objective, const TrainHooks& hooks);
 

@@ -25,6 +25,11 @@ libbenchmark-dev header benchmark/benchmark.h
 pkg-config command pkg-config
 python3-numpy file /usr/lib/python3/dist-packages/numpy"
 
+# With test.sh --with-mpi: Open MPI, for several ranks under mpirun or srun. Without it all else builds and runs, and their test
+# is skipped.
+AKIN_MPI_NEEDS="libopenmpi-dev command mpicxx
+openmpi-bin command mpirun"
+
 # With test.sh --with-browser: what looks at akin's pages, 90 MB to fetch and 320 MB on disk. Without it that test is skipped.
 AKIN_BROWSER_NEEDS="chromium command chromium
 chromium-driver command chromedriver

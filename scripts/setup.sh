@@ -50,7 +50,7 @@ has_libfuzzer() {
   return $status
 }
 
-# GROUP: build, test, browser, demo, npm or fuzz. Prints the Debian packages that are missing for it, one a line. Tools and headers count
+# GROUP: build, test, browser, mpi, demo, npm or fuzz. Prints the Debian packages that are missing for it, one a line. Tools and headers count
 # wherever they come from; fonts are asked of dpkg, and where there is none, any font will do.
 missing_packages() {
   local -a needs=() headers=()
@@ -61,6 +61,7 @@ missing_packages() {
   if [[ $1 == test ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_TEST_NEEDS"; fi
   if [[ $1 == demo ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_DEMO_NEEDS"; fi
   if [[ $1 == browser ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_BROWSER_NEEDS"; fi
+  if [[ $1 == mpi ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_MPI_NEEDS"; fi
   if [[ $1 == npm ]]; then mapfile -t -O ${#needs[@]} needs <<< "$AKIN_NPM_NEEDS"; fi
   for line in "${needs[@]}"; do
     read -r package what found <<< "$line"

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/test.sh [--preset PRESET] [--with-browser] [NAME...]
+Usage: scripts/test.sh [--preset PRESET] [--with-browser] [--with-mpi] [NAME...]
 
 Installs what is missing (Debian and Ubuntu, as root or with sudo), builds akin with its tests and benchmarks, warnings
 being errors, and runs all tests, or only those whose name holds one of NAME. Without --preset it does so three times:
@@ -14,6 +14,7 @@ being errors, and runs all tests, or only those whose name holds one of NAME. Wi
   sim-asan  the CUDA kernels in the emulator again, with the address and undefined-behaviour sanitizers
   sim-tsan  and again, with the thread sanitizer looking for races
 --with-browser installs chromium, too, and fails where the pages cannot be looked at; else that test is skipped without one.
+--with-mpi installs Open MPI, too, and fails where akin cannot run on several ranks; else that test is skipped without one.
 Other presets: dev (ci with debug information), asan (everything with the first two sanitizers).
 
 Example: scripts/test.sh --preset ci io
@@ -24,6 +25,7 @@ TEXT
 presets=(ci sim-asan sim-tsan)
 names=()
 browser=0
+mpi=0
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
@@ -33,6 +35,7 @@ while (($#)); do
         *) say "test.sh: --preset is one of ci, dev, asan, sim-asan, sim-tsan (see --help)"; exit 2 ;;
       esac ;;
     --with-browser) browser=1 ;;
+    --with-mpi) mpi=1 ;;
     -*) say "test.sh: no option \"$1\" (see --help)"; exit 2 ;;
     *) names+=("$1") ;;
   esac
@@ -43,6 +46,10 @@ install_missing test || exit 1
 if ((browser)); then
   install_missing browser || exit 1
   export AKIN_NEEDS_BROWSER=1
+fi
+if ((mpi)); then
+  install_missing mpi || exit 1
+  export AKIN_NEEDS_MPI=1
 fi
 status=0
 logs=()

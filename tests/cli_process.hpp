@@ -30,9 +30,10 @@ class Process {
  public:
   /// stdout and stderr go to files in `folder`; or stdout to `out`.
   Process(const std::filesystem::path& folder, const std::vector<std::string>& arguments, const std::string& out = "")
+      : Process(folder, out, with_program(arguments)) {}
+  /// Another program, such as one that starts akin.
+  Process(const std::filesystem::path& folder, const std::string& out, std::vector<std::string> all)
       : out_(out.empty() ? (folder / "stdout").string() : out), err_((folder / "stderr").string()) {
-    std::vector<std::string> all{AKIN_BINARY_DIR "/bin/akin"};
-    all.insert(all.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& a : all) argv.push_back(a.data());
     argv.push_back(nullptr);
@@ -42,7 +43,7 @@ class Process {
       const int e = ::open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
       ::dup2(o, STDOUT_FILENO);
       ::dup2(e, STDERR_FILENO);
-      ::execv(argv[0], argv.data());
+      ::execvp(argv[0], argv.data());
       ::_exit(127);
     }
   }
@@ -55,6 +56,13 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
+  static std::vector<std::string> with_program(const std::vector<std::string>& arguments) {
+    std::vector<std::string> all{AKIN_BINARY_DIR "/bin/akin"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return all;
+  }
+
+  pid_t pid() const { return pid_; }
   void send(int signal) const { ::kill(pid_, signal); }
   Finished wait() {
     int status = 0;

@@ -25,18 +25,30 @@ struct ToyRun {
   std::vector<double> losses;
   std::int64_t began = -1;
 
+  /// Whose work it is, and how it is cut.
+  struct Share {
+    std::shared_ptr<Ranks> ranks = nullptr;
+    std::int64_t slices = 1, batch = 8;
+  };
+
   explicit ToyRun(std::int64_t steps = 12, std::uint64_t seed = 1, const std::string& kind = "sgd",
+                  Device device = Device::cpu, DType activations = DType::f32)
+      : ToyRun(Share{}, steps, seed, kind, device, activations) {}
+  explicit ToyRun(const Share& share, std::int64_t steps = 12, std::uint64_t seed = 1, const std::string& kind = "sgd",
                   Device device = Device::cpu, DType activations = DType::f32)
       : ctx(device, {.poison = true}) {
     ctx.activations = activations;
+    ctx.ranks = share.ranks;
+    options.slices = share.slices;
+    options.batch = share.batch;
     net = make_network(ctx, {.name = "resnet8", .width = 4, .channels = 1, .classes = 3});
     initialize(net->parameters(), seed);
     options.schedule = {.base = 0.05, .steps = steps, .warmup = 2};
     options.optimizer.kind = kind;
     options.eval_every = 5;  // no divisor of the steps, nor of the checkpoints' distance
     place.fingerprint = "toy";
-    batches_.emplace(ctx, set_.images, set_.labels, BatchOrder(all_indices(30), 8, seed, 1), augment_weak(12, Flip::h),
-                     normalization_, seed);
+    batches_.emplace(ctx, set_.images, set_.labels, BatchOrder(all_indices(30), share.batch, seed, 1),
+                     augment_weak(12, Flip::h), normalization_, seed, slices_of(ctx, share.slices));
     hooks.begin = [this](std::int64_t first) {
       began = first;
       feed_ = batches_->feed(first);

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
+#include "distill/grid/cell_state.hpp"
+#include "distill/grid/deal.hpp"
 #include "distill/grid/file_names.hpp"
 #include "distill/grid/target_bank.hpp"
 #include "distill/student/evaluator.hpp"
@@ -11,28 +14,16 @@
 #include "distill/student/train.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
+#include "engine/ranks.hpp"
 #include "nn/zoo/zoo.hpp"
 
 namespace akin {
 
 namespace {
 
-using State = GridSurvey::Cell::State;
+using State = CellState::State;
 
 constexpr std::size_t kKeptBytes = std::size_t{1} << 31;
-constexpr const char* kNotKept = "its student was not kept";
-
-struct CellState {
-  Cell cell;
-  Settings settings;
-  StudentRecord record;  ///< its settings are those of today; the rest is of an earlier run where it is finished
-  State state = State::pending;
-  bool taken = true;  ///< by the filter
-  std::string changed = {};
-  std::filesystem::path made = {};  ///< what was made with other settings
-  std::optional<StudentPlan> plan = {};
-  std::string error = {};  ///< why there is no plan
-};
 
 /// A target's images, bank and cells.
 struct Opened {
@@ -43,13 +34,27 @@ struct Opened {
 class Runner {
  public:
   Runner(Context& ctx, const Grid& grid, const GridOptions& o, const Events& events)
-      : ctx_(ctx), grid_(grid), o_(o), events_(events) {}
+      : ctx_(ctx),
+        grid_(grid),
+        o_(o),
+        events_(events),
+        ranks_(o.ranks != nullptr ? o.ranks.get() : ctx.ranks.get()),
+        first_(ranks_ == nullptr || ranks_->is_first()),
+        writes_(first_ || o.ranks != nullptr) {
+    if (o.ranks == nullptr) return;
+    events_.stop = [this, asked = events.stop] { return (deal_ && deal_->serve()) || (asked && asked()); };
+    if (events.progress)
+      events_.progress = [this, told = events.progress](const auto&... all) {
+        if (deal_) deal_->serve();
+        told(all...);
+      };
+  }
 
   Opened open(const GridTarget& t) const {
     Opened out{TargetBank(ctx_, grid_, t, o_.cache), {}};
     const std::vector<Cell> cells = cells_of(grid_, t, out.bank.teachers());
     check_file_names(o_.place, cells, o_.keep_students);
-    for (const Cell& c : cells) out.cells.push_back(state_of(c, out.bank));
+    for (const Cell& c : cells) out.cells.push_back(state_of(grid_, o_, c, out.bank, tell()));
     return out;
   }
 
@@ -60,6 +65,8 @@ class Runner {
     std::map<std::string, bool> busy;
     std::vector<CellState> stale;
     std::size_t not_kept = 0;
+    std::map<std::string, std::string> states;
+    std::string settings;
     std::vector<std::filesystem::path> left;  // checkpoints of a run that was killed before it removed them
     for (const GridTarget& t : grid_.targets) {
       if (!o_.only.takes(t)) continue;
@@ -67,6 +74,7 @@ class Runner {
       say(events_, opened.bank.images()->pool.account, opened.bank.images()->pool.source);
       if (o_.listener.inputs) o_.listener.inputs(t, opened.bank.inputs());
       for (const CellState& s : opened.cells) {
+        settings += s.record.settings.dump();
         if (!s.taken) continue;
         ++out.cells;
         if (s.state == State::stale) stale.push_back(s);
@@ -77,23 +85,39 @@ class Runner {
         work_ += due ? work_of(s) : 0;
         busy[t.name] |= due;
       }
+      states[t.name] = states_of(opened.cells);
       busy[t.name] |= o_.strict || rankings_due(t, opened.bank);
       bytes += opened.bank.images()->pool.images.byte_size();
       if (kept.empty() || bytes <= kKeptBytes) kept.emplace(t.name, std::move(opened));
     }
-    refuse_stale(stale, out.cells);
+    if (first_) refuse_stale(o_, stale, out.cells);
+    if (ranks_ != nullptr) {  // nobody has changed anything yet
+      check_same(*ranks_, sha256_hex(settings), "settings, images or sources");
+      pending_ = 0;
+      for (auto& [target, text] : states) {
+        broadcast(*ranks_, text, 0, "which cells are finished");
+        pending_ += pending_in(text);
+        busy[target] |= pending_in(text) > 0;
+      }
+    }
+    deal_.emplace(o_.ranks.get(), pending_, [&](const DealtCell& cell) { count(cell, out); });
     if (not_kept > 0) say(events_, fmt::format("{} finished cells are run again to keep their students", not_kept));
-    for (const std::filesystem::path& file : left) remove_file(file);
+    if (first_)
+      for (const std::filesystem::path& file : left) remove_file(file);
     for (const GridTarget& t : grid_.targets) {
       if (!o_.only.takes(t) || !busy[t.name]) continue;
       const auto it = kept.find(t.name);
       Opened opened = it != kept.end() ? std::move(it->second) : open(t);
       if (it != kept.end()) kept.erase(it);
-      if (!run_target(t, opened, out)) return out;
+      take_states(states[t.name], opened.cells);
+      if (!run_target(t, opened, out)) {
+        deal_->end(true);
+        return out;
+      }
       if (o_.listener.target_done) o_.listener.target_done();
     }
     end_pieces(events_);
-    out.finished = true;
+    out.finished = deal_->end(false);
     return out;
   }
 
@@ -102,65 +126,6 @@ class Runner {
   static double work_of(const CellState& s) {
     const std::int64_t trained = pictures_trained_on(s.cell.variant->method, s.settings);
     return static_cast<double>(trained > 0 ? trained : s.settings.steps);
-  }
-
-  CellState state_of(const Cell& c, const TargetBank& bank) const {
-    CellState s{.cell = c, .settings = grid_.settings_of(*c.target, c.variant), .record = {}};
-    s.taken = o_.only.takes(*c.budget) && o_.only.takes(*c.variant) && o_.only.takes_seed(c.seed);
-    const Json settings = s.taken ? bank.settings_of(c, s.settings) : cell_settings(c, s.settings, bank.inputs());
-    if (!o_.fresh) {
-      if (const std::optional<StoredRecord> found = read_record(o_.place, c, tell())) {
-        s.changed = found->record.settings.is_null() ? "an earlier akin made it"
-                                                     : cell_changes(found->record.settings, settings);
-        if (!s.changed.empty())
-          s.state = found->record.error.empty() ? State::stale : State::pending;
-        else if (found->record.error.empty() && has_students(c, found->record))
-          s.state = State::finished;
-        else if (found->record.error.empty() && !o_.place.flat)
-          s.changed = kNotKept;
-        s.record = found->record;
-        s.made = o_.place.record(c);
-      } else if (s.changed = changes_of_checkpoint(o_.place, c, settings); !s.changed.empty()) {
-        s.made = o_.place.checkpoint(c);
-        s.state = State::stale;
-      }
-    }
-    s.record.settings = settings;
-    return s;
-  }
-
-  /// A flat folder is there for its students; those of an experiment are missed where they are to be kept. Error where
-  /// one is not the file that its record is of.
-  bool has_students(const Cell& c, const StudentRecord& record) const {
-    if (!o_.keep_students) return true;
-    const auto there = [&](const std::filesystem::path& file, const std::string& hash) {
-      if (!is_there(file) || (hash.empty() && !o_.place.flat)) return false;
-      AKIN_CHECK(
-          hash.empty() || sha256_file(file) == hash,
-          "{}: is not the file that was written with {} (damaged, or another one); remove it, and its student is "
-          "trained again",
-          file.string(), o_.place.record(c).filename().string());
-      return true;
-    };
-    const bool student = there(o_.place.student(c), record.student_hash),
-               best = there(o_.place.best(c), record.best_hash);
-    return student && best == (record.figures.best_step >= 0);
-  }
-
-  void refuse_stale(const std::vector<CellState>& stale, std::size_t cells) const {
-    if (stale.empty() || o_.redo_stale) return;
-    AKIN_CHECK(!o_.place.flat,
-               "{}: was trained with other settings or data ({}): --resume needs the same ones; --force starts anew, "
-               "--out DIR chooses another folder",
-               stale.front().made.string(), stale.front().changed);
-    std::vector<std::string> some;
-    for (const CellState& s : stale)
-      if (some.size() < 5) some.push_back(fmt::format("{} ({})", s.cell.name(), s.changed));
-    fail(
-        "{}: {} of {} cells were made with other settings or data: {}{}; --redo-stale runs them again, --out DIR "
-        "starts another folder",
-        o_.place.folder.string(), stale.size(), cells, fmt::join(some, "; "),
-        some.size() < stale.size() ? fmt::format("; and {} more", stale.size() - some.size()) : "");
   }
 
   /// A ranking is missing, or was measured on something else.
@@ -194,9 +159,17 @@ class Runner {
         if (!prepare(opened, groups[g], banks[g])) return false;
         opened.bank.forget_features(banks[g]);
       }
-    if (o_.fresh) forget_earlier_run(opened);
+    if (o_.fresh && writes_) forget_earlier_run(opened);
     if (o_.strict && pending_ > 0 && o_.listener.begins) o_.listener.begins();
     for (std::size_t g = 0; g < groups.size(); ++g) {
+      const std::vector<CellState*> cells = cells_of_group(opened, groups[g]);
+      const auto due = static_cast<std::size_t>(
+          std::count_if(cells.begin(), cells.end(), [](const CellState* s) { return s->state != State::finished; }));
+      // Of a group without a cell that is missing there may be a ranking to measure.
+      if (!o_.strict && !(due > 0 ? deal_->any_is_mine(number_, number_ + due) : first_)) {
+        number_ += due;
+        continue;
+      }
       if (!o_.strict && !prepare(opened, groups[g], banks[g])) return false;
       if (!run_group(opened, groups[g], banks[g], out)) return false;
       banks[g] = {};
@@ -234,9 +207,11 @@ class Runner {
 
   /// Labels, outputs of the sources, rankings and plans of a group. False: stopped on request.
   bool prepare(Opened& opened, const GridGroup& g, GroupBank& bank) {
-    const std::filesystem::path manifest = o_.place.labels(*g.target, *g.budget, g.seed);
-    make_folder(manifest.parent_path());
-    write_file_atomic(manifest, std::string_view(manifest_of(g.task, g.seed)));
+    if (writes_) {
+      const std::filesystem::path manifest = o_.place.labels(*g.target, *g.budget, g.seed);
+      make_folder(manifest.parent_path());
+      write_file_atomic(manifest, std::string_view(manifest_of(g.task, g.seed)));
+    }
     bank = opened.bank.of(g, events_);
     if (!o_.strict && !opened.bank.sources().empty() &&
         !opened.bank.write_ranking(g, bank, o_.place.ranking(*g.target, *g.budget, g.seed), events_))
@@ -263,6 +238,8 @@ class Runner {
         if (s.cell.teacher.empty() || p.source->name == s.cell.teacher) s.plan = std::move(p);
       if (o_.strict && s.plan && s.state != State::finished)
         check_student_inputs(ctx_, {g.task, opened.bank.sources(), bank.outputs, {}, &bank.probe}, *s.plan, events_);
+    } catch (const RankError&) {
+      throw;
     } catch (const Error& e) {
       if (dynamic_cast<const UsageError*>(&e) != nullptr && o_.strict) throw;
       if (o_.strict) fail("seed {}: {}", g.seed, e.what());
@@ -275,6 +252,7 @@ class Runner {
     for (CellState* s : cells_of_group(opened, g)) {
       TestAnswers answers;
       const bool known = s->state == State::finished;
+      if (!known && !deal_->is_mine(number_++)) continue;
       if (!known && !run_cell(opened, g, bank, *s, answers, out)) return false;
       if (o_.listener.finished && s->record.error.empty())
         o_.listener.finished(g, s->cell, s->record, [&] { return known ? test_again(opened, g, bank, *s) : answers; });
@@ -289,7 +267,7 @@ class Runner {
     const std::filesystem::path file = o_.place.record(s.cell);
     begin_piece(events_, {"students", s.plan ? s.plan->label() : "", std::int64_t(done_) + 1, std::int64_t(pending_),
                           work_done_, work_of(s), work_});
-    remove_file(file);  // it vouches for the student: the old one goes before, the new one comes after it
+    if (writes_) remove_file(file);  // it vouches for the student: the old one goes before, the new one comes after it
     s.record = {};
     s.record.settings = settings;
     s.record.made_by = o_.made_by;
@@ -299,7 +277,9 @@ class Runner {
                                     .checkpoint_every = s.settings.checkpoint_every,
                                     .resume = !o_.fresh && changes_of_checkpoint(o_.place, s.cell, settings).empty(),
                                     .fingerprint = settings.dump()}};
-    if (o_.keep_students) {
+    if (!writes_) {
+      place.training.checkpoint_every = 0;
+    } else if (o_.keep_students) {
       place.student = o_.place.student(s.cell);
       place.best = o_.place.best(s.cell);
       make_folder(place.student.parent_path());
@@ -315,28 +295,40 @@ class Runner {
         if (!run_student(ctx_, {g.task, opened.bank.sources(), bank.outputs, options, &bank.probe}, *s.plan, s.settings,
                          place, events, s.record, answers))
           return false;
+      } catch (const RankError&) {
+        throw;
       } catch (const Error& e) {
         if (o_.strict) throw;
         if (stop_asked(events_)) return false;  // progress outside of a training loop stops with an error
         s.record.error = e.what();
       }
     }
-    write_record(file, s.cell, s.record);
-    remove_file(place.training.checkpoint);
+    if (writes_) {
+      write_record(file, s.cell, s.record);
+      remove_file(place.training.checkpoint);
+    }
+    work_done_ += work_of(s);
+    const DealtCell made{fmt::format("{}: {:.2f} % ({:.1f} s)", s.cell.label(), 100 * s.record.figures.test_accuracy,
+                                     s.record.figures.seconds),
+                         s.record.error.empty() ? "" : s.cell.label() + ": " + s.record.error};
+    count(made, out);
+    deal_->made(made);
+    return true;
+  }
+
+  /// A cell was run, here or by another rank.
+  void count(const DealtCell& cell, GridOutcome& out) {
     ++out.ran;
     ++done_;
-    work_done_ += work_of(s);
-    if (!s.record.error.empty()) out.failed.push_back(s.cell.label() + ": " + s.record.error);
-    if (!o_.strict)
-      say(events_, s.record.error.empty()
-                       ? fmt::format("[{}/{}] {}: {:.2f} % ({:.1f} s)", done_, pending_, s.cell.label(),
-                                     100 * s.record.figures.test_accuracy, s.record.figures.seconds)
-                       : fmt::format("warning: [{}/{}] {}: {}", done_, pending_, s.cell.label(), s.record.error));
-    return true;
+    if (!cell.error.empty()) out.failed.push_back(cell.error);
+    if (o_.strict) return;
+    say(events_, cell.error.empty() ? fmt::format("[{}/{}] {}", done_, pending_, cell.line)
+                                    : fmt::format("warning: [{}/{}] {}", done_, pending_, cell.error));
   }
 
   /// What a student of an earlier run says of the test images. A probe's head is found again: it takes no time.
   TestAnswers test_again(Opened& opened, const GridGroup& g, GroupBank& bank, CellState& s) {
+    const ContextScope<&Context::ranks> apart(ctx_, nullptr);  // the first rank alone writes a report
     StudentRecord again;
     TestAnswers answers;
     if (traits(s.cell.variant->method).start == Start::features) {
@@ -356,7 +348,12 @@ class Runner {
   Context& ctx_;
   const Grid& grid_;
   const GridOptions& o_;
-  const Events& events_;
+  Events events_;
+  Ranks* const ranks_;  ///< that share the cells, or each student
+  const bool first_;    ///< of them
+  const bool writes_;   ///< the files of cells
+  std::optional<Deal> deal_;
+  std::size_t number_ = 0;              // of the next cell that is to be made, in the order of all
   std::size_t pending_ = 0, done_ = 0;  // students that are to be made, and have been
   double work_ = 0, work_done_ = 0;
 };

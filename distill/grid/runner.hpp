@@ -42,6 +42,9 @@ struct GridOptions {
   /// with its cell, and the others go on.
   bool strict = false;
   std::string made_by = {};  ///< version, for the records
+  /// Share the cells, each of which is one rank's, and the folder; nullptr: alone. Not of a strict run. The Context has
+  /// no ranks then.
+  std::shared_ptr<Ranks> ranks = nullptr;
   GridListener listener = {};
 };
 

@@ -9,6 +9,7 @@
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
 #include "engine/io/text.hpp"
+#include "engine/ranks.hpp"
 
 namespace akin {
 
@@ -281,14 +282,15 @@ GridOutcome run_experiment(Context& ctx, const Grid& grid, GridOptions options, 
     write_file_atomic(folder / "results.csv", std::string_view(grid_results_csv(tables)));
     write_file_atomic(folder / "sources.csv", std::string_view(grid_sources_csv(tables)));
     write_file_atomic(folder / "results.md", spelled_controls(grid_markdown(tables), true));
-    std::error_code not_empty;
     check_still_locked(folder);
-    std::filesystem::remove(folder / "checkpoints", not_empty);
   };
+  if (options.ranks != nullptr && !options.ranks->is_first()) return run_grid(ctx, grid, options, events);
   options.listener.inputs = [&](const GridTarget& t, const TargetInputs& inputs) { opened[t.name] = inputs; };
   options.listener.target_done = write;
   GridOutcome outcome = run_grid(ctx, grid, options, events);
   write();
+  std::error_code not_empty;
+  std::filesystem::remove(folder / "checkpoints", not_empty);
   if (tables.left_out > 0 && outcome.finished)
     say(events, fmt::format("warning: {} cells and rankings were made with other settings or data, and are in no "
                             "table; results.md names them",

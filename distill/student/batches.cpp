@@ -39,6 +39,7 @@ StudentBatches::StudentBatches(Context& ctx, const Task& task, const std::vector
       term_(traits(plan.method).term),
       seed_(plan.seed),
       side_(task.pool().images.shape()[1]),
+      slices_(slices_of(ctx, settings.slices)),
       labelled_(task.split.labelled, settings.batch, plan.seed, kLabelledOrder),
       unlabelled_(second_term_images(task, term_), settings.unlabelled_batch, plan.seed, kUnlabelledOrder) {
   weak_ = settings.augment ? augment_weak(side_, flip_of(settings), settings.shift) : AugmentOptions{};
@@ -49,10 +50,10 @@ StudentBatches::StudentBatches(Context& ctx, const Task& task, const std::vector
 
 bool StudentBatches::views_for_teachers() const { return term_ == Term::teachers && teachers_see_augmented(settings_); }
 
-StudentHost StudentBatches::make(std::int64_t t) {
-  const std::vector<AugmentItem> labelled = labelled_.batch(t);
+StudentHost StudentBatches::make(std::int64_t number) {
+  const std::vector<AugmentItem> labelled = labelled_.batch(slices_, number);
   std::vector<AugmentItem> items = labelled, unlabelled;
-  if (term_ != Term::none) unlabelled = unlabelled_.batch(t);
+  if (term_ != Term::none) unlabelled = unlabelled_.batch(slices_, number);
   items.insert(items.end(), unlabelled.begin(), unlabelled.end());
   StudentHost host;
   host.images = gather_images(ctx_, view_of(task_.pool().images), items);
@@ -65,7 +66,7 @@ StudentHost StudentBatches::make(std::int64_t t) {
 
 StudentBatch StudentBatches::finish(const StudentHost& host) const {
   const ImageView view = view_of(task_.pool().images);
-  const std::int64_t L = settings_.batch, all = host.images.items.dim(0), U = all - L;
+  const std::int64_t L = host.targets.dim(0), all = host.images.items.dim(0), U = all - L;
   const auto augmented = [&](std::int64_t begin, const AugmentOptions& how, const Normalization& n) {
     return augment_images(ctx_, view, host.images, begin, all, how, n, seed_);
   };
@@ -79,7 +80,8 @@ StudentBatch StudentBatches::finish(const StudentHost& host) const {
 
 std::unique_ptr<StudentFeed> StudentBatches::feed(std::int64_t first) {
   return std::make_unique<StudentFeed>(
-      ctx_, [this](std::int64_t t) { return make(t); }, [this](const StudentHost& h) { return finish(h); }, first);
+      ctx_, [this](std::int64_t t) { return make(t); }, [this](const StudentHost& h) { return finish(h); },
+      first * slices_.here);
 }
 
 /// What the teachers say of the clean images: [unlabelled, sum of C_s]; undefined where they look at each view.

@@ -40,11 +40,12 @@ class StudentBatches {
  public:
   StudentBatches(Context& ctx, const Task& task, const std::vector<Teacher>& teachers, const StudentPlan& plan,
                  const Settings& settings, const Normalization& normalization);
-  /// On the loader's thread: numbers, pixels and labels of step t, and the teachers' cached logits.
-  StudentHost make(std::int64_t t);
+  /// On the loader's thread: numbers, pixels and labels of batch number i, and the teachers' cached logits: of step i,
+  /// or where settings.slices cut it, of a slice (see nn/data/slices.hpp).
+  StudentHost make(std::int64_t i);
   /// On the device: augmented images.
   StudentBatch finish(const StudentHost& host) const;
-  /// Batches first, first + 1, ... made in the background; this object must outlive it.
+  /// Batches from step `first` on, made in the background; this object must outlive it.
   std::unique_ptr<StudentFeed> feed(std::int64_t first);
 
  private:
@@ -59,6 +60,7 @@ class StudentBatches {
   Term term_;
   std::uint64_t seed_;
   std::int64_t side_;
+  Slices slices_;
   BatchOrder labelled_, unlabelled_;
   AugmentOptions weak_, strong_;
 };

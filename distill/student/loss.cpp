@@ -1,6 +1,9 @@
 #include "distill/student/loss.hpp"
 
 #include <algorithm>
+#include <array>
+
+#include "engine/ranks.hpp"
 
 namespace akin {
 
@@ -28,7 +31,7 @@ StudentLoss::StudentLoss(Context& ctx, const Network& network, const std::vector
 }
 
 Tensor StudentLoss::operator()(const StudentBatch& b) {
-  const std::int64_t all = b.images.dim(0), L = settings_.batch;
+  const std::int64_t all = b.images.dim(0), L = b.targets.dim(0);
   const Tensor features = network_.features(ctx_, b.images, true);
   const Tensor labelled = supervised(b, features);
   if (term_ == Term::none) return labelled;
@@ -39,7 +42,7 @@ Tensor StudentLoss::operator()(const StudentBatch& b) {
 }
 
 Tensor StudentLoss::supervised(const StudentBatch& b, const Tensor& features) {
-  const Tensor labelled = ops::rows(ctx_, features, 0, settings_.batch);
+  const Tensor labelled = ops::rows(ctx_, features, 0, b.targets.dim(0));
   return ops::mean(ctx_, ops::softmax_ce(ctx_, network_.head(ctx_, labelled), b.targets));
 }
 
@@ -66,18 +69,24 @@ Tensor StudentLoss::teacher_term(const StudentBatch& b, const Tensor& features) 
 
 void StudentLoss::begin_step(std::int64_t t, std::int64_t steps) {
   if (term_ != Term::pseudo_labels) return;
-  if (t == steps - std::max<std::int64_t>(1, steps / 10)) {
+  if (t == steps - std::max<std::int64_t>(1, steps / 10) && t != counted_from_) {
+    counted_from_ = t;
     counted_.set_zero();
     considered_ = 0;
   }
-  considered_ += settings_.unlabelled_batch;
+  considered_ += settings_.unlabelled_batch / settings_.slices;
 }
 
 double StudentLoss::pseudo_labelled() const {
-  if (considered_ == 0) return -1;
+  if (term_ != Term::pseudo_labels) return -1;
   const Array counts = counted_.to_array();
-  AKIN_CHECK(counts.as<std::int32_t>()[1] == 0, "fixmatch: {} rows of logits are NaN", counts.as<std::int32_t>()[1]);
-  return static_cast<double>(counts.as<std::int32_t>()[0]) / static_cast<double>(considered_);
+  std::array<std::int64_t, 3> own{considered_, counts.as<std::int32_t>()[0], counts.as<std::int32_t>()[1]}, all{};
+  for (const std::array<std::int64_t, 3>& part : gathered(ctx_.ranks.get(), own, "the shares of pseudo-labels"))
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] += part[i];
+  const auto [considered, confident, broken] = all;
+  if (considered == 0) return -1;
+  AKIN_CHECK(broken == 0, "fixmatch: {} rows of logits are NaN", broken);
+  return static_cast<double>(confident) / static_cast<double>(considered);
 }
 
 }  // namespace akin

@@ -19,7 +19,8 @@ class StudentLoss {
   /// the target's own classes teaches the network's taught head.
   const ParameterList& own_parameters() const { return own_; }
 
-  /// To be called before step t of `steps`: the share of confident pseudo-labels is that of the last tenth.
+  /// To be called before step t of `steps`, or before each slice of it: the share of confident pseudo-labels is that of
+  /// the last tenth.
   void begin_step(std::int64_t t, std::int64_t steps);
   /// That share; -1 for methods without pseudo-labels. Throws where logits were NaN.
   double pseudo_labelled() const;
@@ -38,7 +39,7 @@ class StudentLoss {
   Linear heads_;
   ParameterList own_;
   Tensor counted_;  // pseudo-labels: confident, broken
-  std::int64_t considered_ = 0;
+  std::int64_t considered_ = 0, counted_from_ = -1;
 };
 
 }  // namespace akin

@@ -11,6 +11,7 @@ namespace akin {
 
 void add_running_cost(Context& ctx, const Network& network, const Normalization& normalization, std::int64_t height,
                       std::int64_t width, const Array& images, Figures& figures) {
+  const ContextScope<&Context::ranks> apart(ctx, nullptr);  // timed on one rank
   const Cost cost = cost_of(ctx, network, height, width);
   figures.parameters = std::max<std::int64_t>(0, figures.parameters) + cost.parameters;
   figures.multiply_adds = std::max<std::int64_t>(0, figures.multiply_adds) + cost.multiply_adds;

@@ -156,6 +156,12 @@ const std::vector<Setting>& table() {
       {"clip_norm", "clip_norm", "Training", "Shorten longer gradients to this length; 0: off", &Settings::clip_norm,
        from(0), trained},
       {"graph", "graph", "Training", "A GPU captures one training step and repeats it", &Settings::graph, {}, nobody},
+      {"slices", "slices", "Training",
+       "Cut a step's images into so many batches, whose gradients are added up in order; 1: one for each rank",
+       &Settings::slices, whole(1, 65536), trained, false, true},
+      {"compare_every", "compare_every", "Training",
+       "Of several ranks: steps between comparisons of their parameters; 0: never", &Settings::compare_every, whole(0),
+       nobody},
       {"checkpoint_every", "checkpoint_every", "Training", "Steps; 0: only when stopped", &Settings::checkpoint_every,
        whole(0), nobody},
 
@@ -235,6 +241,18 @@ const std::vector<Setting>& table() {
 
 std::span<const Setting> setting_list() { return table(); }
 
+void check_slices(const Settings& settings, bool student) {
+  const std::int64_t n = settings.slices;
+  if (n == 1) return;
+  if (!student && settings.batch < 2 * n)
+    fail_usage("--batch {}: too small for {} slices; batch norm needs at least 2 images in each", settings.batch, n);
+  if (student)
+    for (const auto& [option, images] :
+         {std::pair{"--batch", settings.batch}, {"--unlabelled-batch", settings.unlabelled_batch}})
+      if (images % n != 0)
+        fail_usage("{} {}: cannot be cut into {} equal slices; use a multiple of {}", option, images, n, n);
+}
+
 void check(const Settings& settings, bool student) {
   for (const Setting& s : table()) {
     const char* name = student ? s.name : s.source;
@@ -248,6 +266,7 @@ void check(const Settings& settings, bool student) {
   optimizer_of(settings).check();
   if (!student && settings.batch < 2)
     fail_usage("--batch {}: batch norm needs at least 2 images a step", settings.batch);
+  check_slices(settings, student);
   if (student && settings.student == "init" && settings.init.empty())
     fail_usage("--student init: is the network of the model --init; name one");
   if (student && settings.student == "init")

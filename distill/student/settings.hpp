@@ -41,6 +41,8 @@ struct Settings {
   double pretrained_weight_decay = -1;
   double head_lr = 1;
   bool graph = true;
+  std::int64_t slices = 1;  ///< of a step; on several ranks count_slices() makes it at least one each
+  std::int64_t compare_every = 100;
   std::int64_t checkpoint_every = 500;
   std::int64_t epochs = 8, seed = 0;  ///< of a source; a student has steps, and a plan with its seed
   // Distillation.
@@ -105,6 +107,9 @@ std::string range_text(const Setting& setting);
 /// UsageError, naming the option and what is allowed, where a value is out of its range or two do not go together.
 /// `student`: or else what trains a source.
 void check(const Settings& settings, bool student = true);
+
+/// The same of the number of slices alone, which is known later: with the number of ranks.
+void check_slices(const Settings& settings, bool student = true);
 
 /// Sets what the table names; unknown keys are left to table.done(). Paths start at `root`. UsageErrors name the file
 /// and the key. `whole_run`: whether the settings of a whole run may stand there.

@@ -52,6 +52,8 @@ ClassifierOptions classifier_of(const Settings& s) {
   o.train.schedule = schedule_of(s);
   o.train.optimizer = optimizer_of(s);
   o.train.graph = s.graph;
+  o.train.slices = s.slices;
+  o.train.compare_every = s.compare_every;
   return o;
 }
 

@@ -7,6 +7,7 @@
 
 #include "distill/student/batches.hpp"
 #include "distill/student/loss.hpp"
+#include "engine/ranks.hpp"
 #include "nn/unfold.hpp"
 #include "nn/zoo/zoo.hpp"
 
@@ -136,7 +137,10 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
   TrainOptions options{.schedule = schedule_of(recipe),
                        .optimizer = optimizer_of(recipe),
                        .eval_every = settings.eval_every,
-                       .graph = settings.graph};
+                       .graph = settings.graph,
+                       .slices = settings.slices,
+                       .batch = settings.slices,  // equal shares
+                       .compare_every = settings.compare_every};
 
   StudentRun run;
   run.model = make_student_model(ctx, task, plan, settings);
@@ -186,6 +190,7 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
     run.result.best.clear();
   }
   run.seconds = run.result.seconds;
+  if (ctx.ranks != nullptr) images *= ctx.ranks->size();
   // Of this part of a resumed run, which may have had nothing left to do.
   run.images_per_second = own > 0 && images > 0 ? static_cast<double>(images) / own : std::nan("");
   run.pseudo_labelled = loss.pseudo_labelled();

@@ -8,6 +8,7 @@
 #include "engine/build_info.hpp"
 #include "engine/io/sha256.hpp"
 #include "engine/profile.hpp"
+#include "engine/ranks.hpp"
 #include "kernels/common/onednn.hpp"
 #include "nn/data/image_view.hpp"
 
@@ -44,8 +45,7 @@ Outputs blank(std::int64_t N, std::int64_t D, std::int64_t C) {
 
 void copy_rows(const Array& from, std::int64_t from_row, std::int64_t rows, Array& to, std::int64_t to_row) {
   const std::int64_t columns = from.shape()[1];
-  std::copy_n(from.as<float>().data() + from_row * columns, rows * columns,
-              to.as<float>().data() + to_row * columns);
+  std::copy_n(from.as<float>().data() + from_row * columns, rows * columns, to.as<float>().data() + to_row * columns);
 }
 
 /// Runs a source over pictures of a set, a chunk after the other.
@@ -64,7 +64,27 @@ class Runner {
   const Preprocessing& input() const { return input_; }
   std::int64_t chunk() const { return chunk_; }
 
+  /// With several ranks each runs a part, and all get all.
   Outputs run(const Indices& index, const std::function<void(std::int64_t)>& progress) const {
+    if (ctx_.ranks == nullptr) return run_here(index, progress);
+    Ranks& ranks = *ctx_.ranks;
+    const std::int64_t N = std::ssize(index);
+    const auto begin = [&](std::int64_t r) { return N * r / ranks.size(); };
+    const std::int64_t from = begin(ranks.rank()), to = begin(ranks.rank() + 1);
+    Outputs out = blank(N, source_.model.network->feature_size(), source_.classes());
+    if (from < to) {
+      const ContextScope<&Context::ranks> apart(ctx_, nullptr);
+      const Outputs own = run_here(Indices(index.begin() + from, index.begin() + to), progress);
+      copy_rows(own.features, 0, to - from, out.features, from);
+      copy_rows(own.logits, 0, to - from, out.logits, from);
+    }
+    share_rows(ranks, begin, out.features);
+    share_rows(ranks, begin, out.logits);
+    return out;
+  }
+
+ private:
+  Outputs run_here(const Indices& index, const std::function<void(std::int64_t)>& progress) const {
     RunOptions options{.progress = progress, .whole_batches = true};
     if (sees_originals()) {
       const Array& images = taken_.of(set_.originals, index, format_of(input_));
@@ -77,7 +97,6 @@ class Runner {
     return run_network(ctx_, *source_.model.network, set_.images, index, input_.normalization, options);
   }
 
- private:
   Context& ctx_;
   const Source& source_;
   const ImageSet& set_;
@@ -86,6 +105,18 @@ class Runner {
   bool sized_ = false;
   std::int64_t chunk_ = 0;
 };
+
+/// What the first rank found, to all.
+void share_known(Ranks& ranks, std::vector<bool>& known, Outputs& out) {
+  std::string marks(known.size(), '0');
+  for (std::size_t i = 0; i < known.size(); ++i) marks[i] = known[i] ? '1' : '0';
+  const std::string what = "the cached outputs";
+  broadcast(ranks, marks, 0, what);
+  for (std::size_t i = 0; i < known.size(); ++i) known[i] = marks.at(i) == '1';
+  if (marks.find('1') == std::string::npos) return;
+  for (Array* a : {&out.features, &out.logits})
+    if (a->byte_size() > 0) ranks.broadcast(a->bytes(), a->byte_size(), 0, what);
+}
 
 Outputs rows_of_table(const Source& source, const Task& task, const OutputOptions& options) {
   const TableRows images = rows_of(task.pool(), task.hash());
@@ -158,12 +189,19 @@ Outputs outputs_of(Context& ctx, const Source& source, const ImageSet& set, std:
   const std::int64_t D = source.model.network->feature_size(), C = source.classes();
   Outputs out = blank(std::ssize(index), D, C);
   // Without a cache nobody asks which pictures are equal: every one is run.
-  OutputCache cache(options.cache, key_of(ctx, source, runner.input()), D, C, source.name, options.tell);
+  // Of several ranks the first alone uses the cache, so that all go the same way.
+  Ranks* const ranks = ctx.ranks.get();
+  const bool first_rank = ranks == nullptr || ranks->is_first();
+  OutputCache cache(first_rank ? options.cache : std::filesystem::path(), key_of(ctx, source, runner.input()), D, C,
+                    source.name, options.tell);
   std::vector<std::string> digests;
   std::vector<bool> known(index.size(), false);
-  if (!options.cache.empty()) {
+  char cached = options.cache.empty() ? 0 : 1;
+  if (ranks != nullptr) ranks->broadcast(&cached, 1, 0, "whether outputs are cached");
+  if (cached != 0) {
     digests = taken.digests(set, Indices(index.begin(), index.end()), runner.sees_originals());
-    known = cache.find(digests, out);
+    if (first_rank) known = cache.find(digests, out);
+    if (ranks != nullptr) share_known(*ranks, known, out);
   }
   Indices places, twins;  // rows of `out` to be computed, and those whose picture is among them already
   std::unordered_map<std::string_view, std::int64_t> first;
@@ -173,10 +211,11 @@ Outputs outputs_of(Context& ctx, const Source& source, const ImageSet& set, std:
     (fresh ? places : twins).push_back(static_cast<std::int64_t>(i));
   }
   const std::int64_t done_before = std::ssize(index) - std::ssize(places), missing = std::ssize(places);
-  const std::int64_t chunk = options.at_once > 0 ? options.at_once : runner.chunk();
+  const std::int64_t helpers = ranks == nullptr ? 1 : ranks->size();
+  const std::int64_t chunk = options.at_once > 0 ? options.at_once : runner.chunk() * helpers;
   std::int64_t done = 0, kept = 0;  // of `places`
   const auto keep = [&] {
-    if (kept == done || digests.empty()) return;
+    if (kept == done || digests.empty() || !first_rank) return;
     const Indices rows(places.begin() + kept, places.begin() + done);
     std::vector<std::string> names;
     for (const std::int64_t row : rows) names.push_back(digests[static_cast<std::size_t>(row)]);
@@ -187,10 +226,11 @@ Outputs outputs_of(Context& ctx, const Source& source, const ImageSet& set, std:
     while (done < missing) {
       const std::int64_t n = std::min(chunk, missing - done);
       Indices pictures;
-      for (const std::int64_t place : std::span(places).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n)))
+      for (const std::int64_t place :
+           std::span(places).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n)))
         pictures.push_back(index[static_cast<std::size_t>(place)]);
       const Outputs part = runner.run(pictures, [&](std::int64_t of_part) {
-        if (options.progress) options.progress(done_before + done + of_part);
+        if (options.progress) options.progress(done_before + done + std::min(n, of_part * helpers));
       });
       check_finite(part.features, "features", "source " + source.name);
       check_finite(part.logits, "logits", "source " + source.name);

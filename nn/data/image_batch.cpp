@@ -56,22 +56,24 @@ Tensor augment_images(Context& ctx, const ImageView& set, const ImageParts& part
 }
 
 LabelledBatches::LabelledBatches(Context& ctx, const Array& images, std::span<const int> labels, BatchOrder order,
-                                 const AugmentOptions& augment, Normalization normalization, std::uint64_t seed)
+                                 const AugmentOptions& augment, Normalization normalization, std::uint64_t seed,
+                                 const Slices& slices)
     : ctx_(ctx),
       images_(view_of(images)),
       labels_(labels),
       order_(std::move(order)),
       augment_(augment),
       normalization_(std::move(normalization)),
-      seed_(seed) {}
+      seed_(seed),
+      slices_(slices) {}
 
-LabelledHost LabelledBatches::make(std::int64_t t) {
-  const std::vector<AugmentItem> items = order_.batch(t);
+LabelledHost LabelledBatches::make(std::int64_t i) {
+  const std::vector<AugmentItem> items = order_.batch(slices_, i);
   LabelledHost host{gather_images(ctx_, images_, items),
                     Tensor::on_host(ctx_, {static_cast<std::int64_t>(items.size())}, DType::i64)};
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    const auto at = static_cast<std::size_t>(items[i].image);
-    host.targets.data<std::int64_t>()[i] = at < labels_.size() ? labels_[at] : -1;
+  for (std::size_t k = 0; k < items.size(); ++k) {
+    const auto at = static_cast<std::size_t>(items[k].image);
+    host.targets.data<std::int64_t>()[k] = at < labels_.size() ? labels_[at] : -1;
   }
   return host;
 }
@@ -83,7 +85,8 @@ LabelledBatch LabelledBatches::finish(const LabelledHost& host) const {
 
 std::unique_ptr<LabelledFeed> LabelledBatches::feed(std::int64_t first) {
   return std::make_unique<LabelledFeed>(
-      ctx_, [this](std::int64_t t) { return make(t); }, [this](const LabelledHost& h) { return finish(h); }, first);
+      ctx_, [this](std::int64_t t) { return make(t); }, [this](const LabelledHost& h) { return finish(h); },
+      first * slices_.here);
 }
 
 }  // namespace akin

@@ -6,6 +6,7 @@
 
 #include "kernels/augment.hpp"
 #include "nn/data/feed.hpp"
+#include "nn/data/slices.hpp"
 #include "nn/data/split.hpp"
 
 namespace akin {
@@ -53,15 +54,17 @@ struct LabelledBatch {
 
 using LabelledFeed = Feed<LabelledHost, LabelledBatch>;
 
-/// Makes the batches of supervised training. Keeps references to images and labels; `labels` has
-/// one entry an image, which counts as -1 where it is missing.
+/// Makes the batches of supervised training, or with `slices` those of this rank's slices, one after the other. Keeps
+/// references to images and labels; `labels` has one entry an image, which counts as -1 where it is missing.
 class LabelledBatches {
  public:
   LabelledBatches(Context& ctx, const Array& images, std::span<const int> labels, BatchOrder order,
-                  const AugmentOptions& augment, Normalization normalization, std::uint64_t seed);
-  LabelledHost make(std::int64_t t);
+                  const AugmentOptions& augment, Normalization normalization, std::uint64_t seed,
+                  const Slices& slices = {});
+  /// Batch number i: slice slices.slice_of(i) of step slices.step_of(i).
+  LabelledHost make(std::int64_t i);
   LabelledBatch finish(const LabelledHost& host) const;
-  /// Batches first, first + 1, ... made in the background; this object must outlive it.
+  /// Batches from step `first` on, made in the background; this object must outlive it.
   std::unique_ptr<LabelledFeed> feed(std::int64_t first);
 
  private:
@@ -72,6 +75,7 @@ class LabelledBatches {
   AugmentOptions augment_;
   Normalization normalization_;
   std::uint64_t seed_;
+  Slices slices_;
 };
 
 }  // namespace akin

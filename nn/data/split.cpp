@@ -147,9 +147,12 @@ BatchOrder::BatchOrder(Indices items, std::int64_t batch, std::uint64_t seed, st
   AKIN_CHECK(batch_ >= 1, "batches: a batch of {} images; at least 1", batch_);
 }
 
-std::vector<AugmentItem> BatchOrder::batch(std::int64_t t) {
+std::vector<AugmentItem> BatchOrder::batch(std::int64_t t) { return batch(Slices{}, t); }
+
+std::vector<AugmentItem> BatchOrder::batch(const Slices& slices, std::int64_t number) {
+  const std::int64_t first = slices.step_of(number) * batch_, slice = slices.slice_of(number);
   std::vector<AugmentItem> picks;
-  for (std::int64_t i = t * batch_; i < (t + 1) * batch_; ++i) {
+  for (std::int64_t i = first + slices.begin(batch_, slice); i < first + slices.begin(batch_, slice + 1); ++i) {
     const std::int64_t epoch = i / size(), at = i % size();
     if (epoch != epoch_) {
       order_ = permutation(size(), seed_, stream_, static_cast<std::uint64_t>(epoch));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/augment.hpp"
+#include "nn/data/slices.hpp"
 
 namespace akin {
 
@@ -48,6 +49,8 @@ class BatchOrder {
  public:
   BatchOrder(Indices items, std::int64_t batch, std::uint64_t seed, std::uint32_t stream);
   std::vector<AugmentItem> batch(std::int64_t t);
+  /// Batch number i of a feed of slices: a slice of batch slices.step_of(i).
+  std::vector<AugmentItem> batch(const Slices& slices, std::int64_t i);
   std::int64_t batch_size() const { return batch_; }
   std::int64_t size() const { return static_cast<std::int64_t>(items_.size()); }
 

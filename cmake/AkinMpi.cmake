@@ -1,0 +1,22 @@
+# libakin_mpi.so: MPI behind engine/mpi_ranks.hpp. Nothing is linked against it: akin opens it with dlopen when it runs
+# under a launcher (mpirun, srun). Debian: libopenmpi-dev openmpi-bin.
+set(AKIN_HAVE_MPI FALSE)
+if(AKIN_MPI STREQUAL "OFF" OR AKIN_SANITIZE)  # a sanitizer would find what MPI leaves behind at its end
+  return()
+endif()
+set(MPI_CXX_SKIP_MPICXX TRUE)
+find_package(MPI COMPONENTS CXX QUIET)
+if(NOT MPI_CXX_FOUND)
+  if(AKIN_MPI STREQUAL "ON")
+    message(FATAL_ERROR "AKIN_MPI=ON, but no MPI was found: apt-get install libopenmpi-dev openmpi-bin")
+  endif()
+  message(STATUS "No plug-in for several ranks: MPI not found (apt-get install libopenmpi-dev openmpi-bin)")
+  return()
+endif()
+set(AKIN_HAVE_MPI TRUE)
+add_library(akin_mpi MODULE ${CMAKE_SOURCE_DIR}/engine/mpi_plugin.cpp)
+get_target_property(mpi_include MPI::MPI_CXX INTERFACE_INCLUDE_DIRECTORIES)
+target_include_directories(akin_mpi SYSTEM PRIVATE ${mpi_include})
+target_link_libraries(akin_mpi PRIVATE akin_options fmt::fmt-header-only MPI::MPI_CXX)
+target_compile_options(akin_mpi PRIVATE -fvisibility=hidden)
+set_target_properties(akin_mpi PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})

@@ -1,0 +1,227 @@
+#include "engine/mpi_ranks.hpp"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+#include <utility>
+
+#include "kernels/common/plugin.hpp"
+
+namespace akin {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr int kTexts = 1, kErrors = 2, kRoll = 3;  // tags
+
+double seconds_since(Clock::time_point begun) { return std::chrono::duration<double>(Clock::now() - begun).count(); }
+
+template <class Call>
+void checked(Call&& call) {
+  std::array<char, 1024> text{};
+  AKIN_CHECK(call(text.data(), text.size()) == 0, "MPI: {}", text.data());
+}
+
+const MpiApi& open_api() {
+  using Entry = const MpiApi*();
+  std::string tried;
+  auto* entry = reinterpret_cast<Entry*>(open_plugin(plugin_files(kMpiFile), kMpiSymbol, tried));
+  AKIN_CHECK(
+      entry != nullptr,
+      "several ranks come through a plug-in, {}, which was not found; looked for in:{}\nIt is built with akin where "
+      "MPI is found (apt-get install libopenmpi-dev openmpi-bin, then cmake -DAKIN_MPI=ON says what is missing). "
+      "Without it, run one process: --ranks none",
+      kMpiFile, tried);
+  const MpiApi* api = entry();
+  AKIN_CHECK(api->version == kMpiVersion, "{}: of version {}, this akin needs {}; build both from one source", kMpiFile,
+             api->version, kMpiVersion);
+  return *api;
+}
+
+template <class... Args>
+[[noreturn]] void fail_rank(fmt::format_string<Args...> format, Args&&... args) {
+  throw RankError(fmt::format(format, std::forward<Args>(args)...));
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown host";
+}
+
+}  // namespace
+
+struct MpiRanks::Outgoing {
+  std::string text;
+  void* request = nullptr;
+};
+
+MpiRanks::MpiRanks(double timeout, int expected) : api_(open_api()), timeout_(timeout) {
+  checked([&](char* e, std::size_t n) { return api_.open(&rank_, &size_, &neighbour_, &neighbours_, e, n); });
+  hosts_.assign(static_cast<std::size_t>(size_), "");
+  if (size_ != expected) {
+    ended_ = true;  // each is alone, and nobody is to be waited for
+    fail(
+        "{} processes were started, MPI ({}) knows of {}: start them with that MPI's own mpirun, or with srun "
+        "--mpi=pmix "
+        "(srun --mpi=list says what it has)",
+        expected, about(), size_);
+  }
+  hosts_ = gather(*this, host_name(), "the names of all ranks");
+}
+
+MpiRanks::~MpiRanks() {
+  if (ended_ || std::uncaught_exceptions() > 0) return;
+  timeout_ = 1e9;  // the first may write and measure for long when the others are done
+  try {
+    barrier("the end of all ranks");
+    api_.close();
+  } catch (const Error&) {  // the work is done and told
+  }
+}
+
+std::string MpiRanks::name(int rank) const {
+  return fmt::format("rank {} ({})", rank, hosts_[static_cast<std::size_t>(rank)]);
+}
+
+template <class Start>
+void MpiRanks::collective(const std::string& what, Start&& start) {
+  void* request = nullptr;
+  checked([&](char* e, std::size_t n) { return start(&request, e, n); });
+  wait(request, what);
+}
+
+void MpiRanks::all_to_all(const void* send, void* receive, std::size_t each, const std::string& what) {
+  collective(what, [&](void** r, char* e, std::size_t n) { return api_.all_to_all(send, receive, each, r, e, n); });
+}
+
+void MpiRanks::all_gather(const void* own, void* all, std::size_t each, const std::string& what) {
+  collective(what, [&](void** r, char* e, std::size_t n) { return api_.all_gather(own, all, each, r, e, n); });
+}
+
+void MpiRanks::broadcast(void* data, std::size_t bytes, int from, const std::string& what) {
+  collective(what, [&](void** r, char* e, std::size_t n) { return api_.broadcast(data, bytes, from, r, e, n); });
+}
+
+void MpiRanks::barrier(const std::string& what) {
+  collective(what, [&](void** r, char* e, std::size_t n) { return api_.barrier(r, e, n); });
+}
+
+/// At first at once, for most waits are short; then other processes get the processor, and later it sleeps.
+void MpiRanks::wait(void* request, const std::string& what) {
+  constexpr int kSpin = 200, kYield = 2000;
+  Clock::time_point begun{};
+  for (int turn = 0;; ++turn) {
+    int done = 0;
+    checked([&](char* e, std::size_t n) { return api_.test(&request, &done, e, n); });
+    if (done != 0) return;
+    if (turn < kSpin) continue;
+    if (turn == kSpin) begun = Clock::now();
+    if (turn < kYield) {
+      ::sched_yield();
+      continue;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+    if (turn % 64 != 0) continue;
+    listen(what);
+    if (seconds_since(begun) > timeout_) call_roll(what);
+  }
+}
+
+void MpiRanks::listen(const std::string& what) {
+  if (const auto error = receive(kErrors)) fail_rank("{}: {}", name(error->from), error->text);
+  int there = 0, from = 0;
+  std::size_t bytes = 0;
+  checked([&](char* e, std::size_t n) { return api_.probe(kRoll, &there, &from, &bytes, e, n); });
+  if (there != 0) call_roll(what);
+}
+
+double MpiRanks::grace() const { return std::clamp(timeout_ / 4, 0.5, 5.0); }
+
+void MpiRanks::call_roll(const std::string& what) {
+  for (int r = 0; r < size_; ++r)
+    if (r != rank_) send(r, kRoll, what);
+  std::vector<std::string> waits_for(static_cast<std::size_t>(size_));
+  waits_for[static_cast<std::size_t>(rank_)] = what;
+  const auto begun = Clock::now();
+  while (seconds_since(begun) < grace()) {
+    while (const auto here = receive(kRoll)) waits_for[static_cast<std::size_t>(here->from)] = here->text;
+    if (const auto error = receive(kErrors)) fail_rank("{}: {}", name(error->from), error->text);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::string gone, others;
+  int first = size_;
+  for (int r = size_ - 1; r >= 0; --r) {
+    const std::string& text = waits_for[static_cast<std::size_t>(r)];
+    if (text.empty())
+      gone = name(r) + (gone.empty() ? "" : ", ") + gone;
+    else
+      first = r;
+    if (!text.empty() && text != what) others = fmt::format("{} waits for {}", name(r), text);
+  }
+  if (first != rank_) throw ToldElsewhere(fmt::format("{} tells why the ranks end", name(first)));
+  if (gone.empty())
+    fail_rank("{}: waited for {} for {:g} s; {} (the ranks do different things, which is a fault of akin)", name(rank_),
+              what, timeout_, others.empty() ? "all ranks answer" : others);
+  fail_rank(
+      "no answer from {} for {:g} s, waiting for {}: stopped, ended or cut off; all ranks end (--resume goes on, "
+      "--rank-timeout says how long to wait)",
+      gone, timeout_, what);
+}
+
+void MpiRanks::send(int to, int tag, const std::string& text) {
+  std::erase_if(outgoing_, [&](const std::unique_ptr<Outgoing>& o) {
+    int done = 0;
+    checked([&](char* e, std::size_t n) { return api_.test(&o->request, &done, e, n); });
+    return done != 0;
+  });
+  auto o = std::make_unique<Outgoing>();
+  o->text = text;
+  checked(
+      [&](char* e, std::size_t n) { return api_.post(to, tag, o->text.data(), o->text.size(), &o->request, e, n); });
+  outgoing_.push_back(std::move(o));
+}
+
+std::optional<Ranks::Message> MpiRanks::receive(int tag) {
+  int there = 0;
+  Message m;
+  std::size_t bytes = 0;
+  checked([&](char* e, std::size_t n) { return api_.probe(tag, &there, &m.from, &bytes, e, n); });
+  if (there == 0) return {};
+  m.text.resize(bytes);
+  checked([&](char* e, std::size_t n) { return api_.receive(m.from, tag, m.text.data(), bytes, e, n); });
+  return m;
+}
+
+void MpiRanks::post(int to, const std::string& text) { send(to, kTexts, text); }
+
+std::optional<Ranks::Message> MpiRanks::take() {
+  listen("a message");
+  return receive(kTexts);
+}
+
+void MpiRanks::report(const std::string* error) {
+  ended_ = true;
+  if (rank_ == 0 && error != nullptr) return;
+  try {
+    if (error != nullptr) send(0, kErrors, *error);
+    const auto begun = Clock::now();
+    while (seconds_since(begun) < grace()) {
+      receive(kTexts);  // MPI works while it is asked
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  } catch (const Error&) {  // MPI is broken too: the first error is the one to tell
+  }
+}
+
+void MpiRanks::abort(int code) {
+  ended_ = true;
+  api_.abort(code);
+  std::_Exit(code);
+}
+
+}  // namespace akin

@@ -1,0 +1,25 @@
+#include "nn/data/slices.hpp"
+
+#include "engine/ranks.hpp"
+#include "kernels/common/error.hpp"
+
+namespace akin {
+
+std::int64_t count_slices(const Context& ctx, std::int64_t wanted) {
+  const std::int64_t ranks = ctx.ranks == nullptr ? 1 : ctx.ranks->size();
+  if (wanted == 1) return ranks;
+  if (wanted < 1 || wanted % ranks != 0)
+    fail_usage(
+        "--slices {}: cannot be dealt evenly to {} ranks; use a multiple of {}, or start another number of ranks",
+        wanted, ranks, ranks);
+  return wanted;
+}
+
+Slices slices_of(const Context& ctx, std::int64_t count) {
+  const std::int64_t ranks = ctx.ranks == nullptr ? 1 : ctx.ranks->size();
+  AKIN_CHECK(count >= ranks && count % ranks == 0, "slices: {} for {} ranks", count, ranks);
+  const std::int64_t here = count / ranks;
+  return {.count = count, .first = ctx.ranks == nullptr ? 0 : ctx.ranks->rank() * here, .here = here};
+}
+
+}  // namespace akin
