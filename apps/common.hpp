@@ -25,10 +25,11 @@ struct Console {
 };
 
 struct CommonOptions {
-  Settings settings;           ///< of which each command offers its own; those of the device all
-  std::string ranks = "auto";  ///< auto, mpi or none (ranks.hpp)
-  double rank_timeout = 300;   ///< seconds
-  int threads = 0;             ///< 0: OMP_NUM_THREADS or the processors at hand
+  Settings settings;              ///< of which each command offers its own; those of the device all
+  std::string ranks = "auto";     ///< auto, mpi or none (ranks.hpp)
+  double rank_timeout = 300;      ///< seconds
+  std::string exchange = "auto";  ///< of tensors between ranks on cards: auto, nccl or mpi
+  int threads = 0;                ///< 0: OMP_NUM_THREADS or the processors at hand
   bool quiet = false;
   bool json = false;
   bool detect_anomaly = false;

@@ -58,8 +58,8 @@ void run(const CLI::App& app, Options& o) {
   if (!o.task.labels.empty()) run.files.emplace_back(o.task.labels);
   const std::shared_ptr<Ranks> ranks = join_ranks(o.common);
   Context ctx = start(o.common);
-  ctx.ranks = ranks;
-  o.common.settings.slices = count_slices(ctx, o.common.settings.slices);
+  use_ranks(ctx, ranks, o.common);
+  o.common.settings.slices = count_slices(ctx, o.common.settings.slices, o.common.settings.sync_batchnorm);
   check_slices(o.common.settings);
   const Profiling profiling(o.common, ctx);
   run_distillation(app, o.common, run, ctx, begun, clock);
@@ -95,6 +95,7 @@ void add_distill(CLI::App& akin, const Console* console) {
   add_profiling(*app, o->common);
   add_common(*app, o->common);
   add_ranks(*app, o->common);
+  add_exchange(*app, o->common);
   add_config(*app);
   app->footer(
       "Writes report.html, student.safetensors (of the first seed: the best on validation\n"

@@ -14,6 +14,7 @@
 #include "apps/flags.hpp"
 #include "engine/io/text.hpp"
 #include "engine/mpi_ranks.hpp"
+#include "engine/nccl.hpp"
 #include "kernels/common/parallel.hpp"
 #include "kernels/common/processors.hpp"
 
@@ -111,6 +112,33 @@ std::shared_ptr<Ranks> join_ranks(CommonOptions& options) {
   check_same(*ranks, version_line(), "version");
   say(options, fmt::format("ranks: {} ({} on this machine), {}", ranks->size(), ranks->neighbours(), ranks->about()));
   return ranks;
+}
+
+void add_exchange(CLI::App& app, CommonOptions& options) {
+  app.add_option("--exchange", options.exchange,
+                 "How ranks on cards give each other tensors: nccl, mpi (through host memory), or auto: nccl where all "
+                 "have it")
+      ->transform(one_of({"auto", "nccl", "mpi"}))
+      ->configurable(false)
+      ->group("General");
+}
+
+void use_ranks(Context& ctx, const std::shared_ptr<Ranks>& ranks, const CommonOptions& options) {
+  ctx.ranks = ranks;
+  const bool insists = options.exchange == "nccl";
+  if (insists && ctx.device != Device::cuda) fail_usage("--exchange nccl: goes with --device cuda");
+  if (ranks == nullptr || ctx.device != Device::cuda || options.exchange == "mpi") return;
+  const std::string problem = Nccl::problem(Nccl::files());
+  if (insists) AKIN_CHECK(problem.empty(), "--exchange nccl: {}", problem);
+  const std::vector<char> there = gathered<char>(ranks.get(), problem.empty(), "whether NCCL is there");
+  const auto without = std::find(there.begin(), there.end(), 0);
+  if (without == there.end()) {
+    ctx.nccl = std::make_shared<Nccl>(ctx, Nccl::files());
+    say(options, "exchange: " + ctx.nccl->about());
+  } else {
+    say(options, fmt::format("exchange: through host memory, for {} has no NCCL",
+                             ranks->name(static_cast<int>(without - there.begin()))));
+  }
 }
 
 void refuse_ranks() {

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "apps/command_line.hpp"
+#include "engine/context.hpp"
 #include "engine/ranks.hpp"
 
 namespace akin {
@@ -25,6 +26,10 @@ void add_ranks(CLI::App& app, CommonOptions& options);
 /// heard on stdout and stderr. Deals the machine's processors and cards to the ranks on it where the launcher did not.
 /// Throws where ranks cannot be had, and where they are other versions of akin.
 std::shared_ptr<Ranks> join_ranks(CommonOptions& options);
+/// --exchange, of what trains.
+void add_exchange(CLI::App& app, CommonOptions& options);
+/// Gives a Context the ranks that join_ranks() found, and on cards NCCL as --exchange says; all ranks call it.
+void use_ranks(Context& ctx, const std::shared_ptr<Ranks>& ranks, const CommonOptions& options);
 /// UsageError where a launcher started several processes of a command that is one process.
 void refuse_ranks();
 

@@ -62,7 +62,7 @@ void run(const CLI::App& app, Options& o) {
   const std::filesystem::path out = first ? folder->path() : std::filesystem::path();
   const std::filesystem::path model_file = out / "model.safetensors";
   Context ctx = start(o.common);
-  ctx.ranks = ranks;
+  use_ranks(ctx, ranks, o.common);
   const Profiling profiling(o.common, ctx);
   const bool has_test = has_split(o.data, Split::test);
   std::vector<Split> wanted{Split::train};
@@ -76,7 +76,7 @@ void run(const CLI::App& app, Options& o) {
   tell(o.common, set);
   check_form(set, test, "test");
 
-  o.common.settings.slices = count_slices(ctx, o.common.settings.slices);
+  o.common.settings.slices = count_slices(ctx, o.common.settings.slices, o.common.settings.sync_batchnorm);
   check(o.common.settings, false);
   ClassifierOptions c = classifier_of(o.common.settings);
   // A network that cannot be is refused before the run folder is made.
@@ -176,6 +176,7 @@ void add_train(CLI::App& akin) {
   add_profiling(*app, o->common);
   add_common(*app, o->common);
   add_ranks(*app, o->common);
+  add_exchange(*app, o->common);
   add_config(*app);
   app->footer(
       "Writes model.safetensors, log.jsonl and config.toml. Interrupted, it keeps a checkpoint.\n\n"

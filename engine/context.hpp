@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -19,6 +20,12 @@ struct Trace;
 class OpWatch;
 class Profiler;
 class Ranks;
+class Nccl;
+
+/// Images of one forward pass on this rank and on all.
+struct SharedBatch {
+  std::int64_t here = 0, all = 0;
+};
 
 /// Everything an op needs besides its tensors. One thread uses a Context at a time; a second thread makes its own.
 struct Context {
@@ -43,6 +50,8 @@ struct Context {
   /// cuBLASLt and cuDNN in place of akin's own kernels, to compare (CUDA only); nullptr: own.
   std::shared_ptr<Vendor> gemm_vendor, conv_vendor;
   std::shared_ptr<Ranks> ranks;       ///< the processes that share this run's work (ranks.hpp); nullptr: this one alone
+  std::shared_ptr<Nccl> nccl;         ///< cards exchange tensors themselves (nccl.hpp); nullptr: through the ranks
+  SharedBatch shared_batch;           ///< batch norms in training count the images of all ranks; {}: each its own
   LaunchLog* launches = nullptr;      ///< names of the kernels started are appended here
 };
 

@@ -92,7 +92,13 @@ template <class Start>
 void MpiRanks::collective(const std::string& what, Start&& start) {
   void* request = nullptr;
   checked([&](char* e, std::size_t n) { return start(&request, e, n); });
-  wait(request, what);
+  wait_until(
+      [&] {
+        int done = 0;
+        checked([&](char* e, std::size_t n) { return api_.test(&request, &done, e, n); });
+        return done != 0;
+      },
+      what);
 }
 
 void MpiRanks::all_to_all(const void* send, void* receive, std::size_t each, const std::string& what) {
@@ -112,13 +118,11 @@ void MpiRanks::barrier(const std::string& what) {
 }
 
 /// At first at once, for most waits are short; then other processes get the processor, and later it sleeps.
-void MpiRanks::wait(void* request, const std::string& what) {
+void MpiRanks::wait_until(const std::function<bool()>& done, const std::string& what) {
   constexpr int kSpin = 200, kYield = 2000;
   Clock::time_point begun{};
   for (int turn = 0;; ++turn) {
-    int done = 0;
-    checked([&](char* e, std::size_t n) { return api_.test(&request, &done, e, n); });
-    if (done != 0) return;
+    if (done()) return;
     if (turn < kSpin) continue;
     if (turn == kSpin) begun = Clock::now();
     if (turn < kYield) {

@@ -60,6 +60,7 @@ class MpiRanks final : public Ranks {
   void barrier(const std::string& what) override;
   void post(int to, const std::string& text) override;
   std::optional<Message> take() override;
+  void wait_until(const std::function<bool()>& done, const std::string& what) override;
 
   std::string about() const { return api_.about(); }
   /// Ranks on this machine, and which of them this one is.
@@ -75,7 +76,6 @@ class MpiRanks final : public Ranks {
   struct Outgoing;
   template <class Start>
   void collective(const std::string& what, Start&& start);
-  void wait(void* request, const std::string& what);
   /// Errors and calls that have come from other ranks.
   void listen(const std::string& what);
   [[noreturn]] void call_roll(const std::string& what);

@@ -73,7 +73,9 @@ struct BatchNormState {
 };
 /// y = f( gamma (x - mean) / sqrt(var + eps) + beta + residual? ), f none, relu or relu6; statistics over N, H, W: of
 /// the batch when training, else the running ones. `residual` may be undefined. One pass over the activations instead
-/// of three. `moments`: of x, from the convolution that made it.
+/// of three. `moments`: of x, from the convolution that made it. In training with ctx.shared_batch the statistics, and
+/// the gradient through them, are over the batch of all ranks, which all call it and its backward rule; the gradients
+/// of gamma and beta are this rank's share.
 Tensor batchnorm(Context& ctx, const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormState& state,
                  bool training, Activation act = Activation::none, const Tensor& residual = {},
                  const ChannelMoments& moments = {});

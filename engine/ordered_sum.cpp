@@ -2,78 +2,66 @@
 
 #include <algorithm>
 
-#include "kernels/common/error.hpp"
-#include "kernels/common/parallel.hpp"
+#include "engine/collectives.hpp"
+#include "engine/ops/dispatch.hpp"
 
 namespace akin {
 
-namespace {
-
-constexpr std::int64_t kGrain = 16384;
-
-void add_to(std::int64_t n, const float* x, float* sum) {
-  parallel_for(n, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) sum[i] += x[i];
-  });
-}
-
-}  // namespace
-
-OrderedSum::OrderedSum(Ranks* ranks, std::int64_t n, std::int64_t slices_here, std::int64_t tail)
-    : ranks_(ranks),
-      size_(ranks == nullptr ? 1 : ranks->size()),
+OrderedSum::OrderedSum(Context& ctx, std::int64_t n, std::int64_t slices_here, std::int64_t tail)
+    : ctx_(ctx),
+      size_(ctx.ranks == nullptr ? 1 : ctx.ranks->size()),
       n_(n),
       here_(slices_here),
       tail_size_(tail),
-      chunk_((n + size_ - 1) / size_) {
-  const auto floats = [](std::int64_t count) { return static_cast<std::size_t>(count); };
+      chunk_((n + size_ - 1) / size_),
+      own_tails_(static_cast<std::size_t>(here_ * tail_size_)),
+      all_tails_(own_tails_.size() * static_cast<std::size_t>(size_)) {
   const bool alone = size_ == 1;
-  arrays_.resize(floats((alone ? 1 : here_) * size_ * chunk_));  // what pads the last chunk stays 0
-  own_part_.resize(floats((alone ? 0 : chunk_) + here_ * tail_size_));
-  sum_.resize(floats(size_ * chunk_));
+  arrays_ = Tensor::zeros(ctx, {alone ? 1 : here_, size_ * chunk_});  // what pads the last chunk stays 0
+  const auto tails = static_cast<std::int64_t>(own_tails_.size());
+  all_parts_ = Tensor::empty(ctx, {size_ * (chunk_ + tails)});
   if (alone) return;
-  if (here_ > 1) sent_.resize(arrays_.size());
-  received_.resize(arrays_.size());
-  all_parts_.resize(floats(size_) * own_part_.size());
+  own_part_ = Tensor::empty(ctx, {chunk_ + tails});
+  if (here_ > 1) sent_ = Tensor::empty(ctx, {size_, here_, chunk_});
+  received_ = Tensor::empty(ctx, {size_ * here_, chunk_});
 }
 
-std::span<float> OrderedSum::place(std::int64_t i) {
-  return {at(arrays_, size_ == 1 ? 0 : i * size_ * chunk_), static_cast<std::size_t>(n_)};
+Tensor OrderedSum::place(std::int64_t i) const {
+  if (size_ == 1) return i == 0 ? all_parts_.view({n_}) : arrays_.view({n_});
+  return arrays_.view({n_}, i * size_ * chunk_);
 }
 
 void OrderedSum::take_in(std::int64_t i, std::span<const float> tail) {
   AKIN_CHECK(static_cast<std::int64_t>(tail.size()) == tail_size_, "ordered sum: a tail of {}, expected {}",
              tail.size(), tail_size_);
-  std::copy(tail.begin(), tail.end(), at(own_part_, (size_ == 1 ? 0 : chunk_) + i * tail_size_));
-  if (size_ > 1) return;
-  if (i == 0)
-    std::swap(arrays_, sum_);
-  else
-    add_to(n_, arrays_.data(), sum_.data());
+  std::copy(tail.begin(), tail.end(), own_tails_.begin() + i * tail_size_);
+  if (size_ == 1 && i > 0) ops::axpy(ctx_, 1, {}, arrays_.view({n_}), all_parts_.view({n_}), Accum::add);
 }
 
-std::span<const float> OrderedSum::sum(const std::string& what) {
-  const std::span<const float> out(sum_.data(), static_cast<std::size_t>(n_));
-  if (size_ == 1) return out;
-  std::vector<float>& to_send = here_ == 1 ? arrays_ : sent_;
+Tensor OrderedSum::sum(const std::string& what) {
+  if (size_ == 1) {
+    all_tails_ = own_tails_;
+    return all_parts_.view({n_});
+  }
   for (std::int64_t r = 0; here_ > 1 && r < size_; ++r)
     for (std::int64_t i = 0; i < here_; ++i)
-      std::copy_n(at(arrays_, (i * size_ + r) * chunk_), chunk_, at(sent_, (r * here_ + i) * chunk_));
-  const auto bytes = [](std::int64_t count) { return static_cast<std::size_t>(count) * sizeof(float); };
-  ranks_->all_to_all(to_send.data(), received_.data(), bytes(here_ * chunk_), what);
-  std::copy_n(received_.data(), chunk_, own_part_.data());
-  for (std::int64_t s = 1; s < size_ * here_; ++s) add_to(chunk_, at(received_, s * chunk_), own_part_.data());
-  const auto part = static_cast<std::int64_t>(own_part_.size());
-  ranks_->all_gather(own_part_.data(), all_parts_.data(), bytes(part), what);
-  for (std::int64_t r = 0; r < size_; ++r) std::copy_n(at(all_parts_, r * part), chunk_, at(sum_, r * chunk_));
-  return out;
+      sent_.view({chunk_}, (r * here_ + i) * chunk_).copy_from(arrays_.view({chunk_}, (i * size_ + r) * chunk_));
+  all_to_all(ctx_, here_ == 1 ? arrays_ : sent_, received_, what);
+  const Tensor own = own_part_.view({chunk_});
+  own.copy_from(received_.view({chunk_}));
+  for (std::int64_t s = 1; s < size_ * here_; ++s)
+    ops::axpy(ctx_, 1, {}, received_.view({chunk_}, s * chunk_), own, Accum::add);
+  const auto tails = static_cast<std::int64_t>(own_tails_.size());
+  if (tails > 0) own_part_.view({tails}, chunk_).copy_from(own_tails_.data());
+  const std::int64_t columns[] = {chunk_, tails};
+  all_gather(ctx_, own_part_, all_parts_, columns, what);
+  if (tails > 0) all_parts_.view({size_ * tails}, size_ * chunk_).copy_to(all_tails_.data());
+  return all_parts_.view({n_});
 }
 
 std::span<const float> OrderedSum::tail(std::int64_t slice) const {
   const auto floats = static_cast<std::size_t>(tail_size_);
-  if (size_ == 1) return std::span(own_part_).subspan(static_cast<std::size_t>(slice) * floats, floats);
-  const std::size_t rank = static_cast<std::size_t>(slice / here_), i = static_cast<std::size_t>(slice % here_);
-  return std::span(all_parts_).subspan(rank * own_part_.size() + static_cast<std::size_t>(chunk_) + i * floats, floats);
+  return std::span(all_tails_).subspan(static_cast<std::size_t>(slice) * floats, floats);
 }
 
 }  // namespace akin

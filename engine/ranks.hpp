@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -51,6 +52,9 @@ class Ranks {
   virtual void post(int to, const std::string& text) = 0;
   /// The oldest text that was posted to this rank; nothing where none has come yet.
   virtual std::optional<Message> take() = 0;
+
+  /// Asks `done` until it says so: for what other ranks take part in without this class.
+  virtual void wait_until(const std::function<bool()>& done, const std::string& what);
 
   bool is_first() const { return rank() == 0; }
 };

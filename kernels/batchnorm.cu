@@ -192,7 +192,8 @@ __global__ void __launch_bounds__(kColumnsBlock, kGradientBlocks<W, kMask>)
   }
 }
 
-/// factors[2][C] = dbeta / M and invstd dgamma / M, what the second pass needs; dgamma and dbeta where wanted.
+/// factors[2][C] = dbeta / M and invstd dgamma / M, what the second pass needs; dgamma and dbeta where wanted. Dots of
+/// parts without `invstd` have its square in them.
 __global__ void __launch_bounds__(kFinishColumns* kFinishRows)
     finish_gradient(Columns s, const float* part, const float* invstd, float* factors, float* dgamma, Accum dgamma_mode,
                     float* dbeta, Accum dbeta_mode) {
@@ -210,7 +211,7 @@ __global__ void __launch_bounds__(kFinishColumns* kFinishRows)
   sum = sum_finish_rows(sum, shared);
   dot = sum_finish_rows(dot, shared);
   if (r != 0 || c >= s.C) return;
-  const double M = static_cast<double>(s.M), scale = invstd[c];
+  const double M = static_cast<double>(s.M), scale = invstd == nullptr ? 1.0f : invstd[c];
   if (dgamma != nullptr) put(dgamma[c], static_cast<float>(dot * scale), dgamma_mode);
   if (dbeta != nullptr) put(dbeta[c], static_cast<float>(sum), dbeta_mode);
   factors[c] = static_cast<float>(sum / M);
@@ -259,16 +260,17 @@ void with_gate(Activation act, Body&& body) {
 }
 
 template <class T, int W>
+Parts statistics_of(const Stream<ThisGpu>& stream, const BatchNormShape& s, const T* x, float* scratch) {
+  const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
+  launch("batchnorm_statistics", statistics<T, W>, columns_shape(c), stream, c, x, scratch);
+  return parts_of(c, scratch);
+}
+
+template <class T, int W>
 void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* scratch) {
   if (s.training) {
-    Parts parts{};
-    if (t.moments.parts == 0) {
-      const Columns c = share_columns(*stream.limits, s.M, s.C, W, kReduceBlocks, kDepth);
-      launch("batchnorm_statistics", statistics<T, W>, columns_shape(c), stream, c, t.x, scratch);
-      parts = parts_of(c, scratch);
-    } else {
-      parts = few_parts(stream, parts_of(s.M, s.C, t.moments), scratch);
-    }
+    const Parts parts = t.moments.parts == 0 ? statistics_of<T, W>(stream, s, t.x, scratch)
+                                             : few_parts(stream, parts_of(s.population(), s.C, t.moments), scratch);
     launch("batchnorm_finish", finish_statistics, finish_shape(s.C), stream, parts, s.eps, s.momentum, t.mean, t.invstd,
            t.running_mean, t.running_var);
   }
@@ -284,20 +286,28 @@ void forward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const Batch
   });
 }
 
+/// All of it, or where `own` is given the half before it.
 template <class T, int W, Mask kMask, Activation kAct>
-void backward_by(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormBackward<T> t, float* scratch) {
+void backward_by(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNormBackward<T> t, float* own,
+                 float* scratch) {
   Columns c = share_columns(*stream.limits, s.M, s.C, W, kGradientBlocks<W, kMask>, kDepth);
   const float* part = t.sums;
-  if (t.parts > 0) {
+  if (t.ranks > 0) {
+    c.parts = static_cast<int>(t.ranks);
+    c.M = s.population();
+    part = t.of_ranks;
+    t.dgamma = t.dbeta = nullptr;
+  } else if (t.parts > 0) {
     c.parts = static_cast<int>(t.parts);
   } else {
     part = scratch + 2 * s.C;
     launch("batchnorm_bwd_reduce", reduce_gradient<T, W, kMask, kAct>, columns_shape(c), stream, c, t,
            scratch + 2 * s.C);
   }
-  launch("batchnorm_bwd_finish", finish_gradient, finish_shape(c.C), stream, c, part, t.invstd, scratch, t.dgamma,
-         t.dgamma_mode, t.dbeta, t.dbeta_mode);
-  if (t.dx == nullptr) return;
+  if (own != nullptr) c.M = 1;
+  launch("batchnorm_bwd_finish", finish_gradient, finish_shape(c.C), stream, c, part, t.ranks > 0 ? nullptr : t.invstd,
+         own == nullptr ? scratch : own, t.dgamma, t.dgamma_mode, t.dbeta, t.dbeta_mode);
+  if (t.dx == nullptr || own != nullptr) return;
   const Columns a = share_columns(*stream.limits, s.M, s.C, W, kApplyBlocks, kDepth);
   const auto apply = [&](auto kernel) {
     launch("batchnorm_bwd", kernel, columns_shape(a), stream, a, t, s.training, scratch);
@@ -308,16 +318,27 @@ void backward_by(const Stream<ThisGpu>& stream, const BatchNormShape& s, BatchNo
 }
 
 template <class T, int W>
-void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* scratch) {
-  if (t.parts > 0) return backward_by<T, W, Mask::none, Activation::none>(stream, s, t, scratch);
+void backward(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* own,
+              float* scratch) {
+  if (t.parts > 0) return backward_by<T, W, Mask::none, Activation::none>(stream, s, t, own, scratch);
   with_gate(s.act, [&]<Activation kAct>() {
     if constexpr (kAct == Activation::none)
-      backward_by<T, W, Mask::none, kAct>(stream, s, t, scratch);
+      backward_by<T, W, Mask::none, kAct>(stream, s, t, own, scratch);
     else if (t.beta != nullptr && t.dresidual == nullptr)
-      backward_by<T, W, Mask::x, kAct>(stream, s, t, scratch);
+      backward_by<T, W, Mask::x, kAct>(stream, s, t, own, scratch);
     else
-      backward_by<T, W, Mask::y, kAct>(stream, s, t, scratch);
+      backward_by<T, W, Mask::y, kAct>(stream, s, t, own, scratch);
   });
+}
+
+template <class T>
+void backward_aligned(const Stream<ThisGpu>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* own,
+                      float* scratch) {
+  if (s.C == 0) return;
+  if (s.C % kPack<T> == 0 && aligned16(t.x, t.y, t.dy, t.dx, t.dresidual))
+    backward<T, kPack<T>>(stream, s, t, own, scratch);
+  else
+    backward<T, 1>(stream, s, t, own, scratch);
 }
 
 }  // namespace
@@ -342,18 +363,35 @@ void batchnorm_fwd(const Stream<Gpu>& stream, const BatchNormShape& s, const Bat
 }
 
 template <class Gpu, class T>
-void batchnorm_bwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* scratch) {
+void batchnorm_moments(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* own,
+                       float* scratch) {
   if (s.C == 0) return;
-  if (s.C % kPack<T> == 0 && aligned16(t.x, t.y, t.dy, t.dx, t.dresidual))
-    backward<T, kPack<T>>(stream, s, t, scratch);
-  else
-    backward<T, 1>(stream, s, t, scratch);
+  const bool packed = s.C % kPack<T> == 0 && aligned16(t.x);
+  const Parts parts = t.moments.parts > 0 ? parts_of(s.M, s.C, t.moments)
+                      : packed            ? statistics_of<T, kPack<T>>(stream, s, t.x, scratch)
+                                          : statistics_of<T, 1>(stream, s, t.x, scratch);
+  join_to(stream, parts, {own, 1});
+}
+
+template <class Gpu, class T>
+void batchnorm_bwd(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* scratch) {
+  backward_aligned(stream, s, t, nullptr, scratch);
+}
+
+template <class Gpu, class T>
+void batchnorm_sums(const Stream<Gpu>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* own,
+                    float* scratch) {
+  backward_aligned(stream, s, t, own, scratch);
 }
 
 using S = Stream<ThisGpu>;
 template std::int64_t batchnorm_scratch<ThisGpu>(const S&, const BatchNormShape&);
-#define AKIN_INSTANTIATE(T)                                                                                     \
-  template void batchnorm_fwd<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormForward<T>&, float*); \
+#define AKIN_INSTANTIATE(T)                                                                                        \
+  template void batchnorm_moments<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormForward<T>&, float*, \
+                                              float*);                                                             \
+  template void batchnorm_sums<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormBackward<T>&, float*,   \
+                                           float*);                                                                \
+  template void batchnorm_fwd<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormForward<T>&, float*);    \
   template void batchnorm_bwd<ThisGpu, T>(const S&, const BatchNormShape&, const BatchNormBackward<T>&, float*);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)

@@ -27,6 +27,8 @@ struct BatchNormShape {
   Activation act;  ///< none, relu or relu6: those whose gradient the output tells
   double eps;
   double momentum;
+  std::int64_t all = 0;  ///< rows of all ranks, where the statistics are over those; 0: M, there are no others
+  constexpr std::int64_t population() const { return all > 0 ? all : M; }
 };
 
 /// Elements moved: forward x twice (once in eval), y and the residual; backward x and dy twice and dx; where an
@@ -47,7 +49,7 @@ struct BatchNormForward {
   Full<T>*running_mean = nullptr, *running_var = nullptr;  ///< updated when training, read otherwise
   Full<T>*mean = nullptr, *invstd = nullptr;               ///< [C], written: what the backward needs
   Full<T>* scale = nullptr;  ///< [C], written by a CPU unless nullptr: gamma / std, rounded
-  PartMoments moments{};     ///< of x by parts, from who wrote it; a device then does not read x for them
+  PartMoments moments{};     ///< of x by parts, from who wrote it, or of each rank's; x is not read for them then
   T* y = nullptr;
 };
 
@@ -60,9 +62,14 @@ struct BatchNormBackward {
   /// too.
   const Full<T>* beta = nullptr;
   const Full<T>* scale = nullptr;  ///< of the forward: y of it is y to the bit
-  /// Of who wrote dy, which is du then; a device: the first pass is left out, and y, beta and dresidual are not looked at.
+  /// Of who wrote dy, which is du then; a device: the first pass is left out, and y, beta and dresidual are not looked
+  /// at.
   const float* sums = nullptr;
   std::int64_t parts = 0;
+  /// What batchnorm_sums() made of each rank's rows, sums [ranks][C] and dots [ranks][C]: they stand in for the first
+  /// pass, which wrote dgamma, dbeta and dresidual; of those the last is read, where it was wanted.
+  const float* of_ranks = nullptr;
+  std::int64_t ranks = 0;  ///< 0: this call is all of the backward
   T* dx = nullptr;
   Accum dx_mode = Accum::overwrite;
   T* dresidual = nullptr;  ///< always overwritten, may be dy
@@ -83,6 +90,16 @@ template <class Dev, class T>
 void batchnorm_fwd(const Stream<Dev>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* scratch);
 template <class Dev, class T>
 void batchnorm_bwd(const Stream<Dev>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* scratch);
+/// The first half of each where the rows of other ranks count too. Statistics of this rank's: one part, to be put
+/// beside the others' as t.moments of batchnorm_fwd(). `own`: PartMoments::floats(1, C).
+template <class Dev, class T>
+void batchnorm_moments(const Stream<Dev>& stream, const BatchNormShape& s, const BatchNormForward<T>& t, float* own,
+                       float* scratch);
+/// Writes dresidual and this rank's share of dgamma and dbeta, and to own [2][C] sum_m du and
+/// invstd^2 sum_m du (x - mean), to be put beside the others' as t.of_ranks of batchnorm_bwd().
+template <class Dev, class T>
+void batchnorm_sums(const Stream<Dev>& stream, const BatchNormShape& s, const BatchNormBackward<T>& t, float* own,
+                    float* scratch);
 template <class Dev>
 std::int64_t batchnorm_scratch(const Stream<Dev>& stream, const BatchNormShape& s);
 

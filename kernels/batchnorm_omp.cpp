@@ -110,38 +110,75 @@ void apply(std::int64_t M, std::int64_t C, Body&& body) {
   });
 }
 
+/// Mean and variance of each channel over all rows.
+struct Spread {
+  std::vector<double> mean, var;
+};
+
+template <class T>
+Spread spread_of(const BatchNormShape& s, const BatchNormForward<T>& t) {
+  const auto C = static_cast<std::size_t>(s.C);
+  Spread out{std::vector<double>(C), std::vector<double>(C)};
+  if (t.moments.parts > 0) {
+    for (std::size_t c = 0; c < C; ++c) {
+      const RowMoments all = joined(t.moments, s.C, static_cast<std::int64_t>(c));
+      out.mean[c] = all.mean;
+      out.var[c] = all.square / static_cast<double>(s.population());
+    }
+    return out;
+  }
+  const auto M = static_cast<double>(s.M);
+  std::vector<double> shift = rough_mean(s.M, s.C, t.x), sum, sum_sq;
+  const std::vector<float> shift_tile = tiled(shift, tile_of(s.C));
+  const T* x = t.x;
+  const float* k = shift_tile.data();
+  channel_sums(
+      s.M, s.C,
+      [x, k]<std::int64_t Fixed>(std::int64_t i, std::int64_t n, float* p, float* q) {
+        const std::int64_t len = Fixed ? Fixed : n;
+#pragma GCC ivdep
+        for (std::int64_t l = 0; l < len; ++l) {
+          const float d = widened(x[i + l]) - k[l];
+          p[l] += d;
+          q[l] += d * d;
+        }
+      },
+      sum, sum_sq);
+  for (std::size_t c = 0; c < C; ++c) {
+    const double d = sum[c] / M;
+    out.mean[c] = shift[c] + d;
+    const double v = sum_sq[c] / M - d * d;
+    out.var[c] = v < 0 ? 0 : v;  // rounding; NaN stays NaN
+  }
+  return out;
+}
+
 }  // namespace
+
+template <class T>
+void batchnorm_moments(const BatchNormShape& s, const BatchNormForward<T>& t, float* own) {
+  const auto C = static_cast<std::size_t>(s.C);
+  const Spread spread = s.M == 0 ? Spread{std::vector<double>(C), std::vector<double>(C)} : spread_of(s, t);
+  for (std::size_t c = 0; c < C; ++c) {
+    own[c] = static_cast<float>(spread.mean[c]);
+    own[C + c] = static_cast<float>(spread.var[c] * static_cast<double>(s.M));
+  }
+  own[2 * C] = static_cast<float>(s.M);
+}
 
 template <class T>
 void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>& t) {
   if (s.M == 0 || s.C == 0) return;
   const auto C = static_cast<std::size_t>(s.C);
-  const auto M = static_cast<double>(s.M);
+  const auto M = static_cast<double>(s.population());
   const std::int64_t L = tile_of(s.C);
-  std::vector<double> mean(C), var(C), a(C), b(C);
+  std::vector<double> mean, var, a(C), b(C);
   if (s.training) {
-    std::vector<double> shift = rough_mean(s.M, s.C, t.x), sum, sum_sq;
-    const std::vector<float> shift_tile = tiled(shift, L);
-    const T* x = t.x;
-    const float* k = shift_tile.data();
-    channel_sums(
-        s.M, s.C,
-        [x, k]<std::int64_t Fixed>(std::int64_t i, std::int64_t n, float* p, float* q) {
-          const std::int64_t len = Fixed ? Fixed : n;
-#pragma GCC ivdep
-          for (std::int64_t l = 0; l < len; ++l) {
-            const float d = widened(x[i + l]) - k[l];
-            p[l] += d;
-            q[l] += d * d;
-          }
-        },
-        sum, sum_sq);
+    Spread spread = spread_of(s, t);
+    mean = std::move(spread.mean);
+    var = std::move(spread.var);
     for (std::size_t c = 0; c < C; ++c) {
-      const double d = sum[c] / M;
-      mean[c] = shift[c] + d;
-      const double v = sum_sq[c] / M - d * d;
-      var[c] = v < 0 ? 0 : v;  // rounding; NaN stays NaN
-      const double unbiased = s.M > 1 ? var[c] * M / (M - 1) : var[c];
+      const double unbiased = M > 1 ? var[c] * M / (M - 1) : var[c];
       t.running_mean[c] = static_cast<float>((1 - s.momentum) * t.running_mean[c] + s.momentum * mean[c]);
       t.running_var[c] = static_cast<float>((1 - s.momentum) * t.running_var[c] + s.momentum * unbiased);
     }
@@ -171,11 +208,14 @@ void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>& t) {
   });
 }
 
+namespace {
+
+/// All of it, or where `own` is given the half before it.
 template <class T>
-void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
+void backward(const BatchNormShape& s, const BatchNormBackward<T>& t, float* own) {
   if (s.C == 0) return;
   const auto C = static_cast<std::size_t>(s.C);
-  const auto M = static_cast<double>(s.M);
+  const auto M = static_cast<double>(s.population());
   const std::int64_t L = tile_of(s.C);
   const std::vector<float> mean_tile = tiled({t.mean, t.mean + s.C}, L);
   const float* mt = mean_tile.data();
@@ -224,27 +264,39 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
     });
   };
   const bool kept = dres && (s.act != Activation::none || dres != dy);
-  with_gradient([&](auto du) {
-    if (kept)
-      sums([=](std::int64_t i, std::int64_t l) {
-        const float u = du(i, l);  // 0 or dy, which bf16 holds
-        store(dres[i], u);
-        return u;
-      });
-    else
-      sums(du);
-  });
+  if (t.ranks == 0)
+    with_gradient([&](auto du) {
+      if (kept)
+        sums([=](std::int64_t i, std::int64_t l) {
+          const float u = du(i, l);  // 0 or dy, which bf16 holds
+          store(dres[i], u);
+          return u;
+        });
+      else
+        sums(du);
+    });
 
   std::vector<double> a(C), b(C), k(C);  // dx = a du + b (x - mean) + k
   for (std::size_t c = 0; c < C; ++c) {
-    const double invstd = t.invstd[c], scale = t.gamma[c] * invstd, dgamma = sum_dux[c] * invstd;
-    if (t.dgamma) store(t.dgamma[c], static_cast<float>(dgamma), t.dgamma_mode);
-    if (t.dbeta) store(t.dbeta[c], static_cast<float>(sum_du[c]), t.dbeta_mode);
+    const double invstd = t.invstd[c], scale = t.gamma[c] * invstd;
+    double sum = 0, dot = 0;  // of du, and of du (x - mean) / std^2
+    if (t.ranks == 0) {
+      const double dgamma = sum_dux[c] * invstd;
+      if (t.dgamma) store(t.dgamma[c], static_cast<float>(dgamma), t.dgamma_mode);
+      if (t.dbeta) store(t.dbeta[c], static_cast<float>(sum_du[c]), t.dbeta_mode);
+      sum = sum_du[c];
+      dot = dgamma * invstd;
+    }
+    for (std::size_t r = 0; r < static_cast<std::size_t>(t.ranks); ++r) {
+      sum += t.of_ranks[r * C + c];
+      dot += t.of_ranks[(static_cast<std::size_t>(t.ranks) + r) * C + c];
+    }
+    if (own) own[c] = static_cast<float>(sum), own[C + c] = static_cast<float>(dot);
     a[c] = scale;
-    b[c] = s.training ? -scale * dgamma * invstd / M : 0;
-    k[c] = s.training ? -scale * sum_du[c] / M : 0;
+    b[c] = s.training ? -scale * dot / M : 0;
+    k[c] = s.training ? -scale * sum / M : 0;
   }
-  if (!t.dx) return;
+  if (!t.dx || own) return;
   const std::vector<float> a_tile = tiled(a, L), b_tile = tiled(b, L), k_tile = tiled(k, L);
   const float *at = a_tile.data(), *bt = b_tile.data(), *kt = k_tile.data();
   T* dx = t.dx;
@@ -263,9 +315,23 @@ void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
     with_gradient(finish);
 }
 
-#define AKIN_INSTANTIATE(T)                                                         \
-  template void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>&); \
-  template void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>&);
+}  // namespace
+
+template <class T>
+void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>& t) {
+  backward(s, t, nullptr);
+}
+
+template <class T>
+void batchnorm_sums(const BatchNormShape& s, const BatchNormBackward<T>& t, float* own) {
+  backward(s, t, own);
+}
+
+#define AKIN_INSTANTIATE(T)                                                                     \
+  template void batchnorm_fwd(const BatchNormShape& s, const BatchNormForward<T>&);             \
+  template void batchnorm_moments(const BatchNormShape& s, const BatchNormForward<T>&, float*); \
+  template void batchnorm_bwd(const BatchNormShape& s, const BatchNormBackward<T>&);            \
+  template void batchnorm_sums(const BatchNormShape& s, const BatchNormBackward<T>&, float*);
 AKIN_INSTANTIATE(float)
 AKIN_INSTANTIATE(bf16)
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/ops/dispatch.hpp"
+#include "engine/ranks.hpp"
+
 namespace akin {
 
 namespace {
@@ -31,14 +34,17 @@ std::int64_t size_of_all(const Tensor& t) { return t.defined() ? t.numel() : 0; 
 }  // namespace
 
 SlicedStep::SlicedStep(Context& ctx, Objective& objective, Optimizer& optimizer, const ParameterList& parameters,
-                       const Slices& slices, std::int64_t batch)
+                       const Slices& slices, std::int64_t batch, bool shared_statistics)
     : ctx_(ctx),
       objective_(objective),
       optimizer_(optimizer),
       slices_(slices),
       batch_(batch),
+      shared_statistics_(shared_statistics),
       statistics_(in_one_array(ctx, parameters)),
-      sum_(ctx.ranks.get(), optimizer.gradients().numel() + size_of_all(statistics_), slices.here, 2) {
+      sum_(ctx, optimizer.gradients().numel() + size_of_all(statistics_), slices.here, 2) {
+  AKIN_CHECK(!shared_statistics || slices.here == 1, "sliced step: shared statistics are of one slice a rank, not {}",
+             slices.here);
   for (const Parameter& p : parameters)
     if (p.kind == ParameterKind::counter) counters_.push_back(p.tensor);
   if (statistics_.defined()) before_ = Tensor::empty(ctx, statistics_.shape());
@@ -47,19 +53,21 @@ SlicedStep::SlicedStep(Context& ctx, Objective& objective, Optimizer& optimizer,
 void SlicedStep::run_slice(std::int64_t i, std::int64_t step, bool stop) {
   objective_.begin_step(step);
   optimizer_.zero_grad();
+  const std::int64_t images = slices_.size(batch_, slices_.first + i);
+  const ContextScope<&Context::shared_batch> counted(ctx_,
+                                                     shared_statistics_ ? SharedBatch{images, batch_} : SharedBatch{});
   Tape tape;
   const TapeScope scope(ctx_, &tape);
   const Tensor loss = objective_.forward();
   const double value = loss.item();
   if (!std::isfinite(value)) throw LossNotFinite(step, value);
-  const std::int64_t images = slices_.size(batch_, slices_.first + i);
   tape.backward(ctx_, loss, static_cast<double>(images) / static_cast<double>(batch_));
   optimizer_.complete_gradients();
   const float tail[] = {static_cast<float>(value), stop ? 1.0f : 0.0f};
-  sum_.put(i, tail, [&](std::span<float> to) {
+  sum_.put(i, tail, [&](const Tensor& to) {
     const Tensor& gradients = optimizer_.gradients();
-    gradients.copy_to(to.data());
-    if (statistics_.defined()) statistics_.copy_to(to.data() + gradients.numel());
+    to.view(gradients.shape()).copy_from(gradients);
+    if (statistics_.defined()) to.view(statistics_.shape(), gradients.numel()).copy_from(statistics_);
   });
 }
 
@@ -72,14 +80,12 @@ SlicedStep::Result SlicedStep::run(std::int64_t step, double lr, bool stop) {
     if (i > 0 && statistics_.defined()) statistics_.copy_from(before_);
     run_slice(i, step, stop);
   }
-  const std::span<const float> sum = sum_.sum(fmt::format("the gradients of step {}", step));
+  const Tensor sum = sum_.sum(fmt::format("the gradients of step {}", step));
   const Tensor& gradients = optimizer_.gradients();
-  gradients.copy_from(sum.data());
-  if (statistics_.defined()) {
-    std::vector<float> mean(sum.begin() + gradients.numel(), sum.end());
-    for (float& v : mean) v /= static_cast<float>(slices_.count);
-    statistics_.copy_from(mean.data());
-  }
+  gradients.copy_from(sum.view(gradients.shape()));
+  if (statistics_.defined())
+    ops::axpy(ctx_, 1.0 / static_cast<double>(slices_.count), {}, sum.view(statistics_.shape(), gradients.numel()),
+              statistics_, Accum::overwrite);
   for (std::size_t i = 0; i < counters_.size(); ++i) counters_[i].data<std::int64_t>()[0] = counts[i] + 1;
   Result result{0, false};
   for (std::int64_t s = 0; s < slices_.count; ++s) {

@@ -12,13 +12,14 @@ namespace akin {
 /// Each slice goes forwards and backwards by itself, from the same parameters and running statistics; gradients,
 /// weighted by their slices' shares of the images, are added up in the order of slices, and one update follows. Running
 /// statistics become the mean of what the slices made of them. All of it has the same bits whoever computes which
-/// slice. No step is captured as a graph.
+/// slice. No step is captured as a graph. With shared statistics batch norms count the images of all ranks, which have
+/// one slice each: then running statistics are the same everywhere, and the step is one of the whole batch.
 class SlicedStep {
  public:
   /// The references must outlive it. `batch`: images of a step, of which slices.size() says the shares. Moves the
   /// running statistics into an array of their own; their handles stay valid.
   SlicedStep(Context& ctx, Objective& objective, Optimizer& optimizer, const ParameterList& parameters,
-             const Slices& slices, std::int64_t batch);
+             const Slices& slices, std::int64_t batch, bool shared_statistics = false);
 
   struct Result {
     double loss;  ///< of all slices
@@ -35,6 +36,7 @@ class SlicedStep {
   Optimizer& optimizer_;
   Slices slices_;
   std::int64_t batch_;
+  bool shared_statistics_;
   std::vector<Tensor> counters_;
   Tensor statistics_, before_;  // running statistics of all norms; as the step found them
   OrderedSum sum_;              // of gradients, and of statistics behind them

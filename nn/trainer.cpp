@@ -178,7 +178,8 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
                   options.graph && !ctx.detect_anomaly && ctx.profiler == nullptr);
   std::optional<SlicedStep> sliced;
   if (options.slices > 1 || ranks != nullptr)
-    sliced.emplace(ctx, objective, optimizer, parameters, slices_of(ctx, options.slices), options.batch);
+    sliced.emplace(ctx, objective, optimizer, parameters, slices_of(ctx, options.slices), options.batch,
+                   options.sync_batchnorm);
   if (ranks != nullptr) check_same_on_ranks(*ranks, parameters, optimizer, s.step);
   AnomalyWatch watch(parameters);
   double last_loss = std::nan("");

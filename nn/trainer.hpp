@@ -22,6 +22,7 @@ struct TrainOptions {
   // Several slices, or ranks (the Context's): see sliced_step.hpp.
   std::int64_t slices = 1;           ///< of a step; of count_slices()
   std::int64_t batch = 1;            ///< images of a step, of which slices are shares
+  bool sync_batchnorm = false;       ///< batch norms count the images of all ranks, which have one slice each
   std::int64_t compare_every = 100;  ///< steps between comparisons of the parameters over the ranks; 0: never
 };
 

@@ -177,27 +177,28 @@ def text():
     return "\n".join([*lines, "", END])
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(about, page, begin, end, text):
+    """Prints the text, writes it into a page between its marks, or says whether it stands there; for rank_estimates.py too."""
+    program = pathlib.Path(sys.argv[0]).name
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--write", action="store_true")
     way.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    page = ROOT / "docs/estimates.md"
     if not (options.write or options.check):
         print(text())
         return 0
     old = page.read_text(encoding="utf-8")
-    if BEGIN not in old or END not in old:
-        sys.exit(f"estimates.py: {page} has no marks {BEGIN} and {END}")
-    new = old[: old.index(BEGIN)] + text() + old[old.index(END) + len(END) :]
+    if begin not in old or end not in old:
+        sys.exit(f"{program}: {page} has no marks {begin} and {end}")
+    new = old[: old.index(begin)] + text() + old[old.index(end) + len(end) :]
     if options.check:
         if new != old:
-            print("docs/estimates.md has other estimates than kernels/sass.csv gives; scripts/estimates.py --write", file=sys.stderr)
+            print(f"{page.name} has other estimates than come out today; scripts/{program} --write", file=sys.stderr)
         return int(new != old)
     page.write_text(new, encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, ROOT / "docs/estimates.md", BEGIN, END, text))

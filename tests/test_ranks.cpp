@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <sstream>
 
 #include "engine/ordered_sum.hpp"
 #include "kernels/common/rng.hpp"
@@ -89,18 +91,18 @@ TEST_CASE("sums over slices have one order on any number of ranks") {
         reversed[i] += slices[kSlices - 1 - s][i];
       }
     if (n == 1000) CHECK(want != reversed);
-    const auto check = [&](Ranks* ranks, std::int64_t first, std::int64_t here) {
-      OrderedSum sum(ranks, n, here, 1);
+    const auto check = [&](const std::shared_ptr<Ranks>& ranks, std::int64_t first, std::int64_t here) {
+      Context ctx;
+      ctx.ranks = ranks;
+      OrderedSum sum(ctx, n, here, 1);
       for (int turn = 0; turn < 2; ++turn) {  // what one call left must not be in the next
         for (std::int64_t i = 0; i < here; ++i) {
           const float tail[] = {static_cast<float>(10 * turn + first + i)};
-          sum.put(i, tail, [&](std::span<float> to) {
-            const auto& s = slices[static_cast<std::size_t>(first + i)];
-            std::copy(s.begin(), s.end(), to.begin());
-          });
+          sum.put(i, tail, [&](const Tensor& to) { to.copy_from(slices[static_cast<std::size_t>(first + i)].data()); });
         }
-        const std::span<const float> got = sum.sum("a test");
-        AKIN_CHECK(std::equal(got.begin(), got.end(), want.begin(), want.end()), "the sum is another one");
+        const Tensor got = sum.sum("a test");
+        AKIN_CHECK(std::equal(want.begin(), want.end(), got.data<float>(), got.data<float>() + n),
+                   "the sum is another one");
         for (std::int64_t s = 0; s < kSlices; ++s)
           AKIN_CHECK(sum.tail(s)[0] == static_cast<float>(10 * turn + s), "tail {} is {}", s, sum.tail(s)[0]);
       }
@@ -109,7 +111,7 @@ TEST_CASE("sums over slices have one order on any number of ranks") {
     for (const int ranks : {1, 2, 3, 6}) {
       CAPTURE(ranks);
       for (const std::string& e :
-           as_ranks(ranks, [&](const auto& r) { check(r.get(), r->rank() * kSlices / ranks, kSlices / ranks); }))
+           as_ranks(ranks, [&](const auto& r) { check(r, r->rank() * kSlices / ranks, kSlices / ranks); }))
         CHECK_EQ(e, "");
     }
   }
@@ -256,4 +258,100 @@ TEST_CASE("a parameter that differs is named, with the rank, before it does harm
          run.go();
        }))
     CHECK(has(e, "before the first step conv1.weight is not the same on rank 1"));
+}
+
+namespace {
+
+/// Counts what a rank gives to others.
+class CountingRanks final : public Ranks {
+ public:
+  explicit CountingRanks(std::shared_ptr<Ranks> inner) : inner_(std::move(inner)) {}
+  int rank() const override { return inner_->rank(); }
+  int size() const override { return inner_->size(); }
+  std::string name(int rank) const override { return inner_->name(rank); }
+  void all_to_all(const void* send, void* receive, std::size_t each, const std::string& what) override {
+    count(each);
+    inner_->all_to_all(send, receive, each, what);
+  }
+  void all_gather(const void* own, void* all, std::size_t each, const std::string& what) override {
+    count(each);
+    inner_->all_gather(own, all, each, what);
+  }
+  void broadcast(void* data, std::size_t n, int from, const std::string& what) override {
+    inner_->broadcast(data, n, from, what);
+  }
+  void barrier(const std::string& what) override { inner_->barrier(what); }
+  void post(int to, const std::string& text) override { inner_->post(to, text); }
+  std::optional<Message> take() override { return inner_->take(); }
+
+  std::int64_t bytes = 0, messages = 0;
+
+ private:
+  void count(std::size_t each) {
+    bytes += (size() - 1) * static_cast<std::int64_t>(each);
+    messages += size() - 1;
+  }
+  std::shared_ptr<Ranks> inner_;
+};
+
+}  // namespace
+
+TEST_CASE("a step sends what docs/ranks.md says, and shared statistics what they add") {
+  for (const int n : {2, 3})
+    for (const bool shared : {false, true}) {
+      CAPTURE(n);
+      CAPTURE(shared);
+      for (const std::string& e : as_ranks(n, [&](const std::shared_ptr<Ranks>& inner) {
+             const auto ranks = std::make_shared<CountingRanks>(inner);
+             const auto sent_by = [&](std::int64_t steps) {
+               ToyRun run(Share{ranks, n, 9}, steps);
+               run.options.compare_every = 0;
+               run.options.sync_batchnorm = shared;
+               run.options.schedule.warmup = 0;
+               run.hooks.validate = {};
+               ranks->bytes = ranks->messages = 0;
+               run.go();
+               return std::pair(ranks->bytes, ranks->messages);
+             };
+             const auto three = sent_by(3), two = sent_by(2);
+             ToyRun like(1);
+             std::int64_t numbers = 0, norms = 0, channels = 0;
+             for (const Parameter& p : like.net->parameters()) {
+               if (p.kind != ParameterKind::counter) numbers += p.tensor.numel();
+               if (!p.name.ends_with("running_mean")) continue;
+               ++norms;
+               channels += p.tensor.numel();
+             }
+             const std::int64_t chunk = (numbers + n - 1) / n;
+             std::int64_t bytes = (n - 1) * (4 * chunk + 4 * chunk + 8), messages = 2 * (n - 1);
+             if (shared) {
+               bytes += (n - 1) * 4 * (4 * channels + norms);
+               messages += (n - 1) * 2 * norms;
+             }
+             AKIN_CHECK(three.first - two.first == bytes, "{} bytes, expected {}", three.first - two.first, bytes);
+             AKIN_CHECK(three.second - two.second == messages, "{} messages, expected {}", three.second - two.second,
+                        messages);
+           }))
+        CHECK_EQ(e, "");
+    }
+}
+
+TEST_CASE("the estimates of docs/ranks.md are of the networks that there are") {
+  std::ifstream file(AKIN_SOURCE_DIR "/scripts/rank_estimates.py");
+  std::stringstream script;
+  script << file.rdbuf();
+  Context no_memory(Device::cpu, {.shapes_only = true});
+  for (const auto& [name, label, width, classes] : {std::tuple{"resnet20", "resnet20", 0, 10},
+                                                    {"resnet50", "resnet50", 0, 1000},
+                                                    {"mobilenet_v1", "mobilenet_v1:8", 8, 1000}}) {
+    const auto net = make_network(no_memory, {.name = name, .width = width, .channels = 3, .classes = classes});
+    std::int64_t numbers = 0, norms = 0;
+    for (const Parameter& p : net->parameters()) {
+      if (p.kind != ParameterKind::counter) numbers += p.tensor.numel();
+      norms += p.name.ends_with("running_mean");
+    }
+    const std::string line = fmt::format("\"{}\": ({}, {}),", label, numbers, norms);
+    CAPTURE(line);
+    CHECK(has(script.str(), line));
+  }
 }

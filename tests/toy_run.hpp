@@ -18,7 +18,7 @@ struct ToyRun {
   Context ctx;
   std::unique_ptr<Network> net;
   TrainOptions options;
-  Place place;
+  akin::Place place;
   BatchObjective<LabelledBatch> objective;
   TrainHooks hooks;
   TrainResult result;

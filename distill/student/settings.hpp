@@ -41,6 +41,7 @@ struct Settings {
   double pretrained_weight_decay = -1;
   double head_lr = 1;
   bool graph = true;
+  bool sync_batchnorm = false;
   std::int64_t slices = 1;  ///< of a step; on several ranks count_slices() makes it at least one each
   std::int64_t compare_every = 100;
   std::int64_t checkpoint_every = 500;

@@ -53,6 +53,7 @@ ClassifierOptions classifier_of(const Settings& s) {
   o.train.optimizer = optimizer_of(s);
   o.train.graph = s.graph;
   o.train.slices = s.slices;
+  o.train.sync_batchnorm = s.sync_batchnorm;
   o.train.compare_every = s.compare_every;
   return o;
 }

@@ -21,7 +21,7 @@ std::vector<std::string> plugin_files(const std::string& name) {
   return files;
 }
 
-void* open_plugin(const std::vector<std::string>& files, const char* symbol, std::string& tried) {
+Library open_library(const std::vector<std::string>& files, std::string& tried) {
   for (const std::string& file : files) {
     const bool path = file.find('/') != std::string::npos;
     std::error_code ignored;
@@ -35,11 +35,20 @@ void* open_plugin(const std::vector<std::string>& files, const char* symbol, std
                     : fmt::format("\n  the system's library folders and LD_LIBRARY_PATH: {}", dlerror());
       continue;
     }
-    void* entry = dlsym(library, symbol);
-    AKIN_CHECK(entry != nullptr, "{}: exports no {}; it is not akin's plug-in", file, symbol);
-    return entry;
+    return {library, file};
   }
-  return nullptr;
+  return {};
+}
+
+void* symbol_of(const Library& library, const char* symbol) {
+  void* entry = dlsym(library.handle, symbol);
+  AKIN_CHECK(entry != nullptr, "{}: exports no {}; it is another library than this akin needs", library.file, symbol);
+  return entry;
+}
+
+void* open_plugin(const std::vector<std::string>& files, const char* symbol, std::string& tried) {
+  const Library library = open_library(files, tried);
+  return library.handle == nullptr ? nullptr : symbol_of(library, symbol);
 }
 
 }  // namespace akin

@@ -5,9 +5,14 @@
 
 namespace akin {
 
-std::int64_t count_slices(const Context& ctx, std::int64_t wanted) {
+std::int64_t count_slices(const Context& ctx, std::int64_t wanted, bool shared_statistics) {
   const std::int64_t ranks = ctx.ranks == nullptr ? 1 : ctx.ranks->size();
   if (wanted == 1) return ranks;
+  if (shared_statistics && wanted != ranks)
+    fail_usage(
+        "--sync-batchnorm: ranks count together, and slices of one rank cannot, for they come one after the other; "
+        "found {} slices and {} rank{}: start {} ranks, or leave out one of --slices and --sync-batchnorm",
+        wanted, ranks, ranks == 1 ? "" : "s", wanted);
   if (wanted < 1 || wanted % ranks != 0)
     fail_usage(
         "--slices {}: cannot be dealt evenly to {} ranks; use a multiple of {}, or start another number of ranks",

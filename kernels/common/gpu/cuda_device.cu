@@ -32,6 +32,12 @@ class CudaEvent : public GpuEvent {
   CudaEvent(const CudaEvent&) = delete;
   CudaEvent& operator=(const CudaEvent&) = delete;
   void synchronize() override { check(cudaEventSynchronize(event_), "wait for the device"); }
+  bool done() override {
+    const cudaError_t error = cudaEventQuery(event_);
+    if (error == cudaErrorNotReady) return false;
+    check(error, "wait for the device");
+    return true;
+  }
   float milliseconds_since(const GpuEvent& start) const override {
     float ms = 0;
     check(cudaEventElapsedTime(&ms, static_cast<const CudaEvent&>(start).event_, event_), "measure time");

@@ -16,6 +16,8 @@ class GpuEvent {
   virtual ~GpuEvent() = default;
   /// Blocks the calling thread until the work before the point is done. Throws what that work failed with.
   virtual void synchronize() = 0;
+  /// Whether it is done, without blocking where the device works by itself. Throws likewise.
+  virtual bool done() = 0;
   /// Milliseconds of the device between `start` and this event; both must have been recorded and be done.
   virtual float milliseconds_since(const GpuEvent& start) const = 0;
 };

@@ -224,14 +224,18 @@ __global__ void __launch_bounds__(kFinishColumns* kFinishRows) join_moments(Part
 /// Parts that a kernel takes as they are; more are joined to so many or fewer, none of them empty.
 constexpr std::int64_t kMostParts = 640, kJoinedParts = 64;
 
+inline void join_to(const Stream<ThisGpu>& stream, const Parts& all, const PartMoments& fewer) {
+  launch("join_moments", join_moments,
+         {.grid = {(all.C + kFinishColumns - 1) / kFinishColumns, fewer.parts}, .block = kFinishColumns * kFinishRows},
+         stream, all, fewer.data);
+}
+
 /// The same parts, or fewer in their place: one launch where there are many. `scratch`: floats of kJoinedParts.
 inline Parts few_parts(const Stream<ThisGpu>& stream, const Parts& all, float* scratch) {
   if (all.parts <= kMostParts) return all;
   const std::int64_t each = (all.parts + kJoinedParts - 1) / kJoinedParts;
   const PartMoments joined{scratch, (all.parts + each - 1) / each};
-  launch("join_moments", join_moments,
-         {.grid = {(all.C + kFinishColumns - 1) / kFinishColumns, joined.parts}, .block = kFinishColumns * kFinishRows},
-         stream, all, scratch);
+  join_to(stream, all, joined);
   return parts_of(all.M, all.C, joined);
 }
 
