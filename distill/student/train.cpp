@@ -139,8 +139,8 @@ StudentRun train_student(Context& ctx, const Task& task, const StudentPlan& plan
                        .eval_every = settings.eval_every,
                        .graph = settings.graph,
                        .slices = settings.slices,
-                       .sync_batchnorm = settings.sync_batchnorm,
                        .batch = settings.slices,  // equal shares
+                       .sync_batchnorm = settings.sync_batchnorm,
                        .compare_every = settings.compare_every};
 
   StudentRun run;
