@@ -99,7 +99,7 @@ class Listener {
   void piece(const RunProgress& run) {
     if (bar_) bar_->finish();
     bar_.reset();
-    if (run.number == 1) begun_[run.what] = Clock::now();
+    if (run.number == 1 || !begun_.contains(run.what)) begun_[run.what] = Clock::now();  // a run goes on anywhere
     run_ = run;
     if (quiet_ || !style_.tty || run.pieces < 2) return;
     open(run.name, 0, "");  // until it tells of itself

@@ -31,6 +31,10 @@ TENSOR = ("HGMMA", "HMMA", "DMMA")  # products on tensor cores
 PRODUCTS = (*TENSOR, "DFMA", "FFMA", "HFMA2")
 
 
+class Compressed(Exception):
+    """Machine code that nvcc compressed."""
+
+
 class BadFile(Exception):
     """What is wrong with a file, in one line."""
 
@@ -305,7 +309,10 @@ def read_file(path):
             data = f.read()
     except OSError as e:
         raise BadFile(f"{path}: {e.strerror}") from None
+    magic = b"\x50\xed\x55\xba"  # of a fat binary
     starts = [m.start() for m in re.finditer(b"\x7fELF\x02\x01", data) if data[m.start() + 18 : m.start() + 20] == b"\xbe\x00"]
+    if not starts and magic in data:
+        raise Compressed(f"{path}: its machine code is compressed; expected a build without --compress-mode (preset ci)")
     if not starts:
         raise BadFile(f"{path}: no machine code of CUDA in it; expected a cubin, or an object file of nvcc -lineinfo")
     try:

@@ -62,7 +62,10 @@ def files_of(paths):
             below = [f for f in below if f.endswith((".cubin", ".cu.o")) and "kernels_sim" not in f]
             if not below:
                 fail(f"{path}: no .cu.o or .cubin below it; expected a build with CUDA (AKIN_CUDA=ON)")
-            found += sorted(f for f in below if f.endswith(".cubin") or "kernels_cuda" in f)
+            below = [f for f in below if f.endswith(".cubin") or "kernels_cuda" in f]
+            if not below:
+                fail(f"{path}: holds kernels of the emulator alone; expected a build with CUDA (AKIN_CUDA=ON)")
+            found += sorted(below)
         else:
             found.append(path)
     return found
@@ -219,9 +222,17 @@ def main():
             return 77
         wanted = args.loops if args.listing is None else args.listing
         if wanted is not None:
-            show_loops([f for f in found if wanted in f"{f[0]}.cu: {f[1]}"], args.listing is not None)
+            chosen = [f for f in found if wanted in f"{f[0]}.cu: {f[1]}"]
+            if not chosen:
+                fail(f"{', '.join(args.paths)}: no kernel for {args.arch} whose file or name holds '{wanted}'")
+            show_loops(chosen, args.listing is not None)
             return 0
         rows = {(stem, label): row_of(stem, label, kernel) for stem, label, kernel in found}
+    except cubin.Compressed as e:
+        if not args.check:
+            fail(e)
+        print(f"sass.py: {e}: not compared", file=sys.stderr)
+        return 77
     except cubin.BadFile as e:
         fail(e)
     releases = sorted({kernel.release for _, _, kernel in found})

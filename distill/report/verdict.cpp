@@ -180,7 +180,9 @@ std::vector<std::string> verdict_lines(const ReportData& data) {
                                 percent(first(*small).test_accuracy), savings(f, first(*small))));
   if (data.test_images > 0 && wilson_interval(f.test_accuracy, data.test_images).first <= chance_level(data))
     lines.push_back(
-        "That is no more than goes without looking at a picture: more labels or nearer sources are needed.");
+        fmt::format("{} cannot tell that from going without looking at a picture: more of them would, more "
+                    "labels or nearer sources may help.",
+                    data.test_images == 1 ? "One test picture" : fmt::format("{} test pictures", data.test_images)));
   if (std::string line = about_teaching(data); !line.empty()) lines.push_back(std::move(line));
   return lines;
 }
@@ -192,8 +194,7 @@ std::vector<std::string> cost_cells(const MethodResult& method) {
     return !std::isfinite(ms) ? "–" : ms < 99.5 ? fmt::format("{:.2g}", ms) : fmt::format("{:.0f}", ms);
   };
   return {show_percent(test_accuracy(method).mean), count(f.parameters), count(f.multiply_adds),
-          f.file_bytes < 0 ? "–" : show_count(static_cast<double>(f.file_bytes)) + "B",
-          milliseconds(f.ms_per_image)};
+          f.file_bytes < 0 ? "–" : show_count(static_cast<double>(f.file_bytes)) + "B", milliseconds(f.ms_per_image)};
 }
 
 std::string cost_table(const ReportData& data, std::size_t columns) {
