@@ -55,8 +55,10 @@ void tell_faults(const Faults& faults) {
 void end_with_faults(const Faults& faults, std::int64_t answered) {
   if (faults.empty()) return;
   tell_faults(faults);
-  fail("{} file{} could not be used (above, a line each); the other {} picture{} answered", faults.size(),
-       faults.size() == 1 ? "" : "s", answered, answered == 1 ? " is" : "s are");
+  const std::string rest =
+      answered == 0 ? "none was left"
+                    : fmt::format("the other {} picture{} answered", answered, answered == 1 ? " is" : "s are");
+  fail("{} file{} could not be used (above, a line each); {}", faults.size(), faults.size() == 1 ? "" : "s", rest);
 }
 
 }  // namespace akin
