@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include <mutex>
+#include <algorithm>
 
 #include "engine/nccl.hpp"
 #include "engine/ordered_sum.hpp"
