@@ -2,9 +2,9 @@
 """How long akin takes to end when one of two ranks is killed, stopped or cut off, and whether anything is lost.
 
 Each try trains a small network on two ranks, does that to one of them (0 and 1 in turn) after its first checkpoint,
-waits until every process is gone, looks for half-written files, and goes on with --resume in one process: the bytes must
-be those of a run that nothing happened to. `cut` starts the ranks by netns.sh, which needs root; SIGKILL and SIGSTOP go
-to ranks under plain mpirun.
+waits until every process is gone, counts half-written files (left), goes on with --resume in one process and counts
+them again (then): the bytes must be those of a run that nothing happened to. `cut` starts the ranks by netns.sh, which
+needs root; SIGKILL and SIGSTOP go to ranks under plain mpirun.
 
 Exit code: 0 as it should be, 1 something was lost or no message named the rank, 2 wrong use.
 """
@@ -82,7 +82,7 @@ class Try:
 
     def train(self):
         return [self.options.akin, "train", "--data", self.options.data, "--width", "4", "--batch", "32", "--epochs",
-                str(self.options.epochs), "--slices", "2", "--checkpoint-every", "5", "--threads", "1", "--out", self.out]
+                self.options.epochs, "--slices", "2", "--checkpoint-every", "5", "--threads", "1", "--out", self.out]
 
     def start(self):
         self.mark = uuid.uuid4().hex
@@ -95,7 +95,7 @@ class Try:
         command = launcher + self.train() + ["--rank-timeout", str(self.options.rank_timeout)]
         self.job = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                     stdin=subprocess.DEVNULL, text=True, env=environment)
-        self.reader = threading.Thread(target=self.read)
+        self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
     def read(self):
@@ -110,11 +110,18 @@ class Try:
     def run(self):
         self.begun, self.message = None, ""
         self.start()
+        try:
+            self.watch()
+        finally:
+            if self.job.poll() is None:  # netns.sh removes its hosts
+                self.job.terminate()
+                self.job.wait()
+
+    def watch(self):
         checkpoint = self.out / "checkpoint.safetensors"
         deadline = time.monotonic() + 120
         while not checkpoint.exists():
             if self.job.poll() is not None or time.monotonic() > deadline:
-                self.job.kill()
                 raise SystemExit("rank_failures.py: no checkpoint\n" + "\n".join(self.lines))
             time.sleep(0.01)
         time.sleep(random.uniform(0, 0.5))
@@ -129,14 +136,19 @@ class Try:
         self.job.wait()
         self.reader.join()
         self.finished = (self.out / FILES[0]).exists()
-        self.left = sorted(str(f.relative_to(self.out)) for f in self.out.rglob("*.tmp"))
+        self.left = self.half_written()
         subprocess.run([str(c) for c in self.train()] + ["--resume"], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, env=dict(os.environ, OMP_NUM_THREADS="1"))
         self.same = all((self.out / f).read_bytes() == (self.options.whole / f).read_bytes() for f in FILES)
-        self.good = self.same and not self.left and not self.finished and bool(self.message)
+        self.left_then = self.half_written()
+        self.good = self.same and not self.left_then and not self.finished and bool(self.message)
+
+    def half_written(self):
+        """Of a writer that was killed there may be one, of a name that nobody reads, until akin writes there again."""
+        return len(list(self.out.rglob("*.tmp")))
 
     def until(self, counts):
-        """Seconds until no process of the try that counts is there; those of rank and launcher that hang are waited for."""
+        """Seconds until no process of the try that counts is there; not for ever."""
         while any(counts(p) for p in processes(self.mark)):
             if time.monotonic() - self.begun > 150:
                 return float("inf")
@@ -176,7 +188,7 @@ def main():
                        env=dict(os.environ, OMP_NUM_THREADS="1"))
         for mode in modes:
             print(f"\n{mode}\n{'try':>3} {'rank':>4} {'told s':>7} {'akin gone s':>11} {'all gone s':>10} {'left':>5} "
-                  f"{'resumed':>8}  message", flush=True)
+                  f"{'then':>5} {'resumed':>8}  message", flush=True)
             tries = []
             for number in range(options.tries):
                 t = Try(options, mode, number, work)
@@ -185,7 +197,7 @@ def main():
                 good = good and t.good
                 told = "-" if t.told is None else f"{t.told:.1f}"
                 print(f"{number + 1:>3} {t.rank:>4} {told:>7} {t.akin_ended:>11.1f} {t.all_ended:>10.1f} "
-                      f"{len(t.left):>5} {'early' if t.finished else 'same' if t.same else 'OTHER':>8}  "
+                      f"{t.left:>5} {t.left_then:>5} {'early' if t.finished else 'same' if t.same else 'OTHER':>8}  "
                       f"{t.message or t.lines[-3:]}", flush=True)
             print(f"min / median / max: told {spread([t.told for t in tries if t.told is not None] or [0])}, akin gone "
                   f"{spread([t.akin_ended for t in tries])}, all gone {spread([t.all_ended for t in tries])} s")
