@@ -240,7 +240,6 @@ void run(const CLI::App& app, Options& o) {
   const Profiling profiling(o.common, ctx);
   const Events events = make_events(o.common);
   Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o, events);
-  if (!first) return;
   set_layers(bank, o.layers);
   Json metrics_json = Json::array();
   std::string text, csv;
@@ -250,7 +249,7 @@ void run(const CLI::App& app, Options& o) {
     if (said.insert(line).second) events.stage("warning: " + line);
   };
   const Settings& s = o.common.settings;
-  const BankRankOptions options{s.mapping, s.p, static_cast<int>(s.replicates), o.seed};
+  const BankRankOptions options{s.mapping, s.p, static_cast<int>(s.replicates), o.seed, ranks.get()};
   for (const std::string& name : names) {
     const StageScope stage(ctx, "similarity");
     const BankRanking ranking = rank_bank(bank.candidates, name, options);
@@ -261,7 +260,7 @@ void run(const CLI::App& app, Options& o) {
     const std::string part = similarity_csv(ranking.measured.rows);
     csv += csv.empty() ? part : part.substr(part.find('\n') + 1);
   }
-  if (!o.out.empty()) write_file_atomic(o.out, std::string_view(csv));
+  if (first && !o.out.empty()) write_file_atomic(o.out, std::string_view(csv));
   const Json j = {{"target", bank.target}, {"labelled", bank.labelled}, {"seed", o.seed}, {"metrics", metrics_json}};
   print(o.common.json ? json_text(j) : text);
   AKIN_CHECK(ranked, "no source could be ranked by {}", o.metrics);

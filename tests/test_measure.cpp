@@ -117,6 +117,14 @@ TEST_CASE("measure: a source without a value says why and stops nothing") {
   CHECK_EQ(leep.rows[1].best_share, 1);
   CHECK(has(leep.first_undefined(), "source near: "));
 
+  // A metric of a reference looks at no label: those that no draw can be made of leave it its value.
+  for (Candidate& c : bank) c.probe.reference = bank[0].probe.features;
+  bank[2].probe.labels[5] = 99;
+  const Measurement rsa = measure(find_metric("rsa"), bank, {.replicates = 20});
+  CHECK(std::isfinite(rsa.values()[2]));
+  CHECK(std::isnan(rsa.rows[2].confidence.low));
+  CHECK(std::isfinite(rsa.rows[1].confidence.low));
+
   // More images than intervals are offered for: the value is there, with a warning.
   Probe large = random_probe(8200, 2, 2, 1.0, 5);
   const Measurement many = measure(find_metric("knn"), std::vector<Candidate>{{"large", large}}, {.replicates = 2});

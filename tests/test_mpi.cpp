@@ -270,8 +270,14 @@ TEST_CASE("features and rank on ranks: the same tables") {
   const std::string cache = (folder / "cache").string();
   succeeds(folder, on_ranks(2, rank(cache, "cold.csv")));
   succeeds(folder, on_ranks(2, rank(cache, "warm.csv")));
-  CHECK(read_file(folder / "one.csv") == read_file(folder / "cold.csv"));
-  CHECK(read_file(folder / "one.csv") == read_file(folder / "warm.csv"));
+  succeeds(folder, on_ranks(3, rank(cache, "three.csv")));  // more ranks than sources to measure
+  for (const char* out : {"cold.csv", "warm.csv", "three.csv"})
+    CHECK(read_file(folder / "one.csv") == read_file(folder / out));
+  // What is wrong with a source is told once, and by its name, whoever measured it.
+  const Finished none = run(folder, on_ranks(2, changed(rank("none", "none.csv"), {"--metric", "rsa"})));
+  CHECK_EQ(none.code, 1);
+  CHECK_EQ(count(none.err, "akin: no source could be ranked by rsa"), 1);
+  CHECK_EQ(count(none.err, "no weights: rsa is undefined for a source"), 1);
 }
 
 TEST_CASE("an experiment's cells are dealt to ranks: the same tables, and each cell is run once") {

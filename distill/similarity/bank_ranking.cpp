@@ -61,7 +61,8 @@ bool BankRanking::ranked() const {
 BankRanking rank_bank(const std::vector<Candidate>& bank, const std::string& metric, const BankRankOptions& options) {
   BankRanking out;
   out.choice = choose(metric, bank);
-  out.measured = measure(find_metric(out.choice.name), bank, {.replicates = options.replicates, .seed = options.seed});
+  out.measured = measure(find_metric(out.choice.name), bank, {.replicates = options.replicates, .seed = options.seed},
+                         options.ranks);
   out.mapping = parse_mapping(options.mapping.empty() ? out.measured.metric.default_mapping : options.mapping);
   std::string why;
   out.weights = weights_of(out.measured, out.mapping, options.power, why);

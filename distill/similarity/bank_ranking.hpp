@@ -17,6 +17,7 @@ struct BankRankOptions {
   double power = 12;         ///< of the weights, see make_weights
   int replicates = 200;      ///< bootstrap draws and label shuffles; 0 = none
   std::uint64_t seed = 0;    ///< of these
+  Ranks* ranks = nullptr;    ///< that share the sources, see measure; nullptr: this process is alone
 };
 
 struct BankRanking {

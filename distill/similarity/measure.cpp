@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "distill/similarity/shared_rows.hpp"
 #include "kernels/common/parallel.hpp"
 
 namespace akin {
@@ -140,8 +141,11 @@ std::vector<double> Measurement::values() const {
   return all;
 }
 
-Measurement measure(const Metric& metric, std::span<const Candidate> bank, const ConfidenceOptions& options) {
+Measurement measure(const Metric& metric, std::span<const Candidate> bank, const ConfidenceOptions& options,
+                    Ranks* ranks) {
+  if (ranks != nullptr) check_same_bank(*ranks, metric, bank, options);
   Measurement result{metric, std::vector<SimilarityRow>(bank.size())};
+  const std::vector<std::size_t> own = own_sources(ranks, bank.size());
   std::optional<Draws> draws;
   if (options.replicates > 0 && !bank.empty() && sound_labels(bank[0].probe))
     draws = draws_of(bank[0].probe.labels, bank[0].probe.classes, options);
@@ -150,23 +154,26 @@ Measurement measure(const Metric& metric, std::span<const Candidate> bank, const
   std::vector<Promise> promises(bank.size());
   if (metric.score_bank && !draws && std::all_of(bank.begin(), bank.end(), there)) {
     std::vector<const Probe*> probes;
-    for (const Candidate& candidate : bank) probes.push_back(&candidate.probe);
-    promises = metric.score_bank(probes);
+    for (const std::size_t s : own) probes.push_back(&bank[s].probe);
+    std::vector<Promise> made = metric.score_bank(probes);
+    for (std::size_t i = 0; i < own.size(); ++i) promises[own[i]] = std::move(made[i]);
   }
   // A source a thread, or all threads for one source; the numbers are the same.
   const auto each = [&](std::int64_t task, int) {
-    const auto s = static_cast<std::size_t>(task);
+    const std::size_t s = own[static_cast<std::size_t>(task)];
     const Probe& probe = bank[s].probe;
-    std::optional<Draws> own;  // of a candidate with labels of its own
-    if (draws && probe.labels != bank[0].probe.labels && sound_labels(probe))
-      own = draws_of(probe.labels, probe.classes, options);
-    result.rows[s] = row_of(metric, bank[s], own ? &*own : draws ? &*draws : nullptr, options.level, promises[s]);
+    std::optional<Draws> other;
+    const Draws* its = draws && sound_labels(probe) ? &*draws : nullptr;  // a metric of a reference looks at no label
+    if (its != nullptr && probe.labels != bank[0].probe.labels)
+      its = &other.emplace(draws_of(probe.labels, probe.classes, options));
+    result.rows[s] = row_of(metric, bank[s], its, options.level, promises[s]);
   };
-  if (here && bank.size() >= static_cast<std::size_t>(max_threads())) {
-    parallel_tasks(static_cast<std::int64_t>(bank.size()), each);
+  if (here && std::ssize(own) >= max_threads()) {
+    parallel_tasks(std::ssize(own), each);
   } else {
-    for (std::size_t s = 0; s < bank.size(); ++s) each(static_cast<std::int64_t>(s), 0);
+    for (std::int64_t i = 0; i < std::ssize(own); ++i) each(i, 0);
   }
+  if (ranks != nullptr) gather_rows(*ranks, result.rows);
   if (metric.over_bank) combine(result, bank, options);
   if (options.replicates == 0) return result;
 

@@ -31,8 +31,10 @@ struct Measurement {
   std::vector<double> values() const;
 };
 
-/// replicates = 0: values only.
-Measurement measure(const Metric& metric, std::span<const Candidate> bank, const ConfidenceOptions& options = {});
+/// replicates = 0: values only. `ranks`: all of them call it with the same bank, each measures some of the sources, and
+/// all get the same bits as one that is alone; nullptr: it is.
+Measurement measure(const Metric& metric, std::span<const Candidate> bank, const ConfidenceOptions& options = {},
+                    Ranks* ranks = nullptr);
 
 /// Rows of `outputs` (made for task.target) for the pool positions `probe`, with their labels: what metrics work on.
 Probe make_probe(const Outputs& outputs, const Task& task, const Indices& probe);

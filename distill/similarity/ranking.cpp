@@ -94,7 +94,7 @@ Ranking rank_sources(Context& ctx, const Task& task, const std::vector<Source>& 
   const std::vector<Candidate> bank =
       candidates_of(ctx, sources, ranking.outputs, task, probe, reference ? &*reference : nullptr);
   const StageScope stage(ctx, "similarity");
-  const Measurement measured = measure(metric, bank, {.replicates = options.replicates, .seed = seed});
+  const Measurement measured = measure(metric, bank, {.replicates = options.replicates, .seed = seed}, ctx.ranks.get());
   ranking.rows = measured.rows;
   for (SimilarityRow& row : ranking.rows) row.metric_why = ranking.metric.why;
   return ranking;

@@ -45,6 +45,7 @@ std::optional<Outputs> reference_outputs(Context& ctx, const Task& task, const R
 
 /// Stages FeatureBank and Similarity for one task. Where the metric is undefined for a source, its row says why.
 /// `known`: the outputs of an earlier ranking of the same sources for the same task, which are then not computed again.
+/// With several ranks in the Context all of them call it and share images and sources.
 Ranking rank_sources(Context& ctx, const Task& task, const std::vector<Source>& sources, const RankOptions& options,
                      const OutputOptions& outputs, std::uint64_t seed, const Events& events = {},
                      std::vector<Outputs> known = {});
