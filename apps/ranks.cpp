@@ -87,7 +87,7 @@ void add_ranks(CLI::App& app, CommonOptions& options) {
       ->configurable(false)
       ->group("General");
   app.add_option("--rank-timeout", options.rank_timeout,
-                 "Seconds to wait for a rank that does not answer, before all end")
+                 "Seconds to wait for a rank that does not answer, before all end or experiment goes on without it")
       ->transform(number_in(0.5, 1e6))
       ->configurable(false)
       ->group("General");
@@ -121,7 +121,18 @@ void refuse_ranks() {
 
 int end_ranks(const Failure* failure) {
   std::shared_ptr<MpiRanks> ranks = std::move(joined());
-  if (failure == nullptr) return 0;  // the last owner waits for the others
+  if (failure == nullptr) {
+    if (ranks != nullptr) try {
+        ranks->end();
+      } catch (const ToldElsewhere&) {
+        ranks->report(nullptr);
+        ranks->abort(0);
+      } catch (const RankError& e) {  // all is done but the end
+        tell(fmt::format("warning: {}", e.what()));
+        ranks->abort(0);
+      }
+    return 0;
+  }
   if (ranks == nullptr) {
     // What fails before the ranks know each other fails in all of them alike.
     if (const Launch launch = launched(); launch.rank == 0) tell(failure->text);

@@ -6,7 +6,10 @@
 namespace akin {
 
 std::int64_t count_slices(const Context& ctx, std::int64_t wanted) {
-  const std::int64_t ranks = ctx.ranks == nullptr ? 1 : ctx.ranks->size();
+  return count_slices(ctx.ranks == nullptr ? 1 : ctx.ranks->size(), wanted);
+}
+
+std::int64_t count_slices(std::int64_t ranks, std::int64_t wanted) {
   if (wanted == 1) return ranks;
   if (wanted < 1 || wanted % ranks != 0)
     fail_usage(
