@@ -119,7 +119,7 @@ TEST_CASE("an experiment's cells are dealt to ranks: the same tables, and each c
 
 TEST_CASE("a rank that is stopped or killed in a grid: another makes its cell, and the tables are the same") {
   if (no_mpi()) return;
-  const Grid grid(1500);
+  const Grid grid(500);
   REQUIRE_EQ(akin_(grid.folder, grid.experiment("one")).code, 0);
   struct Way {
     std::string name;
@@ -155,7 +155,6 @@ TEST_CASE("a rank that is stopped or killed in a grid: another makes its cell, a
   const Finished f = grid.with_victim("first", on_ranks(3, grid.watched("first")), 0, SIGSTOP)->wait();
   CAPTURE(f.err);
   CHECK_NE(f.code, 0);
-  CHECK_EQ(count(f.err, "akin: "), count(f.err, "akin: no answer from rank 0 ("));
   CHECK_EQ(count(f.err, "akin: no answer from rank 0 ("), 1);
   succeeds(grid.folder, on_ranks(2, grid.watched("first")));
   grid.check_same("first", "one");
@@ -212,7 +211,7 @@ TEST_CASE("several ranks for a cell: the students of one process with as many sl
 
 TEST_CASE("a group that loses a rank: another makes its cell, or the first rank alone") {
   if (no_mpi()) return;
-  const Grid grid(600, "slices = 2");
+  const Grid grid(400, "slices = 2");
   REQUIRE_EQ(akin_(grid.folder, grid.experiment("one")).code, 0);
   for (const int rank : {3, 1}) {
     const std::string out = fmt::format("without{}", rank);
