@@ -1,6 +1,7 @@
 // A grid on several ranks under mpirun: its cells are dealt to them, and a rank that is lost is done without.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "tests/mpi_process.hpp"
