@@ -62,6 +62,20 @@ void tell(const std::string& text) {
   [[maybe_unused]] const auto written = ::write(stderr_before, line.data(), line.size());
 }
 
+/// Ends all where one does not come to the end.
+void end_well(MpiRanks& ranks) {
+  try {
+    ranks.end();
+  } catch (const ToldElsewhere&) {
+    ranks.report(nullptr);
+    ranks.abort(1);
+  } catch (const Error& e) {
+    const bool done = ranks.is_first();  // the others do not know what it had still to write
+    tell(done ? fmt::format("warning: the work is done; {}", e.what()) : e.what());
+    ranks.abort(done ? 0 : 1);
+  }
+}
+
 }  // namespace
 
 Launch launched() {
@@ -122,15 +136,7 @@ void refuse_ranks() {
 int end_ranks(const Failure* failure) {
   std::shared_ptr<MpiRanks> ranks = std::move(joined());
   if (failure == nullptr) {
-    if (ranks != nullptr) try {
-        ranks->end();
-      } catch (const ToldElsewhere&) {
-        ranks->report(nullptr);
-        ranks->abort(0);
-      } catch (const RankError& e) {  // all is done but the end
-        tell(fmt::format("warning: {}", e.what()));
-        ranks->abort(0);
-      }
+    if (ranks != nullptr) end_well(*ranks);
     return 0;
   }
   if (ranks == nullptr) {

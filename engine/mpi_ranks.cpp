@@ -106,13 +106,21 @@ void MpiRanks::end() {
     for (int r = 1; r < size_; ++r) send(r, kEnd, "");
     abort(0);  // MPI's own end waits for all
   }
+  const double limit = timeout_;
   if (rank_ != 0) timeout_ = std::max(kLeast, 10 * timeout_);
-  barrier("the end of all ranks");
+  // Twice: a rank may leave one while another is stuck in it, and does not answer any more.
+  for (int i = 0; i < 2; ++i) barrier("the end of all ranks");
+  // MPI's own end has no time limit, and a rank may be stopped in it. The first is the one to give up.
+  std::thread([&api = api_, seconds = rank_ == 0 ? limit : 2 * limit] {
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    api.abort(0);
+    std::_Exit(0);
+  }).detach();
   api_.close();
 }
 
 void MpiRanks::be_ended() {
-  constexpr double kLongEnough = 3;  // a launcher that ends the others has done so by then
+  constexpr double kLongEnough = 5;  // a launcher that ends the others has done so by then
   const auto begun = Clock::now();
   while (seconds_since(begun) < kLongEnough) {
     receive(kTexts);
@@ -270,7 +278,7 @@ std::optional<Ranks::Message> MpiRanks::receive(int tag) {
 void MpiRanks::post(int to, const std::string& text) { send(to, kTexts, text); }
 
 std::optional<Ranks::Message> MpiRanks::take() {
-  listen("a message");
+  while_waiting ? while_waiting() : listen("a message");
   return receive(kTexts);
 }
 

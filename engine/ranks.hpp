@@ -57,8 +57,8 @@ class Ranks {
   /// The ranks cut into groups of `each` consecutive ones: that of this rank, as Ranks of its own. Their numbers begin
   /// at 0, their names stay. All ranks call it; `each` divides their number.
   virtual std::shared_ptr<Ranks> group(int each) = 0;
-  /// Called now and then while a call waits for others, which then has no time limit: it watches over them instead.
-  /// What it throws leaves the call, and these Ranks are of no more use.
+  /// Called by take(), and now and then while another call waits for others, which then has no time limit: it watches
+  /// over them instead. What it throws leaves the call, and these Ranks are of no more use.
   std::function<void()> while_waiting = {};
 
   /// Seconds without an answer after which a rank counts as lost.

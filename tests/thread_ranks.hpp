@@ -91,6 +91,7 @@ class ThreadRanks final : public Ranks {
     team_->posted[static_cast<std::size_t>(to)].push_back({rank_, text});
   }
   std::optional<Message> take() override {
+    if (while_waiting) while_waiting();
     const std::lock_guard lock(team_->mutex);
     auto& mine = team_->posted[static_cast<std::size_t>(rank_)];
     if (mine.empty()) return {};
