@@ -7,6 +7,7 @@
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
+#include "apps/flags.hpp"
 #include "apps/output_cache_place.hpp"
 #include "apps/profiling.hpp"
 #include "apps/ranks.hpp"
@@ -24,6 +25,7 @@ struct Options {
   CommonOptions common;
   std::string file, root, out, cache;
   std::vector<std::string> only;
+  std::int64_t ranks_per_cell = 1;
   bool dry_run = false, redo_stale = false, keep_students = false, resume = false;
 };
 
@@ -94,7 +96,7 @@ void check_there(const Grid& grid, const GridFilter& only, const std::string& fi
 
 void run(const CLI::App& app, Options& o) {
   const std::filesystem::path file = o.file;
-  Grid grid = read_grid(file, o.root);
+  Grid grid = read_grid(file, o.root, o.ranks_per_cell);
   // What the command line says of the whole run goes before what the file says.
   for (const Setting& s : setting_list())
     if (s.whole_run && app.get_option(option_of(s.name))->count() > 0)
@@ -110,7 +112,14 @@ void run(const CLI::App& app, Options& o) {
   options.made_by = version_line();
   options.ranks = join_ranks(o.common);
   const bool first = options.ranks == nullptr || options.ranks->is_first();
+  const std::int64_t ranks = options.ranks == nullptr ? 1 : options.ranks->size();
+  if (ranks % o.ranks_per_cell != 0 && !o.dry_run)
+    fail_usage("--gpus-per-cell {}: {} cannot be cut into groups of {}; start a multiple of {} with mpirun or srun",
+               o.ranks_per_cell, ranks == 1 ? "one process" : fmt::format("{} ranks", ranks), o.ranks_per_cell,
+               o.ranks_per_cell);
   Context ctx = start(o.common);
+  if (options.ranks != nullptr && o.ranks_per_cell > 1 && !o.dry_run)
+    use_ranks(ctx, options.ranks->group(static_cast<int>(o.ranks_per_cell)), o.common);
   const Profiling profiling(o.common, ctx);
   if (o.dry_run) {
     show(survey_grid(ctx, grid, options), o.common.json);
@@ -172,10 +181,16 @@ void add_experiment(CLI::App& akin) {
       ->group("Run");
   app->add_flag("--keep-students", o->keep_students, "Save every student below students/")->group("Run");
   app->add_flag("--resume", o->resume, "Nothing to ask for: finished cells are never run again")->group("Run");
+  app->add_option("--gpus-per-cell,--ranks-per-cell", o->ranks_per_cell,
+                  "So many ranks, each with its card, train a cell together; settings without slices get one for each")
+      ->transform(whole_in(1, 65536))
+      ->configurable(false)
+      ->group("Run");
   add_detect_anomaly(*app, o->common);
   add_profiling(*app, o->common);
   add_common(*app, o->common);
   add_ranks(*app, o->common);
+  add_exchange(*app, o->common);
   app->footer(
       "Every finished cell is a small file below cells/; interrupted and started again, the command goes on.\n\n"
       "Example:\n  akin experiment configs/mini/example.toml --out runs/example");

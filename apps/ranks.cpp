@@ -63,6 +63,20 @@ void tell(const std::string& text) {
   [[maybe_unused]] const auto written = ::write(stderr_before, line.data(), line.size());
 }
 
+/// Ends all where one does not come to the end.
+void end_well(MpiRanks& ranks) {
+  try {
+    ranks.end();
+  } catch (const ToldElsewhere&) {
+    ranks.report(nullptr);
+    ranks.abort(1);
+  } catch (const Error& e) {
+    const bool done = ranks.is_first();  // the others do not know what it had still to write
+    tell(done ? fmt::format("warning: the work is done; {}", e.what()) : e.what());
+    ranks.abort(done ? 0 : 1);
+  }
+}
+
 }  // namespace
 
 Launch launched() {
@@ -88,7 +102,7 @@ void add_ranks(CLI::App& app, CommonOptions& options) {
       ->configurable(false)
       ->group("General");
   app.add_option("--rank-timeout", options.rank_timeout,
-                 "Seconds to wait for a rank that does not answer, before all end")
+                 "Seconds to wait for a rank that does not answer, before all end or experiment goes on without it")
       ->transform(number_in(0.5, 1e6))
       ->configurable(false)
       ->group("General");
@@ -149,7 +163,10 @@ void refuse_ranks() {
 
 int end_ranks(const Failure* failure) {
   std::shared_ptr<MpiRanks> ranks = std::move(joined());
-  if (failure == nullptr) return 0;  // the last owner waits for the others
+  if (failure == nullptr) {
+    if (ranks != nullptr) end_well(*ranks);
+    return 0;
+  }
   if (ranks == nullptr) {
     // What fails before the ranks know each other fails in all of them alike.
     if (const Launch launch = launched(); launch.rank == 0) tell(failure->text);

@@ -83,35 +83,50 @@ int open(int* rank, int* size, int* neighbour, int* neighbours, char* error, std
   return checked(MPI_Comm_free(&machine), error, room);
 }
 
+/// Opaque to the other side; nullptr there is all ranks.
+MPI_Comm of(void* group) { return group == nullptr ? MPI_COMM_WORLD : *static_cast<MPI_Comm*>(group); }
+
+int split(int color, void** group, char* error, std::size_t room) {
+  auto* made = new MPI_Comm(MPI_COMM_NULL);
+  if (checked(MPI_Comm_split(MPI_COMM_WORLD, color, 0, made), error, room) != 0) {
+    delete made;
+    return 1;
+  }
+  MPI_Comm_set_errhandler(*made, MPI_ERRORS_RETURN);
+  *group = made;
+  return 0;
+}
+
 void close() { MPI_Finalize(); }
 void abort(int code) { MPI_Abort(MPI_COMM_WORLD, code); }
 
-int all_to_all(const void* send, void* receive, std::size_t each, void** request, char* error, std::size_t room) {
+int all_to_all(void* group, const void* send, void* receive, std::size_t each, void** request, char* error,
+               std::size_t room) {
   return started(each, request, error, room, [&](const Bytes& b, MPI_Request* r) {
-    return MPI_Ialltoall(send, b.count, b.type, receive, b.count, b.type, MPI_COMM_WORLD, r);
+    return MPI_Ialltoall(send, b.count, b.type, receive, b.count, b.type, of(group), r);
   });
 }
 
-int all_gather(const void* own, void* all, std::size_t each, void** request, char* error, std::size_t room) {
+int all_gather(void* group, const void* own, void* all, std::size_t each, void** request, char* error,
+               std::size_t room) {
   return started(each, request, error, room, [&](const Bytes& b, MPI_Request* r) {
-    return MPI_Iallgather(own, b.count, b.type, all, b.count, b.type, MPI_COMM_WORLD, r);
+    return MPI_Iallgather(own, b.count, b.type, all, b.count, b.type, of(group), r);
   });
 }
 
-int broadcast(void* data, std::size_t bytes, int from, void** request, char* error, std::size_t room) {
-  return started(bytes, request, error, room, [&](const Bytes& b, MPI_Request* r) {
-    return MPI_Ibcast(data, b.count, b.type, from, MPI_COMM_WORLD, r);
-  });
+int broadcast(void* group, void* data, std::size_t bytes, int from, void** request, char* error, std::size_t room) {
+  return started(bytes, request, error, room,
+                 [&](const Bytes& b, MPI_Request* r) { return MPI_Ibcast(data, b.count, b.type, from, of(group), r); });
 }
 
-int barrier(void** request, char* error, std::size_t room) {
-  return started(0, request, error, room,
-                 [&](const Bytes&, MPI_Request* r) { return MPI_Ibarrier(MPI_COMM_WORLD, r); });
+int barrier(void* group, void** request, char* error, std::size_t room) {
+  return started(0, request, error, room, [&](const Bytes&, MPI_Request* r) { return MPI_Ibarrier(of(group), r); });
 }
 
-int post(int to, int tag, const void* data, std::size_t bytes, void** request, char* error, std::size_t room) {
+int post(void* group, int to, int tag, const void* data, std::size_t bytes, void** request, char* error,
+         std::size_t room) {
   return started(bytes, request, error, room, [&](const Bytes& b, MPI_Request* r) {
-    return MPI_Isend(data, b.count, b.type, to, tag, MPI_COMM_WORLD, r);
+    return MPI_Isend(data, b.count, b.type, to, tag, of(group), r);
   });
 }
 
@@ -124,9 +139,9 @@ int test(void** request, int* done, char* error, std::size_t room) {
   return 0;
 }
 
-int probe(int tag, int* there, int* from, std::size_t* bytes, char* error, std::size_t room) {
+int probe(void* group, int tag, int* there, int* from, std::size_t* bytes, char* error, std::size_t room) {
   MPI_Status status;
-  if (checked(MPI_Iprobe(MPI_ANY_SOURCE, tag, MPI_COMM_WORLD, there, &status), error, room) != 0) return 1;
+  if (checked(MPI_Iprobe(MPI_ANY_SOURCE, tag, of(group), there, &status), error, room) != 0) return 1;
   if (*there == 0) return 0;
   int count = 0;
   MPI_Get_count(&status, MPI_BYTE, &count);
@@ -135,8 +150,8 @@ int probe(int tag, int* there, int* from, std::size_t* bytes, char* error, std::
   return 0;
 }
 
-int receive(int from, int tag, void* data, std::size_t bytes, char* error, std::size_t room) {
-  return checked(MPI_Recv(data, static_cast<int>(bytes), MPI_BYTE, from, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE), error,
+int receive(void* group, int from, int tag, void* data, std::size_t bytes, char* error, std::size_t room) {
+  return checked(MPI_Recv(data, static_cast<int>(bytes), MPI_BYTE, from, tag, of(group), MPI_STATUS_IGNORE), error,
                  room);
 }
 
@@ -156,8 +171,8 @@ const char* about() {
 
 extern "C" __attribute__((visibility("default"))) const akin::MpiApi* akin_mpi_api() {
   namespace mpi = akin::mpi;
-  static const akin::MpiApi api{akin::kMpiVersion, mpi::about,      mpi::open,      mpi::close,   mpi::abort,
-                                mpi::all_to_all,   mpi::all_gather, mpi::broadcast, mpi::barrier, mpi::post,
-                                mpi::test,         mpi::probe,      mpi::receive};
+  static const akin::MpiApi api{akin::kMpiVersion, mpi::about,      mpi::open,       mpi::split,     mpi::close,
+                                mpi::abort,        mpi::all_to_all, mpi::all_gather, mpi::broadcast, mpi::barrier,
+                                mpi::post,         mpi::test,       mpi::probe,      mpi::receive};
   return &api;
 }

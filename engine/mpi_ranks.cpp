@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <utility>
@@ -17,7 +18,12 @@ namespace akin {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr int kTexts = 1, kErrors = 2, kRoll = 3;  // tags
+constexpr int kTexts = 1, kErrors = 2, kRoll = 3, kEnd = 4;  // tags
+
+std::span<const std::byte> bytes_of(const void* data, std::size_t n) {
+  return {static_cast<const std::byte*>(data), n};
+}
+std::span<std::byte> bytes_of(void* data, std::size_t n) { return {static_cast<std::byte*>(data), n}; }
 
 double seconds_since(Clock::time_point begun) { return std::chrono::duration<double>(Clock::now() - begun).count(); }
 
@@ -62,7 +68,7 @@ struct MpiRanks::Outgoing {
 
 MpiRanks::MpiRanks(double timeout, int expected) : api_(open_api()), timeout_(timeout) {
   checked([&](char* e, std::size_t n) { return api_.open(&rank_, &size_, &neighbour_, &neighbours_, e, n); });
-  hosts_.assign(static_cast<std::size_t>(size_), "");
+  names_.assign(static_cast<std::size_t>(size_), "");
   if (size_ != expected) {
     ended_ = true;  // each is alone, and nobody is to be waited for
     fail(
@@ -71,27 +77,81 @@ MpiRanks::MpiRanks(double timeout, int expected) : api_(open_api()), timeout_(ti
         "(srun --mpi=list says what it has)",
         expected, about(), size_);
   }
-  hosts_ = gather(*this, host_name(), "the names of all ranks");
-}
-
-MpiRanks::~MpiRanks() {
-  if (ended_ || std::uncaught_exceptions() > 0) return;
-  timeout_ = 1e9;  // the first may write and measure for long when the others are done
-  try {
-    barrier("the end of all ranks");
-    api_.close();
-  } catch (const Error&) {  // the work is done and told
+  names_ = gather(*this, host_name(), "the names of all ranks");
+  for (int r = 0; r < size_; ++r) {
+    std::string& name = names_[static_cast<std::size_t>(r)];
+    name = fmt::format("rank {} ({})", r, name);
   }
 }
 
-std::string MpiRanks::name(int rank) const {
-  return fmt::format("rank {} ({})", rank, hosts_[static_cast<std::size_t>(rank)]);
+MpiRanks::MpiRanks(MpiRanks& all, int each)
+    : api_(all.api_), timeout_(all.timeout_), rank_(all.rank_ % each), size_(each), ended_(true), all_(&all) {
+  const auto first = all.names_.begin() + (all.rank_ - rank_);
+  names_.assign(first, first + each);
+  all.barrier("groups of ranks");  // which splitting them does not wait for
+  checked([&](char* e, std::size_t n) { return api_.split(all.rank_ / each, &group_, e, n); });
 }
 
+MpiRanks::~MpiRanks() {
+  if (std::uncaught_exceptions() == 0) try {
+      end();
+    } catch (const Error&) {  // the work is done and told
+    }
+}
+
+void MpiRanks::end() {
+  constexpr double kLeast = 600;
+  if (std::exchange(ended_, true)) return;
+  if (without_some_) {
+    for (int r = 1; r < size_; ++r) send(r, kEnd, "");
+    abort(0);  // MPI's own end waits for all
+  }
+  const double limit = timeout_;
+  if (rank_ != 0) timeout_ = std::max(kLeast, 10 * timeout_);
+  // Twice: a rank may leave one while another is stuck in it, and does not answer any more.
+  for (int i = 0; i < 2; ++i) barrier("the end of all ranks");
+  // MPI's own end has no time limit, and a rank may be stopped in it. The first is the one to give up.
+  std::thread([&api = api_, seconds = rank_ == 0 ? limit : 2 * limit] {
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    api.abort(0);
+    std::_Exit(0);
+  }).detach();
+  api_.close();
+}
+
+void MpiRanks::be_ended() {
+  constexpr double kLongEnough = 5;  // a launcher that ends the others has done so by then
+  const auto begun = Clock::now();
+  while (seconds_since(begun) < kLongEnough) {
+    receive(kTexts);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::_Exit(0);
+}
+
+std::string MpiRanks::name(int rank) const { return names_[static_cast<std::size_t>(rank)]; }
+
+std::shared_ptr<Ranks> MpiRanks::group(int each) {
+  AKIN_CHECK(each > 0 && size_ % each == 0 && all_ == nullptr, "ranks: {} cannot be cut into groups of {}", size_,
+             each);
+  groups_.push_back(std::shared_ptr<MpiRanks>(new MpiRanks(*this, each)));
+  return groups_.back();
+}
+
+void MpiRanks::leave_out(int) { without_some_ = true; }
+
 template <class Start>
-void MpiRanks::collective(const std::string& what, Start&& start) {
+void MpiRanks::collective(std::span<const std::byte> in, std::span<std::byte> out, const std::string& what,
+                          Start&& start) {
+  const bool staged = while_waiting != nullptr;  // whoever gives up goes on, and what was passed may be gone
+  if (staged) {
+    in_.assign(in.begin(), in.end());
+    out_.assign(out.begin(), out.end());
+  }
+  const void* from = staged ? in_.data() : in.data();
+  void* to = staged ? out_.data() : out.data();
   void* request = nullptr;
-  checked([&](char* e, std::size_t n) { return start(&request, e, n); });
+  checked([&](char* e, std::size_t n) { return start(from, to, &request, e, n); });
   wait_until(
       [&] {
         int done = 0;
@@ -99,22 +159,33 @@ void MpiRanks::collective(const std::string& what, Start&& start) {
         return done != 0;
       },
       what);
+  if (staged) std::copy(out_.begin(), out_.end(), out.begin());
 }
 
 void MpiRanks::all_to_all(const void* send, void* receive, std::size_t each, const std::string& what) {
-  collective(what, [&](void** r, char* e, std::size_t n) { return api_.all_to_all(send, receive, each, r, e, n); });
+  const std::size_t all = each * static_cast<std::size_t>(size_);
+  collective(bytes_of(send, all), bytes_of(receive, all), what,
+             [&](const void* from, void* to, void** r, char* e, std::size_t n) {
+               return api_.all_to_all(group_, from, to, each, r, e, n);
+             });
 }
 
 void MpiRanks::all_gather(const void* own, void* all, std::size_t each, const std::string& what) {
-  collective(what, [&](void** r, char* e, std::size_t n) { return api_.all_gather(own, all, each, r, e, n); });
+  collective(bytes_of(own, each), bytes_of(all, each * static_cast<std::size_t>(size_)), what,
+             [&](const void* from, void* to, void** r, char* e, std::size_t n) {
+               return api_.all_gather(group_, from, to, each, r, e, n);
+             });
 }
 
 void MpiRanks::broadcast(void* data, std::size_t bytes, int from, const std::string& what) {
-  collective(what, [&](void** r, char* e, std::size_t n) { return api_.broadcast(data, bytes, from, r, e, n); });
+  collective({}, bytes_of(data, bytes), what, [&](const void*, void* to, void** r, char* e, std::size_t n) {
+    return api_.broadcast(group_, to, bytes, from, r, e, n);
+  });
 }
 
 void MpiRanks::barrier(const std::string& what) {
-  collective(what, [&](void** r, char* e, std::size_t n) { return api_.barrier(r, e, n); });
+  collective({}, {}, what,
+             [&](const void*, void*, void** r, char* e, std::size_t n) { return api_.barrier(group_, r, e, n); });
 }
 
 /// At first at once, for most waits are short; then other processes get the processor, and later it sleeps.
@@ -131,16 +202,22 @@ void MpiRanks::wait_until(const std::function<bool()>& done, const std::string& 
     }
     std::this_thread::sleep_for(std::chrono::microseconds(50));
     if (turn % 64 != 0) continue;
+    if (while_waiting) {
+      while_waiting();
+      continue;
+    }
     listen(what);
     if (seconds_since(begun) > timeout_) call_roll(what);
   }
 }
 
 void MpiRanks::listen(const std::string& what) {
+  if (all_ != nullptr) all_->listen(what);  // errors go there
+  if (receive(kEnd)) be_ended();
   if (const auto error = receive(kErrors)) fail_rank("{}: {}", name(error->from), error->text);
   int there = 0, from = 0;
   std::size_t bytes = 0;
-  checked([&](char* e, std::size_t n) { return api_.probe(kRoll, &there, &from, &bytes, e, n); });
+  checked([&](char* e, std::size_t n) { return api_.probe(group_, kRoll, &there, &from, &bytes, e, n); });
   if (there != 0) call_roll(what);
 }
 
@@ -185,8 +262,9 @@ void MpiRanks::send(int to, int tag, const std::string& text) {
   });
   auto o = std::make_unique<Outgoing>();
   o->text = text;
-  checked(
-      [&](char* e, std::size_t n) { return api_.post(to, tag, o->text.data(), o->text.size(), &o->request, e, n); });
+  checked([&](char* e, std::size_t n) {
+    return api_.post(group_, to, tag, o->text.data(), o->text.size(), &o->request, e, n);
+  });
   outgoing_.push_back(std::move(o));
 }
 
@@ -194,17 +272,17 @@ std::optional<Ranks::Message> MpiRanks::receive(int tag) {
   int there = 0;
   Message m;
   std::size_t bytes = 0;
-  checked([&](char* e, std::size_t n) { return api_.probe(tag, &there, &m.from, &bytes, e, n); });
+  checked([&](char* e, std::size_t n) { return api_.probe(group_, tag, &there, &m.from, &bytes, e, n); });
   if (there == 0) return {};
   m.text.resize(bytes);
-  checked([&](char* e, std::size_t n) { return api_.receive(m.from, tag, m.text.data(), bytes, e, n); });
+  checked([&](char* e, std::size_t n) { return api_.receive(group_, m.from, tag, m.text.data(), bytes, e, n); });
   return m;
 }
 
 void MpiRanks::post(int to, const std::string& text) { send(to, kTexts, text); }
 
 std::optional<Ranks::Message> MpiRanks::take() {
-  listen("a message");
+  while_waiting ? while_waiting() : listen("a message");
   return receive(kTexts);
 }
 
@@ -224,6 +302,7 @@ void MpiRanks::report(const std::string* error) {
 
 void MpiRanks::abort(int code) {
   ended_ = true;
+  std::fflush(nullptr);
   api_.abort(code);
   std::_Exit(code);
 }

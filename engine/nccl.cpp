@@ -23,7 +23,7 @@ struct Nccl::Api {
   int (*version)(int*);
   int (*unique_id)(UniqueId*);
   int (*init_rank)(void** comm, int ranks, UniqueId id, int rank);
-  int (*destroy)(void* comm);
+  int (*abort)(void* comm);
   int (*async_error)(void* comm, int* error);
   const char* (*error_string)(int);
   int (*group_start)();
@@ -53,7 +53,7 @@ std::shared_ptr<const Nccl::Api> Nccl::Api::open(const std::vector<std::string>&
   take(api->version, "ncclGetVersion");
   take(api->unique_id, "ncclGetUniqueId");
   take(api->init_rank, "ncclCommInitRank");
-  take(api->destroy, "ncclCommDestroy");
+  take(api->abort, "ncclCommAbort");
   take(api->async_error, "ncclCommGetAsyncError");
   take(api->error_string, "ncclGetErrorString");
   take(api->group_start, "ncclGroupStart");
@@ -87,7 +87,8 @@ Nccl::Nccl(Context& ctx, const std::vector<std::string>& files) : ranks_(ctx.ran
 }
 
 Nccl::~Nccl() {
-  if (comm_ != nullptr && std::uncaught_exceptions() == 0) api_->destroy(comm_);  // it waits for the other ranks
+  if (comm_ != nullptr)
+    api_->abort(comm_);  // nothing is under way, and NCCL's other end waits for ranks that may be gone
 }
 
 std::string Nccl::about() const {

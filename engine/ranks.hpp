@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -55,6 +56,21 @@ class Ranks {
 
   /// Asks `done` until it says so: for what other ranks take part in without this class.
   virtual void wait_until(const std::function<bool()>& done, const std::string& what);
+
+  /// The ranks cut into groups of `each` consecutive ones: that of this rank, as Ranks of its own. Their numbers begin
+  /// at 0, their names stay. All ranks call it; `each` divides their number.
+  virtual std::shared_ptr<Ranks> group(int each) = 0;
+  /// Called by take(), and now and then while another call waits for others, which then has no time limit: it watches
+  /// over them instead. What it throws leaves the call, and these Ranks are of no more use.
+  std::function<void()> while_waiting = {};
+
+  /// Seconds without an answer after which a rank counts as lost.
+  virtual double timeout() const = 0;
+  /// `what` has been waited for that long, by this rank alone: asks all others, and throws a RankError that names those
+  /// who do not answer.
+  [[noreturn]] virtual void no_answer(const std::string& what) = 0;
+  /// Nobody waits for this rank any more, at the end either. Called on the first rank.
+  virtual void leave_out(int rank) = 0;
 
   bool is_first() const { return rank() == 0; }
 };

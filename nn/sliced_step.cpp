@@ -43,8 +43,9 @@ SlicedStep::SlicedStep(Context& ctx, Objective& objective, Optimizer& optimizer,
       shared_statistics_(shared_statistics),
       statistics_(in_one_array(ctx, parameters)),
       sum_(ctx, optimizer.gradients().numel() + size_of_all(statistics_), slices.here, 2) {
-  AKIN_CHECK(!shared_statistics || slices.here == 1, "sliced step: shared statistics are of one slice a rank, not {}",
-             slices.here);
+  AKIN_CHECK(!shared_statistics || slices.here == 1,
+             "--sync-batchnorm: needs a rank for each slice, found {} slices of one rank; start {} times as many ranks",
+             slices.here, slices.here);
   for (const Parameter& p : parameters)
     if (p.kind == ParameterKind::counter) counters_.push_back(p.tensor);
   if (statistics_.defined()) before_ = Tensor::empty(ctx, statistics_.shape());

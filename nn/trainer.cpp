@@ -210,6 +210,8 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       if (ctx.detect_anomaly) watch.updated(optimizer);
     } catch (const LossNotFinite&) {
       throw;
+    } catch (const RankError&) {
+      throw;
     } catch (const Error& e) {
       if (ctx.detect_anomaly) fail("training: step {}: {}", s.step, e.what());
       throw;

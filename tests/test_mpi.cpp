@@ -1,14 +1,8 @@
 // The real program on several ranks under mpirun: the same files as alone, one voice, and failures that name the rank.
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <fstream>
-#include <iostream>
-#include <sstream>
-
 #include "engine/context.hpp"
-#include "tests/cli_process.hpp"
+#include "tests/mpi_process.hpp"
 
 namespace fs = std::filesystem;
 using namespace akin;
@@ -16,93 +10,10 @@ using namespace akin::test;
 
 namespace {
 
-/// Says why a case is not run; ctest looks for the line.
-bool no_mpi() {
-  static const bool none = [] {
-    const bool there = std::system("mpirun --version 2>/dev/null | grep -q 'Open MPI'") == 0 &&
-                       fs::exists(AKIN_BINARY_DIR "/bin/libakin_mpi.so");
-    if (std::getenv("AKIN_NEEDS_MPI") != nullptr)
-      CHECK_MESSAGE(there, "Open MPI and akin's plug-in for it are needed");
-    else if (!there)
-      std::cout << "MPI is not there: skipped\n";
-    return !there;
-  }();
-  return none;
-}
-
-/// Shared memory alone, and no core of its own for each: several tests run at a time.
-Arguments launcher() {
-  return {"mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca", "pml", "ob1", "--mca",
-          "btl",    "self,vader"};
-}
-
-/// One program on n ranks, or several on one each.
-Arguments on_ranks(int n, const Arguments& arguments) {
-  return with(with(launcher(), {"-n", std::to_string(n)}), Process::with_program(arguments));
-}
-Arguments side_by_side(const Arguments& a, const Arguments& b) {
-  return with(with(on_ranks(1, a), {":", "-n", "1"}), Process::with_program(b));
-}
-
-Finished run(const TempFolder& folder, const Arguments& all) { return Process(folder.path(), "", all).wait(); }
-
-int count(const std::string& text, const std::string& part) {
-  int n = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
-}
-
-/// The arguments with other values of options that are there, and with those that are not.
-Arguments changed(Arguments all, const Arguments& more) {
-  for (std::size_t i = 0; i < more.size(); ++i) {
-    const bool valued = i + 1 < more.size() && !more[i + 1].starts_with("--");
-    const auto there = std::find(all.begin(), all.end(), more[i]);
-    if (there != all.end() && valued)
-      *(there + 1) = more[++i];
-    else
-      all.push_back(more[i]);
-  }
-  return all;
-}
-
 Arguments train(const TempFolder& folder, const std::string& out, const Arguments& more = {}) {
   return changed({"train", "--data", (folder / "data").string(), "--width", "4", "--epochs", "2", "--batch", "24",
                   "--seed", "3", "--threads", "1", "--out", (folder / out).string()},
                  more);
-}
-
-std::vector<std::string> split_lines(const std::string& text) {
-  std::vector<std::string> lines;
-  std::stringstream all(text);
-  for (std::string line; std::getline(all, line);) lines.push_back(line);
-  return lines;
-}
-
-void succeeds(const TempFolder& folder, const Arguments& all) {
-  const Finished f = run(folder, all);
-  CAPTURE(join(all));
-  CAPTURE(f.err);
-  REQUIRE_EQ(f.code, 0);
-}
-
-bool same_files(const fs::path& a, const fs::path& b, const Arguments& names) {
-  return std::all_of(names.begin(), names.end(),
-                     [&](const std::string& name) { return read_file(a / name) == read_file(b / name); });
-}
-
-/// The process that is a rank of the launcher, once it is there and has joined (waits for a file).
-pid_t process_of(const Process& launcher, int rank) {
-  const std::string tasks = "/proc/" + std::to_string(launcher.pid()) + "/task/";
-  for (const auto& task : fs::directory_iterator(tasks)) {
-    std::ifstream children(task.path() / "children");
-    for (pid_t child = 0; children >> child;) {
-      std::ifstream environment("/proc/" + std::to_string(child) + "/environ");
-      std::stringstream text;
-      text << environment.rdbuf();
-      if (has(text.str(), "OMPI_COMM_WORLD_RANK=" + std::to_string(rank) + '\0')) return child;
-    }
-  }
-  return -1;
 }
 
 }  // namespace
@@ -278,76 +189,6 @@ TEST_CASE("features and rank on ranks: the same tables") {
   CHECK_EQ(none.code, 1);
   CHECK_EQ(count(none.err, "akin: no source could be ranked by rsa"), 1);
   CHECK_EQ(count(none.err, "no weights: rsa is undefined for a source"), 1);
-}
-
-TEST_CASE("an experiment's cells are dealt to ranks: the same tables, and each cell is run once") {
-  if (no_mpi()) return;
-  const TempFolder folder;
-  make_bank(folder);
-  const std::string file = (folder / "bars.toml").string();
-  write_file_atomic(file, std::string_view(R"(
-title = "bars"
-seeds = [0, 1]
-methods = ["scratch", "nearest", "probe", "oracle"]
-[settings]
-student_width = 4
-steps = 12
-batch = 8
-unlabelled_batch = 8
-replicates = 5
-[[budgets]]
-name = "four"
-per_class = 4
-unlabelled = 60
-[[sources]]
-name = "a"
-path = "a.safetensors"
-[[sources]]
-name = "b"
-path = "b.safetensors"
-[[targets]]
-name = "bars"
-data = "target"
-)"));
-  constexpr int kCells = 10;
-  const auto experiment = [&](const std::string& out, const Arguments& more = {}) {
-    return with({"experiment", file, "--threads", "1", "--cache", "none", "--out", (folder / out).string()}, more);
-  };
-  REQUIRE_EQ(akin_(folder, experiment("one")).code, 0);
-  const auto results = [&](const std::string& out) {  // without the times
-    const auto rows = split_lines(read_text(folder / out / "results.csv"));
-    std::vector<std::string> cells;
-    std::size_t seconds = 0;
-    for (const std::string& row : rows) {
-      std::vector<std::string> values;
-      std::stringstream text(row);
-      for (std::string v; std::getline(text, v, ',');) values.push_back(v);
-      if (cells.empty())
-        seconds = static_cast<std::size_t>(std::find(values.begin(), values.end(), "seconds") - values.begin());
-      REQUIRE(seconds < values.size());
-      values.erase(values.begin() + static_cast<std::ptrdiff_t>(seconds));
-      cells.push_back(join(values));
-    }
-    return cells;
-  };
-  const Finished both = run(folder, on_ranks(2, experiment("two")));
-  CAPTURE(both.err);
-  REQUIRE_EQ(both.code, 0);
-  CHECK_EQ(results("two"), results("one"));
-  CHECK(read_file(folder / "two/sources.csv") == read_file(folder / "one/sources.csv"));
-  for (int i = 1; i <= kCells; ++i) CHECK_EQ(count(both.err, fmt::format("[{}/{}] ", i, kCells)), 1);
-  CHECK_EQ(count(both.err, fmt::format("{0} of {0} cells run now", kCells)), 1);
-  // Stopped on two, and gone on with on three; then there is nothing left.
-  const Finished stopped = run(folder, on_ranks(2, experiment("some", {"--stop-after", "20"})));
-  CHECK_EQ(stopped.code, 1);
-  CHECK_EQ(count(stopped.err, "stopped on request"), 1);
-  const std::size_t done = names_in(folder / "some/cells").size();
-  CHECK(done < kCells);
-  const Finished on = run(folder, on_ranks(3, experiment("some")));
-  CHECK_EQ(on.code, 0);
-  CHECK_EQ(count(on.err, fmt::format("{} of {} cells run now", kCells - done, kCells)), 1);
-  CHECK_EQ(results("some"), results("one"));
-  CHECK_EQ(count(run(folder, on_ranks(2, experiment("some"))).err, fmt::format("0 of {} cells run now", kCells)), 1);
 }
 
 TEST_CASE("distill on ranks: the students of one process with as many slices") {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "distill/grid/file_names.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
 
@@ -26,6 +27,14 @@ bool has_students(const GridOptions& o, const Cell& c, const StudentRecord& reco
 }
 
 }  // namespace
+
+OpenedTarget open_target(Context& ctx, const Grid& grid, const GridOptions& o, const GridTarget& t, const Tell& tell) {
+  OpenedTarget out{TargetBank(ctx, grid, t, o.cache), {}};
+  const std::vector<Cell> cells = cells_of(grid, t, out.bank.teachers());
+  check_file_names(o.place, cells, o.keep_students);
+  for (const Cell& c : cells) out.cells.push_back(state_of(grid, o, c, out.bank, tell));
+  return out;
+}
 
 CellState state_of(const Grid& grid, const GridOptions& o, const Cell& c, const TargetBank& bank, const Tell& tell) {
   CellState s{.cell = c, .settings = grid.settings_of(*c.target, c.variant), .record = {}};

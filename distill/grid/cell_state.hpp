@@ -25,6 +25,14 @@ struct CellState {
   std::string error = {};  ///< why there is no plan
 };
 
+/// A target's images, bank and cells.
+struct OpenedTarget {
+  TargetBank bank;
+  std::vector<CellState> cells;
+};
+OpenedTarget open_target(Context& ctx, const Grid& grid, const GridOptions& options, const GridTarget& target,
+                         const Tell& tell);
+
 /// As its record, its checkpoint and its students say. Error where a student's file is not the one of its record.
 CellState state_of(const Grid& grid, const GridOptions& options, const Cell& cell, const TargetBank& bank,
                    const Tell& tell);

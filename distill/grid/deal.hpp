@@ -1,10 +1,19 @@
 // The cells of a grid, dealt to several ranks as they get free. There is no server: the first rank answers the others
 // between the steps of its own work.
+//
+// A cell is made by one rank, or by a group of ranks, whose first one speaks for it. Every rank gives a sign of life
+// now and then. One of which the first rank hears nothing for too long is lost: what it had goes to others, nobody
+// waits for it, and should it wake up it is told to rest. The others look after the first rank alike; without it
+// nothing goes on.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <exception>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/ranks.hpp"
 
@@ -16,32 +25,116 @@ struct DealtCell {
   std::string error;  ///< why it has no result; empty where it has one
 };
 
+/// This rank's group lost a member, or this rank was lost itself and is back: whatever it was doing is another's now.
+/// No Error, for it is nothing that a cell may fail with.
+struct LeftOut : std::exception {
+  const char* what() const noexcept override { return "another rank has this one's work"; }
+};
+
+/// Who has which cell: kept by the first rank.
+class CellRoster {
+ public:
+  CellRoster(std::size_t groups, std::size_t cells) : held_(groups), made_(cells, false) {}
+  /// A cell for the group, which has none: one that came back, or the next.
+  std::optional<std::size_t> deal(std::size_t group);
+  void made(std::size_t group);
+  /// The group's cell goes back; whether it had one.
+  bool take_back(std::size_t group);
+  /// Nobody makes the group's cell.
+  void drop(std::size_t group) { held_[group].reset(); }
+  /// Nothing more is dealt.
+  void close();
+  /// Cells are to be dealt, or are being made and may come back.
+  bool open() const;
+
+ private:
+  std::vector<std::optional<std::size_t>> held_;
+  std::vector<bool> made_;
+  std::vector<std::size_t> back_;
+  std::size_t next_ = 0;
+};
+
 class Deal {
  public:
-  /// `ranks` may be nullptr: all cells are this process's. `told` gets, on the first rank, what others made.
-  Deal(Ranks* ranks, std::size_t cells, std::function<void(const DealtCell&)> told);
+  /// What the first rank is told.
+  struct Told {
+    std::function<void(const DealtCell&)> made = {};         ///< by others
+    std::function<void(const std::string& line)> lost = {};  ///< who, and what becomes of its work
+  };
 
-  /// Whether cell `number`, of those that are to be run, is this rank's. Asked for numbers that grow. A rank that has
-  /// none takes the first that nobody has; for that the others wait until the first rank answers.
+  /// `ranks` may be nullptr: all cells are this process's. `group`: of ranks->group(), which makes a cell together;
+  /// nullptr: each rank is one. Both must outlive it.
+  Deal(Ranks* ranks, Ranks* group, std::size_t cells, Told told);
+  ~Deal();
+  Deal(const Deal&) = delete;
+  Deal& operator=(const Deal&) = delete;
+
+  // All ranks of a group make the same calls in the same order. Each call may throw LeftOut, and on other ranks than
+  // the first a RankError that names it where it does not answer.
+
+  /// Whether cell `number`, of those that are to be run, is this rank's. To be asked for numbers that grow; a rank that
+  /// has none gets one, for which others than the first may wait.
   bool is_mine(std::size_t number) { return any_is_mine(number, number + 1); }
   /// The same of one of begin .. end - 1.
   bool any_is_mine(std::size_t begin, std::size_t end);
-  /// Tells the first rank of a cell that this one has run.
+  /// Tells the first rank that this one's cell has run.
   void made(const DealtCell& cell);
-  /// On the first rank: answers those who ask. On another: whether the first one asks to stop. To be called often.
+  /// After the last number: whether this rank has another cell, of one that was lost, and so is to ask for all numbers
+  /// again. Waits until all are made.
+  bool more();
+  /// Answers those who ask, and gives a sign of life. To be called often. Whether the first rank asks to stop.
   bool serve();
+  /// After LeftOut: whether this rank goes on alone, without its group, and is to ask for all numbers again. The first
+  /// one does.
+  bool goes_on_alone();
+  /// Whether this rank makes its cells together with others.
+  bool has_group() const { return group_ != nullptr; }
   /// Nothing more is to be done here. The first rank waits for the others, and asks them to stop where it `stopped`
-  /// itself. Whether no rank was stopped before its work was done.
+  /// itself; the others wait for it. Whether no rank was stopped before its work was done. Throws no LeftOut.
   bool end(bool stopped);
 
  private:
-  std::size_t next();
-  Ranks* ranks_;
-  std::size_t cells_;
-  std::function<void(const DealtCell&)> told_;
-  std::size_t mine_ = 0, dealt_ = 0;  // mine_: number of the cell, plus 1
-  int gone_ = 0;                      // ranks that ended
-  bool all_done_ = true, stop_ = false;
+  using Clock = std::chrono::steady_clock;
+  struct Peer {
+    double quiet = 0;  ///< seconds in which this rank listened and did not hear from it
+    bool lost = false;
+  };
+  struct Group {
+    bool asks = false;  ///< waits for a cell
+    bool out = false;   ///< has lost a rank, or was stopped
+    bool done = false;
+  };
+
+  bool is_first() const { return ranks_ == nullptr || ranks_->is_first(); }
+  bool leads() const { return group_ == nullptr || group_->is_first(); }
+  std::optional<std::size_t> next(bool wait);
+  void hear_as_first(const Ranks::Message& message);
+  void hear(const Ranks::Message& message);
+  void look_after_ranks();
+  void lose(int rank);
+  void leave_out(std::size_t group);
+  void answer();
+  void give_sign_of_life();
+  std::size_t group_of(int rank) const { return static_cast<std::size_t>(rank / each_); }
+
+  Ranks* const ranks_;
+  Ranks* group_;
+  const int each_;  ///< ranks of a group
+  const std::size_t cells_;
+  Told told_;
+  std::optional<std::size_t> held_;
+  bool dry_ = false;  ///< asked, and got nothing
+  bool stop_ = false, resting_ = false, left_out_ = false;
+  Clock::time_point signed_, listened_;
+  // Of the first rank.
+  CellRoster roster_;
+  std::vector<Peer> peers_;
+  std::vector<Group> groups_;
+  bool all_done_ = true;
+  // Of the others.
+  Peer first_;
+  std::optional<std::size_t> answer_;
+  bool ended_ = false;
 };
 
 }  // namespace akin

@@ -55,6 +55,8 @@ struct Grid {
   std::vector<GridBudget> budgets;
   std::vector<GridVariant> variants;
   Settings settings;  ///< of all cells
+  /// That train a cell together: cells whose settings do not say a number of slices have one for each of them.
+  std::int64_t ranks_per_cell = 1;
   /// Pairs of variants whose difference the tables show; not said: those that the paper's headline names, where they
   /// are.
   std::optional<std::vector<std::pair<std::string, std::string>>> differences = {};
@@ -83,7 +85,8 @@ std::shared_ptr<const TargetImages> load_target(const std::filesystem::path& dat
 
 /// Reads a TOML or JSON file; relative paths start from `root`, or from the file's own `root`, which is relative to the
 /// folder of the file. UsageErrors name file, table and key; unknown keys come with the nearest known one.
-Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& root = {});
+Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& root = {},
+               std::int64_t ranks_per_cell = 1);
 
 /// Parts of the grid to run; empty: all.
 struct GridFilter {

@@ -6,6 +6,7 @@
 #include "distill/similarity/static_rivals.hpp"
 #include "nn/data/alike_names.hpp"
 #include "nn/data/image_view.hpp"
+#include "nn/data/slices.hpp"
 
 namespace akin {
 
@@ -33,8 +34,9 @@ void add(std::vector<T>& list, T item, const SettingsTable& s) {
 }
 
 /// Throws UsageError where a cell's settings cannot be used.
-void check(const Settings& s, const std::string& where) {
+void check(const Settings& s, std::int64_t ranks, const std::string& where) {
   try {
+    count_slices(ranks, s.slices, s.sync_batchnorm);
     akin::check(s);
   } catch (const UsageError& e) {
     fail_usage("{}: {}", where, e.what());
@@ -140,6 +142,7 @@ Settings Grid::settings_of(const GridTarget& target, const GridVariant* variant)
   read_settings(target.settings, root, false, s);
   if (variant != nullptr) read_settings(variant->settings, root, false, s);
   s.reference = with_target(s.reference, target.name);
+  if (s.slices == 1) s.slices = ranks_per_cell;
   return s;
 }
 
@@ -194,9 +197,11 @@ std::shared_ptr<const TargetImages> load_target(const std::filesystem::path& dat
   return target_images(std::move(train), std::move(sets[1]), sets.size() > 2 ? sets[2] : ImageSet{});
 }
 
-Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& root_option) {
+Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& root_option,
+               std::int64_t ranks_per_cell) {
   const SettingsTable top = SettingsTable::read(file);
   Grid e;
+  e.ranks_per_cell = ranks_per_cell;
   e.settings.files = std::make_shared<FileDigests>();
   e.title = top.text("title", file.stem().string());
   const std::filesystem::path own = file.parent_path() / top.text("root", "");
@@ -247,7 +252,7 @@ Grid read_grid(const std::filesystem::path& file, const std::filesystem::path& r
     if (empty) fail_usage("{}: has no {}", file.string(), what);
   for (const GridTarget& t : e.targets)
     for (const GridVariant& v : e.variants) {
-      check(e.settings_of(t, &v), fmt::format("{}: target '{}', '{}'", file.string(), t.name, v.name));
+      check(e.settings_of(t, &v), ranks_per_cell, fmt::format("{}: target '{}', '{}'", file.string(), t.name, v.name));
       if (uses_sources(v.method) && t.sources.empty())
         fail_usage("{}: '{}' needs sources, and target '{}' has none", file.string(), v.name, t.name);
     }

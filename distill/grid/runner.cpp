@@ -7,7 +7,6 @@
 
 #include "distill/grid/cell_state.hpp"
 #include "distill/grid/deal.hpp"
-#include "distill/grid/file_names.hpp"
 #include "distill/grid/target_bank.hpp"
 #include "distill/student/evaluator.hpp"
 #include "distill/student/run.hpp"
@@ -25,12 +24,6 @@ using State = CellState::State;
 
 constexpr std::size_t kKeptBytes = std::size_t{1} << 31;
 
-/// A target's images, bank and cells.
-struct Opened {
-  TargetBank bank;
-  std::vector<CellState> cells;
-};
-
 class Runner {
  public:
   Runner(Context& ctx, const Grid& grid, const GridOptions& o, const Events& events)
@@ -40,7 +33,8 @@ class Runner {
         events_(events),
         ranks_(o.ranks != nullptr ? o.ranks.get() : ctx.ranks.get()),
         first_(ranks_ == nullptr || ranks_->is_first()),
-        writes_(first_ || o.ranks != nullptr) {
+        in_first_group_(first_ || (o.ranks != nullptr && ctx.ranks != nullptr && o.ranks->rank() < ctx.ranks->size())),
+        writes_(ctx.ranks == nullptr || ctx.ranks->is_first()) {
     if (o.ranks == nullptr) return;
     events_.stop = [this, asked = events.stop] { return (deal_ && deal_->serve()) || (asked && asked()); };
     if (events.progress)
@@ -50,17 +44,9 @@ class Runner {
       };
   }
 
-  Opened open(const GridTarget& t) const {
-    Opened out{TargetBank(ctx_, grid_, t, o_.cache), {}};
-    const std::vector<Cell> cells = cells_of(grid_, t, out.bank.teachers());
-    check_file_names(o_.place, cells, o_.keep_students);
-    for (const Cell& c : cells) out.cells.push_back(state_of(grid_, o_, c, out.bank, tell()));
-    return out;
-  }
-
   GridOutcome run() {
     GridOutcome out;
-    std::map<std::string, Opened> kept;  // targets that are open, as long as their images are not many
+    std::map<std::string, OpenedTarget> kept;  // targets that are open, as long as their images are not many
     std::size_t bytes = 0;
     std::map<std::string, bool> busy;
     std::vector<CellState> stale;
@@ -70,7 +56,7 @@ class Runner {
     std::vector<std::filesystem::path> left;  // checkpoints of a run that was killed before it removed them
     for (const GridTarget& t : grid_.targets) {
       if (!o_.only.takes(t)) continue;
-      Opened opened = open(t);
+      OpenedTarget opened = open(t);
       say(events_, opened.bank.images()->pool.account, opened.bank.images()->pool.source);
       if (o_.listener.inputs) o_.listener.inputs(t, opened.bank.inputs());
       for (const CellState& s : opened.cells) {
@@ -97,31 +83,61 @@ class Runner {
       for (auto& [target, text] : states) {
         broadcast(*ranks_, text, 0, "which cells are finished");
         pending_ += pending_in(text);
-        busy[target] |= pending_in(text) > 0;
+        char due = busy[target] ? 1 : 0;
+        ranks_->broadcast(&due, 1, 0, "what is to be measured");
+        busy[target] = due != 0;
       }
     }
-    deal_.emplace(o_.ranks.get(), pending_, [&](const DealtCell& cell) { count(cell, out); });
+    deal_.emplace(o_.ranks.get(), o_.ranks != nullptr ? ctx_.ranks.get() : nullptr, pending_,
+                  Deal::Told{[&](const DealtCell& cell) { count(cell, out); },
+                             [&](const std::string& line) { say(events_, "warning: " + line); }});
     if (not_kept > 0) say(events_, fmt::format("{} finished cells are run again to keep their students", not_kept));
     if (first_)
       for (const std::filesystem::path& file : left) remove_file(file);
-    for (const GridTarget& t : grid_.targets) {
-      if (!o_.only.takes(t) || !busy[t.name]) continue;
-      const auto it = kept.find(t.name);
-      Opened opened = it != kept.end() ? std::move(it->second) : open(t);
-      if (it != kept.end()) kept.erase(it);
-      take_states(states[t.name], opened.cells);
-      if (!run_target(t, opened, out)) {
-        deal_->end(true);
-        return out;
+    const auto walk = [&] {
+      number_ = 0;
+      for (const GridTarget& t : grid_.targets) {
+        if (!o_.only.takes(t) || !busy[t.name]) continue;
+        const std::size_t due = pending_in(states[t.name]);
+        if (again_ && !deal_->any_is_mine(number_, number_ + due)) {
+          number_ += due;
+          continue;
+        }
+        const auto it = kept.find(t.name);
+        OpenedTarget opened = it != kept.end() ? std::move(it->second) : open(t);
+        if (it != kept.end()) kept.erase(it);
+        take_states(states[t.name], opened.cells);
+        if (!run_target(t, opened, out)) return false;
+        if (o_.listener.target_done) o_.listener.target_done();
       }
-      if (o_.listener.target_done) o_.listener.target_done();
-    }
-    end_pieces(events_);
-    out.finished = deal_->end(false);
+      return true;
+    };
+    const bool stopped = !walk_all(walk);
+    if (!stopped) end_pieces(events_);
+    out.finished = deal_->end(stopped);
     return out;
   }
 
  private:
+  /// Through all cells, again where one came back of a rank that was lost. False: stopped on request.
+  bool walk_all(const std::function<bool()>& walk) {
+    for (;;) try {
+        do {
+          if (!walk()) return false;
+          again_ = true;
+        } while (deal_->more());
+        return true;
+      } catch (const LeftOut&) {
+        if (!deal_->goes_on_alone()) return true;
+        ctx_.ranks = nullptr;
+        ctx_.nccl = nullptr;
+      }
+  }
+
+  OpenedTarget open(const GridTarget& t) const {
+    return open_target(ctx_, grid_, o_, t, [this](const std::string& line) { say(events_, line); });
+  }
+
   /// Of a student, to tell how long the others may take. A probe is found in a moment, but looks at the test pictures.
   static double work_of(const CellState& s) {
     const std::int64_t trained = pictures_trained_on(s.cell.variant->method, s.settings);
@@ -139,7 +155,7 @@ class Runner {
     return false;
   }
 
-  bool run_target(const GridTarget& t, Opened& opened, GridOutcome& out) {
+  bool run_target(const GridTarget& t, OpenedTarget& opened, GridOutcome& out) {
     std::vector<GridGroup> groups;
     for (const GridBudget& b : grid_.budgets)
       for (const std::uint64_t seed : grid_.seeds) {
@@ -166,7 +182,7 @@ class Runner {
       const auto due = static_cast<std::size_t>(
           std::count_if(cells.begin(), cells.end(), [](const CellState* s) { return s->state != State::finished; }));
       // Of a group without a cell that is missing there may be a ranking to measure.
-      if (!o_.strict && !(due > 0 ? deal_->any_is_mine(number_, number_ + due) : first_)) {
+      if (!o_.strict && !(due > 0 ? deal_->any_is_mine(number_, number_ + due) : in_first_group_)) {
         number_ += due;
         continue;
       }
@@ -178,7 +194,7 @@ class Runner {
   }
 
   /// A run that starts anew may be stopped: what it has not made yet shall not pass for its own.
-  void forget_earlier_run(const Opened& opened) const {
+  void forget_earlier_run(const OpenedTarget& opened) const {
     for (const CellState& s : opened.cells) {
       if (!s.taken) continue;
       remove_file(o_.place.record(s.cell));
@@ -198,7 +214,7 @@ class Runner {
     if (!line.empty()) say(events_, line);
   }
 
-  std::vector<CellState*> cells_of_group(Opened& opened, const GridGroup& g) const {
+  std::vector<CellState*> cells_of_group(OpenedTarget& opened, const GridGroup& g) const {
     std::vector<CellState*> out;
     for (CellState& s : opened.cells)
       if (s.taken && s.cell.budget == g.budget && s.cell.seed == g.seed) out.push_back(&s);
@@ -206,7 +222,7 @@ class Runner {
   }
 
   /// Labels, outputs of the sources, rankings and plans of a group. False: stopped on request.
-  bool prepare(Opened& opened, const GridGroup& g, GroupBank& bank) {
+  bool prepare(OpenedTarget& opened, const GridGroup& g, GroupBank& bank) {
     if (writes_) {
       const std::filesystem::path manifest = o_.place.labels(*g.target, *g.budget, g.seed);
       make_folder(manifest.parent_path());
@@ -229,7 +245,7 @@ class Runner {
   }
 
   /// The plan of a cell, or why it has none.
-  void plan(Opened& opened, const GridGroup& g, GroupBank& bank, CellState& s) {
+  void plan(OpenedTarget& opened, const GridGroup& g, GroupBank& bank, CellState& s) {
     const Method method = s.cell.variant->method;
     try {
       const bool looks = o_.strict || needs_similarity(traits(method), s.settings);
@@ -248,7 +264,7 @@ class Runner {
     }
   }
 
-  bool run_group(Opened& opened, const GridGroup& g, GroupBank& bank, GridOutcome& out) {
+  bool run_group(OpenedTarget& opened, const GridGroup& g, GroupBank& bank, GridOutcome& out) {
     for (CellState* s : cells_of_group(opened, g)) {
       TestAnswers answers;
       const bool known = s->state == State::finished;
@@ -261,12 +277,13 @@ class Runner {
   }
 
   /// False where it was stopped.
-  bool run_cell(Opened& opened, const GridGroup& g, GroupBank& bank, CellState& s, TestAnswers& answers,
+  bool run_cell(OpenedTarget& opened, const GridGroup& g, GroupBank& bank, CellState& s, TestAnswers& answers,
                 GridOutcome& out) {
     const Json settings = s.record.settings;
     const std::filesystem::path file = o_.place.record(s.cell);
     begin_piece(events_, {"students", s.plan ? s.plan->label() : "", std::int64_t(done_) + 1, std::int64_t(pending_),
                           work_done_, work_of(s), work_});
+    deal_->serve();                  // if this rank was lost for a while, another may have finished the cell
     if (writes_) remove_file(file);  // it vouches for the student: the old one goes before, the new one comes after it
     s.record = {};
     s.record.settings = settings;
@@ -308,11 +325,11 @@ class Runner {
       remove_file(place.training.checkpoint);
     }
     work_done_ += work_of(s);
-    const DealtCell made{fmt::format("{}: {:.2f} % ({:.1f} s)", s.cell.label(), 100 * s.record.figures.test_accuracy,
+    const DealtCell cell{fmt::format("{}: {:.2f} % ({:.1f} s)", s.cell.label(), 100 * s.record.figures.test_accuracy,
                                      s.record.figures.seconds),
                          s.record.error.empty() ? "" : s.cell.label() + ": " + s.record.error};
-    count(made, out);
-    deal_->made(made);
+    count(cell, out);
+    deal_->made(cell);
     return true;
   }
 
@@ -327,7 +344,7 @@ class Runner {
   }
 
   /// What a student of an earlier run says of the test images. A probe's head is found again: it takes no time.
-  TestAnswers test_again(Opened& opened, const GridGroup& g, GroupBank& bank, CellState& s) {
+  TestAnswers test_again(OpenedTarget& opened, const GridGroup& g, GroupBank& bank, CellState& s) {
     const ContextScope<&Context::ranks> apart(ctx_, nullptr);  // the first rank alone writes a report
     StudentRecord again;
     TestAnswers answers;
@@ -341,54 +358,21 @@ class Runner {
     return Evaluator::test(ctx_, g.task, last, nullptr, again.figures);
   }
 
-  Tell tell() const {
-    return [this](const std::string& line) { say(events_, line); };
-  }
-
   Context& ctx_;
   const Grid& grid_;
   const GridOptions& o_;
   Events events_;
-  Ranks* const ranks_;  ///< that share the cells, or each student
-  const bool first_;    ///< of them
-  const bool writes_;   ///< the files of cells
+  Ranks* const ranks_;                  ///< that share the cells, or each student
+  const bool first_;                    ///< of them
+  const bool in_first_group_, writes_;  ///< the files of cells
   std::optional<Deal> deal_;
+  bool again_ = false;                  // all cells were gone through
   std::size_t number_ = 0;              // of the next cell that is to be made, in the order of all
   std::size_t pending_ = 0, done_ = 0;  // students that are to be made, and have been
   double work_ = 0, work_done_ = 0;
 };
 
 }  // namespace
-
-GridSurvey survey_grid(Context& ctx, const Grid& grid, const GridOptions& options) {
-  const Events quiet;
-  const Runner runner(ctx, grid, options, quiet);
-  std::vector<CellState> states;
-  for (const GridTarget& t : grid.targets) {
-    if (!options.only.takes(t)) continue;
-    std::vector<CellState> own = runner.open(t).cells;
-    std::move(own.begin(), own.end(), std::back_inserter(states));
-  }
-  // A cell takes as long as others of its method, best of its target.
-  std::map<std::string, std::vector<double>> seconds;
-  const auto keys = [](const Cell& c) {
-    return std::vector<std::string>{c.target->name + "/" + c.variant->name,
-                                    c.target->name + "/" + name_of(c.variant->method), name_of(c.variant->method)};
-  };
-  for (const CellState& s : states)
-    if (std::isfinite(s.record.figures.seconds))
-      for (const std::string& key : keys(s.cell)) seconds[key].push_back(s.record.figures.seconds);
-  GridSurvey out;
-  for (const CellState& s : states) {
-    if (!s.taken) continue;
-    GridSurvey::Cell c{s.cell.label(), s.state, s.changed, {}, {}};
-    if (s.state == State::finished) c.seconds = s.record.figures.seconds;
-    for (const std::string& key : keys(s.cell))
-      if (!c.seconds && !c.estimate && seconds.contains(key)) c.estimate = spread_of(seconds[key]).mean;
-    out.cells.push_back(std::move(c));
-  }
-  return out;
-}
 
 GridOutcome run_grid(Context& ctx, const Grid& grid, const GridOptions& options, const Events& events) {
   return Runner(ctx, grid, options, events).run();

@@ -42,8 +42,9 @@ struct GridOptions {
   /// with its cell, and the others go on.
   bool strict = false;
   std::string made_by = {};  ///< version, for the records
-  /// Share the cells, each of which is one rank's, and the folder; nullptr: alone. Not of a strict run. The Context has
-  /// no ranks then.
+  /// Share the cells and the folder; nullptr: alone. Not of a strict run. The Context has no ranks then, and each cell
+  /// is one rank's; or it has those of ranks->group(), which make a cell together. The first rank goes on without ranks
+  /// that are lost, the Context's too.
   std::shared_ptr<Ranks> ranks = nullptr;
   GridListener listener = {};
 };

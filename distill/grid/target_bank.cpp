@@ -8,6 +8,7 @@
 #include "engine/io/json.hpp"
 #include "engine/io/sha256.hpp"
 #include "engine/profile.hpp"
+#include "engine/ranks.hpp"
 
 namespace akin {
 
@@ -121,7 +122,10 @@ bool TargetBank::has_ranking(const GridBudget& budget, std::uint64_t seed, const
 
 bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, const std::filesystem::path& file,
                                const Events& events) const {
-  if (has_ranking(*group.budget, group.seed, file, events)) return true;
+  Ranks* const ranks = ctx_->ranks.get();
+  char known = has_ranking(*group.budget, group.seed, file, events) ? 1 : 0;  // others may write it meanwhile
+  if (ranks != nullptr) ranks->broadcast(&known, 1, 0, "whether a ranking is known");
+  if (known != 0) return true;
   const Settings own = grid_->settings_of(*target_);
   const std::vector<std::string> names = grid_->measured_metrics();
   const std::optional<Outputs> reference =
@@ -148,6 +152,7 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
   for (std::size_t s = 0; s < sources_.size(); ++s)
     for (const StaticRival& rival : static_rivals())
       rows[s]["values"][std::string(rival.name)] = number(rival.value(sources_[s]));
+  if (ranks != nullptr && !ranks->is_first()) return true;
   akin::write_ranking(file, {target_->name, group.budget->name},
                       ranking_settings(*grid_, *target_, *group.budget, group.seed, &inputs_), grid_->ranked_by(),
                       rows);

@@ -6,7 +6,10 @@
 namespace akin {
 
 std::int64_t count_slices(const Context& ctx, std::int64_t wanted, bool shared_statistics) {
-  const std::int64_t ranks = ctx.ranks == nullptr ? 1 : ctx.ranks->size();
+  return count_slices(ctx.ranks == nullptr ? 1 : ctx.ranks->size(), wanted, shared_statistics);
+}
+
+std::int64_t count_slices(std::int64_t ranks, std::int64_t wanted, bool shared_statistics) {
   if (wanted == 1) return ranks;
   if (shared_statistics && wanted != ranks)
     fail_usage(

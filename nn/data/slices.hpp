@@ -27,6 +27,7 @@ struct Slices {
 /// How many slices a step has where the settings say `wanted`: for 1, one a rank. UsageError where they cannot be dealt
 /// evenly to the ranks of `ctx`, or a rank would have several of those that share batch norms' statistics.
 std::int64_t count_slices(const Context& ctx, std::int64_t wanted, bool shared_statistics = false);
+std::int64_t count_slices(std::int64_t ranks, std::int64_t wanted, bool shared_statistics = false);
 /// Those of this rank. `count`: of count_slices().
 Slices slices_of(const Context& ctx, std::int64_t count);
 

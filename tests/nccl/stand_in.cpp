@@ -103,7 +103,7 @@ int ncclCommInitRank(void** comm, int ranks, UniqueId id, int rank) {
   *comm = new Comm{&world, rank};
   return 0;
 }
-int ncclCommDestroy(void* comm) {
+int ncclCommAbort(void* comm) {
   delete static_cast<Comm*>(comm);
   return 0;
 }
