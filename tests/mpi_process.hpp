@@ -30,9 +30,9 @@ inline bool no_mpi() {
   return none;
 }
 
-/// Shared memory alone, and no core of its own for each: several tests run at a time.
-inline Arguments launcher() {
-  return {"mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca", "pml", "ob1", "--mca",
+/// Shared memory alone, and no core of its own for each: several tests run at a time. `bind`: how else.
+inline Arguments launcher(const std::string& bind = "none") {
+  return {"mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", bind, "--mca", "pml", "ob1", "--mca",
           "btl",    "self,vader"};
 }
 

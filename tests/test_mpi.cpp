@@ -1,6 +1,8 @@
 // The real program on several ranks under mpirun: the same files as alone, one voice, and failures that name the rank.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "engine/context.hpp"
 #include "tests/mpi_process.hpp"
 
@@ -53,6 +55,48 @@ TEST_CASE("train on ranks: the files of one process with as many slices, and one
   }
   REQUIRE_EQ(akin_(folder, train(folder, "whole")).code, 0);
   CHECK_FALSE(same_files(folder / "whole", folder / "f32", files));
+}
+
+TEST_CASE("ranks that are bound to cores, two or four on as few as there are, make the same files") {
+  if (no_mpi()) return;
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false);
+  const Arguments more{"--slices", "4", "--threads", "0"};
+  REQUIRE_EQ(akin_(folder, train(folder, "one", more)).code, 0);
+  for (const int n : {2, 4}) {
+    const std::string out = "bound" + std::to_string(n);
+    const Arguments bound = with(launcher("core:overload-allowed"), {"-n", std::to_string(n)});
+    succeeds(folder, with(bound, Process::with_program(train(folder, out, more))));
+    CHECK(same_files(folder / "one", folder / out, {"model.safetensors", "log.jsonl"}));
+  }
+}
+
+TEST_CASE("with --sync-batchnorm two ranks train on the whole batch, with the same bits each time") {
+  if (no_mpi()) return;
+  const TempFolder folder;
+  write_bars(folder / "data", 1, false);
+  const auto first_loss = [&](const std::string& out) {
+    const std::string log = read_text(folder / out / "log.jsonl");
+    const std::size_t at = log.find("\"loss\":");
+    REQUIRE(at != std::string::npos);
+    return std::stod(log.substr(log.find_first_of("0123456789", at)));
+  };
+  for (const std::string device : {"cpu", "sim"}) {
+    CAPTURE(device);
+    const Arguments more{"--device", device, "--epochs", device == "sim" ? "1" : "2", "--batch", "60"};
+    const Arguments shared = with(more, {"--sync-batchnorm"});
+    REQUIRE_EQ(akin_(folder, train(folder, device, more)).code, 0);
+    succeeds(folder, on_ranks(2, train(folder, device + "a", shared)));
+    succeeds(folder, on_ranks(2, train(folder, device + "b", shared)));
+    succeeds(folder, on_ranks(2, train(folder, device + "local", more)));
+    CHECK(same_files(folder / (device + "a"), folder / (device + "b"), {"model.safetensors", "log.jsonl"}));
+    const double whole = first_loss(device), together = first_loss(device + "a"), apart = first_loss(device + "local");
+    CHECK(std::abs(together - whole) < 1e-3);
+    CHECK(std::abs(apart - whole) > 1e-3);
+  }
+  const Finished f = run(folder, on_ranks(2, train(folder, "out", {"--sync-batchnorm", "--slices", "4"})));
+  CHECK_EQ(f.code, 2);
+  CHECK_EQ(count(f.err, "found 4 slices and 2 ranks: start 4 ranks"), 1);
 }
 
 TEST_CASE("a run stopped on two ranks goes on on one or four, and on no other number of slices") {
