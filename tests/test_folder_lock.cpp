@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <fstream>
 #include <functional>
+#include <thread>
 
 #include "engine/io/file.hpp"
 #include "engine/io/folder_lock.hpp"
@@ -167,4 +168,16 @@ TEST_CASE("temporary files of killed writers go when somebody writes in their fo
   std::sort(left.begin(), left.end());
   std::sort(found.begin(), found.end());
   CHECK_EQ(found, left);
+}
+
+TEST_CASE("who tidies up takes no writer's file between its last byte and its name") {
+  const TempFolder t;
+  std::jthread tidies([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) remove_leftovers(t.path());
+  });
+  for (int i = 0; i < 300; ++i) {
+    const std::string text = std::to_string(i);
+    REQUIRE_EQ(error_of([&] { write_file_atomic(t / "result.bin", std::string_view(text)); }), "");
+    REQUIRE_EQ(read_text(t / "result.bin"), text);
+  }
 }

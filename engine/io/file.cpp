@@ -270,6 +270,7 @@ void AtomicFile::commit() {
   AKIN_CHECK(fd_ >= 0, "{}: finished twice", path_.string());
   check_still_locked(path_);
   if (::fsync(fd_) != 0 && errno != EINVAL) fail_writing("flushed to the disk", errno);
+  const Fd lock(::dup(fd_));  // shares the lock until the file has its name; else it would pass for a leftover
   if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) fail_writing("closed", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_writing("renamed into place", errno);
   temporary_.clear();
