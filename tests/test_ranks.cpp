@@ -285,7 +285,10 @@ class CountingRanks final : public Ranks {
   std::optional<Message> take() override { return inner_->take(); }
   std::shared_ptr<Ranks> group(int each) override { return inner_->group(each); }
   double timeout() const override { return inner_->timeout(); }
-  [[noreturn]] void no_answer(const std::string& what) override { inner_->no_answer(what); }
+  [[noreturn]] void no_answer(const std::string& what) override {
+    inner_->no_answer(what);
+    std::terminate();
+  }
   void leave_out(int rank) override { inner_->leave_out(rank); }
 
   std::int64_t bytes = 0, messages = 0;
