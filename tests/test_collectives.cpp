@@ -47,7 +47,10 @@ struct Way {
   Device device = Device::cpu;
   bool nccl = false;
 };
-const Way kWays[] = {{}, {Device::sim}, {Device::sim, true}};
+/// akin_gpu travels without the stand-in.
+const bool kHasStandIn = std::string_view(AKIN_SOURCE_DIR) != ".";
+const std::vector<Way> kWays =
+    kHasStandIn ? std::vector<Way>{{}, {Device::sim}, {Device::sim, true}} : std::vector<Way>{{}, {Device::sim}};
 
 /// `body` as each of n ranks, with a Context of its own.
 void on_ranks(int n, const Way& way, const std::function<void(Context&)>& body) {
@@ -100,11 +103,12 @@ TEST_CASE("pieces go to their ranks, and columns of all ranks stand one behind t
           AKIN_CHECK(values_of(all) == want, "other columns");
         }
       });
-  CHECK_EQ(stand_in<int()>("stand_in_calls_alone")(), 0);
+  if (kHasStandIn) CHECK_EQ(stand_in<int()>("stand_in_calls_alone")(), 0);
 }
 
 TEST_CASE("NCCL that is missing, of another make or in trouble is told with its own words") {
   CHECK(has(Nccl::problem({"/nowhere/libnccl.so.2"}), "NCCL was not found; looked for in:\n  /nowhere/libnccl.so.2"));
+  if (!kHasStandIn) return;
   CHECK_EQ(Nccl::problem(kStandIn), "");
   on_ranks(1, {Device::sim, true}, [](Context& ctx) {
     AKIN_CHECK(ctx.nccl->about() == "NCCL 2.21.5", "{}", ctx.nccl->about());

@@ -137,8 +137,8 @@ bool TargetBank::write_ranking(const GridGroup& group, const GroupBank& bank, co
     rows.push_back({{"source", source.name}, {"values", Json::object()}, {"undefined", Json::object()}});
   for (const std::string& name : names) {
     if (stop_asked(events)) return false;
-    const Measurement measured =
-        measure(find_metric(name), candidates, {.replicates = static_cast<int>(own.replicates), .seed = group.seed});
+    const Measurement measured = measure(find_metric(name), candidates,
+                                         {.replicates = static_cast<int>(own.replicates), .seed = group.seed}, ranks);
     for (std::size_t s = 0; s < candidates.size(); ++s) {
       const SimilarityRow& row = measured.rows[s];
       rows[s]["values"][name] = number(row.similarity.value);
