@@ -30,7 +30,7 @@ double seconds_since(Clock::time_point begun) { return std::chrono::duration<dou
 template <class Call>
 void checked(Call&& call) {
   std::array<char, 1024> text{};
-  AKIN_CHECK(call(text.data(), text.size()) == 0, "MPI: {}", text.data());
+  if (call(text.data(), text.size()) != 0) throw RankError(fmt::format("MPI: {}", text.data()));
 }
 
 const MpiApi& open_api() {
@@ -192,6 +192,7 @@ void MpiRanks::barrier(const std::string& what) {
 void MpiRanks::wait_until(const std::function<bool()>& done, const std::string& what) {
   constexpr int kSpin = 200, kYield = 2000;
   Clock::time_point begun{};
+  bool patient = true;
   for (int turn = 0;; ++turn) {
     if (done()) return;
     if (turn < kSpin) continue;
@@ -207,7 +208,9 @@ void MpiRanks::wait_until(const std::function<bool()>& done, const std::string& 
       continue;
     }
     listen(what);
-    if (seconds_since(begun) > timeout_) call_roll(what);
+    if (seconds_since(begun) <= timeout_) continue;
+    call_roll(what, std::exchange(patient, false));
+    begun = Clock::now();
   }
 }
 
@@ -218,12 +221,12 @@ void MpiRanks::listen(const std::string& what) {
   int there = 0, from = 0;
   std::size_t bytes = 0;
   checked([&](char* e, std::size_t n) { return api_.probe(group_, kRoll, &there, &from, &bytes, e, n); });
-  if (there != 0) call_roll(what);
+  if (there != 0) call_roll(what, true);
 }
 
 double MpiRanks::grace() const { return std::clamp(timeout_ / 4, 0.5, 5.0); }
 
-void MpiRanks::call_roll(const std::string& what) {
+void MpiRanks::call_roll(const std::string& what, bool patient) {
   for (int r = 0; r < size_; ++r)
     if (r != rank_) send(r, kRoll, what);
   std::vector<std::string> waits_for(static_cast<std::size_t>(size_));
@@ -244,6 +247,7 @@ void MpiRanks::call_roll(const std::string& what) {
       first = r;
     if (!text.empty() && text != what) others = fmt::format("{} waits for {}", name(r), text);
   }
+  if (gone.empty() && patient) return;
   if (first != rank_) throw ToldElsewhere(fmt::format("{} tells why the ranks end", name(first)));
   if (gone.empty())
     fail_rank("{}: waited for {} for {:g} s; {} (the ranks do different things, which is a fault of akin)", name(rank_),

@@ -67,7 +67,7 @@ class MpiRanks final : public Ranks {
   void wait_until(const std::function<bool()>& done, const std::string& what) override;
   std::shared_ptr<Ranks> group(int each) override;
   double timeout() const override { return timeout_; }
-  [[noreturn]] void no_answer(const std::string& what) override { call_roll(what); }
+  void no_answer(const std::string& what) override { call_roll(what, true); }
   void leave_out(int rank) override;
 
   std::string about() const { return api_.about(); }
@@ -94,7 +94,9 @@ class MpiRanks final : public Ranks {
   void listen(const std::string& what);
   /// Another rank ends all: waits for it.
   [[noreturn]] void be_ended();
-  [[noreturn]] void call_roll(const std::string& what);
+  /// Throws where a rank does not answer. Where all do, one of them was slow: returns once, for those who are
+  /// `patient`.
+  void call_roll(const std::string& what, bool patient);
   void send(int to, int tag, const std::string& text);
   std::optional<Message> receive(int tag);
   double grace() const;

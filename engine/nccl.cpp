@@ -1,6 +1,8 @@
 #include "engine/nccl.hpp"
 
 #include <array>
+#include <exception>
+#include <utility>
 
 #include "engine/ranks.hpp"
 #include "kernels/common/plugin.hpp"
@@ -23,6 +25,7 @@ struct Nccl::Api {
   int (*version)(int*);
   int (*unique_id)(UniqueId*);
   int (*init_rank)(void** comm, int ranks, UniqueId id, int rank);
+  int (*destroy)(void* comm);
   int (*abort)(void* comm);
   int (*async_error)(void* comm, int* error);
   const char* (*error_string)(int);
@@ -32,6 +35,7 @@ struct Nccl::Api {
   int (*receive)(void* to, std::size_t count, int type, int peer, void* comm, void* stream);
   int (*all_gather)(const void* from, void* to, std::size_t count, int type, void* comm, void* stream);
 
+  void take_all(const Library& library);
   /// nullptr, and why in `problem`, where there is none that will do.
   static std::shared_ptr<const Api> open(const std::vector<std::string>& files, std::string& problem);
 };
@@ -47,25 +51,35 @@ std::shared_ptr<const Nccl::Api> Nccl::Api::open(const std::vector<std::string>&
     return nullptr;
   }
   auto api = std::make_shared<Api>();
-  const auto take = [&](auto& function, const char* name) {
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(symbol_of(library, name));
-  };
-  take(api->version, "ncclGetVersion");
-  take(api->unique_id, "ncclGetUniqueId");
-  take(api->init_rank, "ncclCommInitRank");
-  take(api->abort, "ncclCommAbort");
-  take(api->async_error, "ncclCommGetAsyncError");
-  take(api->error_string, "ncclGetErrorString");
-  take(api->group_start, "ncclGroupStart");
-  take(api->group_end, "ncclGroupEnd");
-  take(api->send, "ncclSend");
-  take(api->receive, "ncclRecv");
-  take(api->all_gather, "ncclAllGather");
+  try {
+    api->take_all(library);
+  } catch (const Error& e) {
+    problem = e.what();
+    return nullptr;
+  }
   int version = 0;
   api->version(&version);
   if (version >= kOldest) return api;
   problem = fmt::format("{}: is NCCL of version code {}, needed is 2.9 or newer", library.file, version);
   return nullptr;
+}
+
+void Nccl::Api::take_all(const Library& library) {
+  const auto take = [&](auto& function, const char* name) {
+    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(symbol_of(library, name));
+  };
+  take(version, "ncclGetVersion");
+  take(unique_id, "ncclGetUniqueId");
+  take(init_rank, "ncclCommInitRank");
+  take(destroy, "ncclCommDestroy");
+  take(abort, "ncclCommAbort");
+  take(async_error, "ncclCommGetAsyncError");
+  take(error_string, "ncclGetErrorString");
+  take(group_start, "ncclGroupStart");
+  take(group_end, "ncclGroupEnd");
+  take(send, "ncclSend");
+  take(receive, "ncclRecv");
+  take(all_gather, "ncclAllGather");
 }
 
 std::vector<std::string> Nccl::files() { return {"libnccl.so.2"}; }
@@ -87,8 +101,12 @@ Nccl::Nccl(Context& ctx, const std::vector<std::string>& files) : ranks_(ctx.ran
 }
 
 Nccl::~Nccl() {
-  if (comm_ != nullptr)
-    api_->abort(comm_);  // nothing is under way, and NCCL's other end waits for ranks that may be gone
+  if (std::uncaught_exceptions() > 0) abandon();
+  if (comm_ != nullptr) api_->destroy(comm_);  // all ranks do
+}
+
+void Nccl::abandon() {
+  if (comm_ != nullptr) api_->abort(std::exchange(comm_, nullptr));
 }
 
 std::string Nccl::about() const {
@@ -97,9 +115,11 @@ std::string Nccl::about() const {
   return fmt::format("NCCL {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
 }
 
+/// A failure concerns all ranks: no cell of a grid ends with it.
 void Nccl::check(int code, const char* what) const {
-  AKIN_CHECK(code == kSuccess, "NCCL: cannot {}: {} (NCCL_DEBUG=WARN tells more; --exchange mpi does without it)", what,
-             api_->error_string(code));
+  if (code != kSuccess)
+    throw RankError(fmt::format("NCCL: cannot {}: {} (NCCL_DEBUG=WARN tells more; --exchange mpi does without it)",
+                                what, api_->error_string(code)));
 }
 
 void Nccl::all_to_all(Context& ctx, const std::byte* send, std::byte* receive, std::size_t each,

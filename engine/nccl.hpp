@@ -30,6 +30,8 @@ class Nccl {
   ~Nccl();
 
   std::string about() const;  ///< "NCCL 2.21.5"
+  /// Another rank is gone: the end waits for nobody.
+  void abandon();
 
   /// Of bytes in the memory of the device; see collectives.hpp. `each`: of a rank's piece.
   void all_to_all(Context& ctx, const std::byte* send, std::byte* receive, std::size_t each, const std::string& what);

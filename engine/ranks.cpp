@@ -11,6 +11,18 @@ void Ranks::wait_until(const std::function<bool()>& done, const std::string&) {
   while (!done()) std::this_thread::yield();
 }
 
+void on_first(Ranks* ranks, const std::string& what, const std::function<void()>& work) {
+  if (ranks == nullptr) return work();
+  std::string problem;
+  if (ranks->is_first()) try {
+      work();
+    } catch (const Error& e) {
+      problem = e.what();
+    }
+  broadcast(*ranks, problem, 0, what);
+  AKIN_CHECK(problem.empty(), "{}", problem);
+}
+
 void broadcast(Ranks& ranks, std::string& text, int from, const std::string& what) {
   std::uint64_t bytes = text.size();
   ranks.broadcast(&bytes, sizeof bytes, from, what);

@@ -67,14 +67,16 @@ class Ranks {
   /// Seconds without an answer after which a rank counts as lost.
   virtual double timeout() const = 0;
   /// `what` has been waited for that long, by this rank alone: asks all others, and throws a RankError that names those
-  /// who do not answer.
-  [[noreturn]] virtual void no_answer(const std::string& what) = 0;
+  /// who do not answer. Returns where all do.
+  virtual void no_answer(const std::string& what) = 0;
   /// Nobody waits for this rank any more, at the end either. Called on the first rank.
   virtual void leave_out(int rank) = 0;
 
   bool is_first() const { return rank() == 0; }
 };
 
+/// What the first rank does alone; without ranks this one. All ranks throw the Error that it fails with.
+void on_first(Ranks* ranks, const std::string& what, const std::function<void()>& work);
 /// A text of rank `from` to all.
 void broadcast(Ranks& ranks, std::string& text, int from, const std::string& what);
 /// Every rank's text, in their order.

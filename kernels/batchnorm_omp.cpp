@@ -158,10 +158,11 @@ Spread spread_of(const BatchNormShape& s, const BatchNormForward<T>& t) {
 template <class T>
 void batchnorm_moments(const BatchNormShape& s, const BatchNormForward<T>& t, float* own) {
   const auto C = static_cast<std::size_t>(s.C);
+  const auto rows = static_cast<double>(t.moments.parts > 0 ? s.population() : s.M);  // that the variance is over
   const Spread spread = s.M == 0 ? Spread{std::vector<double>(C), std::vector<double>(C)} : spread_of(s, t);
   for (std::size_t c = 0; c < C; ++c) {
     own[c] = static_cast<float>(spread.mean[c]);
-    own[C + c] = static_cast<float>(spread.var[c] * static_cast<double>(s.M));
+    own[C + c] = static_cast<float>(spread.var[c] * rows);
   }
   own[2 * C] = static_cast<float>(s.M);
 }

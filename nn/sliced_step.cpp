@@ -1,7 +1,9 @@
 #include "nn/sliced_step.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 
 #include "engine/ops/dispatch.hpp"
 #include "engine/ranks.hpp"
@@ -61,7 +63,7 @@ void SlicedStep::run_slice(std::int64_t i, std::int64_t step, bool stop) {
   const TapeScope scope(ctx_, &tape);
   const Tensor loss = objective_.forward();
   const double value = loss.item();
-  if (!std::isfinite(value)) throw LossNotFinite(step, value);
+  broken_ = !std::isfinite(value);
   tape.backward(ctx_, loss, static_cast<double>(images) / static_cast<double>(batch_));
   optimizer_.complete_gradients();
   const float tail[] = {static_cast<float>(value), stop ? 1.0f : 0.0f};
@@ -79,7 +81,10 @@ SlicedStep::Result SlicedStep::run(std::int64_t step, double lr, bool stop) {
   if (statistics_.defined()) before_.copy_from(statistics_);
   for (std::int64_t i = 0; i < slices_.here; ++i) {
     if (i > 0 && statistics_.defined()) statistics_.copy_from(before_);
-    run_slice(i, step, stop);
+    if (!broken_)
+      run_slice(i, step, stop);
+    else  // the objective keeps the slice that broke, for whoever asks why
+      sum_.put(i, std::array{std::numeric_limits<float>::quiet_NaN(), 0.0f}, [](const Tensor& to) { to.set_zero(); });
   }
   const Tensor sum = sum_.sum(fmt::format("the gradients of step {}", step));
   const Tensor& gradients = optimizer_.gradients();
@@ -93,6 +98,7 @@ SlicedStep::Result SlicedStep::run(std::int64_t step, double lr, bool stop) {
     const std::span<const float> tail = sum_.tail(s);
     result.loss += static_cast<double>(tail[0]) * static_cast<double>(slices_.size(batch_, s));
     result.stop = result.stop || tail[1] != 0;
+    if (!std::isfinite(tail[0])) throw LossNotFinite(step, static_cast<double>(tail[0]));
   }
   result.loss /= static_cast<double>(batch_);
   optimizer_.apply();

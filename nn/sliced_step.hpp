@@ -25,7 +25,7 @@ class SlicedStep {
     double loss;  ///< of all slices
     bool stop;    ///< whether any rank asks to stop
   };
-  /// Throws LossNotFinite, before the update, on the rank that has the slice.
+  /// Throws LossNotFinite, before the update, on all ranks.
   Result run(std::int64_t step, double lr, bool stop);
 
  private:
@@ -37,6 +37,7 @@ class SlicedStep {
   Slices slices_;
   std::int64_t batch_;
   bool shared_statistics_;
+  bool broken_ = false;  ///< a slice of this rank has a loss that is not finite
   std::vector<Tensor> counters_;
   Tensor statistics_, before_;  // running statistics of all norms; as the step found them
   OrderedSum sum_;              // of gradients, and of statistics behind them

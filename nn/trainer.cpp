@@ -100,10 +100,11 @@ std::optional<SafeTensors> find_checkpoint(Ranks* ranks, const Place& place) {
     return open_checkpoint(place.checkpoint);
   }
   std::string bytes;
-  if (ranks->is_first() && wanted && is_there(place.checkpoint)) {
+  on_first(ranks, "whether there is a checkpoint", [&] {
+    if (!wanted || !is_there(place.checkpoint)) return;
     const Bytes all = read_file(place.checkpoint);
     bytes.assign(all.begin(), all.end());
-  }
+  });
   broadcast(*ranks, bytes, 0, "the checkpoint");
   if (bytes.empty()) return {};
   return open_checkpoint(place.checkpoint, &bytes);
@@ -162,13 +163,23 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
   Optimizer optimizer(ctx, parameters, options.optimizer);
   State s;
   Ranks* const ranks = ctx.ranks.get();
-  const bool keeps = !place.checkpoint.empty() && (ranks == nullptr || ranks->is_first());
+  // Of the first rank: when all stop to write a checkpoint.
+  struct Keeping {
+    std::int64_t keeps, every;
+  };
+  const Keeping keeping =
+      gathered(ranks, Keeping{!place.checkpoint.empty(), place.checkpoint_every}, "the checkpoints")[0];
+  const bool keeps = keeping.keeps != 0;
+  const auto keep = [&] {
+    on_first(ranks, "the checkpoint", [&] { write_checkpoint(place, parameters, optimizer, s); });
+  };
   if (const auto file = find_checkpoint(ranks, place))
     s = read_checkpoint(*file, options, place, parameters, optimizer);
-  if (keeps) {  // a folder that cannot be written shall not show only when there is something to lose
-    if (place.checkpoint.has_parent_path()) make_folder(place.checkpoint.parent_path());
-    const AtomicFile probe(place.checkpoint);
-  }
+  if (keeps)  // a folder that cannot be written shall not show only when there is something to lose
+    on_first(ranks, "the folder of checkpoints", [&] {
+      if (place.checkpoint.has_parent_path()) make_folder(place.checkpoint.parent_path());
+      const AtomicFile probe(place.checkpoint);
+    });
   const double seconds_before = s.result.seconds;
   const auto start = std::chrono::steady_clock::now();
   const auto measure = [&] {
@@ -225,7 +236,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       if (shall_stop()) {
         take_losses();
         measure();
-        if (keeps) write_checkpoint(place, parameters, optimizer, s);
+        if (keeps) keep();
         s.result.steps = s.step;
         return std::move(s.result);
       }
@@ -234,7 +245,7 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       if (ranks != nullptr && options.compare_every > 0 && (s.step % options.compare_every == 0 || s.step == steps))
         check_same_on_ranks(*ranks, parameters, optimizer, s.step);
       const bool point_due = s.step % eval_every == 0 || s.step == steps;
-      const bool checkpoint_due = keeps && place.checkpoint_every > 0 && s.step % place.checkpoint_every == 0;
+      const bool checkpoint_due = keeps && keeping.every > 0 && s.step % keeping.every == 0;
       const bool first = std::isnan(last_loss);  // progress shall have a number to show
       if (ctx.gpu == nullptr || first || point_due || checkpoint_due || stepper.losses().full()) take_losses();
       if (point_due) {
@@ -263,11 +274,14 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
       if (hooks.progress) hooks.progress(s.step, last_loss);
       if (checkpoint_due || (keeps && s.step == steps)) {
         measure();
-        write_checkpoint(place, parameters, optimizer, s);
+        keep();
       }
     }
   } catch (const LossNotFinite& e) {
-    const std::string where = first_not_finite(ctx, objective, parameters);
+    std::string where = first_not_finite(ctx, objective, parameters);
+    if (ranks != nullptr)  // all of them are here, and some know why
+      for (const std::string& found : gather(*ranks, where, "where the loss broke"))
+        if (where.empty()) where = found;
     // Before the first update no learning rate is to blame.
     fail("{}{}; {}", e.what(), where.empty() ? "" : ": " + where,
          e.step == 0 ? "look for broken inputs, or a setting of another size than usual, such as the temperature"

@@ -34,7 +34,7 @@ bool work(Deal& deal, std::size_t cells, const std::function<bool(std::size_t)>&
       while (deal.more());
       return deal.end(false);
     } catch (const LeftOut&) {
-      if (!deal.goes_on_alone()) return deal.end(false);
+      if (!deal.goes_on_alone(true)) return deal.end(false);
     }
 }
 
@@ -240,7 +240,9 @@ TEST_CASE("a rank that was lost and wakes up has nothing more to say") {
       if (r != 1 && i == its) again = at_once;
       // So that it wakes up before all is done.
       if (r == 2 && i == its && at_once)
-        while (!left) {
+        for (auto woken = std::chrono::steady_clock::now();  // and that it rests for longer than counts as lost
+             !left || std::chrono::steady_clock::now() - woken < std::chrono::duration<double>(2 * Grid::kTimeout);) {
+          if (!left) woken = std::chrono::steady_clock::now();
           deal.serve();
           a_while();
         }
@@ -253,6 +255,25 @@ TEST_CASE("a rank that was lost and wakes up has nothing more to say") {
     CHECK_EQ(grid.lost.size(), 1);
     CHECK_EQ(grid.well, std::vector<char>{1, 1, 1});
     CHECK(std::count(grid.heard.begin(), grid.heard.end(), std::to_string(its)) <= 1);
+  }
+}
+
+TEST_CASE("a cell that fails on all ranks of a group is done with; one that fails on one of them ends all") {
+  for (const bool on_all : {true, false}) {
+    CAPTURE(on_all);
+    Grid grid{.ranks = 2, .each = 2};
+    grid.happens = [&](Deal& deal, int r, std::size_t i) {
+      if (i == 5 && (on_all || r == 1)) deal.failed("broke");
+      return true;
+    };
+    grid.run();
+    if (on_all) {
+      for (const std::string& e : grid.errors) CHECK_EQ(e, "");
+      CHECK(grid.each_made_once());
+    } else {
+      CHECK_EQ(grid.errors[0], "rank 1 (thread): broke");
+      CHECK_NE(grid.errors[1], "");
+    }
   }
 }
 

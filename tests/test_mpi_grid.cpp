@@ -216,6 +216,20 @@ TEST_CASE("several ranks for a cell: the students of one process with as many sl
   CHECK_FALSE(fs::exists(folder / "odd"));
 }
 
+TEST_CASE("cells that break are told as one process tells them, also where a group makes them") {
+  if (no_mpi()) return;
+  const Grid grid(12, "slices = 2\nlr = 1000.0\ncheckpoint_every = 1");
+  const Finished one = akin_(grid.folder, grid.experiment("one"));
+  CHECK_EQ(one.code, 1);
+  const Finished two = run(grid.folder, on_ranks(2, grid.watched("two", {"--gpus-per-cell", "2"})));
+  CAPTURE(two.err);
+  CHECK_EQ(two.code, 1);
+  CHECK(count(one.err, "not finite") > 0);
+  CHECK_EQ(count(two.err, "not finite"), count(one.err, "not finite"));
+  CHECK_EQ(count(two.err, fmt::format("{0} of {0} cells run now", kCells)), 1);
+  grid.check_same("two", "one");
+}
+
 TEST_CASE("a group that loses a rank: another makes its cell, or the first rank alone") {
   if (no_mpi()) return;
   const Grid grid(400, "slices = 2");

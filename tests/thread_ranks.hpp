@@ -107,7 +107,7 @@ class ThreadRanks final : public Ranks {
     return std::make_shared<ThreadRanks>(team, rank_ - first);
   }
   double timeout() const override { return team_->timeout; }
-  [[noreturn]] void no_answer(const std::string& what) override { throw RankError("no answer, waiting for " + what); }
+  void no_answer(const std::string& what) override { throw RankError("no answer, waiting for " + what); }
   void leave_out(int rank) override { left_out.push_back(rank); }
 
   std::vector<int> left_out;

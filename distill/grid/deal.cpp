@@ -13,7 +13,8 @@ namespace {
 // The first word of a message: to the first rank, and from it.
 constexpr std::string_view kAsk = "ask", kMade = "made", kDone = "done", kStopped = "stopped";
 constexpr std::string_view kTake = "take ", kStop = "stop", kRest = "rest", kEnd = "end";
-constexpr std::string_view kAlive = "alive";  // both ways
+constexpr std::string_view kAlive = "alive";    // both ways
+constexpr std::string_view kFailed = "failed";  // between the ranks of a group
 
 constexpr double kSigns = 4;     // of life, in the time after which a rank counts as lost
 constexpr double kListens = 10;  // at least, before one counts as lost: this rank may have been stopped itself
@@ -64,7 +65,11 @@ Deal::Deal(Ranks* ranks, Ranks* group, std::size_t cells, Told told)
       roster_(ranks == nullptr ? 1 : static_cast<std::size_t>(ranks->size() / each_), cells),
       peers_(ranks == nullptr ? 1 : static_cast<std::size_t>(ranks->size())),
       groups_(peers_.size() / static_cast<std::size_t>(each_)) {
-  if (group_ != nullptr) group_->while_waiting = [this] { serve(); };
+  if (group_ == nullptr) return;
+  group_->while_waiting = [this] {
+    serve();
+    end_waiting_in_vain();
+  };
 }
 
 Deal::~Deal() {
@@ -121,12 +126,36 @@ bool Deal::serve() {
   return stop_;
 }
 
+void Deal::failed(const std::string& error) {
+  if (group_ == nullptr) return;
+  for (int r = ranks_->rank() / each_ * each_, end = r + each_; r < end; ++r)
+    if (r != ranks_->rank()) ranks_->post(r, fmt::format("{}\n{}", kFailed, error));
+  for (; failures_ < each_ - 1; rest()) serve();
+  failures_ = 0;
+}
+
+bool Deal::hear_of_failure(const Ranks::Message& m) {
+  if (!m.text.starts_with(kFailed)) return false;
+  if (failures_++ == 0) failed_ = Clock::now();
+  failure_ = fmt::format("{}: {}", ranks_->name(m.from), m.text.substr(kFailed.size() + 1));
+  return true;
+}
+
+/// A rank that has failed takes part in nothing that has not begun; what has is done in no time.
+void Deal::end_waiting_in_vain() const {
+  const double seconds = std::min(2.0, ranks_->timeout() / 2);
+  if (failures_ > 0 && std::chrono::duration<double>(Clock::now() - failed_).count() > seconds)
+    throw RankError(failure_);
+}
+
 void Deal::hear_as_first(const Ranks::Message& m) {
   Peer& peer = peers_[static_cast<std::size_t>(m.from)];
   const std::size_t g = group_of(m.from);
   Group& group = groups_[g];
+  peer.awake = peer.lost;
   if (peer.lost) return;  // it was told to rest, and hears it when it listens
   peer.quiet = 0;
+  if (hear_of_failure(m)) return;
   if (m.text == kAlive || group.out) return;
   if (m.text == kAsk) {
     group.asks = true;
@@ -144,6 +173,7 @@ void Deal::hear_as_first(const Ranks::Message& m) {
 }
 
 void Deal::hear(const Ranks::Message& m) {
+  if (hear_of_failure(m)) return;
   first_.quiet = 0;
   if (m.text == kStop)
     stop_ = true;
@@ -164,7 +194,9 @@ void Deal::look_after_ranks() {
       std::min(std::chrono::duration<double>(now - std::exchange(listened_, now)).count(), limit / kListens);
   if (!is_first()) {
     first_.quiet += passed;
-    if (first_.quiet > limit) ranks_->no_answer("the first rank, which deals the cells");
+    if (first_.quiet <= limit) return;
+    ranks_->no_answer("the first rank, which deals the cells");
+    first_.quiet = 0;
     return;
   }
   for (int r = 1; r < ranks_->size(); ++r) {
@@ -211,11 +243,12 @@ void Deal::give_sign_of_life() {
   signed_ = now;
   if (!is_first()) return ranks_->post(0, std::string(kAlive));
   for (int r = 1; r < ranks_->size(); ++r)
-    if (!peers_[static_cast<std::size_t>(r)].lost) ranks_->post(r, std::string(kAlive));
+    if (const Peer& peer = peers_[static_cast<std::size_t>(r)]; !peer.lost || peer.awake)
+      ranks_->post(r, std::string(kAlive));
 }
 
-bool Deal::goes_on_alone() {
-  if (!is_first()) return false;
+bool Deal::goes_on_alone(bool can) {
+  if (!is_first() || !can) return false;
   group_->while_waiting = {};
   group_ = nullptr;
   held_.reset();
@@ -243,7 +276,8 @@ bool Deal::end(bool stopped) {
   const auto works = [](const Group& g) { return !g.out && !g.done; };
   for (; std::any_of(groups_.begin() + 1, groups_.end(), works); rest()) serve();
   to_all(kEnd);
-  return all_done_ && !stopped;
+  if (roster_.open()) told_.lost("cells are left that no group of ranks is there for; the next run makes them");
+  return all_done_ && !stopped && !roster_.open();
 }
 
 }  // namespace akin

@@ -85,12 +85,16 @@ class Deal {
   /// Answers those who ask, and gives a sign of life. To be called often. Whether the first rank asks to stop.
   bool serve();
   /// After LeftOut: whether this rank goes on alone, without its group, and is to ask for all numbers again. The first
-  /// one does.
-  bool goes_on_alone();
+  /// one does, where one rank `can` make the cells.
+  bool goes_on_alone(bool can);
+  /// This rank's cell failed. Returns when it failed on all ranks of its group. Where others wait for this one in vain,
+  /// their waiting ends with a RankError that tells `error`, and so does the run.
+  void failed(const std::string& error);
   /// Whether this rank makes its cells together with others.
   bool has_group() const { return group_ != nullptr; }
   /// Nothing more is to be done here. The first rank waits for the others, and asks them to stop where it `stopped`
-  /// itself; the others wait for it. Whether no rank was stopped before its work was done. Throws no LeftOut.
+  /// itself; the others wait for it. Whether no rank was stopped before its work was done, and none of it is left.
+  /// Throws no LeftOut.
   bool end(bool stopped);
 
  private:
@@ -98,6 +102,7 @@ class Deal {
   struct Peer {
     double quiet = 0;  ///< seconds in which this rank listened and did not hear from it
     bool lost = false;
+    bool awake = false;  ///< lost, and back
   };
   struct Group {
     bool asks = false;  ///< waits for a cell
@@ -115,6 +120,8 @@ class Deal {
   void leave_out(std::size_t group);
   void answer();
   void give_sign_of_life();
+  bool hear_of_failure(const Ranks::Message& message);
+  void end_waiting_in_vain() const;
   std::size_t group_of(int rank) const { return static_cast<std::size_t>(rank / each_); }
 
   Ranks* const ranks_;
@@ -125,6 +132,9 @@ class Deal {
   std::optional<std::size_t> held_;
   bool dry_ = false;  ///< asked, and got nothing
   bool stop_ = false, resting_ = false, left_out_ = false;
+  int failures_ = 0;  ///< of this cell, on other ranks of the group
+  std::string failure_;
+  Clock::time_point failed_;
   Clock::time_point signed_, listened_;
   // Of the first rank.
   CellRoster roster_;

@@ -13,6 +13,7 @@
 #include "distill/student/train.hpp"
 #include "engine/io/file.hpp"
 #include "engine/io/sha256.hpp"
+#include "engine/nccl.hpp"
 #include "engine/ranks.hpp"
 #include "nn/zoo/zoo.hpp"
 
@@ -61,6 +62,7 @@ class Runner {
       if (o_.listener.inputs) o_.listener.inputs(t, opened.bank.inputs());
       for (const CellState& s : opened.cells) {
         settings += s.record.settings.dump();
+        syncs_ = syncs_ || s.settings.sync_batchnorm;
         if (!s.taken) continue;
         ++out.cells;
         if (s.state == State::stale) stale.push_back(s);
@@ -128,8 +130,9 @@ class Runner {
         } while (deal_->more());
         return true;
       } catch (const LeftOut&) {
-        if (!deal_->goes_on_alone()) return true;
+        if (!deal_->goes_on_alone(!syncs_)) return true;
         ctx_.ranks = nullptr;
+        if (ctx_.nccl != nullptr) ctx_.nccl->abandon();
         ctx_.nccl = nullptr;
       }
   }
@@ -320,6 +323,7 @@ class Runner {
         s.record.error = e.what();
       }
     }
+    if (!s.record.error.empty()) deal_->failed(s.record.error);
     if (writes_) {
       write_record(file, s.cell, s.record);
       remove_file(place.training.checkpoint);
@@ -370,6 +374,7 @@ class Runner {
   std::size_t number_ = 0;              // of the next cell that is to be made, in the order of all
   std::size_t pending_ = 0, done_ = 0;  // students that are to be made, and have been
   double work_ = 0, work_done_ = 0;
+  bool syncs_ = false;  ///< batch norms over the ranks of a group
 };
 
 }  // namespace

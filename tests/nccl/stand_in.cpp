@@ -103,6 +103,8 @@ int ncclCommInitRank(void** comm, int ranks, UniqueId id, int rank) {
   *comm = new Comm{&world, rank};
   return 0;
 }
+int ncclCommAbort(void* comm);
+int ncclCommDestroy(void* comm) { return ncclCommAbort(comm); }
 int ncclCommAbort(void* comm) {
   delete static_cast<Comm*>(comm);
   return 0;

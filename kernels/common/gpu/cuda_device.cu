@@ -34,7 +34,10 @@ class CudaEvent : public GpuEvent {
   void synchronize() override { check(cudaEventSynchronize(event_), "wait for the device"); }
   bool done() override {
     const cudaError_t error = cudaEventQuery(event_);
-    if (error == cudaErrorNotReady) return false;
+    if (error == cudaErrorNotReady) {
+      cudaGetLastError();  // who asks for the last error is to find none
+      return false;
+    }
     check(error, "wait for the device");
     return true;
   }
