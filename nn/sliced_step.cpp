@@ -87,20 +87,20 @@ SlicedStep::Result SlicedStep::run(std::int64_t step, double lr, bool stop) {
       sum_.put(i, std::array{std::numeric_limits<float>::quiet_NaN(), 0.0f}, [](const Tensor& to) { to.set_zero(); });
   }
   const Tensor sum = sum_.sum(fmt::format("the gradients of step {}", step));
+  Result result{0, false};
+  for (std::int64_t s = 0; s < slices_.count; ++s) {
+    const std::span<const float> tail = sum_.tail(s);
+    if (!std::isfinite(tail[0])) throw LossNotFinite(step, static_cast<double>(tail[0]));
+    result.loss += static_cast<double>(tail[0]) * static_cast<double>(slices_.size(batch_, s));
+    result.stop = result.stop || tail[1] != 0;
+  }
+  result.loss /= static_cast<double>(batch_);
   const Tensor& gradients = optimizer_.gradients();
   gradients.copy_from(sum.view(gradients.shape()));
   if (statistics_.defined())
     ops::axpy(ctx_, 1.0 / static_cast<double>(slices_.count), {}, sum.view(statistics_.shape(), gradients.numel()),
               statistics_, Accum::overwrite);
   for (std::size_t i = 0; i < counters_.size(); ++i) counters_[i].data<std::int64_t>()[0] = counts[i] + 1;
-  Result result{0, false};
-  for (std::int64_t s = 0; s < slices_.count; ++s) {
-    const std::span<const float> tail = sum_.tail(s);
-    result.loss += static_cast<double>(tail[0]) * static_cast<double>(slices_.size(batch_, s));
-    result.stop = result.stop || tail[1] != 0;
-    if (!std::isfinite(tail[0])) throw LossNotFinite(step, static_cast<double>(tail[0]));
-  }
-  result.loss /= static_cast<double>(batch_);
   optimizer_.apply();
   return result;
 }

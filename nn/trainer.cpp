@@ -279,9 +279,11 @@ TrainResult train(Context& ctx, const ParameterList& parameters, const TrainOpti
     }
   } catch (const LossNotFinite& e) {
     std::string where = first_not_finite(ctx, objective, parameters);
-    if (ranks != nullptr)  // all of them are here, and some know why
-      for (const std::string& found : gather(*ranks, where, "where the loss broke"))
-        if (where.empty()) where = found;
+    if (ranks != nullptr) {  // all of them are here, and some know why
+      const std::vector<std::string> found = gather(*ranks, where, "where the loss broke");
+      const auto known = std::find_if(found.begin(), found.end(), [](const std::string& w) { return !w.empty(); });
+      if (known != found.end()) where = *known;
+    }
     // Before the first update no learning rate is to blame.
     fail("{}{}; {}", e.what(), where.empty() ? "" : ": " + where,
          e.step == 0 ? "look for broken inputs, or a setting of another size than usual, such as the temperature"

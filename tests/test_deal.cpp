@@ -261,7 +261,8 @@ TEST_CASE("a rank that was lost and wakes up has nothing more to say") {
 TEST_CASE("a cell that fails on all ranks of a group is done with; one that fails on one of them ends all") {
   for (const bool on_all : {true, false}) {
     CAPTURE(on_all);
-    Grid grid{.ranks = 2, .each = 2};
+    Grid grid;
+    grid.ranks = grid.each = 2;
     grid.happens = [&](Deal& deal, int r, std::size_t i) {
       if (i == 5 && (on_all || r == 1)) deal.failed("broke");
       return true;
