@@ -86,13 +86,12 @@ void tell(const std::string& text) {
 }
 
 /// A failure before the ranks know each other. What all do wrong the first one tells, and the launcher then ends the
-/// others, who wait for that; where they are still there, it is their own fault. One after the other, for the launcher
-/// ends all when one has told.
+/// others, who wait for that (mpirun needs a second); where they are still there, it is their own fault.
 void tell_alone(const Failure& failure) {
   const Launch launch = launched();
   if (failure.told) return;
   if (launch.rank == 0) return tell(failure.text);
-  std::this_thread::sleep_for(std::chrono::milliseconds(1300 + 200 * std::min(launch.rank, 10)));
+  std::this_thread::sleep_for(std::chrono::seconds(2));
   tell(failure.of_ranks ? failure.text : fmt::format("rank {} ({}): {}", launch.rank, host_name(), failure.text));
 }
 
