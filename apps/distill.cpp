@@ -61,7 +61,7 @@ void run(const CLI::App& app, Options& o) {
   use_ranks(ctx, ranks, o.common);
   o.common.settings.slices = count_slices(ctx, o.common.settings.slices, o.common.settings.sync_batchnorm);
   check_slices(o.common.settings);
-  const Profiling profiling(o.common, ctx);
+  const Profiling profiling(o.common, ctx, ranks == nullptr || ranks->is_first());
   run_distillation(app, o.common, run, ctx, begun, clock);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <random>
 
 #include "apps/commands.hpp"
 #include "apps/common.hpp"
@@ -94,6 +95,52 @@ void check_there(const Grid& grid, const GridFilter& only, const std::string& fi
       file, fmt::join(missing, ", "), near);
 }
 
+/// What ranks do not share would be lost without a word: each would find all files that it looks for to be missing.
+/// Throws on all ranks where one does not see the first one's run folder.
+void check_shared(Ranks& ranks, const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  struct Mark {
+    fs::path file = {};
+    ~Mark() {
+      std::error_code ignored;
+      if (!file.empty()) fs::remove(file, ignored);
+    }
+  } mark;
+  std::string text;
+  std::random_device random;
+  if (ranks.is_first()) text = fmt::format("{:08x}{:08x}", random(), random());
+  // Named as what killed writers leave, so that the next run removes it; and as nothing that a network file system may
+  // remember to be missing.
+  const auto file_of = [&] { return folder / fmt::format(".ranks.akin-{}.tmp", text); };
+  if (ranks.is_first()) {
+    mark.file = file_of();
+    write_file_atomic(mark.file, std::string_view(text));
+  }
+  broadcast(ranks, text, 0, "the run folder");
+  std::string seen;
+  try {
+    seen = read_text(file_of());
+  } catch (const Error&) {  // that it is not there is said below
+  }
+  std::error_code ignored;
+  const std::vector<std::string> others =
+      gather(ranks, seen == text ? "" : fs::absolute(folder, ignored).string(), "the run folder");
+  for (int r = 0; r < ranks.size(); ++r)
+    AKIN_CHECK(others[static_cast<std::size_t>(r)].empty(),
+               "{}: the run folder {} is not that of {}; name one that all ranks see with --out, on a file system that "
+               "their machines share",
+               ranks.name(r), others[static_cast<std::size_t>(r)], ranks.name(0));
+}
+
+/// What steers which cells the ranks take together, as options.
+std::string steering(const Options& o) {
+  std::string text = o.ranks_per_cell == 1 ? "" : fmt::format(" --gpus-per-cell {}", o.ranks_per_cell);
+  for (const std::string& item : o.only) text += " --only " + item;
+  if (o.dry_run) text += " --dry-run";
+  if (o.redo_stale) text += " --redo-stale";
+  return text;
+}
+
 void run(const CLI::App& app, Options& o) {
   const std::filesystem::path file = o.file;
   Grid grid = read_grid(file, o.root, o.ranks_per_cell);
@@ -110,7 +157,7 @@ void run(const CLI::App& app, Options& o) {
   options.redo_stale = o.redo_stale;
   options.keep_students = o.keep_students;
   options.made_by = version_line();
-  options.ranks = join_ranks(o.common);
+  options.ranks = join_ranks(o.common, steering(o));
   const bool first = options.ranks == nullptr || options.ranks->is_first();
   const std::int64_t ranks = options.ranks == nullptr ? 1 : options.ranks->size();
   if (ranks % o.ranks_per_cell != 0 && !o.dry_run)
@@ -118,9 +165,10 @@ void run(const CLI::App& app, Options& o) {
                o.ranks_per_cell, ranks == 1 ? "one process" : fmt::format("{} ranks", ranks), o.ranks_per_cell,
                o.ranks_per_cell);
   Context ctx = start(o.common);
+  if (options.ranks != nullptr) check_device(*options.ranks, ctx);
   if (options.ranks != nullptr && o.ranks_per_cell > 1 && !o.dry_run)
     use_ranks(ctx, options.ranks->group(static_cast<int>(o.ranks_per_cell)), o.common);
-  const Profiling profiling(o.common, ctx);
+  const Profiling profiling(o.common, ctx, first);
   if (o.dry_run) {
     show(survey_grid(ctx, grid, options), o.common.json);
     return;
@@ -130,7 +178,7 @@ void run(const CLI::App& app, Options& o) {
   options.cache = cache.folder();
   std::optional<RunFolder> owner;  // for all ranks
   if (first) owner.emplace(RunKind::experiment, run_folder, inputs_of(grid), RunFolder::Wish{.takes_force = false});
-  if (options.ranks != nullptr) options.ranks->barrier("the run folder");
+  if (options.ranks != nullptr) check_shared(*options.ranks, run_folder);
   RunJournal journal;
   if (first)
     options.listener.opened = [&](const Task&, const std::vector<Source>&) {
@@ -190,7 +238,7 @@ void add_experiment(CLI::App& akin) {
   add_profiling(*app, o->common);
   add_common(*app, o->common);
   add_ranks(*app, o->common);
-  add_exchange(*app, o->common);
+  add_exchange(*app, o->common, "the ranks of one cell (--gpus-per-cell)");
   app->footer(
       "Every finished cell is a small file below cells/; interrupted and started again, the command goes on.\n\n"
       "Example:\n  akin experiment configs/mini/example.toml --out runs/example");

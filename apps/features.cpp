@@ -54,7 +54,7 @@ void run(Options& o) {
   const std::filesystem::path path = o.out;
   const std::unique_ptr<FolderLock> owner = first ? owned_folder(o) : nullptr;
   Context ctx = start(o.common);
-  ctx.ranks = ranks;
+  use_ranks(ctx, ranks);
   const std::optional<ModelInfo> info = o.foreign.info();
   const Source source = model_source(o.model, load_model(ctx, o.model, info ? &*info : nullptr), info.has_value());
   const Model& model = source.model;

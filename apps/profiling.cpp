@@ -42,8 +42,8 @@ void add_profiling(CLI::App& app, CommonOptions& options) {
       ->group("General");
 }
 
-Profiling::Profiling(const CommonOptions& options, Context& ctx) : options_(options), ctx_(ctx) {
-  if (!options.profile && options.trace.empty()) return;
+Profiling::Profiling(const CommonOptions& options, Context& ctx, bool first_rank) : options_(options), ctx_(ctx) {
+  if (!first_rank || (!options.profile && options.trace.empty())) return;
   if (!options.trace.empty()) {
     check_trace(options.trace);
     const AtomicFile probe(options.trace);

@@ -236,8 +236,8 @@ void run(const CLI::App& app, Options& o) {
     const AtomicFile probe(o.out);
   }
   Context ctx = start(o.common);
-  ctx.ranks = ranks;
-  const Profiling profiling(o.common, ctx);
+  use_ranks(ctx, ranks);
+  const Profiling profiling(o.common, ctx, first);
   const Events events = make_events(o.common);
   Bank bank = o.tables.empty() ? bank_of_images(ctx, o, events) : bank_of_tables(ctx, o, events);
   set_layers(bank, o.layers);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -15,7 +16,8 @@
 #include "engine/io/text.hpp"
 #include "engine/mpi_ranks.hpp"
 #include "engine/nccl.hpp"
-#include "kernels/common/parallel.hpp"
+#include "kernels/common/gpu/device.hpp"
+#include "kernels/common/onednn.hpp"
 #include "kernels/common/processors.hpp"
 
 namespace akin {
@@ -46,21 +48,51 @@ void fall_silent() {
   ::close(nowhere);
 }
 
-/// Neighbour i takes the i-th of the machine's cards, unless the launcher gave each its own.
-void choose_card(int neighbour) {
-  const char* said = std::getenv("CUDA_VISIBLE_DEVICES");
-  std::string list = said == nullptr ? "" : said;
-  if (said == nullptr) {
-    ::setenv("CUDA_VISIBLE_DEVICES", std::to_string(neighbour).c_str(), 0);
-    return;
+/// What decides the bits of results, and which calls the ranks make.
+std::string device_of(const Context& ctx) {
+  std::string text = name_of(ctx.device);
+  if (ctx.device == Device::cuda) {
+    const std::string card = ctx.gpu->describe();
+    text = card.substr(0, card.find(", driver"));
+  } else if (const std::string library = fast::onednn_version(); ctx.device == Device::cpu && !library.empty()) {
+    text += fmt::format(", {} for instruction set {}", library, fast::onednn_isa());
   }
-  for (int i = 0; i < neighbour && list.find(',') != std::string::npos; ++i) list.erase(0, list.find(',') + 1);
-  ::setenv("CUDA_VISIBLE_DEVICES", list.substr(0, list.find(',')).c_str(), 1);
+#if defined(__x86_64__)
+  if (ctx.device != Device::cuda && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")))
+    text += ", no FMA";  // the C library's functions then round otherwise
+#endif
+  text += ctx.activations == DType::bf16 ? ", bf16" : ", f32";
+  if (ctx.gemm_vendor != nullptr) text += ", cuBLASLt";
+  if (ctx.conv_vendor != nullptr) text += ", cuDNN";
+  return text;
+}
+
+std::string problem_of_nccl() {
+  try {
+    return Nccl::problem(Nccl::files());
+  } catch (const Error& e) {  // a library that lacks a function
+    return e.what();
+  }
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown host";
 }
 
 void tell(const std::string& text) {
   const std::string line = "akin: " + spelled_controls(text, true) + "\n";
   [[maybe_unused]] const auto written = ::write(stderr_before, line.data(), line.size());
+}
+
+/// A failure before the ranks know each other. What all do wrong the first one tells, and the launcher then ends the
+/// others, who wait for that (mpirun needs a second); where they are still there, it is their own fault.
+void tell_alone(const Failure& failure) {
+  const Launch launch = launched();
+  if (failure.told) return;
+  if (launch.rank == 0) return tell(failure.text);
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  tell(failure.of_ranks ? failure.text : fmt::format("rank {} ({}): {}", launch.rank, host_name(), failure.text));
 }
 
 /// Ends all where one does not come to the end.
@@ -89,7 +121,7 @@ Launch launched() {
                                           {"mpiexec", "PMI_RANK", "PMI_SIZE"}}};
   for (const Variables& v : all) {
     const int rank = number_of(v.rank), size = number_of(v.size);
-    if (size > 1 && rank >= 0 && rank < size) return {rank, size, v.launcher};
+    if (size > 1 && rank >= 0 && rank < size) return {rank, size, v.launcher, v.size};
   }
   return {};
 }
@@ -108,7 +140,27 @@ void add_ranks(CLI::App& app, CommonOptions& options) {
       ->group("General");
 }
 
-std::shared_ptr<Ranks> join_ranks(CommonOptions& options) {
+void deal_card(const std::string& device, const MpiRanks& ranks) {
+  constexpr const char* kVariable = "CUDA_VISIBLE_DEVICES";
+  if (device != "cuda" && (device != "auto" || !built_with_cuda())) return;
+  const char* said = std::getenv(kVariable);
+  if (said == nullptr) {
+    ::setenv(kVariable, std::to_string(ranks.neighbour()).c_str(), 1);
+    return;
+  }
+  std::string list = said;
+  const auto cards = 1 + std::count(list.begin(), list.end(), ',');
+  if (cards == 1) return;
+  if (cards < ranks.neighbours())
+    fail_usage(
+        "CUDA_VISIBLE_DEVICES={}: lists {} cards for {} ranks of this machine; list one for each, start {} ranks, or "
+        "use --device cpu",
+        list, cards, ranks.neighbours(), cards);
+  for (int i = 0; i < ranks.neighbour(); ++i) list.erase(0, list.find(',') + 1);
+  ::setenv(kVariable, list.substr(0, list.find(',')).c_str(), 1);
+}
+
+std::shared_ptr<Ranks> join_ranks(CommonOptions& options, const std::string& more) {
   const Launch launch = launched();
   if (options.ranks == "none" || options.console != nullptr) return nullptr;  // a library's host is its own master
   if (options.ranks == "auto" && launch.size == 1) return nullptr;
@@ -122,43 +174,55 @@ std::shared_ptr<Ranks> join_ranks(CommonOptions& options) {
     const int own = available_processors();  // fewer where the launcher bound this rank
     if (own >= all && ranks->neighbours() > 1) options.threads = std::max(1, own / ranks->neighbours());
   }
-  choose_card(ranks->neighbour());
+  deal_card(options.settings.device, *ranks);
   check_same(*ranks, version_line(), "version");
+  check_same(*ranks,
+             fmt::format("--compare-every {} --exchange {}{}", options.settings.compare_every, options.exchange, more),
+             "choice of options");
   say(options, fmt::format("ranks: {} ({} on this machine), {}", ranks->size(), ranks->neighbours(), ranks->about()));
   return ranks;
 }
 
-void add_exchange(CLI::App& app, CommonOptions& options) {
+void add_exchange(CLI::App& app, CommonOptions& options, const std::string& whose) {
   app.add_option("--exchange", options.exchange,
-                 "How ranks on cards give each other tensors: nccl, mpi (through host memory), or auto: nccl where all "
-                 "have it")
+                 fmt::format("How {} on cards give each other tensors: nccl, mpi (through host memory), or auto: nccl "
+                             "where all have it",
+                             whose))
       ->transform(one_of({"auto", "nccl", "mpi"}))
       ->configurable(false)
       ->group("General");
 }
 
-void use_ranks(Context& ctx, const std::shared_ptr<Ranks>& ranks, const CommonOptions& options) {
+void check_device(Ranks& ranks, const Context& ctx) { check_same(ranks, device_of(ctx), "device"); }
+
+void use_ranks(Context& ctx, const std::shared_ptr<Ranks>& ranks) {
   ctx.ranks = ranks;
+  if (ranks != nullptr) check_device(*ranks, ctx);
+}
+
+void use_ranks(Context& ctx, const std::shared_ptr<Ranks>& ranks, const CommonOptions& options) {
+  use_ranks(ctx, ranks);  // from here on all ranks go the same way
   const bool insists = options.exchange == "nccl";
   if (insists && ctx.device != Device::cuda) fail_usage("--exchange nccl: goes with --device cuda");
   if (ranks == nullptr || ctx.device != Device::cuda || options.exchange == "mpi") return;
-  const std::string problem = Nccl::problem(Nccl::files());
-  if (insists) AKIN_CHECK(problem.empty(), "--exchange nccl: {}", problem);
-  const std::vector<char> there = gathered<char>(ranks.get(), problem.empty(), "whether NCCL is there");
-  const auto without = std::find(there.begin(), there.end(), 0);
-  if (without == there.end()) {
+  const std::vector<std::string> problems = gather(*ranks, problem_of_nccl(), "whether NCCL is there");
+  const auto without = std::find_if(problems.begin(), problems.end(), [](const std::string& p) { return !p.empty(); });
+  if (without == problems.end()) {
     ctx.nccl = std::make_shared<Nccl>(ctx, Nccl::files());
     say(options, "exchange: " + ctx.nccl->about());
-  } else {
-    say(options, fmt::format("exchange: through host memory, for {} has no NCCL",
-                             ranks->name(static_cast<int>(without - there.begin()))));
+    return;
   }
+  const std::string name = ranks->name(static_cast<int>(without - problems.begin()));
+  AKIN_CHECK(!insists, "--exchange nccl: {}: {}", name, *without);
+  say(options, fmt::format("exchange: through host memory, for {} has no NCCL that will do", name));
 }
 
 void refuse_ranks() {
   if (const Launch launch = launched(); launch.size > 1)
-    fail_usage("{} started {} processes of a command that is one; start it without {}", launch.launcher, launch.size,
-               launch.launcher);
+    fail_usage(
+        "{0} started {1} processes of a command that is one; start it without {0}, or by env -u {2} where each is to "
+        "run for itself",
+        launch.launcher, launch.size, launch.variable);
 }
 
 int end_ranks(const Failure* failure) {
@@ -168,8 +232,7 @@ int end_ranks(const Failure* failure) {
     return 0;
   }
   if (ranks == nullptr) {
-    // What fails before the ranks know each other fails in all of them alike.
-    if (const Launch launch = launched(); launch.rank == 0) tell(failure->text);
+    tell_alone(*failure);
     return failure->code;
   }
   const bool own = !failure->told && !failure->of_ranks;

@@ -63,7 +63,7 @@ void run(const CLI::App& app, Options& o) {
   const std::filesystem::path model_file = out / "model.safetensors";
   Context ctx = start(o.common);
   use_ranks(ctx, ranks, o.common);
-  const Profiling profiling(o.common, ctx);
+  const Profiling profiling(o.common, ctx, first);
   const bool has_test = has_split(o.data, Split::test);
   std::vector<Split> wanted{Split::train};
   if (has_test) wanted.push_back(Split::test);

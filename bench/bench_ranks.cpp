@@ -60,8 +60,9 @@ void measure(const RanksSettings& s) {
   const Launch launch = launched();
   if (launch.size == 1) fail_usage("one process exchanges nothing: mpirun -n 4 bench_ranks");
   const auto ranks = std::make_shared<MpiRanks>(s.timeout, launch.size);
+  deal_card(s.device, *ranks);
   Context ctx(parse_device(s.device));
-  ctx.ranks = ranks;
+  use_ranks(ctx, ranks);
   if (s.exchange == "nccl") ctx.nccl = std::make_shared<Nccl>(ctx, Nccl::files());
   ResultFile file = result_file("bench_ranks");
   file.processor = describe(ctx);

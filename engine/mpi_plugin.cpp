@@ -26,7 +26,7 @@ int checked(int code, char* error, std::size_t room) {
   return refused(text, error, room);
 }
 
-/// Counts of MPI are ints: more goes as blocks.
+/// Counts of MPI are ints: more goes as blocks, or as one item of blocks and a rest.
 class Bytes {
  public:
   explicit Bytes(std::size_t bytes) {
@@ -35,9 +35,20 @@ class Bytes {
       return;
     }
     constexpr std::size_t kBlock = 4096;
-    whole_ = bytes % kBlock == 0 && bytes / kBlock <= INT_MAX;
+    const auto rest = static_cast<int>(bytes % kBlock);
+    whole_ = bytes / kBlock <= INT_MAX;
+    if (!whole_) return;
     count = static_cast<int>(bytes / kBlock);
     MPI_Type_contiguous(kBlock, MPI_BYTE, &type);
+    if (rest > 0) {  // its extent is its bytes, for bytes need no alignment
+      MPI_Datatype block = type;
+      const int lengths[] = {count, rest};
+      const MPI_Aint at[] = {0, static_cast<MPI_Aint>(bytes) - rest};
+      const MPI_Datatype types[] = {block, MPI_BYTE};
+      MPI_Type_create_struct(2, lengths, at, types, &type);
+      MPI_Type_free(&block);
+      count = 1;
+    }
     MPI_Type_commit(&type);
   }
   ~Bytes() {
@@ -57,7 +68,7 @@ class Bytes {
 template <class Call>
 int started(std::size_t bytes, void** request, char* error, std::size_t room, Call&& call) {
   const Bytes size(bytes);
-  if (!size.fits()) return refused("a message of over 2 GB that is no multiple of 4096 bytes", error, room);
+  if (!size.fits()) return refused("a message of over 8 TB", error, room);
   auto* made = new MPI_Request;
   if (checked(call(size, made), error, room) != 0) {
     delete made;

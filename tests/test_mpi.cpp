@@ -18,6 +18,16 @@ Arguments train(const TempFolder& folder, const std::string& out, const Argument
                  more);
 }
 
+/// Exactly one voice.
+void fails(const TempFolder& folder, const Arguments& all, int code, const std::string& what) {
+  const Finished f = run(folder, all);
+  CAPTURE(join(all));
+  CAPTURE(f.err);
+  CHECK_EQ(f.code, code);
+  CHECK_EQ(count(f.err, "akin: "), 1);
+  CHECK(has(f.err, what));
+}
+
 }  // namespace
 
 TEST_CASE("train on ranks: the files of one process with as many slices, and one voice") {
@@ -127,15 +137,8 @@ TEST_CASE("what all ranks do wrong is told once; what one does, with its name") 
   const TempFolder folder;
   write_bars(folder / "data", 1, false);
   write_bars(folder / "other", 2, false);
-  const auto fails = [&](const Arguments& all, int code, const std::string& what) {
-    const Finished f = run(folder, all);
-    CAPTURE(join(all));
-    CAPTURE(f.err);
-    CHECK_EQ(f.code, code);
-    CHECK_EQ(count(f.err, "akin: "), 1);
-    CHECK(has(f.err, what));
-  };
-  fails(on_ranks(2, train(folder, "out", {"--colour", "blue"})), 2, "there is no option '--colour'");
+  const auto fails = [&](const Arguments& all, int code, const std::string& what) { ::fails(folder, all, code, what); };
+  fails(on_ranks(2, train(folder, "out", {"--colour", "blue"})), 2, "akin: there is no option '--colour'");
   fails(on_ranks(2, train(folder, "out", {"--slices", "3"})), 2, "--slices 3: cannot be dealt evenly to 2 ranks");
   fails(on_ranks(2, train(folder, "out", {"--batch", "3"})), 2, "--batch 3: too small for 2 slices");
   fails(on_ranks(2, {"train", "--data", (folder / "nowhere").string()}), 1, "nowhere");
@@ -147,9 +150,52 @@ TEST_CASE("what all ranks do wrong is told once; what one does, with its name") 
   // The second one alone has the fault.
   fails(side_by_side(train(folder, "out"), {"train", "--data", (folder / "nowhere").string()}), 1, "akin: rank 1 (");
   CHECK_FALSE(fs::exists(folder / "out/model.safetensors"));
+  // Before it has joined the others, and in what would have the ranks wait for each other in vain.
+  const auto second = [&](const Arguments& more, int code, const std::string& what) {
+    fails(side_by_side(train(folder, "out"), train(folder, "out", more)), code, what);
+  };
+  second({"--colour", "blue"}, 2, "akin: rank 1 (");
+  second({"--config", (folder / "none.toml").string()}, 1, "akin: rank 1 (");
+  second({"--compare-every", "7"}, 1, "('--compare-every 7 --exchange auto', not '--compare-every 100 --exch");
+  second({"--exchange", "mpi"}, 1, "has another choice of options than rank 0 (");
+  second({"--device", "sim"}, 1, "has another device than rank 0 (");
+  const Arguments cards{"-x", "CUDA_VISIBLE_DEVICES=0,1"};
+  fails(on_ranks(3, train(folder, "out", {"--device", "cuda"}), cards), 2, "lists 2 cards for 3 ranks");
+  succeeds(folder, on_ranks(3, train(folder, "few", {"--device", "cpu"}), cards));
   // Each for itself.
   succeeds(folder, side_by_side(train(folder, "a", {"--ranks", "none"}), train(folder, "b", {"--ranks", "none"})));
   CHECK(same_files(folder / "a", folder / "b", {"model.safetensors"}));
+}
+
+TEST_CASE("ranks of an experiment that do not see one run folder, or were told to make other cells") {
+  if (no_mpi()) return;
+  const TempFolder folder;
+  make_bank(folder);
+  const std::string file = (folder / "bars.toml").string();
+  write_file_atomic(file, std::string_view(R"(
+seeds = [0, 1]
+methods = ["probe"]
+[[budgets]]
+name = "four"
+per_class = 4
+[[sources]]
+name = "a"
+path = "a.safetensors"
+[[targets]]
+name = "bars"
+data = "target"
+)"));
+  const auto experiment = [&](const std::string& out, const Arguments& more = {}) {
+    return with({"experiment", file, "--threads", "1", "--cache", "none", "--out", (folder / out).string()}, more);
+  };
+  fails(folder, side_by_side(experiment("here"), experiment("there")), 1, ": the run folder ");
+  CHECK_FALSE(fs::exists(folder / "here"));
+  CHECK_FALSE(fs::exists(folder / "there"));
+  fails(folder, side_by_side(experiment("here"), experiment("here", {"--only", "seed=0"})), 1, "--only seed=0");
+  fails(folder, side_by_side(experiment("here"), experiment("here", {"--device", "sim"})), 1, "has another device");
+  succeeds(folder, on_ranks(2, experiment("here", {"--trace", (folder / "trace.json").string()})));
+  for (const auto& entry : fs::directory_iterator(folder / "here"))
+    CHECK_FALSE(entry.path().filename().string().starts_with('.'));
 }
 
 TEST_CASE("a rank that is stopped or killed ends the run; nothing is lost but the time since the checkpoint") {
