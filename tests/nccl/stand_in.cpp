@@ -61,7 +61,8 @@ void do_all(const std::vector<Call>& calls) {
     std::unique_lock lock(mutex);
     auto& box = c.comm->world->mail[{c.peer, c.comm->rank}];
     changed.wait(lock, [&] { return !box.empty(); });
-    if (box.front().size() == c.bytes) std::memcpy(c.to, box.front().data(), c.bytes);  // else the test sees poison
+    if (c.bytes > 0 && box.front().size() == c.bytes)
+      std::memcpy(c.to, box.front().data(), c.bytes);  // else the test sees poison
     box.pop_front();
   }
 }
