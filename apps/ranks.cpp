@@ -75,11 +75,6 @@ std::string problem_of_nccl() {
   }
 }
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown host";
-}
-
 void tell(const std::string& text) {
   const std::string line = "akin: " + spelled_controls(text, true) + "\n";
   [[maybe_unused]] const auto written = ::write(stderr_before, line.data(), line.size());

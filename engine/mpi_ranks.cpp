@@ -54,12 +54,12 @@ template <class... Args>
   throw RankError(fmt::format(format, std::forward<Args>(args)...));
 }
 
+}  // namespace
+
 std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown host";
 }
-
-}  // namespace
 
 struct MpiRanks::Outgoing {
   std::string text;

@@ -39,6 +39,9 @@ inline constexpr int kMpiVersion = 2;
 inline constexpr const char* kMpiSymbol = "akin_mpi_api";
 inline constexpr const char* kMpiFile = "libakin_mpi.so";
 
+/// Of this machine.
+std::string host_name();
+
 /// Why this rank ends is told by another one.
 class ToldElsewhere : public RankError {
  public:
