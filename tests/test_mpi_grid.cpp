@@ -56,7 +56,7 @@ data = "target"
     return with({"experiment", file, "--threads", "1", "--cache", "none", "--out", (folder / out).string()}, more);
   }
   Arguments watched(const std::string& out, const Arguments& more = {}) const {
-    return experiment(out, with({"--rank-timeout", "3"}, more));
+    return experiment(out, with({"--rank-timeout", "5"}, more));
   }
   /// results.csv without the times.
   std::vector<std::string> results(const std::string& out) const {
