@@ -67,14 +67,6 @@ std::string device_of(const Context& ctx) {
   return text;
 }
 
-std::string problem_of_nccl() {
-  try {
-    return Nccl::problem(Nccl::files());
-  } catch (const Error& e) {  // a library that lacks a function
-    return e.what();
-  }
-}
-
 void tell(const std::string& text) {
   const std::string line = "akin: " + spelled_controls(text, true) + "\n";
   [[maybe_unused]] const auto written = ::write(stderr_before, line.data(), line.size());
@@ -200,7 +192,7 @@ void use_ranks(Context& ctx, const std::shared_ptr<Ranks>& ranks, const CommonOp
   const bool insists = options.exchange == "nccl";
   if (insists && ctx.device != Device::cuda) fail_usage("--exchange nccl: goes with --device cuda");
   if (ranks == nullptr || ctx.device != Device::cuda || options.exchange == "mpi") return;
-  const std::vector<std::string> problems = gather(*ranks, problem_of_nccl(), "whether NCCL is there");
+  const std::vector<std::string> problems = gather(*ranks, Nccl::problem(Nccl::files()), "whether NCCL is there");
   const auto without = std::find_if(problems.begin(), problems.end(), [](const std::string& p) { return !p.empty(); });
   if (without == problems.end()) {
     ctx.nccl = std::make_shared<Nccl>(ctx, Nccl::files());

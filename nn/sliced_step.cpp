@@ -120,8 +120,7 @@ void check_same_on_ranks(Ranks& ranks, const ParameterList& parameters, const Op
   if (!different) return;
   fail(
       "training: {} {} is not the same on {} as on {}, the first tensor that differs: a fault of a machine, or of "
-      "akin; "
-      "the last checkpoint stays, --resume goes on from there",
+      "akin; the last checkpoint stays, --resume goes on from there",
       when, names[different->item], ranks.name(different->rank), ranks.name(0));
 }
 

@@ -193,6 +193,18 @@ inline Arguments distill_arguments(const TempFolder& folder, const std::string& 
               more);
 }
 
+/// What make_bank() makes, as tables of an experiment's file.
+inline constexpr const char* kBankOfBars = R"([[sources]]
+name = "a"
+path = "a.safetensors"
+[[sources]]
+name = "b"
+path = "b.safetensors"
+[[targets]]
+name = "bars"
+data = "target"
+)";
+
 /// A target, and two sources: a on the same bars, b on upright ones.
 inline void make_bank(const TempFolder& folder) {
   write_bars(folder / "target", 1, false);

@@ -11,21 +11,6 @@ namespace fs = std::filesystem;
 using namespace akin;
 using namespace akin::test;
 
-namespace {
-
-constexpr const char* kBars = R"([[sources]]
-name = "a"
-path = "a.safetensors"
-[[sources]]
-name = "b"
-path = "b.safetensors"
-[[targets]]
-name = "bars"
-data = "target"
-)";
-
-}  // namespace
-
 TEST_CASE("cli: an experiment from its list of cells to its tables, interrupted on the way") {
   const TempFolder folder;
   make_bank(folder);
@@ -42,7 +27,7 @@ unlabelled_batch = 8
 name = "four"
 per_class = 4
 unlabelled = 60
-)" + std::string(kBars);
+)" + std::string(kBankOfBars);
   write_file_atomic(file, std::string_view(text));
   const Arguments base{"experiment", file, "--out", run, "--threads", "1", "--quiet"};
   const auto with = [&](const Arguments& more) {
@@ -98,7 +83,7 @@ per_class = 2
 name = "by-leep"
 method = "nearest"
 metric = "leep"
-)" + std::string(kBars)));
+)" + std::string(kBankOfBars)));
   const std::string run = (folder / "run").string();
   const Finished done = akin_(folder, {"experiment", (folder / "bars.toml").string(), "--out", run, "--threads", "1",
                                        "--keep-students", "--quiet"});

@@ -40,17 +40,8 @@ replicates = 5
 name = "four"
 per_class = 4
 unlabelled = 60
-[[sources]]
-name = "a"
-path = "a.safetensors"
-[[sources]]
-name = "b"
-path = "b.safetensors"
-[[targets]]
-name = "bars"
-data = "target"
-)",
-                                                         steps, settings)));
+{})",
+                                                         steps, settings, kBankOfBars)));
   }
   Arguments experiment(const std::string& out, const Arguments& more = {}) const {
     return with({"experiment", file, "--threads", "1", "--cache", "none", "--out", (folder / out).string()}, more);
